@@ -1,0 +1,16 @@
+//! How rings lie in the `RINGS` slab.
+
+/// Slots in one element of `RINGS`: 64 bytes, a cache line. An array map
+/// rounds its elements up to 8 bytes, so a slot of its own would take four
+/// times the memory and the cache.
+pub const CHUNK_SLOTS: u32 = 32;
+
+/// `CHUNK_SLOTS` consecutive slots of the slab; each is an index of `BACKENDS`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C, align(8))]
+pub struct RingChunk {
+    pub slots: [u16; CHUNK_SLOTS as usize],
+}
+
+/// The backend id that no backend has: an empty slot.
+pub const NO_BACKEND: u16 = 0;

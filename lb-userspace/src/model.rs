@@ -1,0 +1,154 @@
+//! What the control plane works with: Kubernetes objects reduced to what the
+//! data path needs, checked, and independent of where they came from.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+};
+
+use serde::Serialize;
+
+/// A transport protocol that a Service port can have here.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl Protocol {
+    /// The IANA protocol number.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+/// What clients connect to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct Frontend {
+    pub vip: IpAddr,
+    pub port: u16,
+    pub protocol: Protocol,
+}
+
+impl fmt::Display for Frontend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.protocol, std::net::SocketAddr::new(self.vip, self.port))
+    }
+}
+
+/// `trigon.dev/delivery`: how packets are to reach the backends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryMode {
+    /// `l2` to a backend on the same link, else `ipip`.
+    #[default]
+    Auto,
+    L2,
+    Ipip,
+}
+
+/// One Pod address and target port, on a node that runs the agent.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct Endpoint {
+    /// `EndpointSlice.endpoints[].nodeName`
+    pub node: Arc<str>,
+    pub addr: IpAddr,
+    pub port: u16,
+}
+
+/// Who answers for a service.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backends {
+    /// Ready Pods, on nodes that run the agent. Sorted, without duplicates.
+    Endpoints(Vec<Endpoint>),
+    /// `trigon.dev/backends: bare`: servers that own the VIP themselves.
+    /// Sorted, without duplicates.
+    Bare(Vec<IpAddr>),
+}
+
+/// One (VIP, port, protocol) of a Service with `trigon.dev/dsr: "true"`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Service {
+    /// `namespace/name` of the Service object.
+    pub name: Arc<str>,
+    pub frontend: Frontend,
+    pub delivery: DeliveryMode,
+    pub backends: Backends,
+}
+
+/// A machine of the cluster.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Node {
+    pub name: Arc<str>,
+    /// Where tunnels to it end: its InternalIPs, or what the annotation
+    /// `trigon.dev/node-address` says. At most one of each family.
+    pub addresses: Vec<IpAddr>,
+    /// Has the label `trigon.dev/director`.
+    pub director: bool,
+}
+
+impl Node {
+    /// Its address in the family of `like`, else in the other one.
+    pub fn address_like(&self, like: IpAddr) -> Option<IpAddr> {
+        let same = self.addresses.iter().find(|a| a.is_ipv4() == like.is_ipv4());
+        same.or(self.addresses.first()).copied()
+    }
+}
+
+/// The desired state: everything the objects say, checked.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Cluster {
+    #[serde(serialize_with = "values")]
+    pub services: BTreeMap<Frontend, Arc<Service>>,
+    pub nodes: BTreeMap<Arc<str>, Arc<Node>>,
+}
+
+fn values<S: serde::Serializer, K, V: Serialize>(map: &BTreeMap<K, V>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(map.values())
+}
+
+impl Cluster {
+    /// All VIPs of services in the data path.
+    pub fn vips(&self) -> BTreeSet<IpAddr> {
+        self.services.keys().map(|f| f.vip).collect()
+    }
+}
+
+/// Something wrong with an object: what, where, and what to do about it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Problem {
+    /// `Service default/web`
+    pub object: String,
+    /// The path of the field, as `kubectl explain` writes it: `spec.ports[0].port`.
+    pub field: String,
+    pub message: String,
+    pub remedy: String,
+    /// `path:line`, where the object came from a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(location) = &self.location {
+            write!(f, "{location}: ")?;
+        }
+        write!(f, "{}: {}: {}; {}", self.object, self.field, self.message, self.remedy)
+    }
+}
