@@ -4,7 +4,7 @@
 //! by byte. Sizes are asserted at the end of the file; a change of any of
 //! them is a change of what is pinned, see [`LAYOUT`].
 
-use crate::Addr;
+use crate::{Addr, checksum};
 
 /// The version of everything that is pinned. It is part of the pin path, so
 /// that an agent never adopts maps whose bytes mean something else.
@@ -74,6 +74,17 @@ pub struct Backend {
     /// but type of service, length and protocol.
     pub outer_sum: u32,
 }
+
+impl Backend {
+    /// [`Backend::outer_sum`] for these outer addresses.
+    pub const fn outer_sum(src: &Addr, dst: &Addr) -> u32 {
+        let words = [OUTER_DONT_FRAGMENT as u32, src.words()[3], dst.words()[3]];
+        checksum::fold(checksum::sum(&words)) as u32
+    }
+}
+
+/// Flags and fragment offset of an outer IPv4 header: DF, in memory order.
+pub const OUTER_DONT_FRAGMENT: u16 = 0x4000u16.to_be();
 
 /// How a packet gets to a backend.
 pub mod delivery {

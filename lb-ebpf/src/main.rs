@@ -1,0 +1,51 @@
+//! Trigon's programs. Entry points only: a verdict is reached elsewhere,
+//! counted here, and turned into what the kernel wants to hear.
+#![no_std]
+#![no_main]
+
+mod cursor;
+mod deliver;
+mod director;
+mod egress;
+mod maps;
+mod node;
+mod parse;
+mod receive;
+mod stats;
+
+use aya_ebpf::{
+    bindings::{TC_ACT_OK, TC_ACT_SHOT},
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
+use lb_common::Verdict;
+
+/// Ingress of the uplink: director and node role.
+#[xdp]
+pub fn trigon_xdp(ctx: XdpContext) -> u32 {
+    let verdict = receive::packet(&ctx);
+    stats::count(verdict);
+    verdict.xdp_action()
+}
+
+/// Egress of the uplink: replies get the VIP back as their source.
+#[classifier]
+pub fn trigon_egress(ctx: TcContext) -> i32 {
+    let verdict = egress::packet(&ctx);
+    stats::count(verdict);
+    match verdict {
+        Verdict::EgressDropRewrite => TC_ACT_SHOT,
+        _ => TC_ACT_OK,
+    }
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // Never linked: the verifier refuses a program that can get here.
+    loop {}
+}
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

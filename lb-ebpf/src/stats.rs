@@ -1,0 +1,38 @@
+//! Counting. Per CPU, so a plain addition is enough.
+
+use aya_ebpf::btf_maps::PerCpuArray;
+use lb_common::{Verdict, maps::Traffic};
+
+use crate::maps::{BACKEND_STATS, COUNTERS, SERVICE_STATS};
+
+/// One more packet with this verdict.
+#[inline(always)]
+pub fn count(verdict: Verdict) {
+    if let Some(counter) = COUNTERS.get_ptr_mut(verdict as u32) {
+        // SAFETY: this CPU's own slot of the map.
+        unsafe { *counter += 1 }
+    }
+}
+
+/// A packet of `bytes` for a service, by its id.
+#[inline(always)]
+pub fn service(id: u32, bytes: u32) {
+    add(&SERVICE_STATS, id, bytes);
+}
+
+/// A packet of `bytes` for a backend, by its id.
+#[inline(always)]
+pub fn backend(id: u32, bytes: u32) {
+    add(&BACKEND_STATS, id, bytes);
+}
+
+#[inline(always)]
+fn add<const N: usize>(map: &PerCpuArray<Traffic, N>, id: u32, bytes: u32) {
+    if let Some(traffic) = map.get_ptr_mut(id) {
+        // SAFETY: this CPU's own slot of the map.
+        unsafe {
+            (*traffic).packets += 1;
+            (*traffic).bytes += bytes as u64;
+        }
+    }
+}
