@@ -105,6 +105,10 @@ pub mod backend_flags {
     pub const RESOLVED: u8 = 2;
     /// A bare server, which owns the VIP itself.
     pub const BARE: u8 = 4;
+    /// Not for the programs: the delivery that the Service asks for, without
+    /// which an agent could not tell again whose entry this is.
+    pub const FORCED_L2: u8 = 8;
+    pub const FORCED_IPIP: u8 = 16;
 }
 
 /// `FLOWS`, `NODE_FLOWS`: a client's side of a connection to a service.

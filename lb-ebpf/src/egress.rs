@@ -17,7 +17,7 @@ use lb_common::{
 use crate::{
     cursor::Cursor,
     maps::NODE_REPLIES,
-    parse::{self, Packet, Parsed, l4},
+    parse::{self, Packet, Parsed, Room, l4},
 };
 
 /// Ethernet, IPv6 and TCP: what has to lie in the linear part.
@@ -28,10 +28,8 @@ pub fn packet(ctx: &TcContext) -> Verdict {
     // Fails for shorter packets, which then have all they have in place.
     let _ = ctx.pull_data(HEADERS);
     let cursor = Cursor::new(ctx.data(), ctx.data_end());
-    let mut packet = Packet::new();
-    if !matches!(parse::frame(&cursor, &mut packet), Parsed::Flow) {
-        return Verdict::EgressPass;
-    }
+    let mut room = Room::uninit();
+    let Parsed::Flow(packet) = parse::frame(&cursor, &mut room) else { return Verdict::EgressPass };
     // A reply, so the "client" of the parser is the endpoint here.
     let key = ReplyKey {
         endpoint: packet.client,
@@ -43,7 +41,7 @@ pub fn packet(ctx: &TcContext) -> Verdict {
     };
     // SAFETY: entries are replaced, never changed in place.
     let Some(reply) = (unsafe { NODE_REPLIES.get(&key) }) else { return Verdict::EgressPass };
-    match source(ctx, &cursor, &packet, reply) {
+    match source(ctx, &cursor, packet, reply) {
         Ok(()) => Verdict::EgressReply,
         Err(_) => Verdict::EgressDropRewrite,
     }

@@ -9,18 +9,18 @@ use crate::{
     director,
     maps::{SERVICES, VIPS, role},
     node,
-    parse::{self, Packet, Parsed},
+    parse::{self, Packet, Parsed, Room},
 };
 
 #[inline(always)]
 pub fn packet(ctx: &XdpContext) -> Verdict {
     let cursor = Cursor::new(ctx.data(), ctx.data_end());
-    let mut packet = Packet::new();
-    match parse::frame(&cursor, &mut packet) {
-        Parsed::Flow => request(ctx, &cursor, &packet),
-        Parsed::Tunnel if role(roles::NODE) => node::tunnel(ctx, &packet),
-        Parsed::Tunnel => unless_vip(&packet.to.addr, Verdict::DropOtherProtocol),
-        Parsed::Unfit(why) => unless_vip(&packet.to.addr, why),
+    let mut room = Room::uninit();
+    match parse::frame(&cursor, &mut room) {
+        Parsed::Flow(packet) => request(ctx, &cursor, packet),
+        Parsed::Tunnel(packet) if role(roles::NODE) => node::tunnel(ctx, packet),
+        Parsed::Tunnel(packet) => unless_vip(&packet.to.addr, Verdict::DropOtherProtocol),
+        Parsed::Unfit(packet, why) => unless_vip(&packet.to.addr, why),
         Parsed::NotIp => Verdict::Pass,
     }
 }

@@ -1,1 +1,45 @@
-//! Network-namespace topologies.
+//! Network-namespace topologies for Trigon's demo, tests and benchmarks.
+//!
+//! ```text
+//!   client ---- router ==== director1, director2     (routed, or over a switch)
+//!                   \====== node1 -- pod1_1, pod1_2
+//!                    \===== node2 -- ...
+//! ```
+//!
+//! The router spreads the VIPs over the directors by ECMP and knows no route to
+//! any Pod; nodes masquerade what Pods send out and drop what conntrack finds
+//! invalid, as a CNI and kube-proxy have them do. [`Testbed::new`] builds it,
+//! and whatever happens to the process that did, it is torn down again.
+
+mod address;
+mod agent;
+mod assemble;
+mod clients;
+mod config;
+mod counters;
+mod manifest;
+mod namespace;
+mod plan;
+mod process;
+mod reaper;
+pub mod report;
+mod router;
+mod run;
+mod servers;
+mod site;
+mod sys;
+mod testbed;
+
+pub use address::{Cidr, Dual, Family, POD_NETWORKS, VIP, VIP_NETWORKS, VIP_V4, VIP_V6};
+pub use clients::{TcpHold, TcpHoldOptions, UdpStream, UdpStreamOptions};
+pub use config::{Config, Layer};
+pub use counters::{Count, DirectorCounters};
+pub use manifest::{EndpointSpec, EndpointState, PortSpec, Protocol, ServiceSpec, manifest, write_manifest};
+pub use namespace::Namespace;
+pub use plan::{INTERFACE, Kind, Machine, Pod};
+pub use process::Process;
+pub use reaper::{reap_stale, standing, teardown, teardown_abandoned, teardown_all};
+pub use run::run;
+pub use servers::{DOWNLOAD_BYTES, HTTP_PORT, TCP_ECHO_PORT, UDP_ECHO_PORT};
+pub use site::binary;
+pub use testbed::Testbed;

@@ -1,1 +1,40 @@
-fn main() {}
+//! Trigon's chores, as `cargo xtask COMMAND`. One file for each command.
+
+mod apt;
+mod bench;
+mod build_ebpf;
+mod demo;
+mod shell;
+mod test;
+mod toolchain;
+
+use clap::Parser;
+
+/// Trigon's chores. Each installs what it needs on Debian and its kin, and
+/// says so; nothing has to be done before.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+enum Cli {
+    /// Build the eBPF object, finding or installing a toolchain that can.
+    BuildEbpf,
+    /// Build everything, then show the triangle at work on three nodes made of
+    /// network namespaces. Needs root. Under a minute after the build.
+    Demo(demo::Args),
+    /// Run all tests: format, lints, unit and property tests, packet tables,
+    /// and real traffic through network namespaces. Needs root.
+    Test(test::Args),
+    /// Measure nanoseconds per packet, beside baselines in the same run. Needs root.
+    Bench(bench::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse() {
+        Cli::BuildEbpf => build_ebpf::run().map(drop),
+        Cli::Demo(args) => demo::run(args),
+        Cli::Test(args) => test::run(args),
+        Cli::Bench(args) => {
+            build_ebpf::run()?;
+            bench::run(args)
+        }
+    }
+}

@@ -9,7 +9,7 @@ use network_types::{eth::EtherType, ip::IpProto};
 use crate::{
     cursor::Cursor,
     maps::{PEERS, SERVICES, VIPS},
-    parse::{self, ETH_LEN, Packet, Parsed, ip},
+    parse::{self, ETH_LEN, Packet, Parsed, Room, ip},
     receive::unless_vip,
     stats,
 };
@@ -27,15 +27,15 @@ pub fn receive(ctx: &XdpContext, outer: &Packet) -> Verdict {
         };
     }
     let cursor = Cursor::new(ctx.data(), ctx.data_end());
-    let mut inner = Packet::new();
-    let unfit = match parse::network(&cursor, ethertype(outer), ETH_LEN + outer.l3_len, &mut inner) {
+    let mut room = Room::uninit();
+    let (inner, unfit) = match parse::network(&cursor, ethertype(outer), ETH_LEN + outer.l3_len, &mut room) {
         // SAFETY: entries are replaced, never changed in place.
-        Parsed::Flow => match unsafe { SERVICES.get(&inner.to) } {
-            Some(service) => return accept(ctx, &cursor, outer, &inner, service),
-            None => Verdict::DropTunnelPort,
+        Parsed::Flow(inner) => match unsafe { SERVICES.get(&inner.to) } {
+            Some(service) => return accept(ctx, &cursor, outer, inner, service),
+            None => (inner, Verdict::DropTunnelPort),
         },
-        Parsed::Unfit(why) => why,
-        Parsed::Tunnel => Verdict::DropOtherProtocol,
+        Parsed::Unfit(inner, why) => (inner, why),
+        Parsed::Tunnel(inner) => (inner, Verdict::DropOtherProtocol),
         Parsed::NotIp => return Verdict::PassForeignTunnel,
     };
     // SAFETY: only the presence of the entry counts.

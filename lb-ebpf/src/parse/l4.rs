@@ -15,27 +15,26 @@ const IPV6: u8 = IpProto::Ipv6 as u8;
 const PORTS_LEN: usize = 8;
 
 #[inline(always)]
-pub fn read(cursor: &Cursor, packet: &mut Packet, protocol: u8) -> Parsed {
-    packet.to.protocol = protocol;
-    match protocol {
+pub fn read<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
+    match packet.to.protocol {
         TCP | UDP => ports(cursor, packet),
-        IPV4 | IPV6 => Parsed::Tunnel,
-        _ => Parsed::Unfit(Verdict::DropOtherProtocol),
+        IPV4 | IPV6 => Parsed::Tunnel(packet),
+        _ => Parsed::Unfit(packet, Verdict::DropOtherProtocol),
     }
 }
 
 #[inline(always)]
-fn ports(cursor: &Cursor, packet: &mut Packet) -> Parsed {
+fn ports<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
     let at = packet.l3 + packet.l3_len;
     let Some(header) = cursor.window::<PORTS_LEN>(at) else {
-        return Parsed::Unfit(Verdict::DropTruncated);
+        return Parsed::Unfit(packet, Verdict::DropTruncated);
     };
     // The frame may be padded, or cut short of what the IP header promises.
     let len = packet.len as usize;
     if len < packet.l3_len + PORTS_LEN || packet.l3 + len > cursor.len() {
-        return Parsed::Unfit(Verdict::DropTruncated);
+        return Parsed::Unfit(packet, Verdict::DropTruncated);
     }
     packet.client_port = header.get::<u16, 0>();
     packet.to.port = header.get::<u16, 2>();
-    Parsed::Flow
+    Parsed::Flow(packet)
 }

@@ -3,6 +3,8 @@
 pub mod ip;
 pub mod l4;
 
+use core::mem::MaybeUninit;
+
 use lb_common::{Addr, Verdict, maps::ServiceKey};
 use network_types::eth::EtherType;
 
@@ -29,49 +31,36 @@ pub struct Packet {
     pub len: u16,
 }
 
+/// Room for a [`Packet`]. It is written once, whole, when all is known: zeros
+/// to begin with would cost more than all the rest of parsing.
+pub type Room = MaybeUninit<Packet>;
+
 /// What a frame turned out to be.
-pub enum Parsed {
+pub enum Parsed<'a> {
     /// Neither IPv4 nor IPv6, or not even a whole header of it.
     NotIp,
     /// TCP or UDP: all of [`Packet`] is there.
-    Flow,
+    Flow(&'a Packet),
     /// An IP packet in an IP packet; `to.addr` and `client` are the outer ones.
-    Tunnel,
+    Tunnel(&'a Packet),
     /// IP, but nothing that a service can take, and why; `to.addr` is there.
-    Unfit(Verdict),
-}
-
-impl Packet {
-    #[inline(always)]
-    pub fn new() -> Self {
-        Self {
-            to: ServiceKey { addr: Addr::v4(0), port: 0, protocol: 0, pad: 0 },
-            client: Addr::v4(0),
-            client_port: 0,
-            is_v4: false,
-            tos: 0,
-            l3: 0,
-            l3_len: 0,
-            len: 0,
-        }
-    }
+    Unfit(&'a Packet, Verdict),
 }
 
 /// Read an Ethernet frame.
 #[inline(always)]
-pub fn frame(cursor: &Cursor, packet: &mut Packet) -> Parsed {
+pub fn frame<'a>(cursor: &Cursor, room: &'a mut Room) -> Parsed<'a> {
     let Some(eth) = cursor.window::<ETH_LEN>(0) else { return Parsed::NotIp };
-    network(cursor, eth.get::<u16, 12>(), ETH_LEN, packet)
+    network(cursor, eth.get::<u16, 12>(), ETH_LEN, room)
 }
 
 /// Read an IP packet that begins at `l3`; `ethertype` in network byte order.
 #[inline(always)]
-pub fn network(cursor: &Cursor, ethertype: u16, l3: usize, packet: &mut Packet) -> Parsed {
-    packet.l3 = l3;
+pub fn network<'a>(cursor: &Cursor, ethertype: u16, l3: usize, room: &'a mut Room) -> Parsed<'a> {
     if ethertype == EtherType::Ipv4 as u16 {
-        ip::v4(cursor, packet)
+        ip::v4(cursor, l3, room)
     } else if ethertype == EtherType::Ipv6 as u16 {
-        ip::v6(cursor, packet)
+        ip::v6(cursor, l3, room)
     } else {
         Parsed::NotIp
     }

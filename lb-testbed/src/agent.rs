@@ -1,0 +1,81 @@
+//! Trigon's agents on the machines of a testbed, and its command line.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Output,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::{plan::Machine, process::Process, run, testbed::Testbed};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Testbed {
+    /// Starts an agent on a machine, reading objects from `source`; see
+    /// [`Self::wait_ready`].
+    pub fn start_agent(
+        &self,
+        machine: &Machine,
+        roles: &str,
+        source: &Path,
+        extra: &[&str],
+    ) -> Result<Process> {
+        let mut command = machine.namespace.command(self.trigon_path()?)?;
+        command.arg("--socket").arg(self.socket(machine)).arg("agent");
+        command.args(["--role", roles, "--interface", machine.interface, "--node-name", &machine.name]);
+        command.arg("--source").arg(source);
+        command.arg("--pin-dir").arg(self.pin_dir(machine));
+        command.args(extra);
+        Process::spawn(self.site(), &format!("{}.agent", machine.name), command)
+    }
+
+    /// Where a machine's agent listens for the command line.
+    pub fn socket(&self, machine: &Machine) -> PathBuf {
+        self.dir().join(format!("{}.sock", machine.name))
+    }
+
+    /// Where a machine's agent pins its maps and links.
+    pub fn pin_dir(&self, machine: &Machine) -> PathBuf {
+        self.bpffs().join(&machine.name)
+    }
+
+    /// Runs `trigon` against a machine's agent, whatever its exit code.
+    pub fn trigon(&self, machine: &Machine, arguments: &[&str]) -> Result<Output> {
+        let mut command = machine.namespace.command(self.trigon_path()?)?;
+        command.arg("--socket").arg(self.socket(machine)).args(arguments);
+        run::output(&mut command, "")
+    }
+
+    /// What a `trigon` command prints with `--output json`.
+    pub fn trigon_json(&self, machine: &Machine, arguments: &[&str]) -> Result<Value> {
+        let output = self.trigon(machine, &[arguments, &["--output", "json"]].concat())?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let shown = || format!("trigon {} on {}", arguments.join(" "), machine.name);
+        ensure!(output.status.success(), "{}: {}: {}", shown(), output.status, stderr.trim());
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("{} printed `{}`", shown(), String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// Waits until a machine's agent says that it is ready.
+    pub fn wait_ready(&self, machine: &Machine, agent: &mut Process) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status = self.trigon_json(machine, &["status"]);
+            if matches!(&status, Ok(status) if status["ready"] == true) {
+                return Ok(());
+            }
+            if !agent.is_running() {
+                bail!("the agent of {} ended; it wrote:\n{}", machine.name, agent.log());
+            }
+            if Instant::now() > deadline {
+                let last = status.map_or_else(|error| format!("{error:#}"), |status| status.to_string());
+                bail!("{} not ready within {PATIENCE:?}: {last}; it wrote:\n{}", agent.label(), agent.log());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

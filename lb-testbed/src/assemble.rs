@@ -1,0 +1,224 @@
+//! Builds what a plan says, with as few processes as possible: one `ip -batch`
+//! a namespace.
+
+use std::{
+    fmt::Write,
+    fs,
+    net::{Ipv4Addr, Ipv6Addr},
+    path::Path,
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    address::{Cidr, Dual, Family, POD_NETWORKS},
+    config::Config,
+    namespace::Namespace,
+    plan::{INTERFACE, Machine, Plan, Pod, client_network, fabric},
+    run::run,
+    sys,
+};
+
+/// The router's interfaces.
+const TO_CLIENT: &str = "client";
+const TO_SWITCH: &str = "fabric";
+/// The switch's port to the router, and its bridge.
+const TO_ROUTER: &str = "router";
+const BRIDGE: &str = "bridge0";
+/// What Pods take for their router, as with Calico: the same on every node.
+const POD_GATEWAY: Dual =
+    Dual { v4: Ipv4Addr::new(169, 254, 1, 1), v6: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1) };
+
+/// For everyone: addresses are there at once, and asymmetric ways are fine.
+const EVERYWHERE: &[(&str, &str)] = &[
+    ("ipv6/conf/all/accept_dad", "0"),
+    ("ipv6/conf/default/accept_dad", "0"),
+    ("ipv6/conf/default/router_solicitations", "0"),
+    ("ipv4/conf/all/rp_filter", "0"),
+    ("ipv4/conf/default/rp_filter", "0"),
+];
+const FORWARDING: &[(&str, &str)] = &[
+    ("ipv4/ip_forward", "1"),
+    ("ipv6/conf/all/forwarding", "1"),
+    ("ipv4/conf/all/send_redirects", "0"),
+    ("ipv4/conf/default/send_redirects", "0"),
+];
+/// ECMP by ports too, so that the connections of one client spread.
+const MULTIPATH: &[(&str, &str)] =
+    &[("ipv4/fib_multipath_hash_policy", "1"), ("ipv6/fib_multipath_hash_policy", "1")];
+
+pub fn assemble(config: &Config, plan: &Plan, bpffs: &Path) -> Result<()> {
+    fs::create_dir_all(bpffs).with_context(|| format!("creating {}", bpffs.display()))?;
+    let pass = bpffs.join("xdp_pass");
+    sys::pin_xdp_pass(&pass)?;
+    create(plan)?;
+    for namespace in plan.namespaces() {
+        namespace.sysctl(EVERYWHERE)?;
+    }
+    plan.router.sysctl(FORWARDING)?;
+    plan.router.sysctl(MULTIPATH)?;
+    for machine in &plan.machines {
+        machine.namespace.sysctl(FORWARDING)?;
+    }
+    fabric_core(config, plan)?;
+    client(plan)?;
+    plan.machines.iter().try_for_each(|machine| attach_machine(config, plan, machine, &pass))?;
+    for pod in &plan.pods {
+        attach_pod(config, plan, pod)?;
+    }
+    plan.machines.iter().filter(|machine| plan.pods_of(machine).next().is_some()).try_for_each(as_cni)
+}
+
+/// The namespaces themselves, each with its loopback up.
+fn create(plan: &Plan) -> Result<()> {
+    let lines: String =
+        plan.namespaces().map(|namespace| format!("netns add {}\n", namespace.name)).collect();
+    let mut command = Command::new("ip");
+    command.args(["-batch", "-"]);
+    run(command, &lines).context("creating namespaces (are you root?)")?;
+    plan.namespaces().try_for_each(|namespace| namespace.ip_batch("link set lo up"))
+}
+
+/// What the machines' links lead to, apart from the router itself.
+fn fabric_core(config: &Config, plan: &Plan) -> Result<()> {
+    let Some(switch) = &plan.switch else { return Ok(()) };
+    let mtu = config.mtu;
+    let mut lines = format!(
+        "link add name {BRIDGE} mtu {mtu} type bridge stp_state 0 mcast_snooping 0\n\
+         link set {BRIDGE} up\n"
+    );
+    link(&mut lines, TO_ROUTER, &plan.router, TO_SWITCH, mtu)?;
+    writeln!(lines, "link set {TO_ROUTER} up master {BRIDGE}")?;
+    switch.ip_batch(&lines)?;
+    no_offload(switch, TO_ROUTER)?;
+    plan.router.ip_batch(&addresses(TO_SWITCH, &fabric(0, 1).within(24, 64))?)?;
+    no_offload(&plan.router, TO_SWITCH)
+}
+
+fn client(plan: &Plan) -> Result<()> {
+    let mut lines = String::new();
+    link(&mut lines, INTERFACE, &plan.router, TO_CLIENT, 1500)?;
+    for address in &plan.client_addresses {
+        lines += &addresses(INTERFACE, &address.within(24, 64))?;
+    }
+    lines += &default_routes(client_network(1))?;
+    plan.client.ip_batch(&lines)?;
+    no_offload(&plan.client, INTERFACE)?;
+    plan.router.ip_batch(&addresses(TO_CLIENT, &client_network(1).within(24, 64))?)?;
+    no_offload(&plan.router, TO_CLIENT)
+}
+
+fn attach_machine(config: &Config, plan: &Plan, machine: &Machine, pass: &Path) -> Result<()> {
+    let mut lines = String::new();
+    link(&mut lines, INTERFACE, &machine.upstream, &machine.name, config.mtu)?;
+    lines += &addresses(INTERFACE, &machine.address.within(24, 64))?;
+    lines += &default_routes(machine.gateway)?;
+    machine.namespace.ip_batch(&lines)?;
+    no_offload(&machine.namespace, INTERFACE)?;
+    let port = &machine.name;
+    machine.upstream.ip_batch(&match plan.switch {
+        Some(_) => format!("link set {port} up master {BRIDGE}\n"),
+        None => addresses(port, &machine.gateway.within(24, 64))?,
+    })?;
+    far_end(&machine.upstream, port, pass)
+}
+
+/// A Pod's link, with host routes to it and a link-local gateway for it.
+fn attach_pod(config: &Config, plan: &Plan, pod: &Pod) -> Result<()> {
+    let node = plan.machines.iter().find(|machine| machine.name == pod.node).context("a Pod without node")?;
+    let mut lines = String::new();
+    link(&mut lines, INTERFACE, &node.namespace, &pod.port, 1500)?;
+    lines += &addresses(INTERFACE, &pod.address.within(32, 128))?;
+    writeln!(lines, "route add {} dev {INTERFACE} scope link", POD_GATEWAY.v4)?;
+    lines += &default_routes(POD_GATEWAY)?;
+    pod.namespace.ip_batch(&lines)?;
+    node.namespace.ip_batch(&node_side(node, pod)?)?;
+    if config.pod_offload {
+        return Ok(());
+    }
+    no_offload(&pod.namespace, INTERFACE)?;
+    no_offload(&node.namespace, &pod.port)
+}
+
+fn node_side(node: &Machine, pod: &Pod) -> Result<String> {
+    let mut lines = addresses(&pod.port, &POD_GATEWAY.within(32, 64))?;
+    for family in Family::ALL {
+        // With the node's own address as source: the gateway's is not unique.
+        let (address, source) = (pod.address.get(family), node.address.get(family));
+        writeln!(lines, "route add {}/{} dev {} src {source}", address, family.bits(), pod.port)?;
+    }
+    Ok(lines)
+}
+
+/// What CNIs and kube-proxy add, and what a load balancer with direct return
+/// must get along with: masquerade for Pods, and no packet that conntrack
+/// cannot place.
+fn as_cni(node: &Machine) -> Result<()> {
+    let mut rules = String::from(
+        "table inet cni {\n\
+         chain postrouting {\n\
+         type nat hook postrouting priority 100\n",
+    );
+    for pods in POD_NETWORKS {
+        let header = pods.family().header();
+        writeln!(
+            rules,
+            "{header} saddr {pods} {header} daddr != {pods} oifname \"{INTERFACE}\" counter name masqueraded masquerade"
+        )?;
+    }
+    rules += "}\n\
+              chain forward {\n\
+              type filter hook forward priority 0\n\
+              ct state invalid counter name invalid drop\n\
+              }\n\
+              counter masqueraded { }\n\
+              counter invalid { }\n\
+              }\n";
+    node.namespace.nft(&rules)
+}
+
+/// A pair of virtual Ethernet interfaces, from the namespace where it is run.
+fn link(lines: &mut String, name: &str, far: &Namespace, far_name: &str, mtu: u32) -> Result<()> {
+    let far = &far.name;
+    writeln!(lines, "link add name {name} mtu {mtu} type veth peer name {far_name} mtu {mtu} netns {far}")?;
+    writeln!(lines, "link set {name} up")?;
+    Ok(())
+}
+
+/// Brings an interface up and gives it addresses.
+fn addresses(interface: &str, addresses: &[Cidr]) -> Result<String> {
+    let mut lines = format!("link set {interface} up\n");
+    for address in addresses {
+        let nodad = if address.family() == Family::V6 { " nodad" } else { "" };
+        writeln!(lines, "address add {address} dev {interface}{nodad}")?;
+    }
+    Ok(lines)
+}
+
+fn default_routes(gateway: Dual) -> Result<String> {
+    let mut lines = String::new();
+    for gateway in gateway.both() {
+        writeln!(lines, "route add default via {gateway} dev {INTERFACE}")?;
+    }
+    Ok(lines)
+}
+
+/// The far end of a link whose near end sends from XDP.
+///
+/// A program has to be here for XDP_TX there: with NAPI alone, which GRO turns
+/// on, the frames lie in the queue until an ordinary packet follows
+/// (`veth_xdp_flush` looks for a program, not for NAPI). With the program comes
+/// GRO, which is not to merge anything, or packets would be counted, and
+/// arrive, otherwise than they were sent.
+fn far_end(namespace: &Namespace, interface: &str, pass: &Path) -> Result<()> {
+    let pass = pass.display();
+    namespace.ip_batch(&format!("link set {interface} gro_max_size 1 xdpdrv pinned {pass}\n"))?;
+    no_offload(namespace, interface)
+}
+
+/// With TX checksum offload a packet on a veth carries half a checksum, which a
+/// program that rewrites it in XDP would complete wrongly.
+fn no_offload(namespace: &Namespace, interface: &str) -> Result<()> {
+    namespace.run(&["ethtool", "-K", interface, "tx", "off"]).map(drop)
+}

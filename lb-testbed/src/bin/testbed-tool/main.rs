@@ -1,0 +1,60 @@
+//! What runs inside a testbed's namespaces: echo servers and clients that
+//! count; and testbeds by hand.
+
+mod connection;
+mod sockets;
+mod sources;
+mod tcp_echo;
+mod tcp_hold;
+mod testbeds;
+mod udp_echo;
+mod udp_stream;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Helpers for Trigon's network-namespace testbeds.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Echo lines over TCP, after a line with a name
+    TcpEcho(tcp_echo::Options),
+    /// Echo datagrams, with a name before each
+    UdpEcho(udp_echo::Options),
+    /// Hold TCP connections to `tcp-echo`; `status` or `stop` on stdin prints a report as JSON
+    TcpHold(tcp_hold::Options),
+    /// Send numbered datagrams to `udp-echo` at a steady rate; prints a report as JSON
+    UdpStream(udp_stream::Options),
+    /// Build a testbed, and tear it down when this ends
+    Up(testbeds::Up),
+    /// Tear testbeds down
+    Down(testbeds::Down),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("testbed-tool: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::TcpEcho(options) => tcp_echo::run(&options),
+        Command::UdpEcho(options) => udp_echo::run(&options),
+        Command::TcpHold(options) => tcp_hold::run(&options),
+        Command::UdpStream(options) => udp_stream::run(&options),
+        Command::Up(options) => testbeds::up(&options),
+        Command::Down(options) => testbeds::down(&options),
+    }
+}

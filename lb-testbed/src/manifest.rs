@@ -1,0 +1,233 @@
+//! Kubernetes objects that describe a testbed, for the `file` source.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::{
+    address::{Family, VIP},
+    plan::{Kind, Machine, Pod},
+    servers::{HTTP_PORT, TCP_ECHO_PORT, UDP_ECHO_PORT},
+    testbed::Testbed,
+};
+
+/// A Service's protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl Protocol {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        }
+    }
+}
+
+/// A port of a Service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PortSpec {
+    pub name: String,
+    pub port: u16,
+    pub protocol: Protocol,
+    pub target_port: u16,
+}
+
+impl PortSpec {
+    pub fn new(name: &str, protocol: Protocol, port: u16, target_port: u16) -> Self {
+        Self { name: name.to_owned(), port, protocol, target_port }
+    }
+}
+
+/// How a Pod is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum EndpointState {
+    #[default]
+    Ready,
+    NotReady,
+    /// Still serving, but to get nothing new.
+    Terminating,
+}
+
+/// A Pod behind a Service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EndpointSpec {
+    /// `pod1_1`
+    pub pod: String,
+    pub state: EndpointState,
+}
+
+/// A Service with `trigon.dev/dsr`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServiceSpec {
+    pub name: String,
+    pub vips: Vec<IpAddr>,
+    pub ports: Vec<PortSpec>,
+    /// `None`: all Pods, ready.
+    pub endpoints: Option<Vec<EndpointSpec>>,
+    /// Beside, or instead of, `trigon.dev/dsr: "true"`.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl ServiceSpec {
+    /// On [`VIP`], both families, with all Pods.
+    pub fn new(name: &str, ports: Vec<PortSpec>) -> Self {
+        let annotations = BTreeMap::from([("trigon.dev/dsr".to_owned(), "true".to_owned())]);
+        Self { name: name.to_owned(), vips: VIP.both().into(), ports, endpoints: None, annotations }
+    }
+
+    /// What the servers of a testbed serve: HTTP on 80, and both echoes.
+    pub fn everything(name: &str) -> Self {
+        let ports = vec![
+            PortSpec::new("http", Protocol::Tcp, 80, HTTP_PORT),
+            PortSpec::new("tcp-echo", Protocol::Tcp, TCP_ECHO_PORT, TCP_ECHO_PORT),
+            PortSpec::new("udp-echo", Protocol::Udp, UDP_ECHO_PORT, UDP_ECHO_PORT),
+        ];
+        Self::new(name, ports)
+    }
+
+    pub fn vips(mut self, vips: impl Into<Vec<IpAddr>>) -> Self {
+        self.vips = vips.into();
+        self
+    }
+
+    /// `auto`, `l2` or `ipip`.
+    pub fn delivery(self, delivery: &str) -> Self {
+        self.annotation("trigon.dev/delivery", delivery)
+    }
+
+    pub fn annotation(mut self, name: &str, value: &str) -> Self {
+        self.annotations.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Only these Pods, ready.
+    pub fn pods(self, names: &[&str]) -> Self {
+        let ready = names.iter().map(|name| (*name, EndpointState::Ready)).collect::<Vec<_>>();
+        self.endpoints(&ready)
+    }
+
+    /// Only these Pods, in these states.
+    pub fn endpoints(mut self, endpoints: &[(&str, EndpointState)]) -> Self {
+        let one = |&(pod, state): &(&str, EndpointState)| EndpointSpec { pod: pod.to_owned(), state };
+        self.endpoints = Some(endpoints.iter().map(one).collect());
+        self
+    }
+}
+
+/// Nodes, Services and EndpointSlices of a testbed: YAML documents, each
+/// written as JSON, which YAML includes.
+pub fn manifest(testbed: &Testbed, services: &[ServiceSpec]) -> Result<String> {
+    let mut objects: Vec<_> = testbed.machines().iter().map(node).collect();
+    for spec in services {
+        objects.push(service(spec));
+        for family in families(spec) {
+            objects.push(slice(testbed, spec, family)?);
+        }
+    }
+    let documents = objects.iter().map(serde_json::to_string_pretty).collect::<Result<Vec<_>, _>>()?;
+    Ok(documents.join("\n---\n") + "\n")
+}
+
+/// Writes a file of a source directory so that nobody reads half of it.
+pub fn write_manifest(dir: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let (path, partial) = (dir.join(name), dir.join(format!(".{name}.partial")));
+    fs::create_dir_all(dir)
+        .and_then(|()| fs::write(&partial, text))
+        .and_then(|()| fs::rename(&partial, &path))
+        .with_context(|| format!("writing {}", path.display()))?;
+    Ok(path)
+}
+
+fn node(machine: &Machine) -> Value {
+    let addresses = machine.addresses().map(|address| json!({"type": "InternalIP", "address": address}));
+    let mut labels = BTreeMap::from([("kubernetes.io/hostname", machine.name.as_str())]);
+    if machine.kind == Kind::Director {
+        labels.insert("trigon.dev/director", "");
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": machine.name, "labels": labels},
+        "status": {"addresses": addresses},
+    })
+}
+
+fn service(spec: &ServiceSpec) -> Value {
+    let families: Vec<_> = families(spec).map(Family::name).collect();
+    let policy = if families.len() == 2 { "RequireDualStack" } else { "SingleStack" };
+    let port = |port: &PortSpec| {
+        json!({
+            "name": port.name,
+            "port": port.port,
+            "protocol": port.protocol.name(),
+            "targetPort": port.target_port,
+        })
+    };
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": spec.name, "namespace": "default", "annotations": spec.annotations},
+        "spec": {
+            "type": "LoadBalancer",
+            "loadBalancerClass": "trigon.dev/lb",
+            "ipFamilies": families,
+            "ipFamilyPolicy": policy,
+            "selector": {"app": spec.name},
+            "ports": spec.ports.iter().map(port).collect::<Vec<_>>(),
+        },
+        "status": {"loadBalancer": {
+            "ingress": spec.vips.iter().map(|vip| json!({"ip": vip})).collect::<Vec<_>>(),
+        }},
+    })
+}
+
+fn slice(testbed: &Testbed, spec: &ServiceSpec, family: Family) -> Result<Value> {
+    let port = |port: &PortSpec| json!({"name": port.name, "port": port.target_port, "protocol": port.protocol.name()});
+    let endpoints = match &spec.endpoints {
+        None => testbed.pods().iter().map(|pod| endpoint(pod, family, EndpointState::Ready)).collect(),
+        Some(chosen) => chosen
+            .iter()
+            .map(|one| Ok(endpoint(testbed.pod(&one.pod)?, family, one.state)))
+            .collect::<Result<Vec<_>>>()?,
+    };
+    Ok(json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": format!("{}-{}", spec.name, family.name().to_lowercase()),
+            "namespace": "default",
+            "labels": {"kubernetes.io/service-name": spec.name},
+        },
+        "addressType": family.name(),
+        "ports": spec.ports.iter().map(port).collect::<Vec<_>>(),
+        "endpoints": endpoints,
+    }))
+}
+
+fn endpoint(pod: &Pod, family: Family, state: EndpointState) -> Value {
+    json!({
+        "addresses": [pod.address.get(family)],
+        "nodeName": pod.node,
+        "targetRef": {"kind": "Pod", "name": pod.name, "namespace": "default"},
+        "conditions": {
+            "ready": state == EndpointState::Ready,
+            "serving": state != EndpointState::NotReady,
+            "terminating": state == EndpointState::Terminating,
+        },
+    })
+}
+
+/// Those of the Service's VIPs.
+fn families(spec: &ServiceSpec) -> impl Iterator<Item = Family> {
+    Family::ALL.into_iter().filter(|family| spec.vips.iter().any(|vip| Family::of(*vip) == *family))
+}

@@ -1,0 +1,195 @@
+//! Who is in a testbed, where, and with which addresses: pure data.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
+
+use anyhow::{Result, ensure};
+
+use crate::{
+    address::{Dual, spelled},
+    config::{Config, Layer},
+    namespace::Namespace,
+    site::Site,
+};
+
+/// The interface to the outside of the client, of machines and of Pods.
+pub const INTERFACE: &str = "eth0";
+
+/// What a machine is for. Any machine may run an agent in any role.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Director,
+    Node,
+}
+
+/// A director or a node.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// As in Kubernetes: `director1`, `node1`; also the name of the interface
+    /// at the far end of its link.
+    pub name: String,
+    pub kind: Kind,
+    pub namespace: Namespace,
+    /// [`INTERFACE`]
+    pub interface: &'static str,
+    pub address: Dual,
+    /// The router, on the same link.
+    pub gateway: Dual,
+    /// Who has the far end of its link: the router, or the switch.
+    pub upstream: Namespace,
+}
+
+/// A Pod, in a namespace of its own on a node.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    /// `pod1_2`: the second one on `node1`.
+    pub name: String,
+    /// The name of its node.
+    pub node: String,
+    pub namespace: Namespace,
+    pub address: Dual,
+    /// Its link's name on the node.
+    pub port: String,
+}
+
+/// Everything in a testbed.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub layer: Layer,
+    pub client: Namespace,
+    /// The client's addresses.
+    pub client_addresses: Vec<Dual>,
+    pub router: Namespace,
+    pub switch: Option<Namespace>,
+    /// Directors, then nodes.
+    pub machines: Vec<Machine>,
+    pub pods: Vec<Pod>,
+}
+
+impl Plan {
+    pub fn new(config: &Config, site: &Arc<Site>) -> Result<Self> {
+        check(config)?;
+        let named = |name: &str| Namespace::new(site, name);
+        let switch = (config.layer == Layer::L2).then(|| named("switch"));
+        let router = named("router");
+        let upstream = switch.as_ref().unwrap_or(&router);
+        let directors = numbers(config.directors).map(|i| (Kind::Director, i));
+        let nodes = numbers(config.nodes).map(|i| (Kind::Node, i));
+        let machines: Vec<_> = directors
+            .chain(nodes)
+            .zip(1..)
+            .map(|((kind, number), link)| machine(site, config.layer, kind, number, link, upstream))
+            .collect();
+        let pods = numbers(config.nodes)
+            .flat_map(|node| numbers(config.pods_per_node).map(move |index| pod(site, node, index)))
+            .collect();
+        let client_addresses = numbers(config.clients).map(|i| client_network(9 + i)).collect();
+        Ok(Self {
+            layer: config.layer,
+            client: named("client"),
+            client_addresses,
+            router,
+            switch,
+            machines,
+            pods,
+        })
+    }
+
+    /// All namespaces there are to be.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
+        let machines = self.machines.iter().map(|machine| &machine.namespace);
+        let pods = self.pods.iter().map(|pod| &pod.namespace);
+        [&self.client, &self.router].into_iter().chain(&self.switch).chain(machines).chain(pods)
+    }
+
+    pub fn pods_of<'a>(&'a self, machine: &'a Machine) -> impl Iterator<Item = &'a Pod> {
+        self.pods.iter().filter(|pod| pod.node == machine.name)
+    }
+}
+
+/// Numbers must fit the octets that they become.
+fn check(config: &Config) -> Result<()> {
+    ensure!(config.directors <= 10, "at most 10 directors, not {}", config.directors);
+    ensure!(config.nodes <= 200, "at most 200 nodes, not {}", config.nodes);
+    ensure!(config.pods_per_node <= 200, "at most 200 Pods on a node, not {}", config.pods_per_node);
+    ensure!((1..=200).contains(&config.clients), "1 to 200 client addresses, not {}", config.clients);
+    Ok(())
+}
+
+fn numbers(count: usize) -> impl Iterator<Item = u8> {
+    (1..=u8::MAX).take(count)
+}
+
+fn machine(
+    site: &Arc<Site>,
+    layer: Layer,
+    kind: Kind,
+    number: u8,
+    link: u8,
+    upstream: &Namespace,
+) -> Machine {
+    let (name, host) = match kind {
+        Kind::Director => (format!("director{number}"), 10 + number),
+        Kind::Node => (format!("node{number}"), 20 + number),
+    };
+    let (subnet, host) = match layer {
+        Layer::L2 => (0, host),
+        Layer::L3 => (link, 2),
+    };
+    Machine {
+        namespace: Namespace::new(site, &name),
+        name,
+        kind,
+        interface: INTERFACE,
+        address: fabric(subnet, host),
+        gateway: fabric(subnet, 1),
+        upstream: upstream.clone(),
+    }
+}
+
+fn pod(site: &Arc<Site>, node: u8, index: u8) -> Pod {
+    let name = format!("pod{node}_{index}");
+    let host = 10 + index;
+    Pod {
+        namespace: Namespace::new(site, &name),
+        node: format!("node{node}"),
+        address: Dual {
+            v4: Ipv4Addr::new(10, 88, node, host),
+            v6: Ipv6Addr::new(0xfd88, spelled(node), 0, 0, 0, 0, 0, spelled(host)),
+        },
+        port: name.clone(),
+        name,
+    }
+}
+
+/// 10.77.SUBNET.HOST/24 and fd77:SUBNET::HOST/64: router, directors and nodes.
+pub fn fabric(subnet: u8, host: u8) -> Dual {
+    Dual {
+        v4: Ipv4Addr::new(10, 77, subnet, host),
+        v6: Ipv6Addr::new(0xfd77, spelled(subnet), 0, 0, 0, 0, 0, spelled(host)),
+    }
+}
+
+/// 198.51.100.HOST/24 and 2001:db8:c::HOST/64: the client and the router's side to it.
+pub fn client_network(host: u8) -> Dual {
+    Dual {
+        v4: Ipv4Addr::new(198, 51, 100, host),
+        v6: Ipv6Addr::new(0x2001, 0xdb8, 0xc, 0, 0, 0, 0, spelled(host)),
+    }
+}
+
+impl Machine {
+    /// IPv4, then IPv6.
+    pub fn addresses(&self) -> [IpAddr; 2] {
+        self.address.both()
+    }
+}
+
+impl Pod {
+    /// IPv4, then IPv6.
+    pub fn addresses(&self) -> [IpAddr; 2] {
+        self.address.both()
+    }
+}

@@ -1,0 +1,42 @@
+//! What the client tools report, as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Of `tcp-hold`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct TcpReport {
+    /// Connections that were greeted.
+    pub opened: u64,
+    /// Those of them that still answer.
+    pub alive: u64,
+    /// Connections that failed, at first or later.
+    pub broken: u64,
+    /// Lines that came back.
+    pub echoes: u64,
+    /// The longest time that a line took to come back.
+    pub max_echo_ms: u64,
+    /// Greeted connections by Pod.
+    pub per_pod: BTreeMap<String, u64>,
+    /// What happened to the first few broken ones.
+    pub errors: Vec<String>,
+}
+
+/// Of `udp-stream`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct UdpReport {
+    pub sent: u64,
+    /// Datagrams that were answered.
+    pub received: u64,
+    pub lost: u64,
+    /// Answers beyond the first.
+    pub duplicates: u64,
+    /// Numbers of the first few lost ones.
+    pub first_lost: Vec<u64>,
+    /// The longest time without an answer.
+    pub max_gap_ms: u64,
+    pub per_pod: BTreeMap<String, u64>,
+    /// What the socket said, first few: ICMP errors show up here.
+    pub errors: Vec<String>,
+}

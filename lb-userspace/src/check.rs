@@ -1,0 +1,174 @@
+//! `trigon check DIR`: what the agent would make of a directory.
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, fmt::Write, net::IpAddr, path::Path};
+
+use k8s_openapi::api::core::v1::Service;
+use serde::Serialize;
+
+use crate::{
+    index::{Index, locate, owner},
+    model::{Backends, Cluster, Endpoint, Problem},
+    source::{
+        Object, ObjectRef,
+        file::{Loaded, read_dir},
+    },
+    translate::{DSR, Options, SERVICE_LABEL, not_ours},
+};
+
+/// The outcome. The agent takes a directory only if there are no problems.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct CheckReport {
+    pub directory: String,
+    /// (VIP, port, protocol) in the data path.
+    pub services: usize,
+    /// Distinct endpoints and bare servers behind them.
+    pub endpoints: usize,
+    pub nodes: usize,
+    pub problems: Vec<Problem>,
+    /// What is valid, but surely not what is meant.
+    pub warnings: Vec<Problem>,
+}
+
+impl CheckReport {
+    pub fn is_good(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+pub fn check(dir: &Path, options: Options) -> CheckReport {
+    let mut report = CheckReport { directory: dir.display().to_string(), ..CheckReport::default() };
+    let loaded = match read_dir(dir) {
+        Ok(loaded) => loaded,
+        // What an unread object would have meant to the others cannot be told.
+        Err(problems) => return CheckReport { problems, ..report },
+    };
+    if loaded.objects.is_empty() {
+        report.problems.push(nothing(dir));
+        return report;
+    }
+    let mut index = Index::new(options);
+    index.replace(loaded.objects.iter().map(|located| located.object.clone()).collect());
+    let (cluster, problems) = index.cluster();
+    report.services = cluster.services.len();
+    report.endpoints = endpoints(&cluster);
+    report.nodes = cluster.nodes.len();
+    report.problems = locate(problems, &loaded);
+    if report.is_good() {
+        report.warnings = locate(warnings(&loaded, &cluster, options), &loaded);
+    }
+    report
+}
+
+/// For people: one line for each finding, and the sum.
+pub fn render(report: &CheckReport) -> String {
+    let mut text = String::new();
+    for problem in &report.problems {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{problem}");
+    }
+    for warning in &report.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    let _ = writeln!(
+        text,
+        "{}: {}, {}, {}; {}, {}",
+        report.directory,
+        count(report.services, "service"),
+        count(report.endpoints, "endpoint"),
+        count(report.nodes, "node"),
+        count(report.problems.len(), "problem"),
+        count(report.warnings.len(), "warning"),
+    );
+    text
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn nothing(dir: &Path) -> Problem {
+    Problem {
+        object: format!("directory {}", dir.file_name().unwrap_or(dir.as_os_str()).display()),
+        field: "contents".to_owned(),
+        message: "no objects in it".to_owned(),
+        remedy: "add .yaml, .yml or .json files with Services, EndpointSlices and Nodes".to_owned(),
+        location: Some(dir.display().to_string()),
+    }
+}
+
+fn endpoints(cluster: &Cluster) -> usize {
+    let (mut pods, mut bare) = (BTreeSet::<&Endpoint>::new(), BTreeSet::<&IpAddr>::new());
+    for service in cluster.services.values() {
+        match &service.backends {
+            Backends::Endpoints(endpoints) => pods.extend(endpoints),
+            Backends::Bare(addresses) => bare.extend(addresses),
+        }
+    }
+    pods.len() + bare.len()
+}
+
+fn warnings(loaded: &Loaded, cluster: &Cluster, options: Options) -> Vec<Problem> {
+    let there: BTreeSet<ObjectRef> = loaded.objects.iter().map(|l| l.object.object_ref()).collect();
+    let mut warnings = Vec::new();
+    for located in &loaded.objects {
+        let this = located.object.object_ref();
+        match &located.object {
+            Object::Service(service) => warnings.extend(unused(&this, service, options)),
+            Object::EndpointSlice(slice) => {
+                let field = format!("metadata.labels[{SERVICE_LABEL}]");
+                match owner(slice) {
+                    None => {
+                        let remedy = "add the label with the name of the Service";
+                        warnings.push(this.problem(field, "is missing: it belongs to no Service", remedy));
+                    }
+                    Some(service) if !there.contains(&service) => {
+                        let message = format!("there is no {service}");
+                        warnings.push(this.problem(field, message, "correct the name, or add the Service"));
+                    }
+                    Some(_) => {}
+                }
+            }
+            Object::Node(_) => {}
+        }
+    }
+    warnings.extend(without_endpoints(cluster));
+    warnings
+}
+
+/// A Service that asks for the data path and does not get it.
+fn unused(this: &ObjectRef, service: &Service, options: Options) -> Option<Problem> {
+    let asks = service.metadata.annotations.as_ref()?.get(DSR).is_some_and(|value| value == "true");
+    let spec = service.spec.as_ref().filter(|_| asks)?;
+    if let Some((field, value)) = not_ours(spec, options) {
+        let message = format!("not {value}: {DSR} has no effect");
+        return Some(this.problem(field, message, format!("write {value}")));
+    }
+    let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let ingress = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
+    if ingress.iter().any(|ingress| ingress.ip.is_some()) {
+        return None;
+    }
+    let remedy = "add the address that clients are to connect to";
+    Some(this.problem("status.loadBalancer.ingress", "there is no ip: nobody can connect", remedy))
+}
+
+fn without_endpoints(cluster: &Cluster) -> impl Iterator<Item = Problem> {
+    let empty = cluster.services.values().filter(|service| match &service.backends {
+        Backends::Endpoints(endpoints) => endpoints.is_empty(),
+        Backends::Bare(addresses) => addresses.is_empty(),
+    });
+    empty.map(|service| {
+        let family = if service.frontend.vip.is_ipv4() { "IPv4" } else { "IPv6" };
+        Problem {
+            object: format!("Service {}", service.name),
+            field: "spec.ports".to_owned(),
+            message: format!("{} has no ready endpoint", service.frontend),
+            remedy: format!(
+                "add an EndpointSlice with the Service's label, addressType {family} and a port of the same name"
+            ),
+            location: None,
+        }
+    })
+}

@@ -1,0 +1,106 @@
+//! Can programs run here at all? Asked before anything is touched, so that
+//! the answer is a sentence and not an errno.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use aya::util::KernelVersion;
+use rustix::{fs::statfs, mount::MountFlags};
+use thiserror::Error;
+
+/// Older kernels have no `bpf_link` for XDP with an atomic update (5.9), and
+/// 5.10 is the first with long-term support after it.
+const OLDEST: (u8, u8) = (5, 10);
+
+/// `BPF_FS_MAGIC` of `include/uapi/linux/magic.h`.
+const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
+
+const BPFFS: &str = "/sys/fs/bpf";
+
+#[derive(Debug, Error)]
+pub enum EnvironmentError {
+    #[error(
+        "kernel: release {0}.{1} is too old: XDP links need 5.10 or later; boot a newer kernel \
+         (Debian 12's 6.1 will do)"
+    )]
+    OldKernel(u8, u8),
+    #[error("kernel: its release cannot be read: {0}")]
+    UnknownKernel(String),
+    #[error("process: not permitted to use BPF: run as root, or give CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
+    Privilege,
+    #[error("--pin-dir {path}: not on a BPF file system; use a directory below {BPFFS}")]
+    NotBpffs { path: PathBuf },
+    #[error("--pin-dir {path}: {source}")]
+    PinDir { path: PathBuf, source: io::Error },
+}
+
+/// Kernel, privilege, and the pin directory, which is made if need be.
+pub fn prepare(pin_dir: &Path) -> Result<(), EnvironmentError> {
+    let version = KernelVersion::current().map_err(|e| EnvironmentError::UnknownKernel(e.to_string()))?;
+    check_kernel(version.code())?;
+    if !rustix::process::geteuid().is_root() && !has_bpf() {
+        return Err(EnvironmentError::Privilege);
+    }
+    mount_bpffs();
+    let pin_error = |source| EnvironmentError::PinDir { path: pin_dir.into(), source };
+    for dir in [pin_dir.join("maps"), super::links_dir(pin_dir)] {
+        if !is_bpffs(nearest(&dir)) {
+            return Err(EnvironmentError::NotBpffs { path: pin_dir.into() });
+        }
+        std::fs::create_dir_all(dir).map_err(pin_error)?;
+    }
+    Ok(())
+}
+
+/// `code` as `KERNEL_VERSION` of `linux/version.h` makes it.
+fn check_kernel(code: u32) -> Result<(), EnvironmentError> {
+    let [_, major, minor, _] = code.to_be_bytes();
+    if (major, minor) < OLDEST { Err(EnvironmentError::OldKernel(major, minor)) } else { Ok(()) }
+}
+
+/// `CAP_BPF` among the effective capabilities (`/proc/self/status`).
+fn has_bpf() -> bool {
+    const CAP_BPF: u32 = 39;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .is_some_and(|capabilities| capabilities & (1 << CAP_BPF) != 0)
+}
+
+/// Minimal systems do not mount it; where we may not, the check of the pin
+/// directory says what is missing.
+fn mount_bpffs() {
+    if !is_bpffs(Path::new(BPFFS)) {
+        let _ = rustix::mount::mount("bpf", BPFFS, "bpf", MountFlags::empty(), None);
+    }
+}
+
+fn is_bpffs(path: &Path) -> bool {
+    statfs(path).is_ok_and(|fs| fs.f_type as u32 == BPF_FS_MAGIC)
+}
+
+/// The path itself, or the nearest parent that is there.
+fn nearest(path: &Path) -> &Path {
+    path.ancestors().find(|path| path.exists()).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(major: u8, minor: u8) -> u32 {
+        u32::from_be_bytes([0, major, minor, 200])
+    }
+
+    #[test]
+    fn an_old_kernel_is_named_with_a_remedy() {
+        let error = check_kernel(code(4, 19)).unwrap_err().to_string();
+        assert!(error.contains("4.19") && error.contains("boot a newer kernel"), "{error}");
+        assert!(check_kernel(code(5, 9)).is_err());
+        assert!(check_kernel(code(5, 10)).is_ok());
+        assert!(check_kernel(code(6, 1)).is_ok());
+    }
+}

@@ -1,0 +1,182 @@
+//! Loading the object: maps that are pinned are taken over, programs are
+//! always new, and links are pointed to them.
+
+use std::path::{Path, PathBuf};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{MapData, MapError},
+    programs::{ProgramError, SchedClassifier, Xdp},
+};
+use lb_common::{ring::CHUNK_SLOTS, roles};
+use thiserror::Error;
+
+use super::{
+    KernelTables, Stats,
+    attach::{self, AttachError, Attachment, XdpMode},
+    environment::{self, EnvironmentError},
+    map_pin,
+};
+use crate::state::Capacity;
+
+/// The eBPF object, built by `cargo xtask build-ebpf`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRIGON_EBPF_OBJECT"));
+
+/// What to load, and where.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub pin_dir: PathBuf,
+    pub interfaces: Vec<String>,
+    /// Bits of [`lb_common::roles`].
+    pub roles: u32,
+    pub mode: XdpMode,
+    pub capacity: Capacity,
+    /// Connections a node remembers, for each direction.
+    pub node_flows: u32,
+    /// Connections to bare servers that a director remembers.
+    pub bare_flows: u32,
+}
+
+#[derive(Debug, Error)]
+pub enum LoadError {
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    #[error("eBPF object: {0}")]
+    Object(#[from] aya::EbpfError),
+    #[error("eBPF program {0}: {1}")]
+    Program(&'static str, #[source] ProgramError),
+    #[error("eBPF object: no program {0}; rebuild with `cargo xtask build-ebpf`")]
+    Missing(&'static str),
+    #[error("pinned map {path}: {source}; `trigon unload` removes what an incompatible release left")]
+    Pinned { path: PathBuf, source: MapError },
+    #[error("pinned map {path}: cannot be mapped into memory: {source}")]
+    Slab { path: PathBuf, source: std::io::Error },
+}
+
+impl LoadError {
+    /// Is it the command line that cannot work here, rather than a failure?
+    pub fn is_unusable(&self) -> bool {
+        matches!(
+            self,
+            Self::Attach(AttachError::NoInterface(_) | AttachError::NoNativeXdp { .. })
+                | Self::Environment(EnvironmentError::NotBpffs { .. })
+        )
+    }
+}
+
+/// Programs attached, maps open.
+pub struct Loaded {
+    pub tables: KernelTables,
+    pub stats: Stats,
+    pub attachments: Vec<Attachment>,
+    /// What the maps have room for: of maps taken over, what they were made with.
+    pub capacity: Capacity,
+    /// Were there maps to take over?
+    pub adopted: bool,
+}
+
+/// The maps, and how many entries each is to have. One per-CPU map of
+/// statistics goes with services and backends.
+fn sizes(options: &Options) -> [(&'static str, u32); 11] {
+    let only = |role, size| if options.roles & role != 0 { size } else { 1 };
+    let capacity = options.capacity;
+    [
+        ("SERVICES", capacity.services),
+        ("SERVICE_STATS", capacity.services),
+        ("VIPS", capacity.services),
+        ("RINGS", only(roles::DIRECTOR, capacity.ring_slots.div_ceil(CHUNK_SLOTS))),
+        ("BACKENDS", capacity.backends),
+        ("BACKEND_STATS", capacity.backends),
+        ("ENDPOINTS", only(roles::NODE, capacity.endpoints)),
+        ("PEERS", capacity.backends),
+        ("FLOWS", only(roles::DIRECTOR, options.bare_flows)),
+        ("NODE_FLOWS", only(roles::NODE, options.node_flows)),
+        ("NODE_REPLIES", only(roles::NODE, options.node_flows)),
+    ]
+}
+
+/// Load and attach. What is pinned and fits is kept, traffic is not disturbed.
+pub fn load(options: &Options) -> Result<Loaded, LoadError> {
+    attach::check_interfaces(&options.interfaces)?;
+    environment::prepare(&options.pin_dir)?;
+    let adopted = map_pin(&options.pin_dir, "SERVICES").exists();
+    let mut ebpf = open_object(options)?;
+    let attachments = attach_programs(&mut ebpf, options)?;
+    let capacity = actual_capacity(&options.pin_dir, options.capacity)?;
+    let stats = Stats::open(&options.pin_dir)?;
+    let tables = KernelTables::open(&options.pin_dir)?;
+    Ok(Loaded { tables, stats, attachments, capacity, adopted })
+}
+
+fn open_object(options: &Options) -> Result<Ebpf, LoadError> {
+    let sizes = sizes(options);
+    let mut loader = EbpfLoader::new();
+    loader.override_global("ROLES", &options.roles, true);
+    for (name, size) in sizes {
+        loader.map_max_entries(name, size);
+        loader.map_pin_path(name, map_pin(&options.pin_dir, name));
+    }
+    loader.map_pin_path("COUNTERS", map_pin(&options.pin_dir, "COUNTERS"));
+    loader.load(OBJECT).map_err(LoadError::Object)
+}
+
+fn attach_programs(ebpf: &mut Ebpf, options: &Options) -> Result<Vec<Attachment>, LoadError> {
+    let xdp: &mut Xdp = program(ebpf, "trigon_xdp")?;
+    xdp.load().map_err(|e| LoadError::Program("trigon_xdp", e))?;
+    let egress: &mut SchedClassifier = program(ebpf, "trigon_egress")?;
+    egress.load().map_err(|e| LoadError::Program("trigon_egress", e))?;
+    attach::detach_others(&options.pin_dir, &options.interfaces, options.roles, options.mode)?;
+    let mut attachments = Vec::new();
+    for interface in &options.interfaces {
+        // Replies must find their way before requests come in.
+        if options.roles & roles::NODE != 0 {
+            attach::egress(program(ebpf, "trigon_egress")?, &options.pin_dir, interface)?;
+        }
+        attachments.push(attach::xdp(
+            program(ebpf, "trigon_xdp")?,
+            &options.pin_dir,
+            interface,
+            options.mode,
+        )?);
+    }
+    Ok(attachments)
+}
+
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program>,
+{
+    let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
+    program.try_into().map_err(|_| LoadError::Missing(name))
+}
+
+/// A map, by its pin.
+pub(super) fn open(pin_dir: &Path, name: &str) -> Result<MapData, LoadError> {
+    let path = map_pin(pin_dir, name);
+    MapData::from_pin(&path).map_err(|source| LoadError::Pinned { path, source })
+}
+
+/// Maps that were pinned before keep the size they were made with.
+fn actual_capacity(pin_dir: &Path, wanted: Capacity) -> Result<Capacity, LoadError> {
+    let size = |name: &'static str| -> Result<u32, LoadError> {
+        let info = open(pin_dir, name)?.info();
+        let path = || map_pin(pin_dir, name);
+        Ok(info.map_err(|source| LoadError::Pinned { path: path(), source })?.max_entries())
+    };
+    let actual = Capacity {
+        services: size("SERVICES")?,
+        backends: size("BACKENDS")?,
+        endpoints: size("ENDPOINTS")?,
+        ring_slots: size("RINGS")?.saturating_mul(CHUNK_SLOTS),
+    };
+    if actual.services < wanted.services || actual.backends < wanted.backends {
+        tracing::warn!(
+            ?actual,
+            ?wanted,
+            "the pinned maps keep the size they were made with; `trigon unload` and a start give the new one"
+        );
+    }
+    Ok(actual)
+}

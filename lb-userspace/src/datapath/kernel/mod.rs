@@ -1,0 +1,28 @@
+//! The real maps and programs.
+//!
+//! Everything that has to outlive the agent is pinned in one directory:
+//! `maps/NAME`, and `links/INTERFACE.xdp-MODE` and `links/INTERFACE.egress`.
+
+mod attach;
+mod environment;
+mod load;
+mod slab;
+mod stats;
+mod sweep;
+mod tables;
+
+pub use attach::{Attachment, XdpMode, unload};
+pub use environment::EnvironmentError;
+pub use load::{LoadError, Loaded, Options, load};
+pub use stats::Stats;
+pub use tables::KernelTables;
+
+use std::path::{Path, PathBuf};
+
+fn map_pin(pin_dir: &Path, name: &str) -> PathBuf {
+    pin_dir.join("maps").join(name)
+}
+
+fn links_dir(pin_dir: &Path) -> PathBuf {
+    pin_dir.join("links")
+}

@@ -1,0 +1,55 @@
+//! Reading the counters: sums over all CPUs.
+
+use std::path::Path;
+
+use aya::maps::{Map, MapData, MapError, PerCpuArray};
+use lb_common::{Verdict, maps::Traffic};
+
+use super::{
+    load::{LoadError, open},
+    map_pin,
+};
+
+pub struct Stats {
+    verdicts: PerCpuArray<MapData, u64>,
+    services: PerCpuArray<MapData, Traffic>,
+    backends: PerCpuArray<MapData, Traffic>,
+}
+
+impl Stats {
+    pub fn open(pin_dir: &Path) -> Result<Self, LoadError> {
+        Ok(Self {
+            verdicts: array(pin_dir, "COUNTERS")?,
+            services: array(pin_dir, "SERVICE_STATS")?,
+            backends: array(pin_dir, "BACKEND_STATS")?,
+        })
+    }
+
+    /// Packets with this verdict since the maps were made.
+    pub fn verdict(&self, verdict: Verdict) -> Result<u64, MapError> {
+        Ok(self.verdicts.get(&(verdict as u32), 0)?.iter().sum())
+    }
+
+    /// What went to a service, by its id.
+    pub fn service(&self, id: u32) -> Result<Traffic, MapError> {
+        sum(&self.services, id)
+    }
+
+    /// What went to a backend, by its id.
+    pub fn backend(&self, id: u16) -> Result<Traffic, MapError> {
+        sum(&self.backends, u32::from(id))
+    }
+}
+
+fn array<V: aya::Pod>(pin_dir: &Path, name: &str) -> Result<PerCpuArray<MapData, V>, LoadError> {
+    PerCpuArray::try_from(Map::PerCpuArray(open(pin_dir, name)?))
+        .map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, name), source })
+}
+
+fn sum(map: &PerCpuArray<MapData, Traffic>, id: u32) -> Result<Traffic, MapError> {
+    let total = map.get(&id, 0)?.iter().fold(Traffic::default(), |total, cpu| Traffic {
+        packets: total.packets + cpu.packets,
+        bytes: total.bytes + cpu.bytes,
+    });
+    Ok(total)
+}

@@ -1,0 +1,125 @@
+//! Flows that name what is gone. Going through a table of a quarter of a
+//! million takes a while, so it is done beside the agent's work, and all that
+//! is waiting is done in one pass.
+
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+};
+
+use aya::{
+    Pod,
+    maps::{HashMap, Map, MapData},
+};
+use lb_common::maps::{BareFlow, Endpoint, FlowKey, Reply, ReplyKey};
+
+use super::{
+    load::{LoadError, open},
+    map_pin,
+};
+use crate::state::Op;
+
+pub struct Sweeper {
+    jobs: Sender<Op>,
+}
+
+impl Sweeper {
+    /// Ends when it is dropped.
+    pub fn start(pin_dir: &Path) -> Result<Self, LoadError> {
+        let tables = FlowTables::open(pin_dir)?;
+        let (jobs, queue) = channel();
+        thread::spawn(move || run(tables, &queue));
+        Ok(Self { jobs })
+    }
+
+    /// Delete the flows that `op`, one of the `Forget` ones, names; soon.
+    pub fn forget(&self, op: Op) {
+        // The other end lives as long as this one.
+        let _ = self.jobs.send(op);
+    }
+}
+
+fn run(mut tables: FlowTables, queue: &Receiver<Op>) {
+    while let Ok(first) = queue.recv() {
+        let mut gone = Gone::default();
+        std::iter::once(first).chain(queue.try_iter()).for_each(|op| gone.add(op));
+        tables.sweep(&gone);
+    }
+}
+
+/// What is gone, all together.
+#[derive(Default)]
+struct Gone {
+    endpoints: HashSet<(u32, Endpoint)>,
+    services: HashSet<u32>,
+    backends: HashSet<u32>,
+}
+
+impl Gone {
+    fn add(&mut self, op: Op) {
+        match op {
+            Op::ForgetEndpoint { service, endpoint } => drop(self.endpoints.insert((service, endpoint))),
+            Op::ForgetService { service } => drop(self.services.insert(service)),
+            Op::ForgetBackend { backend } => drop(self.backends.insert(u32::from(backend))),
+            _ => {}
+        }
+    }
+
+    fn has_flow(&self, key: &FlowKey, endpoint: &Endpoint) -> bool {
+        self.services.contains(&key.service) || self.endpoints.contains(&(key.service, *endpoint))
+    }
+
+    fn has_reply(&self, key: &ReplyKey, reply: &Reply) -> bool {
+        let endpoint = Endpoint { addr: key.endpoint, port: key.endpoint_port, pad: 0 };
+        self.services.contains(&reply.service) || self.endpoints.contains(&(reply.service, endpoint))
+    }
+
+    fn has_bare_flow(&self, key: &FlowKey, flow: &BareFlow) -> bool {
+        self.services.contains(&key.service) || self.backends.contains(&flow.backend)
+    }
+}
+
+struct FlowTables {
+    bare: HashMap<MapData, FlowKey, BareFlow>,
+    flows: HashMap<MapData, FlowKey, Endpoint>,
+    replies: HashMap<MapData, ReplyKey, Reply>,
+}
+
+impl FlowTables {
+    fn open(pin_dir: &Path) -> Result<Self, LoadError> {
+        Ok(Self {
+            bare: table(pin_dir, "FLOWS")?,
+            flows: table(pin_dir, "NODE_FLOWS")?,
+            replies: table(pin_dir, "NODE_REPLIES")?,
+        })
+    }
+
+    fn sweep(&mut self, gone: &Gone) {
+        delete(&mut self.bare, |key, flow| gone.has_bare_flow(key, flow));
+        delete(&mut self.flows, |key, endpoint| gone.has_flow(key, endpoint));
+        // A Pod that is gone may still have something to say: its last FIN or
+        // RST must carry the VIP. So replies go only with their service.
+        if !gone.services.is_empty() {
+            delete(&mut self.replies, |key, reply| gone.has_reply(key, reply));
+        }
+    }
+}
+
+fn table<K: Pod, V: Pod>(pin_dir: &Path, name: &str) -> Result<HashMap<MapData, K, V>, LoadError> {
+    HashMap::try_from(Map::LruHashMap(open(pin_dir, name)?))
+        .map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, name), source })
+}
+
+fn delete<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, is_gone: impl Fn(&K, &V) -> bool) {
+    // The table changes under the iteration, which then may end early or see
+    // an entry twice (bpf(2)): collect first, and what is missed is evicted
+    // in its time.
+    let doomed: Vec<K> =
+        map.iter().flatten().filter(|(key, value)| is_gone(key, value)).map(|(key, _)| key).collect();
+    for key in &doomed {
+        // Evicted meanwhile: as good.
+        let _ = map.remove(key);
+    }
+}

@@ -1,0 +1,220 @@
+//! All objects that a source has told of, and the desired state they amount to.
+//!
+//! Synchronous and lazy: a change only marks what it touches; asking for the
+//! cluster translates what is marked. So ten thousand objects that arrive at
+//! once cost one translation each, and one that changes later costs one.
+mod claims;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use claims::{Claims, Rank};
+use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+
+use crate::{
+    model::{self, Cluster, Problem},
+    source::{
+        Kind, Object, ObjectRef,
+        file::{Loaded, Origin},
+    },
+    translate::{self, Nodes, Options, SERVICE_LABEL},
+};
+
+#[derive(Default)]
+pub struct Index {
+    options: Options,
+
+    services: BTreeMap<ObjectRef, Box<Service>>,
+    slices: BTreeMap<ObjectRef, Box<EndpointSlice>>,
+    /// The slices of each Service, whether or not there is such a Service.
+    slices_of: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
+    nodes: BTreeMap<ObjectRef, NodeEntry>,
+
+    /// Services to translate again.
+    touched: BTreeSet<ObjectRef>,
+    nodes_touched: bool,
+
+    known: Nodes,
+    claims: Claims,
+    node_problems: Vec<Problem>,
+    service_problems: BTreeMap<ObjectRef, Vec<Problem>>,
+    cluster: Arc<Cluster>,
+}
+
+/// A translated Node; the object itself is large and of no further use.
+#[derive(PartialEq)]
+struct NodeEntry {
+    rank: Rank,
+    node: Option<Arc<model::Node>>,
+    problems: Vec<Problem>,
+}
+
+impl Index {
+    pub fn new(options: Options) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// An object is there, or has changed.
+    pub fn apply(&mut self, object: Object) {
+        let this = object.object_ref();
+        match object {
+            Object::Service(service) => {
+                self.services.insert(this.clone(), service);
+                self.touched.insert(this);
+            }
+            Object::EndpointSlice(slice) => self.put_slice(this, Some(slice)),
+            Object::Node(node) => {
+                let rank = Rank::new(&node.metadata, this.clone());
+                let (node, problems) = translate::node(&node);
+                let entry = NodeEntry { rank, node: node.map(Arc::new), problems };
+                // Most updates of a Node are of no interest: it says that it is alive.
+                if self.nodes.get(&this) != Some(&entry) {
+                    self.nodes.insert(this, entry);
+                    self.nodes_touched = true;
+                }
+            }
+        }
+    }
+
+    /// An object is gone.
+    pub fn delete(&mut self, object: &ObjectRef) {
+        match object.kind {
+            Kind::Service => {
+                self.services.remove(object);
+                self.touched.insert(object.clone());
+            }
+            Kind::EndpointSlice => self.put_slice(object.clone(), None),
+            Kind::Node => {
+                self.nodes.remove(object);
+                self.nodes_touched = true;
+            }
+        }
+    }
+
+    /// These are all objects there are.
+    pub fn replace(&mut self, objects: Vec<Object>) {
+        self.touched.extend(std::mem::take(&mut self.services).into_keys());
+        self.slices.clear();
+        self.touched.extend(std::mem::take(&mut self.slices_of).into_keys());
+        self.nodes.clear();
+        self.nodes_touched = true;
+        for object in objects {
+            self.apply(object);
+        }
+    }
+
+    /// The desired state, and what is wrong with the objects.
+    pub fn cluster(&mut self) -> (Arc<Cluster>, Vec<Problem>) {
+        if std::mem::take(&mut self.nodes_touched) {
+            self.join_nodes();
+        }
+        for service in std::mem::take(&mut self.touched) {
+            self.translate(service);
+        }
+        let nodes = self.nodes.values().flat_map(|entry| &entry.problems).chain(&self.node_problems);
+        let services = self.service_problems.values().flatten();
+        let problems = nodes.chain(services).cloned().chain(self.claims.problems()).collect();
+        (Arc::clone(&self.cluster), problems)
+    }
+
+    /// Stores or removes a slice; its Service, and that of its former version, are touched.
+    fn put_slice(&mut self, this: ObjectRef, slice: Option<Box<EndpointSlice>>) {
+        let new_owner = slice.as_deref().and_then(owner);
+        let old = match slice {
+            Some(slice) => self.slices.insert(this.clone(), slice),
+            None => self.slices.remove(&this),
+        };
+        if let Some(old_owner) = old.as_deref().and_then(owner) {
+            if let Some(slices) = self.slices_of.get_mut(&old_owner) {
+                slices.remove(&this);
+                if slices.is_empty() {
+                    self.slices_of.remove(&old_owner);
+                }
+            }
+            self.touched.insert(old_owner);
+        }
+        if let Some(new_owner) = new_owner {
+            self.slices_of.entry(new_owner.clone()).or_default().insert(this);
+            self.touched.insert(new_owner);
+        }
+    }
+
+    fn join_nodes(&mut self) {
+        let mut entries: Vec<_> = self.nodes.values().collect();
+        entries.sort_unstable_by_key(|entry| &entry.rank);
+        let entries = entries.into_iter().map(|entry| (&entry.rank.object.name, entry.node.as_ref()));
+        let (known, usable, problems) = translate::join_nodes(entries);
+        self.node_problems = problems;
+        if known != self.known {
+            self.known = known;
+            self.touched.extend(self.services.keys().cloned());
+        }
+        if usable != self.cluster.nodes {
+            Arc::make_mut(&mut self.cluster).nodes = usable;
+        }
+    }
+
+    fn translate(&mut self, this: ObjectRef) {
+        let service = self.services.get(&this);
+        let slices = self.slices_of.get(&this).into_iter().flatten();
+        let slices = slices.filter_map(|slice| self.slices.get(slice)).map(|slice| &**slice);
+        let (claims, problems) = match service {
+            None => (None, Vec::new()),
+            Some(service) => {
+                let translated = translate::service(service, slices, &self.known, self.options);
+                let rank = Rank::new(&service.metadata, this.clone());
+                (Some((rank, translated.claims)), translated.problems)
+            }
+        };
+        for frontend in self.claims.put(&this, claims) {
+            let (old, new) = (self.cluster.services.get(&frontend), self.claims.winner(&frontend));
+            if old == new {
+                continue;
+            }
+            let services = &mut Arc::make_mut(&mut self.cluster).services;
+            match new {
+                Some(service) => drop(services.insert(frontend, Arc::clone(service))),
+                None => drop(services.remove(&frontend)),
+            }
+        }
+        if problems.is_empty() {
+            self.service_problems.remove(&this);
+        } else {
+            self.service_problems.insert(this, problems);
+        }
+    }
+}
+
+/// The Service that a slice says it belongs to.
+pub fn owner(slice: &EndpointSlice) -> Option<ObjectRef> {
+    let name = slice.metadata.labels.as_ref()?.get(SERVICE_LABEL)?;
+    Some(ObjectRef::new(Kind::Service, slice.metadata.namespace.as_deref().unwrap_or_default(), name))
+}
+
+/// The desired state of a directory as a whole: with any problem there is none,
+/// since an administrator who edits files wants all of an edit or nothing.
+pub fn load_cluster(loaded: &Loaded, options: Options) -> Result<Cluster, Vec<Problem>> {
+    let mut index = Index::new(options);
+    index.replace(loaded.objects.iter().map(|located| located.object.clone()).collect());
+    let (cluster, problems) = index.cluster();
+    if problems.is_empty() {
+        drop(index);
+        return Ok(Arc::unwrap_or_clone(cluster));
+    }
+    Err(locate(problems, loaded))
+}
+
+/// Adds `file:line` to problems of objects from files.
+pub fn locate(problems: Vec<Problem>, loaded: &Loaded) -> Vec<Problem> {
+    let origins: HashMap<String, &Origin> =
+        loaded.objects.iter().map(|l| (l.object.object_ref().to_string(), &l.origin)).collect();
+    let located = |problem: Problem| match origins.get(&problem.object) {
+        Some(origin) => Problem { location: Some(origin.at(&problem.field)), ..problem },
+        None => problem,
+    };
+    problems.into_iter().map(located).collect()
+}

@@ -1,0 +1,142 @@
+//! Netlink messages to what `assemble` works with. Pure.
+
+use std::{io, net::IpAddr};
+
+use netlink_packet_route::{
+    link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage},
+    neighbour::{
+        NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage,
+        NeighbourState,
+    },
+    route::{RouteAddress, RouteAttribute, RouteLwEnCapType, RouteMessage, RouteMetric, RouteType, RouteVia},
+};
+
+use super::assemble::{Hop, Link, Neighbour, Route};
+
+/// The kernel's answer to a lookup of `target`.
+pub fn route(target: IpAddr, message: &RouteMessage) -> Route {
+    match message.header.kind {
+        RouteType::Unicast => unicast(target, message),
+        RouteType::Local | RouteType::Anycast => Route::Local,
+        RouteType::Broadcast | RouteType::Multicast => {
+            Route::None("it is a broadcast or multicast address".into())
+        }
+        RouteType::BlackHole => rejected("blackhole"),
+        RouteType::Unreachable => rejected("unreachable"),
+        RouteType::Prohibit => rejected("prohibit"),
+        RouteType::Throw => rejected("throw"),
+        other => rejected(&format!("{other:?}")),
+    }
+}
+
+/// The kernel's refusal of a lookup. IPv4 has error codes where IPv6 has
+/// route types.
+pub fn no_route(error: &io::Error) -> Route {
+    match error.raw_os_error() {
+        Some(libc::ENETUNREACH) => Route::None("there is no route to it".into()),
+        Some(libc::EHOSTUNREACH) => rejected("unreachable"),
+        Some(libc::EACCES) => rejected("prohibit"),
+        Some(libc::EINVAL) => rejected("blackhole"),
+        _ => Route::None(format!("the kernel finds no route to it: {error}")),
+    }
+}
+
+fn rejected(kind: &str) -> Route {
+    Route::None(format!("the route to it is of type {kind}"))
+}
+
+fn unicast(target: IpAddr, message: &RouteMessage) -> Route {
+    let (mut oif, mut source, mut gateway, mut mtu) = (None, None, None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => oif = Some(*index),
+            RouteAttribute::PrefSource(address) => source = route_address(address),
+            RouteAttribute::Gateway(address) => gateway = route_address(address),
+            RouteAttribute::Via(RouteVia::Inet(address)) => gateway = Some((*address).into()),
+            RouteAttribute::Via(RouteVia::Inet6(address)) => gateway = Some((*address).into()),
+            RouteAttribute::Metrics(metrics) => mtu = metrics.iter().find_map(route_mtu),
+            RouteAttribute::EncapType(kind) if *kind != RouteLwEnCapType::None => {
+                return Route::None(format!("the route to it encapsulates ({kind:?})"));
+            }
+            _ => {}
+        }
+    }
+    match oif {
+        // Some kernels name an IPv6 neighbour as its own gateway.
+        Some(ifindex) => {
+            Route::Via { ifindex, source, gateway: gateway.filter(|gateway| *gateway != target), mtu }
+        }
+        None => Route::None("the route to it has no interface".into()),
+    }
+}
+
+fn route_address(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some((*address).into()),
+        RouteAddress::Inet6(address) => Some((*address).into()),
+        _ => None,
+    }
+}
+
+fn route_mtu(metric: &RouteMetric) -> Option<u32> {
+    match metric {
+        RouteMetric::Mtu(mtu) if *mtu > 0 => Some(*mtu),
+        _ => None,
+    }
+}
+
+/// A link by its index; None if the message lacks a name or an MTU.
+pub fn link(message: &LinkMessage) -> Option<(u32, Link)> {
+    let (mut name, mut mtu, mut mac) = (None, None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(text) => name = Some(text.clone()),
+            LinkAttribute::Mtu(bytes) => mtu = Some(*bytes),
+            LinkAttribute::Address(bytes) => mac = ethernet(bytes),
+            _ => {}
+        }
+    }
+    let header = &message.header;
+    let link = Link {
+        name: name?,
+        mtu: mtu?,
+        up: header.flags.contains(LinkFlags::Up),
+        running: header.flags.contains(LinkFlags::Running),
+        mac: mac.filter(|_| header.link_layer_type == LinkLayerType::Ether),
+    };
+    Some((header.index, link))
+}
+
+/// A neighbour; None if it is not one of IP.
+pub fn neighbour(message: &NeighbourMessage) -> Option<(Hop, Neighbour)> {
+    let (mut address, mut mac, mut managed) = (None, None, false);
+    for attribute in &message.attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) => address = Some((*ip).into()),
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(ip)) => address = Some((*ip).into()),
+            NeighbourAttribute::LinkLayerAddress(bytes) => mac = ethernet(bytes),
+            NeighbourAttribute::ExtFlags(flags) => managed = flags.contains(NeighbourExtFlags::Managed),
+            _ => {}
+        }
+    }
+    let header = &message.header;
+    let fixed = matches!(header.state, NeighbourState::Permanent | NeighbourState::Noarp);
+    let neighbour = Neighbour {
+        mac: mac.filter(|_| usable(header.state)),
+        tended: fixed || managed || header.flags.contains(NeighbourFlags::ExtLearned),
+    };
+    Some((Hop { ifindex: header.ifindex, address: address? }, neighbour))
+}
+
+/// Whether the kernel itself would send to the MAC of an entry in `state`.
+fn usable(state: NeighbourState) -> bool {
+    use NeighbourState::*;
+    matches!(state, Reachable | Stale | Delay | Probe | Permanent | Noarp)
+}
+
+fn ethernet(bytes: &[u8]) -> Option<[u8; 6]> {
+    bytes.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+use std::net::Ipv6Addr;
+
+use netlink_packet_route::route::RouteNextHop;
+
+use super::*;
+
+const MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn reply(kind: RouteType, attributes: Vec<RouteAttribute>) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.kind = kind;
+    message.attributes = attributes;
+    message
+}
+
+fn none(reason: &str) -> Route {
+    Route::None(reason.into())
+}
+
+#[test]
+fn routes() {
+    use RouteAttribute::*;
+    let (target, source) = (ip("198.51.100.1"), ip("192.0.2.1"));
+    let gateway: IpAddr = ip("192.0.2.254");
+    let six: Ipv6Addr = "fe80::1".parse().unwrap();
+    let via = |gateway, mtu| Route::Via { ifindex: 7, source: Some(source), gateway, mtu };
+    let with = |more: Vec<RouteAttribute>| {
+        reply(RouteType::Unicast, [vec![Oif(7), PrefSource(source.into())], more].concat())
+    };
+    let table = [
+        (with(vec![]), via(None, None)),
+        (with(vec![Gateway(gateway.into())]), via(Some(gateway), None)),
+        (with(vec![Gateway(target.into())]), via(None, None)),
+        (with(vec![Via(RouteVia::Inet6(six))]), via(Some(six.into()), None)),
+        (with(vec![Metrics(vec![RouteMetric::Lock(4), RouteMetric::Mtu(1400)])]), via(None, Some(1400))),
+        (with(vec![Metrics(vec![RouteMetric::Mtu(0)])]), via(None, None)),
+        (with(vec![EncapType(RouteLwEnCapType::Mpls)]), none("the route to it encapsulates (Mpls)")),
+        (reply(RouteType::Unicast, vec![]), none("the route to it has no interface")),
+        (
+            reply(RouteType::Unicast, vec![MultiPath(vec![RouteNextHop::default()])]),
+            none("the route to it has no interface"),
+        ),
+        (
+            reply(RouteType::Unicast, vec![Oif(7)]),
+            Route::Via { ifindex: 7, source: None, gateway: None, mtu: None },
+        ),
+        (reply(RouteType::Local, vec![Oif(1)]), Route::Local),
+        (reply(RouteType::Broadcast, vec![Oif(7)]), none("it is a broadcast or multicast address")),
+        (reply(RouteType::BlackHole, vec![]), none("the route to it is of type blackhole")),
+        (reply(RouteType::Prohibit, vec![]), none("the route to it is of type prohibit")),
+        (reply(RouteType::Unreachable, vec![]), none("the route to it is of type unreachable")),
+        (reply(RouteType::Other(99), vec![]), none("the route to it is of type Other(99)")),
+    ];
+    for (message, want) in table {
+        assert_eq!(route(target, &message), want, "{message:?}");
+    }
+}
+
+#[test]
+fn refusals() {
+    let table = [
+        (libc::ENETUNREACH, "there is no route to it"),
+        (libc::EHOSTUNREACH, "the route to it is of type unreachable"),
+        (libc::EACCES, "the route to it is of type prohibit"),
+        (libc::EINVAL, "the route to it is of type blackhole"),
+        (libc::ENODEV, "the kernel finds no route to it: No such device (os error 19)"),
+    ];
+    for (errno, reason) in table {
+        assert_eq!(no_route(&io::Error::from_raw_os_error(errno)), none(reason));
+    }
+}
+
+#[test]
+fn links() {
+    let mut message = LinkMessage::default();
+    message.header.index = 7;
+    message.header.link_layer_type = LinkLayerType::Ether;
+    message.header.flags = LinkFlags::Up | LinkFlags::Running;
+    message.attributes = vec![
+        LinkAttribute::IfName("eth0".into()),
+        LinkAttribute::Mtu(1500),
+        LinkAttribute::Address(MAC.to_vec()),
+    ];
+    let want = Link { name: "eth0".into(), mtu: 1500, up: true, running: true, mac: Some(MAC) };
+    assert_eq!(link(&message), Some((7, want.clone())));
+    message.header.flags = LinkFlags::Up;
+    assert_eq!(link(&message), Some((7, Link { running: false, ..want.clone() })));
+    message.header.flags = LinkFlags::Up | LinkFlags::Running;
+    message.header.link_layer_type = LinkLayerType::Tunnel;
+    assert_eq!(link(&message), Some((7, Link { mac: None, ..want.clone() })));
+    message.header.link_layer_type = LinkLayerType::Ether;
+    message.attributes[2] = LinkAttribute::Address(vec![10, 0, 0, 1]);
+    assert_eq!(link(&message), Some((7, Link { mac: None, ..want })));
+    message.attributes.clear();
+    assert_eq!(link(&message), None);
+}
+
+fn entry(state: NeighbourState, mac: Option<&[u8]>) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.ifindex = 7;
+    message.header.state = state;
+    message.attributes.push(NeighbourAttribute::Destination(ip("192.0.2.9").into()));
+    message.attributes.extend(mac.map(|mac| NeighbourAttribute::LinkLayerAddress(mac.to_vec())));
+    message
+}
+
+#[test]
+fn neighbour_states() {
+    use NeighbourState::*;
+    let table = [
+        (Reachable, true, false),
+        (Stale, true, false),
+        (Delay, true, false),
+        (Probe, true, false),
+        (Permanent, true, true),
+        (Noarp, true, true),
+        (Incomplete, false, false),
+        (Failed, false, false),
+        (None, false, false),
+        (Other(0x200), false, false),
+    ];
+    let hop = Hop { ifindex: 7, address: ip("192.0.2.9") };
+    for (state, usable, tended) in table {
+        let mac = usable.then_some(MAC);
+        assert_eq!(neighbour(&entry(state, Some(&MAC))), Some((hop, Neighbour { mac, tended })), "{state}");
+        let bare = Neighbour { mac: Option::None, tended };
+        assert_eq!(neighbour(&entry(state, Option::None)), Some((hop, bare)), "{state}");
+    }
+    let (_, infiniband) = neighbour(&entry(Reachable, Some(&[0; 20]))).unwrap();
+    assert_eq!(infiniband.mac, Option::None);
+}
+
+#[test]
+fn neighbours_of_others() {
+    let mut learned = entry(NeighbourState::Reachable, Some(&MAC));
+    learned.header.flags = NeighbourFlags::ExtLearned;
+    assert!(neighbour(&learned).unwrap().1.tended);
+    let mut managed = entry(NeighbourState::Reachable, Some(&MAC));
+    managed.attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
+    assert!(neighbour(&managed).unwrap().1.tended);
+    assert_eq!(neighbour(&NeighbourMessage::default()), None);
+}

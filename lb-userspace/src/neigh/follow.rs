@@ -1,0 +1,110 @@
+//! The loop that keeps the next hops of a changing set of targets up to date.
+
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use tokio::{sync::watch, time::sleep_until};
+use tracing::{debug, warn};
+
+use super::{
+    NextHops,
+    assemble::View,
+    events::Events,
+    kernel::{Error, Kernel},
+    nudge::Nudges,
+};
+
+/// From a change to the look at it: changes come in bursts (a link that goes
+/// down takes its routes and neighbours along).
+const SETTLE: Duration = Duration::from_millis(5);
+/// After a look, rest this many times as long as it took: a storm of changes
+/// costs a fifth of a CPU at most, however many targets there are.
+const REST: u32 = 4;
+/// Look again even if nothing was heard: path MTUs expire without a message.
+const RESYNC: Duration = Duration::from_secs(30);
+/// Look again after the kernel failed to answer.
+const RETRY: Duration = Duration::from_secs(1);
+
+const DEAF: &str = "cannot hear of network changes (netlink)";
+
+/// Follows the kernel: emits a new map whenever anything about the targets
+/// changes. Ends well when the sender of `targets` is gone, else with the
+/// failure of a netlink socket.
+///
+/// The sockets belong to the network namespace of the thread that first polls
+/// the future.
+pub async fn follow(
+    targets: watch::Receiver<BTreeSet<IpAddr>>,
+    out: watch::Sender<Arc<NextHops>>,
+) -> anyhow::Result<()> {
+    let events = Events::subscribe().context(DEAF)?;
+    let (kernel, connection) = Kernel::open().context("cannot open a netlink socket")?;
+    tokio::select! {
+        biased;
+        () = connection => bail!("the netlink socket that asks for next hops has failed"),
+        result = keep_current(&kernel, &events, targets, &out) => result,
+    }
+}
+
+async fn keep_current(
+    kernel: &Kernel,
+    events: &Events,
+    mut targets: watch::Receiver<BTreeSet<IpAddr>>,
+    out: &watch::Sender<Arc<NextHops>>,
+) -> anyhow::Result<()> {
+    let mut nudges = Nudges::default();
+    let mut look_at = Instant::now();
+    let mut rest_until = look_at;
+    let mut stirred = false;
+    loop {
+        let started = Instant::now();
+        if look_at <= started {
+            stirred = false;
+            events.drain().context(DEAF)?;
+            let wanted = targets.borrow_and_update().clone();
+            let seen = kernel.view(&wanted).await;
+            let ended = Instant::now();
+            rest_until = ended + REST * (ended - started);
+            look_at = ended + if seen.is_ok() { RESYNC } else { RETRY };
+            match seen {
+                Ok(view) => publish(&view, &mut nudges, out),
+                Err(error) => warn!("cannot read the kernel's neighbours, keeping what is known: {error}"),
+            }
+        }
+        for hop in nudges.due(Instant::now()) {
+            match kernel.nudge(hop).await {
+                // Its interface is vanishing, say: the next look will tell.
+                Err(Error::Refused(error)) => {
+                    debug!(?hop, "the kernel does not look for a neighbour: {error}")
+                }
+                result => result?,
+            }
+        }
+        let wake_at = nudges.next().map_or(look_at, |nudge| nudge.min(look_at));
+        tokio::select! {
+            changed = targets.changed() => if changed.is_err() { return Ok(()) },
+            // One is enough. What a storm brings before the look, the kernel drops.
+            event = events.next(), if !stirred => event.context(DEAF)?,
+            () = sleep_until(wake_at.into()) => continue,
+        }
+        stirred = true;
+        look_at = look_at.min(rest_until.max(Instant::now() + SETTLE));
+    }
+}
+
+fn publish(view: &View, nudges: &mut Nudges, out: &watch::Sender<Arc<NextHops>>) {
+    let next_hops = view.next_hops();
+    nudges.track(&view.to_tend(&next_hops), Instant::now());
+    out.send_if_modified(|current| {
+        let changed = **current != next_hops;
+        if changed {
+            *current = Arc::new(next_hops);
+        }
+        changed
+    });
+}

@@ -1,0 +1,75 @@
+//! When the kernel is to be told that a neighbour is in use.
+//!
+//! The kernel asks for a neighbour's MAC, and checks that it still holds, only
+//! while it sends packets there itself; what XDP sends it does not see. A
+//! nudge stands for such a packet: an unknown neighbour is looked for, a stale
+//! one is probed, and a fresh one is left alone. Pure.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use super::assemble::Hop;
+
+/// Between nudges of a resolved neighbour. Well under the 60 s after which an
+/// unused entry may be forgotten (`gc_stale_time`).
+const REFRESH: Duration = Duration::from_secs(15);
+/// From the first nudge of an unresolved neighbour to the second; doubles.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LAST: Duration = Duration::from_secs(5);
+
+/// The neighbours to nudge, and when.
+#[derive(Default, Debug)]
+pub struct Nudges(BTreeMap<Hop, Nudge>);
+
+#[derive(Debug)]
+struct Nudge {
+    resolved: bool,
+    due: Instant,
+    /// From this nudge to the next.
+    pause: Duration,
+}
+
+impl Nudge {
+    fn new(resolved: bool, now: Instant) -> Self {
+        Self { resolved, due: now, pause: if resolved { REFRESH } else { RETRY_FIRST } }
+    }
+
+    fn taken(&mut self, now: Instant) {
+        self.due = now + self.pause;
+        if !self.resolved {
+            self.pause = (self.pause * 2).min(RETRY_LAST);
+        }
+    }
+}
+
+impl Nudges {
+    /// Looks after `hops` from now on (true: resolved) and no others.
+    pub fn track(&mut self, hops: &BTreeMap<Hop, bool>, now: Instant) {
+        self.0.retain(|hop, _| hops.contains_key(hop));
+        for (&hop, &resolved) in hops {
+            let nudge = self.0.entry(hop).or_insert_with(|| Nudge::new(resolved, now));
+            if nudge.resolved != resolved {
+                *nudge = Nudge::new(resolved, now);
+            }
+        }
+    }
+
+    /// Takes those that are due.
+    pub fn due(&mut self, now: Instant) -> Vec<Hop> {
+        let mut hops = Vec::new();
+        for (&hop, nudge) in self.0.iter_mut().filter(|(_, nudge)| nudge.due <= now) {
+            nudge.taken(now);
+            hops.push(hop);
+        }
+        hops
+    }
+
+    pub fn next(&self) -> Option<Instant> {
+        self.0.values().map(|nudge| nudge.due).min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

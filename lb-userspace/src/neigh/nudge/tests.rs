@@ -1,0 +1,64 @@
+use super::*;
+
+fn hop(last: u8) -> Hop {
+    Hop { ifindex: 7, address: [192, 0, 2, last].into() }
+}
+
+/// Milliseconds at which `nudges` come due until `end`.
+fn times(nudges: &mut Nudges, start: Instant, end: u64) -> Vec<u128> {
+    let mut times = Vec::new();
+    while let Some(due) = nudges.next().filter(|due| *due <= start + Duration::from_millis(end)) {
+        assert_eq!(nudges.due(due), [hop(1)]);
+        times.push((due - start).as_millis());
+    }
+    times
+}
+
+#[test]
+fn the_unresolved_back_off() {
+    let (mut nudges, start) = (Nudges::default(), Instant::now());
+    nudges.track(&[(hop(1), false)].into(), start);
+    let want = [0, 100, 300, 700, 1500, 3100, 6300, 11300, 16300];
+    assert_eq!(times(&mut nudges, start, 20_000), want);
+}
+
+#[test]
+fn the_resolved_are_refreshed() {
+    let (mut nudges, start) = (Nudges::default(), Instant::now());
+    nudges.track(&[(hop(1), true)].into(), start);
+    assert_eq!(times(&mut nudges, start, 50_000), [0, 15_000, 30_000, 45_000]);
+}
+
+#[test]
+fn seeing_the_same_again_changes_nothing() {
+    let (mut nudges, start) = (Nudges::default(), Instant::now());
+    let hops = [(hop(1), false)].into();
+    nudges.track(&hops, start);
+    assert_eq!(nudges.due(start), [hop(1)]);
+    nudges.track(&hops, start);
+    assert_eq!(nudges.due(start), []);
+    assert_eq!(nudges.next(), Some(start + RETRY_FIRST));
+}
+
+#[test]
+fn loss_is_answered_at_once() {
+    let (mut nudges, start) = (Nudges::default(), Instant::now());
+    nudges.track(&[(hop(1), true)].into(), start);
+    assert_eq!(nudges.due(start), [hop(1)]);
+    let later = start + Duration::from_secs(3);
+    nudges.track(&[(hop(1), false)].into(), later);
+    assert_eq!(nudges.due(later), [hop(1)]);
+    assert_eq!(nudges.next(), Some(later + RETRY_FIRST));
+}
+
+#[test]
+fn those_no_longer_wanted_are_dropped() {
+    let (mut nudges, start) = (Nudges::default(), Instant::now());
+    nudges.track(&[(hop(1), true), (hop(2), false)].into(), start);
+    assert_eq!(nudges.due(start), [hop(1), hop(2)]);
+    nudges.track(&[(hop(2), false)].into(), start);
+    assert_eq!(nudges.next(), Some(start + RETRY_FIRST));
+    nudges.track(&BTreeMap::new(), start);
+    assert_eq!(nudges.next(), None);
+    assert_eq!(nudges.due(start), []);
+}

@@ -1,0 +1,22 @@
+//! Kubernetes objects to the model of the data path: pure functions.
+//!
+//! What is wrong is left out, in the smallest part that makes sense (a port,
+//! an endpoint, else the object), and told as a [`Problem`].
+//!
+//! [`Problem`]: crate::model::Problem
+mod annotations;
+mod node;
+mod nodes;
+mod service;
+mod slice;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use annotations::DSR;
+pub use node::node;
+pub use nodes::{Nodes, join_nodes};
+pub use service::{Claim, Options, Translated, not_ours, service};
+
+/// The label by which an EndpointSlice names its Service.
+pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";

@@ -1,0 +1,396 @@
+//! `neigh::follow` against the kernel: two network namespaces joined by a veth
+//! pair, `a` with the follower and `b` its neighbour. Needs root.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io,
+    net::IpAddr,
+    os::fd::AsRawFd,
+    process::{Command, id},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use lb_userspace::neigh::{NextHop, NextHops, Reach, follow};
+use tokio::{runtime, sync::watch, time::timeout};
+
+const OWN: [u8; 6] = [2, 0, 0, 0, 0, 0xa0];
+/// Of `b0` at the start, and later.
+const PEER: [u8; 6] = [2, 0, 0, 0, 0, 0xb0];
+const PEER_LATER: [u8; 6] = [2, 0, 0, 0, 0, 0xb1];
+
+const SOON: Duration = Duration::from_secs(1);
+/// Where the kernel waits on timers of its own.
+const LATER: Duration = Duration::from_secs(8);
+
+fn run(program: &str, arguments: &str) {
+    let output = Command::new(program).args(arguments.split_whitespace()).output();
+    let output = output.unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments}: {complaint}");
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// The two namespaces; gone when dropped.
+struct Site {
+    a: String,
+    b: String,
+}
+
+impl Site {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        // SAFETY: geteuid has no preconditions.
+        assert_eq!(unsafe { libc::geteuid() }, 0, "this test makes network namespaces: run it as root");
+        let name = format!("tgneigh{}-{}", id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let site = Self { a: format!("{name}-a"), b: format!("{name}-b") };
+        let Self { a, b } = &site;
+        for name in [a, b] {
+            run("ip", &format!("netns add {name}"));
+            // Link-local addresses are usable at once, without duplicate address detection.
+            run("ip", &format!("netns exec {name} sysctl -q -w net.ipv6.conf.default.accept_dad=0"));
+        }
+        let pair = format!("netns {a} type veth peer name b0 address 02:00:00:00:00:b0 netns {b}");
+        run("ip", &format!("link add a0 address 02:00:00:00:00:a0 {pair}"));
+        for (name, interface, last) in [(a, "a0", 1), (b, "b0", 2)] {
+            run("ip", &format!("-n {name} link set lo up"));
+            run("ip", &format!("-n {name} link set {interface} up"));
+            run("ip", &format!("-n {name} addr add 192.0.2.{last}/24 dev {interface}"));
+            run("ip", &format!("-n {name} addr add 2001:db8::{last}/64 dev {interface} nodad"));
+        }
+        site
+    }
+
+    fn in_a(&self, arguments: &str) {
+        run("ip", &format!("-n {} {arguments}", self.a));
+    }
+
+    fn in_b(&self, arguments: &str) {
+        run("ip", &format!("-n {} {arguments}", self.b));
+    }
+
+    fn batch(&self, namespace: &str, commands: &str) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), commands).unwrap();
+        run("ip", &format!("-n {namespace} -batch {}", file.path().display()));
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        for name in [&self.a, &self.b] {
+            let _ = Command::new("ip").args(["netns", "del", name]).output();
+        }
+    }
+}
+
+fn enter(namespace: &str) -> io::Result<()> {
+    let file = File::open(format!("/run/netns/{namespace}"))?;
+    // SAFETY: the descriptor is open, and setns changes the calling thread only.
+    match unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn cpu_time_of_this_thread() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid for writes.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// `follow` on a thread of its own, in `a`.
+struct Follower {
+    targets: watch::Sender<BTreeSet<IpAddr>>,
+    next_hops: watch::Receiver<Arc<NextHops>>,
+    runtime: runtime::Runtime,
+    /// The CPU time it took.
+    thread: JoinHandle<anyhow::Result<Duration>>,
+}
+
+impl Follower {
+    fn new(site: &Site, targets: &[&str]) -> Self {
+        let (targets, wanted) = watch::channel(targets.iter().map(|text| ip(text)).collect());
+        let (out, next_hops) = watch::channel(Arc::default());
+        let namespace = site.a.clone();
+        let thread = thread::spawn(move || {
+            enter(&namespace)?;
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(follow(wanted, out))?;
+            Ok(cpu_time_of_this_thread())
+        });
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { targets, next_hops, runtime, thread }
+    }
+
+    /// Waits for what is emitted for `target` to be as wanted.
+    fn until(&mut self, what: &str, limit: Duration, target: &str, wanted: impl Fn(&Reach) -> bool) {
+        self.until_all(what, limit, |map| map.get(&ip(target)).is_some_and(&wanted));
+    }
+
+    fn until_all(&mut self, what: &str, limit: Duration, wanted: impl Fn(&NextHops) -> bool) {
+        let started = Instant::now();
+        let waiting = self.next_hops.wait_for(|map| wanted(map));
+        let met = self.runtime.block_on(async { timeout(limit, waiting).await.is_ok_and(|map| map.is_ok()) });
+        let took = started.elapsed();
+        let last = self.next_hops.borrow().clone();
+        assert!(met, "{what}: not within {limit:?}; the last was {last:#?}");
+        println!("{what}: {:.1} ms", took.as_secs_f64() * 1e3);
+    }
+
+    fn get(&self, target: &str) -> Reach {
+        self.next_hops.borrow()[&ip(target)].clone()
+    }
+
+    fn via(&self, target: &str) -> NextHop {
+        match self.get(target) {
+            Reach::Via(next) => next,
+            other => panic!("{target}: {other:?}"),
+        }
+    }
+
+    /// Ends it, and tells how much CPU time it took.
+    fn stop(self) -> Duration {
+        drop(self.targets);
+        self.thread.join().unwrap().unwrap()
+    }
+}
+
+fn has_mac(mac: [u8; 6]) -> impl Fn(&Reach) -> bool {
+    move |reach| matches!(reach, Reach::Via(next) if next.dst_mac == Some(mac))
+}
+
+fn has_mtu(mtu: u32) -> impl Fn(&Reach) -> bool {
+    move |reach| matches!(reach, Reach::Via(next) if next.mtu == mtu)
+}
+
+fn has_gateway(gateway: &str) -> impl Fn(&Reach) -> bool {
+    let gateway = ip(gateway);
+    move |reach| matches!(reach, Reach::Via(next) if next.gateway == Some(gateway))
+}
+
+fn unreachable(part: &str) -> impl Fn(&Reach) -> bool {
+    move |reach| matches!(reach, Reach::Unreachable(reason) if reason.contains(part))
+}
+
+#[test]
+fn neighbours_gateways_and_own_addresses() {
+    let site = Site::new();
+    site.batch(
+        &site.a,
+        "route add 198.51.100.0/24 via 192.0.2.2
+         route add 2001:db8:1::/64 via 2001:db8::2
+         route add 203.0.113.0/25 via inet6 2001:db8::2
+         route add blackhole 203.0.113.129
+         route add prohibit 203.0.113.130
+         route add unreachable 203.0.113.131
+         route add blackhole 2001:db8:2::/64",
+    );
+    let resolved = [
+        ("192.0.2.2", None, "192.0.2.1"),
+        ("2001:db8::2", None, "2001:db8::1"),
+        ("198.51.100.1", Some("192.0.2.2"), "192.0.2.1"),
+        ("2001:db8:1::1", Some("2001:db8::2"), "2001:db8::1"),
+        ("203.0.113.1", Some("2001:db8::2"), "192.0.2.1"),
+    ];
+    let dead_ends = [
+        ("203.0.113.129", "blackhole"),
+        ("203.0.113.130", "prohibit"),
+        ("203.0.113.131", "unreachable"),
+        ("203.0.113.132", "no route"),
+        ("2001:db8:2::1", "blackhole"),
+        ("2001:db8:3::1", "no route"),
+        ("192.0.2.255", "broadcast"),
+    ];
+    let own = ["192.0.2.1", "2001:db8::1", "127.0.0.1", "::1"];
+    let silent = ["192.0.2.77", "2001:db8::77"];
+    let targets = [&resolved.map(|row| row.0)[..], &dead_ends.map(|row| row.0), &own, &silent].concat();
+    let mut follower = Follower::new(&site, &targets);
+    follower.until_all("five neighbours resolved after the start", SOON, |map| {
+        resolved.iter().all(|row| map.get(&ip(row.0)).is_some_and(has_mac(PEER)))
+    });
+    for (target, gateway, source) in resolved {
+        let next = follower.via(target);
+        assert_eq!(next.gateway, gateway.map(ip), "{target}");
+        assert_eq!(next.on_link, gateway.is_none(), "{target}");
+        assert_eq!(next.source, ip(source), "{target}");
+        assert_eq!((next.interface.as_str(), next.mtu, next.src_mac), ("a0", 1500, OWN), "{target}");
+    }
+    for (target, reason) in dead_ends {
+        let reach = follower.get(target);
+        assert!(unreachable(reason)(&reach), "{target}: {reach:?}");
+    }
+    for target in own {
+        assert_eq!(follower.get(target), Reach::Local, "{target}");
+    }
+    for target in silent {
+        assert_eq!(follower.via(target).dst_mac, None, "{target}");
+    }
+
+    site.in_b("addr add 192.0.2.77/24 dev b0");
+    follower.until("silent neighbour appears", LATER, "192.0.2.77", has_mac(PEER));
+    follower.targets.send_modify(|targets| targets.retain(|target| *target == ip("192.0.2.2")));
+    follower.until_all("targets taken away", SOON, |map| map.len() == 1);
+    site.in_a("addr add 198.51.100.9/32 dev lo");
+    follower.targets.send_modify(|targets| {
+        targets.insert(ip("198.51.100.9"));
+    });
+    follower.until("target added", SOON, "198.51.100.9", |reach| *reach == Reach::Local);
+    site.in_a("addr del 198.51.100.9/32 dev lo");
+    follower.until("own address taken away", SOON, "198.51.100.9", has_mac(PEER));
+    follower.stop();
+}
+
+#[test]
+fn mtu_of_link_and_route() {
+    let site = Site::new();
+    site.in_a("route add 198.51.100.0/24 via 192.0.2.2 mtu 1400");
+    site.in_a("route add 2001:db8:1::/64 via 2001:db8::2 mtu 1380");
+    let mut follower = Follower::new(&site, &["192.0.2.2", "198.51.100.1", "2001:db8:1::1"]);
+    follower.until("MTU of an IPv4 route", SOON, "198.51.100.1", has_mtu(1400));
+    follower.until("MTU of an IPv6 route", SOON, "2001:db8:1::1", has_mtu(1380));
+    follower.until("MTU of the link", SOON, "192.0.2.2", has_mtu(1500));
+    site.in_a("link set a0 mtu 1300");
+    follower.until("MTU of the link lowered", SOON, "192.0.2.2", has_mtu(1300));
+    follower.until("MTU of the link below the route's", SOON, "198.51.100.1", has_mtu(1300));
+    site.in_a("link set a0 mtu 9000");
+    follower.until("MTU of the link raised", SOON, "192.0.2.2", has_mtu(9000));
+    follower.until("MTU of the route again", SOON, "198.51.100.1", has_mtu(1400));
+    site.in_a("route replace 198.51.100.0/24 via 192.0.2.2 mtu 1350");
+    follower.until("MTU of the route lowered", SOON, "198.51.100.1", has_mtu(1350));
+    follower.stop();
+}
+
+#[test]
+fn an_announced_change_of_mac() {
+    let site = Site::new();
+    let both = ["192.0.2.2", "2001:db8::2"];
+    let mut follower = Follower::new(&site, &both);
+    for target in both {
+        follower.until("resolved", SOON, target, has_mac(PEER));
+    }
+    // The kernel believes no other MAC within a second of the first.
+    thread::sleep(Duration::from_millis(1100));
+    site.in_b("link set b0 address 02:00:00:00:00:b1");
+    for (target, own) in both.into_iter().zip(["192.0.2.1", "2001:db8::1"]) {
+        run("ip", &format!("netns exec {} ping -c 1 -W 2 {own}", site.b));
+        follower.until("changed MAC heard", SOON, target, has_mac(PEER_LATER));
+    }
+    site.in_b("link set b0 down");
+    follower.until("carrier lost", SOON, "192.0.2.2", unreachable("interface a0 has no carrier"));
+    site.in_b("link set b0 address 02:00:00:00:00:b0");
+    site.in_b("link set b0 up");
+    site.in_b("addr replace 2001:db8::2/64 dev b0 nodad");
+    for target in both {
+        follower.until("changed MAC found, the carrier being back", LATER, target, has_mac(PEER));
+    }
+    follower.stop();
+}
+
+#[test]
+fn a_silent_change_of_mac() {
+    let site = Site::new();
+    let both = ["192.0.2.2", "2001:db8::2"];
+    for family in ["ipv4", "ipv6"] {
+        let neigh = format!("net.{family}.neigh.a0");
+        let settings = format!("{neigh}.base_reachable_time_ms=1000 {neigh}.delay_first_probe_time=1");
+        run("ip", &format!("netns exec {} sysctl -q -w {settings}", site.a));
+    }
+    let mut follower = Follower::new(&site, &both);
+    for target in both {
+        follower.until("resolved", SOON, target, has_mac(PEER));
+    }
+    site.in_b("link set b0 address 02:00:00:00:00:b1");
+    for target in both {
+        // A nudge after 15 s, a second until the first probe, three in vain.
+        follower.until("changed MAC found", Duration::from_secs(30), target, has_mac(PEER_LATER));
+    }
+    follower.stop();
+}
+
+#[test]
+fn static_neighbours_stay_as_they_are() {
+    let site = Site::new();
+    site.in_a("neigh add 192.0.2.2 lladdr 02:00:00:00:00:99 dev a0 nud permanent");
+    let mut follower = Follower::new(&site, &["192.0.2.2"]);
+    let fixed = [2, 0, 0, 0, 0, 0x99];
+    follower.until("static neighbour", SOON, "192.0.2.2", has_mac(fixed));
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(follower.via("192.0.2.2").dst_mac, Some(fixed));
+    site.in_a("neigh del 192.0.2.2 dev a0");
+    follower.until("static neighbour removed", SOON, "192.0.2.2", has_mac(PEER));
+    follower.stop();
+}
+
+#[test]
+fn links_down_and_routes_replaced() {
+    let site = Site::new();
+    site.in_b("addr add 192.0.2.3/24 dev b0");
+    site.in_a("route add 198.51.100.0/24 via 192.0.2.2");
+    let mut follower = Follower::new(&site, &["192.0.2.2", "198.51.100.1"]);
+    follower.until("resolved", SOON, "198.51.100.1", has_mac(PEER));
+    site.in_a("route replace 198.51.100.0/24 via 192.0.2.3");
+    follower.until("route replaced", SOON, "198.51.100.1", has_gateway("192.0.2.3"));
+    follower.until("and resolved", SOON, "198.51.100.1", has_mac(PEER));
+    site.in_a("nexthop add id 7 via 192.0.2.2 dev a0");
+    site.in_a("route replace 198.51.100.0/24 nhid 7");
+    follower.until("route with a next-hop object", SOON, "198.51.100.1", has_gateway("192.0.2.2"));
+    site.in_a("nexthop replace id 7 via 192.0.2.3 dev a0");
+    follower.until("next-hop object replaced", SOON, "198.51.100.1", has_gateway("192.0.2.3"));
+    site.in_a("route add blackhole 198.51.100.0/24 table 77");
+    site.in_a("rule add to 198.51.100.0/24 lookup 77");
+    follower.until("rule added", SOON, "198.51.100.1", unreachable("blackhole"));
+    site.in_a("rule del to 198.51.100.0/24 lookup 77");
+    follower.until("rule removed", SOON, "198.51.100.1", has_mac(PEER));
+    site.in_a("link set a0 down");
+    follower.until("link down", SOON, "192.0.2.2", unreachable("no route"));
+    site.in_a("link set a0 up");
+    follower.until("link up", LATER, "192.0.2.2", has_mac(PEER));
+    site.in_a("link del a0");
+    follower.until("link gone", SOON, "192.0.2.2", unreachable("no route"));
+    follower.stop();
+}
+
+#[test]
+fn two_hundred_at_once() {
+    let site = Site::new();
+    let targets: BTreeSet<IpAddr> = (1..=200u8).map(|last| [10, 0, 0, last].into()).collect();
+    site.in_a("addr add 10.0.0.254/24 dev a0");
+    let addresses: String = targets.iter().map(|target| format!("addr add {target}/32 dev b0\n")).collect();
+    site.batch(&site.b, &addresses);
+    let mut follower = Follower::new(&site, &[]);
+    follower.targets.send_replace(targets.clone());
+    follower.until_all("200 targets resolved", Duration::from_secs(2), |map| {
+        targets.iter().all(|target| map.get(target).is_some_and(has_mac(PEER)))
+    });
+    site.in_a("link set a0 mtu 1450");
+    follower.until_all("MTU of 200 targets", SOON, |map| map.values().all(has_mtu(1450)));
+    println!("CPU time for 200 targets: {:?}", follower.stop());
+}
+
+#[test]
+fn a_storm_of_changes() {
+    let site = Site::new();
+    let mut follower = Follower::new(&site, &["192.0.2.2", "10.255.0.1"]);
+    follower.until("resolved", SOON, "192.0.2.2", has_mac(PEER));
+    let route = |n| format!("route replace 10.{}.{}.0/24 via 192.0.2.2\n", n / 200, n % 200);
+    let storm: String = (0..20_000).map(route).collect();
+    let started = Instant::now();
+    site.batch(&site.a, &format!("{storm}route add 10.255.0.0/24 via 192.0.2.2\n"));
+    let lasted = started.elapsed();
+    follower.until("the last of 20,000 changes", SOON, "10.255.0.1", has_mac(PEER));
+    let cpu = follower.stop();
+    println!("20,000 changes in {lasted:?} took {cpu:?} of CPU time");
+    assert!(cpu < lasted / 4, "{cpu:?} of CPU time in {lasted:?}");
+}

@@ -1,0 +1,115 @@
+//! From rounds to figures.
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::{
+    cases::REFERENCE,
+    measure::{Round, Subject},
+};
+
+/// One line of the table.
+#[derive(Serialize)]
+pub struct Figure {
+    case: &'static str,
+    net_ns_min: f64,
+    net_ns_median: f64,
+    ratio_to_encap: f64,
+    #[serde(skip)]
+    ratio_of_min: f64,
+    #[serde(skip)]
+    nets: Vec<f64>,
+}
+
+pub fn results(subjects: &[Subject]) -> Result<Vec<Figure>> {
+    let reference = subjects.iter().find(|subject| subject.case.name == REFERENCE);
+    let reference = reference.context("the baseline did not run")?;
+    Ok(subjects.iter().map(|subject| figure(subject, &reference.rounds)).collect())
+}
+
+fn figure(subject: &Subject, reference: &[Round]) -> Figure {
+    let nets = nets(&subject.rounds);
+    let net_ns_min = least(&subject.rounds);
+    Figure {
+        case: subject.case.name,
+        net_ns_min: rounded(net_ns_min),
+        net_ns_median: rounded(median(nets.clone())),
+        ratio_to_encap: rounded(ratio(&nets, &self::nets(reference))),
+        ratio_of_min: rounded(net_ns_min / least(reference)),
+        nets,
+    }
+}
+
+fn nets(rounds: &[Round]) -> Vec<f64> {
+    rounds.iter().map(Round::net).collect()
+}
+
+/// The net of the least of each part: the least of the nets would be the
+/// round whose calibration was disturbed most.
+fn least(rounds: &[Round]) -> f64 {
+    rounds.iter().copied().reduce(|least, round| least.least(&round)).map_or(0.0, |least| least.net())
+}
+
+/// The median of the ratios of each round: what disturbs a whole round
+/// disturbs both sides of its ratio.
+fn ratio(a: &[f64], b: &[f64]) -> f64 {
+    median(a.iter().zip(b).map(|(a, b)| a / b).collect())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// To hundredths.
+fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// At most so many times the cost of another case.
+struct Target {
+    case: &'static str,
+    to: &'static str,
+    at_most: f64,
+}
+
+const TARGETS: [Target; 4] = [
+    Target { case: "tcp4-ipip-1", to: REFERENCE, at_most: 1.75 },
+    Target { case: "tcp4-ipip-1m", to: "tcp4-ipip-1", at_most: 1.15 },
+    Target { case: "tcp4-ipip-new", to: "tcp4-ipip-1", at_most: 1.15 },
+    Target { case: "tcp6-ipip-1", to: "tcp4-ipip-1", at_most: 1.25 },
+];
+
+/// The table, and how the targets were met.
+pub fn text(figures: &[Figure]) {
+    println!(
+        "{:<20} {:>8} {:>10} {:>15} {:>13}",
+        "case", "min ns", "median ns", "ratio to encap", "(of minima)"
+    );
+    for f in figures {
+        println!(
+            "{:<20} {:>8.2} {:>10.2} {:>15.2} {:>13.2}",
+            f.case, f.net_ns_min, f.net_ns_median, f.ratio_to_encap, f.ratio_of_min
+        );
+    }
+    println!();
+    let find = |name| figures.iter().find(|figure| figure.case == name);
+    for target in &TARGETS {
+        if let (Some(case), Some(to)) = (find(target.case), find(target.to)) {
+            println!("{}", judge(target, case, to));
+        }
+    }
+}
+
+/// Met by medians and minima, or said otherwise.
+fn judge(target: &Target, case: &Figure, to: &Figure) -> String {
+    let by_median = ratio(&case.nets, &to.nets);
+    let by_min = case.net_ns_min / to.net_ns_min;
+    let verdict = match (by_median <= target.at_most, by_min <= target.at_most) {
+        (true, true) => "met",
+        (false, false) => "missed",
+        _ => "undecided: median and minimum disagree",
+    };
+    let Target { case, to, at_most } = target;
+    format!("{case} / {to}: {by_median:.2} (of minima {by_min:.2}), at most {at_most:.2}: {verdict}")
+}

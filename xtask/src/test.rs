@@ -1,0 +1,69 @@
+//! `cargo xtask test`: everything.
+
+use anyhow::{Result, bail};
+
+use crate::{
+    apt::{self, Package},
+    build_ebpf,
+    shell::{self, cargo, need_root, say},
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only tests whose name contains this.
+    filter: Option<String>,
+}
+
+/// What namespaces, traffic and the packet tables need.
+pub const PACKAGES: &[Package] = &[
+    Package::new("iproute2", "ip"),
+    Package::new("nftables", "nft"),
+    Package::new("ethtool", "ethtool"),
+    Package::new("conntrack", "conntrack"),
+    Package::new("curl", "curl"),
+    Package::new("nginx-light", "nginx"),
+    Package::new("iperf3", "iperf3"),
+    Package::new("iputils-ping", "ping"),
+    Package::new("bpftool", "bpftool"),
+    Package::new("procps", "sysctl"),
+    Package::new("util-linux", "nsenter"),
+];
+
+pub fn run(args: Args) -> Result<()> {
+    need_root()?;
+    apt::install(PACKAGES, "the tests")?;
+    build_ebpf::run()?;
+    shell::run(cargo().args(["build", "--quiet", "--workspace", "--bins"]))?;
+    let filter = args.filter.as_deref();
+    if filter.is_none() {
+        style()?;
+    }
+    say("unit and property tests");
+    test(&["--lib", "--bins"], filter, &[])?;
+    say("packet tables and real traffic, one test at a time");
+    test(&["--test", "*"], filter, &["--test-threads=1"])
+}
+
+/// Format and lints. Not every installation has the components; CI must.
+fn style() -> Result<()> {
+    for (component, words) in [
+        ("rustfmt", &["fmt", "--all", "--check"][..]),
+        ("clippy", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"][..]),
+    ] {
+        if shell::output(cargo().args([words[0], "--version"])).is_ok_and(|o| o.status.success()) {
+            say(format!("cargo {}", words.join(" ")));
+            shell::run(cargo().args(words))?;
+        } else if std::env::var_os("CI").is_some() {
+            bail!("{component} is missing: `rustup component add {component}`");
+        } else {
+            say(format!("skipped: {component} is missing (`rustup component add {component}`)"));
+        }
+    }
+    Ok(())
+}
+
+fn test(targets: &[&str], filter: Option<&str>, options: &[&str]) -> Result<()> {
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--workspace", "--no-fail-fast"]).args(targets).args(filter);
+    shell::run(command.arg("--").args(options))
+}

@@ -1,0 +1,136 @@
+//! A compiler that can build `core` for BPF, and the linker that goes with it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    apt::{self, Package},
+    shell::{find, output, run_quietly, say, stdout},
+};
+
+/// Where the distribution's compiler is, beside any that rustup has.
+const DISTRIBUTION: &str = "/usr/bin";
+const LLVM: &str = "/usr/lib/llvm-22";
+const LINKER: &str = "bpf-linker";
+const LINKER_VERSION: &str = "0.13.0";
+
+/// Debian 12's own: compiler, library source and LLVM of one version.
+const PACKAGES: &[Package] = &[
+    Package::new("rustc-web", "/usr/bin/rustc"),
+    Package::new("cargo-web", "/usr/bin/cargo"),
+    Package::new("rust-web-src", "/usr/lib/rustlib/src"),
+    Package::new("llvm-22-dev", "/usr/lib/llvm-22/bin/llvm-config"),
+    Package::new("libpolly-22-dev", "/usr/lib/llvm-22/lib/libPolly.a"),
+    Package::new("libzstd-dev", "/usr/include/zstd.h"),
+    Package::new("zlib1g-dev", "/usr/include/zlib.h"),
+    Package::new("g++", "g++"),
+];
+
+/// A compiler with the source of its library.
+pub struct Toolchain {
+    name: String,
+    cargo: PathBuf,
+    rustc: PathBuf,
+    linker: PathBuf,
+}
+
+impl Toolchain {
+    /// The first that can do it: one that rustup has, one that rustup can
+    /// complete, the distribution's.
+    pub fn find() -> Result<Self> {
+        if let Some((name, sysroot)) = rustup() {
+            let linker = linker(&["--locked"], &[])?;
+            let bin = |program| sysroot.join("bin").join(program);
+            return Ok(Self { name, cargo: bin("cargo"), rustc: bin("rustc"), linker });
+        }
+        apt::install(PACKAGES, "building eBPF (no rustup toolchain here has, or can get, rust-src)")?;
+        let linker = linker(
+            &["--no-default-features", "--features", "llvm-22"],
+            &[("LLVM_PREFIX", LLVM), ("LLVM_SYS_221_PREFIX", LLVM)],
+        )?;
+        let bin = |program| Path::new(DISTRIBUTION).join(program);
+        let rustc = bin("rustc");
+        if !has_source(Path::new("/usr")) {
+            bail!(
+                "{}: has no library source below /usr/lib/rustlib/src; install rust-web-src",
+                rustc.display()
+            );
+        }
+        Ok(Self { name: "the distribution's".into(), cargo: bin("cargo"), rustc, linker })
+    }
+
+    /// What it is, for people.
+    pub fn describe(&self) -> String {
+        format!("{} ({}, {})", self.name, self.rustc.display(), self.linker.display())
+    }
+
+    /// A cargo command that builds for BPF.
+    pub fn cargo(&self) -> Command {
+        let flags = ["-Cdebuginfo=2", "-Clink-arg=--btf", &format!("-Clinker={}", self.linker.display())];
+        let mut command = Command::new(&self.cargo);
+        command
+            .env("RUSTC", &self.rustc)
+            // -Z build-std on a compiler that is not a nightly.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+            // What rustup and the outer cargo set would lead back to them.
+            .env_remove("RUSTUP_TOOLCHAIN")
+            .env_remove("CARGO_TARGET_DIR")
+            .env_remove("RUSTC_WRAPPER");
+        command
+    }
+}
+
+/// The library source, without which `core` cannot be built.
+fn has_source(sysroot: &Path) -> bool {
+    sysroot.join("lib/rustlib/src").is_dir()
+}
+
+/// Name and sysroot of a rustup toolchain with source. Nightly ones first:
+/// they are what BPF is tested with.
+fn rustup() -> Option<(String, PathBuf)> {
+    let rustup = find("rustup")?;
+    let list = stdout(Command::new(&rustup).args(["toolchain", "list"])).ok()?;
+    let mut names: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    names.sort_by_key(|name| !name.starts_with("nightly"));
+    let sysroot = |name: &str| {
+        let path = stdout(Command::new(&rustup).args(["run", name, "rustc", "--print", "sysroot"])).ok()?;
+        Some(PathBuf::from(path.trim()))
+    };
+    let complete =
+        |name: &str| sysroot(name).filter(|sysroot| has_source(sysroot)).map(|s| (name.to_owned(), s));
+    names.iter().find_map(|name| complete(name)).or_else(|| {
+        let name = names.first()?;
+        say(format!("adding rust-src to the rustup toolchain {name}"));
+        let added = output(Command::new(&rustup).args(["component", "add", "rust-src", "--toolchain", name]));
+        if !added.is_ok_and(|output| output.status.success()) {
+            say("rustup cannot get rust-src; trying the distribution's toolchain");
+        }
+        complete(name)
+    })
+}
+
+/// bpf-linker, installed with these arguments and variables if it is missing
+/// or of another version.
+fn linker(arguments: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let installed = home.context("neither CARGO_HOME nor HOME is set")?.join("bin").join(LINKER);
+    let candidates = [find(LINKER), Some(installed.clone())];
+    if let Some(linker) = candidates.into_iter().flatten().find(|path| is_version(path)) {
+        return Ok(linker);
+    }
+    say(format!("installing {LINKER} {LINKER_VERSION} (about a minute)"));
+    let mut command = crate::shell::cargo();
+    command.args(["install", LINKER, "--version", LINKER_VERSION, "--quiet", "--force"]);
+    run_quietly(command.args(arguments).envs(variables.iter().copied()))?;
+    Ok(installed)
+}
+
+fn is_version(linker: &Path) -> bool {
+    stdout(Command::new(linker).arg("--version")).is_ok_and(|text| text.contains(LINKER_VERSION))
+}
