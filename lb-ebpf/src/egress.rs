@@ -5,8 +5,8 @@
 //! through the kernel's helpers, which know.
 
 use aya_ebpf::{
-    helpers::bpf_csum_diff,
     bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR},
+    helpers::bpf_csum_diff,
     programs::TcContext,
 };
 use lb_common::{
@@ -17,7 +17,7 @@ use lb_common::{
 use crate::{
     cursor::Cursor,
     maps::NODE_REPLIES,
-    parse::{self, Packet, Parsed, Room, l4},
+    parse::{self, ETH_LEN, Packet, Parsed, Room, l4},
 };
 
 /// Ethernet, IPv6 and TCP: what has to lie in the linear part.
@@ -29,7 +29,10 @@ pub fn packet(ctx: &TcContext) -> Verdict {
     let _ = ctx.pull_data(HEADERS);
     let cursor = Cursor::new(ctx.data(), ctx.data_end());
     let mut room = Room::uninit();
-    let Parsed::Flow(packet) = parse::frame(&cursor, &mut room) else { return Verdict::EgressPass };
+    let Some(eth) = cursor.window::<ETH_LEN>(0) else { return Verdict::EgressPass };
+    let Parsed::Flow(packet) = parse::headers(&cursor, eth.get::<u16, 12>(), ETH_LEN, &mut room) else {
+        return Verdict::EgressPass;
+    };
     // A reply, so the "client" of the parser is the endpoint here.
     let key = ReplyKey {
         endpoint: packet.client,

@@ -123,7 +123,7 @@ impl fmt::Display for Cidr {
 /// The group of an IPv6 address that reads like the decimal number: 11 -> `:11`.
 pub const fn spelled(number: u8) -> u16 {
     let number = number as u16;
-    (number / 100) << 8 | (number / 10 % 10) << 4 | number % 10
+    ((number / 100) << 8) | ((number / 10 % 10) << 4) | (number % 10)
 }
 
 #[cfg(test)]

@@ -162,10 +162,8 @@ fn as_cni(node: &Machine) -> Result<()> {
     );
     for pods in POD_NETWORKS {
         let header = pods.family().header();
-        writeln!(
-            rules,
-            "{header} saddr {pods} {header} daddr != {pods} oifname \"{INTERFACE}\" counter name masqueraded masquerade"
-        )?;
+        let outward = format!("{header} saddr {pods} {header} daddr != {pods} oifname \"{INTERFACE}\"");
+        writeln!(rules, "{outward} counter name masqueraded masquerade")?;
     }
     rules += "}\n\
               chain forward {\n\

@@ -29,6 +29,7 @@ mod servers;
 mod site;
 mod sys;
 mod testbed;
+mod triangle;
 
 pub use address::{Cidr, Dual, Family, POD_NETWORKS, VIP, VIP_NETWORKS, VIP_V4, VIP_V6};
 pub use clients::{TcpHold, TcpHoldOptions, UdpStream, UdpStreamOptions};
@@ -43,3 +44,4 @@ pub use run::run;
 pub use servers::{DOWNLOAD_BYTES, HTTP_PORT, TCP_ECHO_PORT, UDP_ECHO_PORT};
 pub use site::binary;
 pub use testbed::Testbed;
+pub use triangle::Triangle;

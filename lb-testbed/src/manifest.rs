@@ -61,7 +61,7 @@ pub enum EndpointState {
 /// A Pod behind a Service.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EndpointSpec {
-    /// `pod1_1`
+    /// `pod1_1`; or `node1`, a bare server (see [`Testbed::bare_server`]), without `nodeName`.
     pub pod: String,
     pub state: EndpointState,
 }
@@ -192,13 +192,11 @@ fn service(spec: &ServiceSpec) -> Value {
 }
 
 fn slice(testbed: &Testbed, spec: &ServiceSpec, family: Family) -> Result<Value> {
-    let port = |port: &PortSpec| json!({"name": port.name, "port": port.target_port, "protocol": port.protocol.name()});
     let endpoints = match &spec.endpoints {
-        None => testbed.pods().iter().map(|pod| endpoint(pod, family, EndpointState::Ready)).collect(),
-        Some(chosen) => chosen
-            .iter()
-            .map(|one| Ok(endpoint(testbed.pod(&one.pod)?, family, one.state)))
-            .collect::<Result<Vec<_>>>()?,
+        None => testbed.pods().iter().map(|pod| pod_endpoint(pod, family, EndpointState::Ready)).collect(),
+        Some(chosen) => {
+            chosen.iter().map(|one| endpoint(testbed, one, family)).collect::<Result<Vec<_>>>()?
+        }
     };
     Ok(json!({
         "apiVersion": "discovery.k8s.io/v1",
@@ -209,21 +207,39 @@ fn slice(testbed: &Testbed, spec: &ServiceSpec, family: Family) -> Result<Value>
             "labels": {"kubernetes.io/service-name": spec.name},
         },
         "addressType": family.name(),
-        "ports": spec.ports.iter().map(port).collect::<Vec<_>>(),
+        "ports": spec.ports.iter().map(slice_port).collect::<Vec<_>>(),
         "endpoints": endpoints,
     }))
 }
 
-fn endpoint(pod: &Pod, family: Family, state: EndpointState) -> Value {
+fn slice_port(port: &PortSpec) -> Value {
+    json!({"name": port.name, "port": port.target_port, "protocol": port.protocol.name()})
+}
+
+fn endpoint(testbed: &Testbed, chosen: &EndpointSpec, family: Family) -> Result<Value> {
+    if let Ok(server) = testbed.machine(&chosen.pod) {
+        return Ok(json!({
+            "addresses": [server.address.get(family)],
+            "conditions": conditions(chosen.state),
+        }));
+    }
+    testbed.pod(&chosen.pod).map(|pod| pod_endpoint(pod, family, chosen.state))
+}
+
+fn pod_endpoint(pod: &Pod, family: Family, state: EndpointState) -> Value {
     json!({
         "addresses": [pod.address.get(family)],
         "nodeName": pod.node,
         "targetRef": {"kind": "Pod", "name": pod.name, "namespace": "default"},
-        "conditions": {
-            "ready": state == EndpointState::Ready,
-            "serving": state != EndpointState::NotReady,
-            "terminating": state == EndpointState::Terminating,
-        },
+        "conditions": conditions(state),
+    })
+}
+
+fn conditions(state: EndpointState) -> Value {
+    json!({
+        "ready": state == EndpointState::Ready,
+        "serving": state != EndpointState::NotReady,
+        "terminating": state == EndpointState::Terminating,
     })
 }
 

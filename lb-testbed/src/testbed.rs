@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    address::Dual,
+    address::{Dual, VIP},
     assemble::assemble,
     config::{Config, Layer},
     namespace::Namespace,
@@ -136,6 +136,24 @@ impl Testbed {
     /// Has the router spread the VIPs over these machines, directors or not.
     pub fn route_vips_via(&self, machines: &[&Machine]) -> Result<()> {
         route_vips(&self.plan.router, machines).context("routing the VIPs")
+    }
+
+    /// Makes a machine own the VIPs itself, as servers behind IPVS-DR do, so that
+    /// servers can be started on it as in a Pod. Reached by `l2` only: kernels
+    /// without ipip devices decapsulate nothing.
+    pub fn bare_server(&self, machine: &Machine) -> Result<Pod> {
+        let namespace = &machine.namespace;
+        // Silence about the VIPs: they are the directors' to announce.
+        namespace.sysctl(&[("ipv4/conf/all/arp_ignore", "1"), ("ipv4/conf/all/arp_announce", "2")])?;
+        let lines = VIP.within(32, 128).map(|vip| format!("address replace {vip} dev lo\n"));
+        namespace.ip_batch(&lines.concat())?;
+        Ok(Pod {
+            name: machine.name.clone(),
+            node: machine.name.clone(),
+            namespace: namespace.clone(),
+            address: machine.address,
+            port: "lo".to_owned(),
+        })
     }
 
     /// Cuts a machine off, or mends it. No carrier is lost and no route goes:

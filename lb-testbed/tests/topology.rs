@@ -1,40 +1,17 @@
-//! Testbeds by themselves, without Trigon: everything is where it should be,
-//! and goes when it should. Needs root.
+//! Testbeds by themselves, without Trigon: everything is where it should be. Needs root.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    net::{IpAddr, SocketAddr},
-    path::Path,
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+#![expect(clippy::unwrap_used, reason = "in tests")]
+
+use std::{fs, net::IpAddr};
 
 use lb_testbed::{
-    Config, DirectorCounters, EndpointState, Family, HTTP_PORT, Machine, Namespace, Pod, ServiceSpec,
-    TCP_ECHO_PORT, TcpHoldOptions, Testbed, UDP_ECHO_PORT, UdpStreamOptions, VIP, manifest, standing,
-    teardown, write_manifest,
+    Config, DirectorCounters, EndpointState, Family, HTTP_PORT, Namespace, ServiceSpec, Testbed, VIP,
+    manifest, write_manifest,
 };
 use serde_json::Value;
 
-const TOOL: &str = env!("CARGO_BIN_EXE_testbed-tool");
-
 fn pings(from: &Namespace, to: IpAddr) -> bool {
     from.run(&["ping", "-c", "1", "-W", "2", &to.to_string()]).is_ok()
-}
-
-fn curl(from: &Namespace, address: IpAddr, path: &str) -> String {
-    let url = format!("http://{}{path}", SocketAddr::new(address, HTTP_PORT));
-    from.run(&["curl", "-sS", "--fail", "--max-time", "5", &url]).unwrap()
-}
-
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while !done() {
-        assert!(Instant::now() < deadline, "{what}: not within 5 s");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn everyone_is_reached(testbed: &Testbed) {
@@ -85,118 +62,6 @@ fn large_packets_fit_between_machines() {
         // 1600 less the headers of IPv4 and ICMP
         director.namespace.run(&["ping", "-c1", "-W2", "-Mdo", "-s1572", &to]).unwrap();
     }
-}
-
-#[test]
-fn http_servers_answer_and_log_where_requests_came_from() {
-    let testbed = Testbed::new(Config { nodes: 1, ..Config::l3() }).unwrap();
-    let pod = testbed.pod("pod1_2").unwrap();
-    let node = testbed.node_of(pod).unwrap();
-    let _server = testbed.start_http(pod).unwrap();
-    assert_eq!(testbed.http_sources(pod).unwrap(), Vec::<IpAddr>::new(), "before any request");
-    for (address, source) in pod.addresses().into_iter().zip(node.addresses()) {
-        assert_eq!(curl(&node.namespace, address, "/"), "pod1_2\n");
-        assert_eq!(curl(&node.namespace, address, "/echo-addr"), format!("{source}\n"));
-    }
-    assert_eq!(testbed.http_sources(pod).unwrap(), node.addresses());
-    downloads_intact(&testbed, node, pod);
-}
-
-fn downloads_intact(testbed: &Testbed, node: &Machine, pod: &Pod) {
-    let (url, copy) = (format!("http://{}:{HTTP_PORT}/download", pod.address.v4), testbed.dir().join("copy"));
-    node.namespace.run(&["curl", "-sS", "--fail", "-o", &copy.to_string_lossy(), &url]).unwrap();
-    assert!(
-        fs::read(copy).unwrap() == fs::read(testbed.download().unwrap()).unwrap(),
-        "the download differs"
-    );
-}
-
-#[test]
-fn connections_are_held_and_their_end_is_noticed() {
-    let testbed = Testbed::new(Config { nodes: 1, ..Config::l3() }).unwrap();
-    let pod = testbed.pod("pod1_1").unwrap();
-    let node = testbed.node_of(pod).unwrap();
-    let mut server = testbed.start_tcp_echo(pod, TCP_ECHO_PORT).unwrap();
-    for address in pod.addresses() {
-        let options = TcpHoldOptions {
-            target: SocketAddr::new(address, TCP_ECHO_PORT),
-            connections: 500,
-            sources: node.addresses().into(),
-            interval: Duration::from_millis(100),
-        };
-        let mut hold = testbed.tcp_hold_from(&node.namespace, &options).unwrap();
-        thread::sleep(Duration::from_millis(500));
-        let now = hold.status().unwrap();
-        assert_eq!((now.opened, now.alive, now.broken, now.per_pod["pod1_1"]), (500, 500, 0, 500), "{now:?}");
-        assert!(now.echoes >= 500, "{now:?}");
-        if address.is_ipv6() {
-            server.kill().unwrap();
-            thread::sleep(Duration::from_millis(300));
-            let after = hold.stop().unwrap();
-            assert_eq!((after.opened, after.alive, after.broken), (500, 0, 500), "{after:?}");
-        }
-    }
-    assert_eq!(testbed.tcp_sources(pod).unwrap(), node.addresses());
-}
-
-#[test]
-fn ten_thousand_datagrams_a_second_are_all_answered() {
-    let testbed = Testbed::new(Config { nodes: 1, ..Config::l3() }).unwrap();
-    let pod = testbed.pod("pod1_1").unwrap();
-    let node = testbed.node_of(pod).unwrap();
-    let _server = testbed.start_udp_echo(pod, UDP_ECHO_PORT).unwrap();
-    for (address, source) in pod.addresses().into_iter().zip(node.addresses()) {
-        let options = UdpStreamOptions {
-            target: SocketAddr::new(address, UDP_ECHO_PORT),
-            rate: 10_000,
-            length: Duration::from_secs(1),
-            source: Some(source),
-            source_port: 4000,
-        };
-        let report = testbed.udp_stream_from(&node.namespace, &options).unwrap().finish().unwrap();
-        assert_eq!((report.sent, report.received, report.lost), (10_000, 10_000, 0), "{report:?}");
-        assert_eq!(report.per_pod["pod1_1"], 10_000);
-    }
-    assert_eq!(testbed.udp_sources(pod).unwrap(), node.addresses());
-}
-
-#[test]
-fn lost_datagrams_are_counted() {
-    let testbed = Testbed::new(Config { nodes: 1, ..Config::l3() }).unwrap();
-    let options = UdpStreamOptions {
-        target: SocketAddr::new(testbed.machine("node1").unwrap().address.v4.into(), 9),
-        rate: 100,
-        length: Duration::from_millis(200),
-        source: None,
-        source_port: 0,
-    };
-    let report = testbed.udp_stream(&options).unwrap().finish().unwrap();
-    assert_eq!((report.sent, report.received, report.lost), (20, 0, 20), "{report:?}");
-    assert!(report.errors[0].contains("refused"), "{report:?}");
-}
-
-#[test]
-fn nodes_masquerade_what_pods_send_out() {
-    let testbed = Testbed::new(Config { nodes: 2, ..Config::l2() }).unwrap();
-    let pod = testbed.pod("pod2_1").unwrap();
-    let sources = testbed.dir().join("sources");
-    let path = sources.to_string_lossy();
-    let server =
-        testbed.client().spawn("sink", TOOL, &["tcp-echo", "--port", "7", "--sources", &path]).unwrap();
-    eventually("the sink", || server.log().contains("listening"));
-    for address in testbed.client_addresses()[0].both() {
-        let options = TcpHoldOptions {
-            target: SocketAddr::new(address, 7),
-            connections: 1,
-            sources: Vec::new(),
-            interval: Duration::from_millis(10),
-        };
-        let report = testbed.tcp_hold_from(&pod.namespace, &options).unwrap().stop().unwrap();
-        assert_eq!((report.opened, report.broken), (1, 0), "{report:?}");
-    }
-    let node = testbed.node_of(pod).unwrap();
-    let expected: String = node.addresses().iter().map(|address| format!("{address}\n")).collect();
-    assert_eq!(fs::read_to_string(&sources).unwrap(), expected);
 }
 
 /// The gateways of the route to the VIPs, of one family.
@@ -307,97 +172,31 @@ fn errors_name_the_namespace_the_command_and_what_it_said() {
     }
 }
 
-fn is_alive(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // A killed orphan may stay as a zombie where nothing takes init's place.
-    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
-}
-
-fn is_gone(prefix: &str) -> bool {
-    let pinned = format!("/sys/fs/bpf/trigon-{prefix}");
-    !standing().iter().any(|one| one == prefix) && !Path::new(&pinned).exists()
-}
-
 #[test]
-fn everything_goes_when_dropped() {
-    let testbed = Testbed::new(Config::l3()).unwrap();
-    let prefix = testbed.prefix().to_owned();
-    fs::create_dir_all(testbed.bpffs().join("director1")).unwrap();
-    let other = Testbed::new(Config::l2()).unwrap();
-    let pod = testbed.pod("pod1_1").unwrap();
-    let servers = [testbed.start_http(pod).unwrap(), testbed.start_udp_echo(pod, UDP_ECHO_PORT).unwrap()];
-    let pids = servers.each_ref().map(lb_testbed::Process::id);
-    assert!(!is_gone(&prefix) && pids.into_iter().all(is_alive));
-    drop(testbed);
-    assert!(is_gone(&prefix));
-    drop(servers);
-    assert!(!pids.into_iter().any(is_alive));
-    everyone_is_reached(&other);
-}
-
-/// `testbed-tool up` in a process of its own: it and the prefix of what it built.
-fn up(arguments: &[&str]) -> (Child, String) {
-    let mut child = Command::new(TOOL).arg("up").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let said: Value = serde_json::from_str(&line).unwrap();
-    (child, said["prefix"].as_str().unwrap().to_owned())
-}
-
-fn pids_in(prefix: &str, name: &str) -> Vec<u32> {
-    let mut command = Command::new("ip");
-    command.args(["netns", "pids", &format!("{prefix}-{name}")]);
-    lb_testbed::run(command, "").unwrap().lines().map(|line| line.parse().unwrap()).collect()
-}
-
-#[test]
-fn everything_goes_when_its_builder_is_killed() {
-    let (mut child, prefix) = up(&["--serve"]);
-    let servers = pids_in(&prefix, "pod2_1");
-    assert_eq!(servers.len(), 4, "nginx, its worker, both echoes");
-    fs::create_dir_all(format!("/sys/fs/bpf/trigon-{prefix}/node1")).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    eventually("teardown", || is_gone(&prefix));
-    eventually("the servers' end", || !servers.iter().copied().any(is_alive));
-}
-
-#[test]
-fn everything_goes_when_its_builder_is_killed_while_building() {
-    for milliseconds in [5, 30, 60, 120, 200] {
-        let mut child =
-            Command::new(TOOL).args(["up", "--layer", "l2"]).stdout(Stdio::null()).spawn().unwrap();
-        let prefix = format!("tg{}x1", child.id());
-        thread::sleep(Duration::from_millis(milliseconds));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        // Not gone, but not there yet, is what a first look may see.
-        thread::sleep(Duration::from_millis(500));
-        eventually("teardown", || is_gone(&prefix));
-    }
-}
-
-#[test]
-fn kept_testbeds_stand_until_they_are_torn_down() {
-    let (mut child, prefix) = up(&["--serve", "--keep", "--nodes", "1"]);
-    assert!(child.wait().unwrap().success());
-    let servers = pids_in(&prefix, "pod1_1");
-    // Another one clears away what is stale: not this.
-    drop(Testbed::new(Config { nodes: 1, ..Config::l3() }).unwrap());
-    assert!(!is_gone(&prefix) && servers.len() == 4 && servers.iter().copied().all(is_alive));
-    teardown(child.id()).unwrap();
-    assert!(is_gone(&prefix));
-    assert!(!servers.into_iter().any(is_alive));
-}
-
-#[test]
-fn building_takes_less_than_three_seconds() {
+fn far_ends_of_machines_have_a_program() {
     for config in [Config::l3(), Config::l2()] {
-        let start = Instant::now();
         let testbed = Testbed::new(config).unwrap();
-        let built = start.elapsed();
-        drop(testbed);
-        eprintln!("built in {built:?}, with teardown {:?}", start.elapsed());
-        assert!(built < Duration::from_secs(3), "{built:?}");
+        for machine in testbed.machines() {
+            let link = machine.upstream.ip(&format!("link show {}", machine.name)).unwrap();
+            assert!(link.contains("prog/xdp"), "XDP_TX would get stuck: {link}");
+        }
     }
+}
+
+#[test]
+fn bare_servers_answer_for_the_vips() {
+    let testbed = Testbed::new(Config { nodes: 1, ..Config::l2() }).unwrap();
+    let node = testbed.machine("node1").unwrap();
+    let bare = testbed.bare_server(node).unwrap();
+    let _server = testbed.start_http(&bare).unwrap();
+    testbed.route_vips_via(&[node]).unwrap();
+    for vip in VIP.both() {
+        let url = format!("http://{}/", std::net::SocketAddr::new(vip, HTTP_PORT));
+        assert_eq!(testbed.client().run(&["curl", "-sS", "--max-time", "5", &url]).unwrap(), "node1\n");
+    }
+    let service = ServiceSpec::everything("bare").vips([VIP.v4.into()]).pods(&["node1"]);
+    let text = manifest(&testbed, &[service]).unwrap();
+    let slice: Value = serde_json::from_str(text.split("\n---\n").last().unwrap()).unwrap();
+    assert_eq!(slice["endpoints"][0]["addresses"][0], node.address.v4.to_string());
+    assert_eq!(slice["endpoints"][0]["nodeName"], Value::Null);
 }

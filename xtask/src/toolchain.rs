@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::{
     apt::{self, Package},
@@ -14,15 +14,22 @@ use crate::{
 
 /// Where the distribution's compiler is, beside any that rustup has.
 const DISTRIBUTION: &str = "/usr/bin";
+/// The LLVM that the linker is built with. It reads what a compiler with this
+/// or an older one writes.
+const LLVM_MAJOR: u32 = 22;
 const LLVM: &str = "/usr/lib/llvm-22";
 const LINKER: &str = "bpf-linker";
 const LINKER_VERSION: &str = "0.13.0";
 
-/// Debian 12's own: compiler, library source and LLVM of one version.
-const PACKAGES: &[Package] = &[
+/// Debian 12's own compiler, with the source of its library.
+const COMPILER: &[Package] = &[
     Package::new("rustc-web", "/usr/bin/rustc"),
     Package::new("cargo-web", "/usr/bin/cargo"),
     Package::new("rust-web-src", "/usr/lib/rustlib/src"),
+];
+
+/// What the linker is built with.
+const LLVM_PACKAGES: &[Package] = &[
     Package::new("llvm-22-dev", "/usr/lib/llvm-22/bin/llvm-config"),
     Package::new("libpolly-22-dev", "/usr/lib/llvm-22/lib/libPolly.a"),
     Package::new("libzstd-dev", "/usr/include/zstd.h"),
@@ -42,25 +49,14 @@ impl Toolchain {
     /// The first that can do it: one that rustup has, one that rustup can
     /// complete, the distribution's.
     pub fn find() -> Result<Self> {
+        let linker = linker()?;
         if let Some((name, sysroot)) = rustup() {
-            let linker = linker(&["--locked"], &[])?;
             let bin = |program| sysroot.join("bin").join(program);
             return Ok(Self { name, cargo: bin("cargo"), rustc: bin("rustc"), linker });
         }
-        apt::install(PACKAGES, "building eBPF (no rustup toolchain here has, or can get, rust-src)")?;
-        let linker = linker(
-            &["--no-default-features", "--features", "llvm-22"],
-            &[("LLVM_PREFIX", LLVM), ("LLVM_SYS_221_PREFIX", LLVM)],
-        )?;
+        apt::install(COMPILER, "building eBPF (no rustup toolchain here can, and has or gets rust-src)")?;
         let bin = |program| Path::new(DISTRIBUTION).join(program);
-        let rustc = bin("rustc");
-        if !has_source(Path::new("/usr")) {
-            bail!(
-                "{}: has no library source below /usr/lib/rustlib/src; install rust-web-src",
-                rustc.display()
-            );
-        }
-        Ok(Self { name: "the distribution's".into(), cargo: bin("cargo"), rustc, linker })
+        Ok(Self { name: "the distribution's".into(), cargo: bin("cargo"), rustc: bin("rustc"), linker })
     }
 
     /// What it is, for people.
@@ -90,33 +86,42 @@ fn has_source(sysroot: &Path) -> bool {
     sysroot.join("lib/rustlib/src").is_dir()
 }
 
-/// Name and sysroot of a rustup toolchain with source. Nightly ones first:
-/// they are what BPF is tested with.
+/// Name and sysroot of a rustup toolchain with source, and with an LLVM that
+/// the linker understands. Nightly ones first: they are what BPF is tested with.
 fn rustup() -> Option<(String, PathBuf)> {
     let rustup = find("rustup")?;
     let list = stdout(Command::new(&rustup).args(["toolchain", "list"])).ok()?;
     let mut names: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
     names.sort_by_key(|name| !name.starts_with("nightly"));
-    let sysroot = |name: &str| {
-        let path = stdout(Command::new(&rustup).args(["run", name, "rustc", "--print", "sysroot"])).ok()?;
-        Some(PathBuf::from(path.trim()))
+    let rustc = |name: &str, words: &[&str]| {
+        stdout(Command::new(&rustup).args(["run", name, "rustc"]).args(words)).ok()
     };
-    let complete =
-        |name: &str| sysroot(name).filter(|sysroot| has_source(sysroot)).map(|s| (name.to_owned(), s));
-    names.iter().find_map(|name| complete(name)).or_else(|| {
+    names.retain(|name| {
+        rustc(name, &["-vV"]).and_then(|text| llvm_major(&text)).is_some_and(|v| v <= LLVM_MAJOR)
+    });
+    let complete = |name: &&str| {
+        let sysroot = PathBuf::from(rustc(name, &["--print", "sysroot"])?.trim());
+        has_source(&sysroot).then(|| ((*name).to_owned(), sysroot))
+    };
+    names.iter().find_map(complete).or_else(|| {
         let name = names.first()?;
         say(format!("adding rust-src to the rustup toolchain {name}"));
         let added = output(Command::new(&rustup).args(["component", "add", "rust-src", "--toolchain", name]));
         if !added.is_ok_and(|output| output.status.success()) {
-            say("rustup cannot get rust-src; trying the distribution's toolchain");
+            say("rustup cannot get rust-src; taking the distribution's toolchain");
         }
         complete(name)
     })
 }
 
-/// bpf-linker, installed with these arguments and variables if it is missing
-/// or of another version.
-fn linker(arguments: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf> {
+/// From what `rustc -vV` prints.
+fn llvm_major(version: &str) -> Option<u32> {
+    let llvm = version.lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
+    llvm.split('.').next()?.parse().ok()
+}
+
+/// bpf-linker, installed if it is missing or of another version.
+fn linker() -> Result<PathBuf> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
     let installed = home.context("neither CARGO_HOME nor HOME is set")?.join("bin").join(LINKER);
@@ -124,10 +129,12 @@ fn linker(arguments: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf> {
     if let Some(linker) = candidates.into_iter().flatten().find(|path| is_version(path)) {
         return Ok(linker);
     }
+    apt::install(LLVM_PACKAGES, "building bpf-linker")?;
     say(format!("installing {LINKER} {LINKER_VERSION} (about a minute)"));
     let mut command = crate::shell::cargo();
-    command.args(["install", LINKER, "--version", LINKER_VERSION, "--quiet", "--force"]);
-    run_quietly(command.args(arguments).envs(variables.iter().copied()))?;
+    command.args(["install", LINKER, "--version", LINKER_VERSION, "--locked", "--quiet", "--force"]);
+    command.args(["--no-default-features", "--features", &format!("llvm-{LLVM_MAJOR}")]);
+    run_quietly(command.env("LLVM_PREFIX", LLVM).env("LLVM_SYS_221_PREFIX", LLVM))?;
     Ok(installed)
 }
 

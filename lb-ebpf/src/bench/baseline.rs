@@ -37,21 +37,6 @@ pub struct Ipv4Key {
     protocol: u16,
 }
 
-#[btf_map]
-pub static BY_WIDE: HashMap<WideKey, Target, 1024> = HashMap::new();
-#[repr(C)]
-pub struct WideKey { a: u64, b: u64, c: u64 }
-impl Key for WideKey {
-    #[inline(always)]
-    fn of(headers: &Headers) -> Self {
-        Self {
-            a: 0,
-            b: (headers.window.get::<u32, 30>() as u64) << 32 | 0xffff0000,
-            c: headers.window.get::<u16, 36>() as u64 | (headers.protocol as u64) << 16,
-        }
-    }
-}
-
 /// Where a packet goes.
 #[repr(C)]
 pub struct Target {

@@ -56,11 +56,6 @@ pub fn encap8(ctx: XdpContext) -> u32 {
     baseline::encap(&ctx, &baseline::BY_IPV4).unwrap_or(xdp_action::XDP_PASS)
 }
 
-#[xdp]
-pub fn encap24(ctx: XdpContext) -> u32 {
-    baseline::encap(&ctx, &baseline::BY_WIDE).unwrap_or(xdp_action::XDP_PASS)
-}
-
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {

@@ -12,7 +12,7 @@ const IPV4: u8 = IpProto::Ipv4 as u8;
 const IPV6: u8 = IpProto::Ipv6 as u8;
 
 /// A UDP header, and as much of a TCP header as a director needs.
-const PORTS_LEN: usize = 8;
+pub const PORTS_LEN: usize = 8;
 
 #[inline(always)]
 pub fn read<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
@@ -29,11 +29,6 @@ fn ports<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
     let Some(header) = cursor.window::<PORTS_LEN>(at) else {
         return Parsed::Unfit(packet, Verdict::DropTruncated);
     };
-    // The frame may be padded, or cut short of what the IP header promises.
-    let len = packet.len as usize;
-    if len < packet.l3_len + PORTS_LEN || packet.l3 + len > cursor.len() {
-        return Parsed::Unfit(packet, Verdict::DropTruncated);
-    }
     packet.client_port = header.get::<u16, 0>();
     packet.to.port = header.get::<u16, 2>();
     Parsed::Flow(packet)

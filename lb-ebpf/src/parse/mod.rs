@@ -47,21 +47,41 @@ pub enum Parsed<'a> {
     Unfit(&'a Packet, Verdict),
 }
 
-/// Read an Ethernet frame.
+/// Read an Ethernet frame that came in.
 #[inline(always)]
 pub fn frame<'a>(cursor: &Cursor, room: &'a mut Room) -> Parsed<'a> {
     let Some(eth) = cursor.window::<ETH_LEN>(0) else { return Parsed::NotIp };
     network(cursor, eth.get::<u16, 12>(), ETH_LEN, room)
 }
 
-/// Read an IP packet that begins at `l3`; `ethertype` in network byte order.
+/// Read an IP packet that begins at `l3` of a frame that came in; `ethertype`
+/// in network byte order.
 #[inline(always)]
 pub fn network<'a>(cursor: &Cursor, ethertype: u16, l3: usize, room: &'a mut Room) -> Parsed<'a> {
+    match headers(cursor, ethertype, l3, room) {
+        Parsed::Flow(packet) if !packet.is_whole(cursor) => Parsed::Unfit(packet, Verdict::DropTruncated),
+        parsed => parsed,
+    }
+}
+
+/// The same, without a look at lengths: of a packet on its way out, the cursor
+/// has but the linear part, and the header of a large one may not tell (BIG TCP).
+#[inline(always)]
+pub fn headers<'a>(cursor: &Cursor, ethertype: u16, l3: usize, room: &'a mut Room) -> Parsed<'a> {
     if ethertype == EtherType::Ipv4 as u16 {
         ip::v4(cursor, l3, room)
     } else if ethertype == EtherType::Ipv6 as u16 {
         ip::v6(cursor, l3, room)
     } else {
         Parsed::NotIp
+    }
+}
+
+impl Packet {
+    /// The frame may be padded, but not cut short of what the IP header says.
+    #[inline(always)]
+    fn is_whole(&self, cursor: &Cursor) -> bool {
+        let len = self.len as usize;
+        len >= self.l3_len + l4::PORTS_LEN && self.l3 + len <= cursor.len()
     }
 }

@@ -88,7 +88,6 @@ pub fn all() -> Vec<Case> {
         baseline("empty", v4(PORT_IPIP, 1), Unchanged),
         baseline("macswap", v4(PORT_IPIP, 1), Unchanged),
         baseline(REFERENCE, v4(PORT_IPIP, 1), InIpv4(IPV4)),
-        baseline("encap24", v4(PORT_IPIP, 1), InIpv4(IPV4)),
         baseline("encap8", v4(PORT_IPIP, 1), InIpv4(IPV4)),
         trigon("tcp4-ipip-1", v4(PORT_IPIP, 1), InIpv4(IPV4), ForwardIpip),
         trigon("tcp4-ipip-10k", v4(PORT_IPIP, TEN_K), InIpv4(IPV4), ForwardIpip),

@@ -142,12 +142,6 @@ pub fn fill_baselines(bench: &mut Ebpf) -> Result<()> {
     let target = [0x0100_0002u32, 0x0002_0000, 0x0100_0000, 0x0100_ff0a, 0x0200_fe0a];
     for key in keys() {
         hash_map::<ServiceKey, [u32; 5]>(bench, "BY_ADDRESS")?.insert(key, target, 0)?;
-        let w = key.addr.words().map(u64::from);
-        hash_map::<[u64; 3], [u32; 5]>(bench, "BY_WIDE")?.insert(
-            [w[0] | w[1] << 32, w[2] | w[3] << 32, key.port as u64 | (key.protocol as u64) << 16],
-            target,
-            0,
-        )?;
         if key.addr.is_v4() {
             let port_and_protocol = u32::from(key.port) | u32::from(key.protocol) << 16;
             let key = [key.addr.words()[3], port_and_protocol];

@@ -1,6 +1,6 @@
 //! `up` and `down`: testbeds by hand.
 
-use std::thread;
+use std::{collections::BTreeMap, thread};
 
 use anyhow::Result;
 use clap::Args;
@@ -72,12 +72,13 @@ fn serve(testbed: &Testbed) -> Result<Vec<Process>> {
 /// One line for programs, which also tells people how to get in.
 fn describe(testbed: &Testbed) -> serde_json::Value {
     let machines = testbed.machines().iter().map(|machine| (&machine.name, &machine.address));
+    let pods = testbed.pods().iter().map(|pod| (&pod.name, &pod.address));
     json!({
         "prefix": testbed.prefix(),
         "dir": testbed.dir(),
         "client": testbed.client().enter_hint(),
-        "machines": machines.collect::<std::collections::BTreeMap<_, _>>(),
-        "pods": testbed.pods().iter().map(|pod| (&pod.name, &pod.address)).collect::<std::collections::BTreeMap<_, _>>(),
+        "machines": machines.collect::<BTreeMap<_, _>>(),
+        "pods": pods.collect::<BTreeMap<_, _>>(),
     })
 }
 

@@ -89,6 +89,19 @@ pub fn check_interfaces(interfaces: &[String]) -> Result<(), AttachError> {
     missing.map_or(Ok(()), |name| Err(AttachError::NoInterface(name.clone())))
 }
 
+fn xdp_pin(pin_dir: &Path, interface: &str, mode: XdpMode) -> PathBuf {
+    links_dir(pin_dir).join(format!("xdp-{mode}@{}", without_dots(interface)))
+}
+
+fn egress_pin(pin_dir: &Path, interface: &str) -> PathBuf {
+    links_dir(pin_dir).join(format!("egress@{}", without_dots(interface)))
+}
+
+/// A BPF file system refuses names with dots, interfaces of VLANs have them.
+fn without_dots(interface: &str) -> String {
+    interface.replace('.', "%2e")
+}
+
 /// Attach to `interface`, or point the link that is pinned to this program.
 pub fn xdp(
     program: &mut Xdp,
@@ -96,7 +109,7 @@ pub fn xdp(
     interface: &str,
     mode: XdpMode,
 ) -> Result<Attachment, AttachError> {
-    let pin = links_dir(pin_dir).join(format!("{interface}.xdp-{mode}"));
+    let pin = xdp_pin(pin_dir, interface, mode);
     let adopted = pinned(&pin)
         .and_then(|link| XdpLink::try_from(link).ok())
         .is_some_and(|link| program.attach_to_link(link).is_ok());
@@ -116,7 +129,7 @@ pub fn xdp(
 
 /// The same for egress.
 pub fn egress(program: &mut SchedClassifier, pin_dir: &Path, interface: &str) -> Result<(), AttachError> {
-    let pin = links_dir(pin_dir).join(format!("{interface}.egress"));
+    let pin = egress_pin(pin_dir, interface);
     let adopted = pinned(&pin)
         .and_then(|link| SchedClassifierLink::try_from(link).ok())
         .is_some_and(|link| program.attach_to_link(link).is_ok());
@@ -140,10 +153,10 @@ pub fn detach_others(
     roles: u32,
     mode: XdpMode,
 ) -> Result<(), AttachError> {
+    let is_node = roles & roles::NODE != 0;
     for pin in pins(&links_dir(pin_dir)) {
         let wanted = interfaces.iter().any(|interface| {
-            let is_xdp = pin.ends_with(format!("{interface}.xdp-{mode}"));
-            is_xdp || (roles & roles::NODE != 0 && pin.ends_with(format!("{interface}.egress")))
+            pin == xdp_pin(pin_dir, interface, mode) || (is_node && pin == egress_pin(pin_dir, interface))
         });
         if !wanted {
             tracing::info!(pin = %pin.display(), "detaching what is not asked for any more");

@@ -1,7 +1,7 @@
 //! The real maps and programs.
 //!
 //! Everything that has to outlive the agent is pinned in one directory:
-//! `maps/NAME`, and `links/INTERFACE.xdp-MODE` and `links/INTERFACE.egress`.
+//! `maps/NAME`, `links/xdp-MODE@INTERFACE` and `links/egress@INTERFACE`.
 
 mod attach;
 mod environment;

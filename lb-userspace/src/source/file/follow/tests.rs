@@ -82,8 +82,9 @@ async fn a_file_is_not_read_while_it_is_being_written() {
     file.write_all(format!("---\n{}", NODE.replace("node1", "node2")).as_bytes()).unwrap();
     assert!(!receiver.has_changed().unwrap());
     drop(file);
-    let closed = std::time::Instant::now();
+    let closed = Instant::now();
     assert_eq!(changed(&mut receiver).await.unwrap(), ["Node node1", "Node node2"]);
     let took = closed.elapsed();
-    assert!(took < Duration::from_millis(50), "{took:?}");
+    println!("told after {took:?}");
+    assert!(took < PATIENCE / 2, "{took:?}: only patience ended it");
 }

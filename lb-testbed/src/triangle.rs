@@ -1,0 +1,117 @@
+//! A testbed with everything running: servers in the Pods, agents on the
+//! machines, objects in the directory that the agents read.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    config::Config,
+    manifest::{ServiceSpec, manifest, write_manifest},
+    plan::Kind,
+    process::Process,
+    servers::{TCP_ECHO_PORT, UDP_ECHO_PORT},
+    testbed::Testbed,
+};
+
+/// The file that [`Triangle::write`] writes.
+const OBJECTS: &str = "cluster.yaml";
+
+/// Directors, nodes and Pods at work.
+#[derive(Debug)]
+pub struct Triangle {
+    // In the order in which they must go.
+    agents: BTreeMap<String, Process>,
+    servers: Vec<Process>,
+    source: PathBuf,
+    pub testbed: Testbed,
+}
+
+impl Triangle {
+    /// Starts servers and agents; returns when every agent has proven the services.
+    pub fn start(config: Config, services: &[ServiceSpec]) -> Result<Self> {
+        let testbed = Testbed::new(config)?;
+        let source = testbed.dir().join("source");
+        std::fs::create_dir_all(&source).with_context(|| format!("creating {}", source.display()))?;
+        let mut triangle = Self { agents: BTreeMap::new(), servers: Vec::new(), source, testbed };
+        triangle.write(services)?;
+        triangle.start_servers()?;
+        let names: Vec<_> = triangle.testbed.machines().iter().map(|m| m.name.clone()).collect();
+        for name in &names {
+            triangle.launch(name, &[])?;
+        }
+        names.iter().try_for_each(|name| triangle.wait_ready(name))?;
+        Ok(triangle)
+    }
+
+    /// Leaves it all standing, until `testbed-tool down`.
+    pub fn keep(self) -> Result<()> {
+        self.testbed.keep()
+    }
+
+    /// Replaces the objects that all agents read, at one stroke.
+    pub fn write(&self, services: &[ServiceSpec]) -> Result<()> {
+        write_manifest(&self.source, OBJECTS, &manifest(&self.testbed, services)?).map(drop)
+    }
+
+    /// The directory that the agents read.
+    pub fn source(&self) -> &Path {
+        &self.source
+    }
+
+    /// A machine's agent.
+    pub fn agent(&mut self, machine: &str) -> Result<&mut Process> {
+        self.agents.get_mut(machine).with_context(|| format!("no agent on {machine}"))
+    }
+
+    /// `kill -9`, and a new one; returns when it is ready.
+    pub fn restart_agent(&mut self, machine: &str) -> Result<()> {
+        self.agent(machine)?.kill()?;
+        self.launch(machine, &[])?;
+        self.wait_ready(machine)
+    }
+
+    /// Starts a machine's agent in the role of its kind.
+    pub fn launch(&mut self, machine: &str, extra: &[&str]) -> Result<()> {
+        let place = self.testbed.machine(machine)?;
+        let roles = match place.kind {
+            Kind::Director => "director",
+            Kind::Node => "node",
+        };
+        let agent = self.testbed.start_agent(place, roles, &self.source, extra)?;
+        self.agents.insert(machine.to_owned(), agent);
+        Ok(())
+    }
+
+    pub fn wait_ready(&mut self, machine: &str) -> Result<()> {
+        let agent = self.agents.get_mut(machine).with_context(|| format!("no agent on {machine}"))?;
+        self.testbed.wait_ready(self.testbed.machine(machine)?, agent)
+    }
+
+    /// What every agent knows: for the report of a test that failed.
+    pub fn story(&self) -> String {
+        let mut story = String::new();
+        for machine in self.testbed.machines() {
+            for words in [&["status"][..], &["services"], &["backends"], &["drops", "--all"]] {
+                let told = self.testbed.trigon(machine, words);
+                let told = told.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+                let _ = writeln!(story, "--- {} {}", machine.name, words.join(" "));
+                story += &told.unwrap_or_else(|error| format!("{error:#}\n"));
+            }
+        }
+        story
+    }
+
+    fn start_servers(&mut self) -> Result<()> {
+        for pod in self.testbed.pods() {
+            self.servers.push(self.testbed.start_http(pod)?);
+            self.servers.push(self.testbed.start_tcp_echo(pod, TCP_ECHO_PORT)?);
+            self.servers.push(self.testbed.start_udp_echo(pod, UDP_ECHO_PORT)?);
+        }
+        Ok(())
+    }
+}
