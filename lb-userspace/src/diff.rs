@@ -186,7 +186,8 @@ impl<'a> Work<'a> {
         if len == 0 {
             return Ok((0, 0));
         }
-        if let Some(old) = old
+        // A service without a ring says offset 0, where another's may lie.
+        if let Some(old) = old.filter(|old| old.ring_len == len)
             && self.state.rings.get(&old.ring_offset) == Some(&slots)
         {
             return Ok((old.ring_offset, old.ring_len));

@@ -36,10 +36,10 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
     /// Every case runs once in each round.
-    #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 61, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Packets of a case in one round.
-    #[arg(long, default_value_t = 250_000, value_parser = clap::value_parser!(u32).range(1000..=10_000_000))]
+    #[arg(long, default_value_t = 80_000, value_parser = clap::value_parser!(u32).range(1000..=10_000_000))]
     packets: u32,
     /// The CPU to measure on.
     #[arg(long, default_value_t = 0)]

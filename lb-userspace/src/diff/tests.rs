@@ -177,6 +177,13 @@ fn an_unrelated_service_is_not_touched() {
 }
 
 #[test]
+fn a_service_without_a_ring_does_not_take_anothers() {
+    let (mut tables, mut state) = (Memory::default(), State::default());
+    converge(&mut tables, &mut state, &plan(&[(2, [].into(), [].into()), (5, [7].into(), [].into())]), 1);
+    converge(&mut tables, &mut state, &plan(&[(2, [7].into(), [].into())]), 2);
+}
+
+#[test]
 fn an_id_rests_before_it_is_used_again() {
     let (mut tables, mut state) = (Memory::default(), State::default());
     converge(&mut tables, &mut state, &plan(&[(1, [1].into(), [].into())]), 1);

@@ -65,15 +65,17 @@ impl Director {
 pub struct Wrapper {
     ebpf: Ebpf,
     input: Vec<u8>,
+    /// What the program is to return.
+    action: u32,
 }
 
 impl Wrapper {
-    /// `program` is one of the benchmark's own, or Trigon if there is none.
+    /// With a program that makes `output` of the case's packets.
     pub fn load(
         objects: &Objects,
         case: &Case,
         output: Output,
-        program: Option<&str>,
+        program: Program,
         director: &Director,
     ) -> Result<Self> {
         let frame = case.traffic.frame();
@@ -95,8 +97,8 @@ impl Wrapper {
         tables::fill_baselines(&mut ebpf)?;
         load(&mut ebpf, "repeat")?;
         let fd = match program {
-            Some(name) => load(&mut ebpf, name)?,
-            None => fd(&director.0, "trigon_xdp")?,
+            Program::Trigon(_) => fd(&director.0, "trigon_xdp")?,
+            Program::Baseline(name) => load(&mut ebpf, name)?,
         };
         let map = ebpf.map_mut("PROGRAM").context("the object has no map PROGRAM")?;
         ProgramArray::try_from(map)?.set(0, &fd, 0)?;
@@ -104,7 +106,7 @@ impl Wrapper {
         let mut input = vec![0; growth as usize];
         input.extend(frame);
         input[proof_at as usize] = proof as u8;
-        Ok(Self { ebpf, input })
+        Ok(Self { ebpf, input, action: program.action() })
     }
 
     /// Nanoseconds per packet over so many packets.
@@ -114,10 +116,11 @@ impl Wrapper {
         let program: &Xdp = program.try_into()?;
         let start = measure::cpu_time()?;
         let options = TestRunOptions { data_in: Some(&self.input), repeat: packets, ..Default::default() };
-        program.test_run(options).context("BPF_PROG_TEST_RUN")?;
+        let action = program.test_run(options).context("BPF_PROG_TEST_RUN")?.return_value;
         let spent = measure::cpu_time()? - start;
         let [runs, errors] = self.progress()?;
         ensure!(errors == 0, "the program's output was not what the case expects, {errors} times");
+        ensure!(action == self.action, "XDP action {action} instead of {}", self.action);
         let done = runs - before[0];
         ensure!(done == u64::from(packets), "{done} repetitions instead of {packets}");
         Ok(spent / f64::from(packets))
@@ -151,11 +154,12 @@ fn fd(ebpf: &Ebpf, name: &str) -> Result<ProgramFd> {
 }
 
 impl Program {
-    /// The name of the benchmark's own program, if it is one.
-    pub fn own(&self) -> Option<&'static str> {
+    /// The XDP action it ends with.
+    fn action(self) -> u32 {
+        const XDP_TX: u32 = 3;
         match self {
-            Program::Trigon(_) => None,
-            Program::Baseline(name) => Some(name),
+            Program::Trigon(verdict) => verdict.xdp_action(),
+            Program::Baseline(_) => XDP_TX,
         }
     }
 }

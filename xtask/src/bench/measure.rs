@@ -50,16 +50,12 @@ impl Subject {
         Self::with(case, wrapper, moves).with_context(|| format!("case {}", case.name))
     }
 
-    fn with(
-        case: Case,
-        wrapper: impl Fn(Output, Option<&'static str>) -> Result<Wrapper>,
-        moves: bool,
-    ) -> Result<Self> {
+    fn with(case: Case, wrapper: impl Fn(Output, Program) -> Result<Wrapper>, moves: bool) -> Result<Self> {
         // The head alone moves: what was the frame lies behind it unchanged.
-        let moved = || wrapper(Output::Moved(case.output.growth()), Some("move_head"));
+        let moved = || wrapper(Output::Moved(case.output.growth()), Program::Baseline("move_head"));
         Ok(Self {
-            program: wrapper(case.output, case.program.own())?,
-            empty: wrapper(Output::Unchanged, Some("empty"))?,
+            program: wrapper(case.output, case.program)?,
+            empty: wrapper(Output::Unchanged, Program::Baseline("empty"))?,
             move_head: moves.then(moved).transpose()?,
             rounds: Vec::new(),
             case,
