@@ -30,7 +30,8 @@ pub struct Service {
     pub id: u32,
     /// Bits: [`service_flags`].
     pub flags: u32,
-    /// First slot in the `RINGS` slab, a multiple of `ring::CHUNK_SLOTS`.
+    /// First slot in the `RINGS` slab, a multiple of `ring::CHUNK_SLOTS`. The
+    /// slab's first chunk is always empty: 0 where there is no ring.
     pub ring_offset: u32,
     /// Slots; 0 if the service has no backend.
     pub ring_len: u32,

@@ -15,7 +15,7 @@ use lb_common::{
         Backend, Endpoint, EndpointKey, Service, ServiceKey,
         backend_flags::{LOCAL, RESOLVED},
     },
-    ring::NO_BACKEND,
+    ring::{CHUNK_SLOTS, NO_BACKEND},
 };
 use thiserror::Error;
 
@@ -186,7 +186,6 @@ impl<'a> Work<'a> {
         if len == 0 {
             return Ok((0, 0));
         }
-        // A service without a ring says offset 0, where another's may lie.
         if let Some(old) = old.filter(|old| old.ring_len == len)
             && self.state.rings.get(&old.ring_offset) == Some(&slots)
         {
@@ -244,7 +243,9 @@ impl<'a> Work<'a> {
         self.gaps.get_or_insert_with(|| {
             let used = state.services.values().map(|service| (service.ring_offset, service.ring_len));
             let resting = state.at_rest().flat_map(|retired| retired.rings.iter().map(|(o, l)| (*o, *l)));
-            Gaps::new(capacity, used.chain(resting))
+            // The first chunk stays empty: a service without a ring points there.
+            let empty = std::iter::once((0, CHUNK_SLOTS));
+            Gaps::new(capacity, empty.chain(used).chain(resting))
         })
     }
 }

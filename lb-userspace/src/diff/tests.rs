@@ -183,6 +183,15 @@ fn a_service_without_a_ring_does_not_take_anothers() {
     converge(&mut tables, &mut state, &plan(&[(2, [7].into(), [].into())]), 2);
 }
 
+/// The program reads the slab before it looks at the length.
+#[test]
+fn a_service_without_a_ring_points_to_empty_slots() {
+    let (mut tables, mut state) = (Memory::default(), State::default());
+    converge(&mut tables, &mut state, &plan(&[(1, [1].into(), [].into()), (2, [].into(), [].into())]), 1);
+    assert_eq!(state.services[&service_key(2)].ring_offset, 0);
+    assert!(state.rings.keys().all(|offset| *offset >= CHUNK_SLOTS));
+}
+
 #[test]
 fn an_id_rests_before_it_is_used_again() {
     let (mut tables, mut state) = (Memory::default(), State::default());
@@ -190,7 +199,7 @@ fn an_id_rests_before_it_is_used_again() {
     converge(&mut tables, &mut state, &Plan::default(), 2);
     converge(&mut tables, &mut state, &plan(&[(2, [2].into(), [].into())]), 3);
     assert_eq!(state.services[&service_key(2)].id, 1);
-    assert!(state.backends.contains_key(&2) && state.rings.contains_key(&512));
+    assert!(state.backends.contains_key(&2) && state.rings.contains_key(&544));
     converge(&mut tables, &mut state, &Plan::default(), 4);
     assert!(state.rest());
     assert!(!state.rest());
@@ -223,7 +232,7 @@ fn what_has_no_room_is_named_and_the_rest_goes_on() {
     assert_eq!(result.written.len(), 1);
     let result = diff(&plan(&[(1, many, [].into())]), &State::default(), CAPACITY, 1);
     assert!(result.shortages.contains(&Shortage::Backends("10.0.0.31".into())), "{:?}", result.shortages);
-    let small = Capacity { ring_slots: 512, ..CAPACITY };
+    let small = Capacity { ring_slots: 544, ..CAPACITY };
     let result =
         diff(&plan(&[(1, [1].into(), [].into()), (2, [1].into(), [].into())]), &State::default(), small, 1);
     assert_eq!(result.shortages, [Shortage::Rings("default/s2".into())]);
