@@ -195,6 +195,18 @@ pub struct Traffic {
     pub bytes: u64,
 }
 
+/// `DROPPED`: a packet that was dropped, for who wants to see each of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Dropped {
+    pub to: ServiceKey,
+    pub client: Addr,
+    /// Network byte order.
+    pub client_port: u16,
+    /// [`crate::Verdict`], in host byte order.
+    pub verdict: u16,
+}
+
 const _: () = {
     assert!(size_of::<ServiceKey>() == 20);
     assert!(size_of::<Service>() == 24);
@@ -208,6 +220,7 @@ const _: () = {
     assert!(size_of::<Reply>() == 24);
     assert!(size_of::<Peer>() == 4);
     assert!(size_of::<Traffic>() == 16);
+    assert!(size_of::<Dropped>() == 40);
 };
 
 #[cfg(feature = "user")]

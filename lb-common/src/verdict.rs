@@ -124,6 +124,11 @@ impl Verdict {
         TABLE.iter().map(|row| row.0)
     }
 
+    /// From its discriminant.
+    pub fn from_index(index: usize) -> Option<Verdict> {
+        TABLE.get(index).map(|row| row.0)
+    }
+
     /// The name, as in metrics and `trigon drops`.
     pub const fn label(self) -> &'static str {
         TABLE[self as usize].1

@@ -6,6 +6,7 @@
 mod cursor;
 mod deliver;
 mod director;
+mod drops;
 mod egress;
 mod maps;
 mod node;
@@ -25,6 +26,7 @@ use lb_common::Verdict;
 pub fn trigon_xdp(ctx: XdpContext) -> u32 {
     let verdict = receive::packet(&ctx);
     stats::count(verdict);
+    drops::tell(&ctx, verdict);
     verdict.xdp_action()
 }
 

@@ -3,7 +3,7 @@
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray},
+    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use lb_common::{
@@ -50,6 +50,21 @@ pub static SERVICE_STATS: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
 
 #[btf_map]
 pub static BACKEND_STATS: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
+
+/// Dropped packets ([`lb_common::maps::Dropped`]), one by one, while somebody
+/// listens. Untyped: libbpf refuses a ring that says how large its values are.
+#[btf_map]
+pub static DROPPED: RingBuf<(), 65536> = RingBuf::new();
+
+/// Are dropped packets to be reported one by one? A constant, as `ROLES` is.
+#[unsafe(no_mangle)]
+static LOG_DROPS: u32 = 0;
+
+#[inline(always)]
+pub fn log_drops() -> bool {
+    // SAFETY: as in `role`.
+    unsafe { core::ptr::read_volatile(&LOG_DROPS) != 0 }
+}
 
 /// The roles of this machine, `lb_common::roles`. A constant by the time the
 /// verifier reads the program, so that it removes what is switched off.

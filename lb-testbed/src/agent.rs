@@ -1,6 +1,7 @@
 //! Trigon's agents on the machines of a testbed, and its command line.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Output,
     thread,
@@ -29,7 +30,7 @@ impl Testbed {
         command.args(["--role", roles, "--interface", machine.interface, "--node-name", &machine.name]);
         command.arg("--source").arg(source);
         command.arg("--pin-dir").arg(self.pin_dir(machine));
-        command.args(extra);
+        command.args(&self.config().agent_args).args(extra);
         Process::spawn(self.site(), &format!("{}.agent", machine.name), command)
     }
 
@@ -58,6 +59,22 @@ impl Testbed {
         ensure!(output.status.success(), "{}: {}: {}", shown(), output.status, stderr.trim());
         serde_json::from_slice(&output.stdout)
             .with_context(|| format!("{} printed `{}`", shown(), String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// What an agent says about itself, also if that is bad.
+    pub fn status(&self, machine: &Machine) -> Result<Value> {
+        let output = self.trigon(machine, &["status", "--output", "json"])?;
+        serde_json::from_slice(&output.stdout).with_context(|| {
+            format!("status of {}: {}", machine.name, String::from_utf8_lossy(&output.stderr).trim())
+        })
+    }
+
+    /// How many packets left a machine's programs by each way out.
+    pub fn verdicts(&self, machine: &Machine) -> Result<BTreeMap<String, u64>> {
+        let listed = self.trigon_json(machine, &["drops", "--all"])?;
+        let rows = listed.as_array().map(Vec::as_slice).unwrap_or_default();
+        let row = |row: &Value| Some((row["reason"].as_str()?.to_owned(), row["packets"].as_u64()?));
+        Ok(rows.iter().filter_map(row).collect())
     }
 
     /// Waits until a machine's agent says that it is ready.

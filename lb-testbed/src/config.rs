@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::address::Family;
+
 /// How directors and nodes hang together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,12 +29,28 @@ impl std::str::FromStr for Layer {
     }
 }
 
+/// What runs on the nodes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum NodeRole {
+    /// The agent as a node.
+    #[default]
+    Node,
+    /// The agent in both roles: nodes are directors too.
+    Both,
+    /// No agent: they are bare servers, which own the VIPs themselves.
+    Bare,
+}
+
 /// A testbed's measures.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub layer: Layer,
     pub directors: usize,
     pub nodes: usize,
+    pub node_role: NodeRole,
+    /// The only family of addresses that Node objects tell of, and so of outer
+    /// headers. Without: both.
+    pub node_family: Option<Family>,
     pub pods_per_node: usize,
     /// Addresses of the client, of each family.
     pub clients: usize,
@@ -44,6 +62,8 @@ pub struct Config {
     /// Pods send with TX checksum and segmentation offload, as they do in a
     /// cluster: the node's egress then sees large packets with partial checksums.
     pub pod_offload: bool,
+    /// For every agent, beside the arguments that all need.
+    pub agent_args: Vec<String>,
     /// The program under test. Without: `TRIGON_BIN`, else beside this program.
     pub trigon: Option<PathBuf>,
     /// The clients and servers. Without: `TESTBED_TOOL_BIN`, else beside this program.
@@ -56,11 +76,14 @@ impl Default for Config {
             layer: Layer::L3,
             directors: 2,
             nodes: 3,
+            node_role: NodeRole::default(),
+            node_family: None,
             pods_per_node: 2,
             clients: 8,
             keep: false,
             mtu: 1600,
             pod_offload: false,
+            agent_args: Vec::new(),
             trigon: None,
             tool: None,
         }

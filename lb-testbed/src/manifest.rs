@@ -12,10 +12,12 @@ use serde_json::{Value, json};
 
 use crate::{
     address::{Family, VIP},
-    plan::{Kind, Machine, Pod},
+    plan::{Machine, Pod},
     servers::{HTTP_PORT, TCP_ECHO_PORT, UDP_ECHO_PORT},
     testbed::Testbed,
 };
+
+const BACKENDS: &str = "trigon.dev/backends";
 
 /// A Service's protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,7 +63,7 @@ pub enum EndpointState {
 /// A Pod behind a Service.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EndpointSpec {
-    /// `pod1_1`; or `node1`, a bare server (see [`Testbed::bare_server`]), without `nodeName`.
+    /// `pod1_1`; or `node1`, a Pod in its network, or a bare server if the Service has those.
     pub pod: String,
     pub state: EndpointState,
 }
@@ -93,6 +95,21 @@ impl ServiceSpec {
             PortSpec::new("udp-echo", Protocol::Udp, UDP_ECHO_PORT, UDP_ECHO_PORT),
         ];
         Self::new(name, ports)
+    }
+
+    /// The same on bare servers, which get packets as they are: the port of a
+    /// server is the port of the Service.
+    pub fn bare(name: &str, servers: &[&str]) -> Self {
+        let ports = vec![
+            PortSpec::new("http", Protocol::Tcp, HTTP_PORT, HTTP_PORT),
+            PortSpec::new("tcp-echo", Protocol::Tcp, TCP_ECHO_PORT, TCP_ECHO_PORT),
+            PortSpec::new("udp-echo", Protocol::Udp, UDP_ECHO_PORT, UDP_ECHO_PORT),
+        ];
+        Self::new(name, ports).annotation(BACKENDS, "bare").delivery("l2").pods(servers)
+    }
+
+    fn is_bare(&self) -> bool {
+        self.annotations.get(BACKENDS).is_some_and(|kind| kind == "bare")
     }
 
     pub fn vips(mut self, vips: impl Into<Vec<IpAddr>>) -> Self {
@@ -127,7 +144,8 @@ impl ServiceSpec {
 /// Nodes, Services and EndpointSlices of a testbed: YAML documents, each
 /// written as JSON, which YAML includes.
 pub fn manifest(testbed: &Testbed, services: &[ServiceSpec]) -> Result<String> {
-    let mut objects: Vec<_> = testbed.machines().iter().map(node).collect();
+    let cluster = testbed.machines().iter().filter(|machine| machine.roles.is_some());
+    let mut objects: Vec<_> = cluster.map(|machine| node(machine, testbed.config().node_family)).collect();
     for spec in services {
         objects.push(service(spec));
         for family in families(spec) {
@@ -148,10 +166,12 @@ pub fn write_manifest(dir: &Path, name: &str, text: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn node(machine: &Machine) -> Value {
-    let addresses = machine.addresses().map(|address| json!({"type": "InternalIP", "address": address}));
+fn node(machine: &Machine, only: Option<Family>) -> Value {
+    let told = Family::ALL.into_iter().filter(|family| only.is_none_or(|only| only == *family));
+    let addresses: Vec<_> =
+        told.map(|family| json!({"type": "InternalIP", "address": machine.address.get(family)})).collect();
     let mut labels = BTreeMap::from([("kubernetes.io/hostname", machine.name.as_str())]);
-    if machine.kind == Kind::Director {
+    if machine.is_director() {
         labels.insert("trigon.dev/director", "");
     }
     json!({
@@ -195,7 +215,7 @@ fn slice(testbed: &Testbed, spec: &ServiceSpec, family: Family) -> Result<Value>
     let endpoints = match &spec.endpoints {
         None => testbed.pods().iter().map(|pod| pod_endpoint(pod, family, EndpointState::Ready)).collect(),
         Some(chosen) => {
-            chosen.iter().map(|one| endpoint(testbed, one, family)).collect::<Result<Vec<_>>>()?
+            chosen.iter().map(|one| endpoint(testbed, spec, one, family)).collect::<Result<Vec<_>>>()?
         }
     };
     Ok(json!({
@@ -216,14 +236,14 @@ fn slice_port(port: &PortSpec) -> Value {
     json!({"name": port.name, "port": port.target_port, "protocol": port.protocol.name()})
 }
 
-fn endpoint(testbed: &Testbed, chosen: &EndpointSpec, family: Family) -> Result<Value> {
-    if let Ok(server) = testbed.machine(&chosen.pod) {
-        return Ok(json!({
-            "addresses": [server.address.get(family)],
-            "conditions": conditions(chosen.state),
-        }));
+fn endpoint(testbed: &Testbed, spec: &ServiceSpec, chosen: &EndpointSpec, family: Family) -> Result<Value> {
+    let Ok(machine) = testbed.machine(&chosen.pod) else {
+        return testbed.pod(&chosen.pod).map(|pod| pod_endpoint(pod, family, chosen.state));
+    };
+    if !spec.is_bare() {
+        return Ok(pod_endpoint(&testbed.host_pod(machine), family, chosen.state));
     }
-    testbed.pod(&chosen.pod).map(|pod| pod_endpoint(pod, family, chosen.state))
+    Ok(json!({"addresses": [machine.address.get(family)], "conditions": conditions(chosen.state)}))
 }
 
 fn pod_endpoint(pod: &Pod, family: Family, state: EndpointState) -> Value {

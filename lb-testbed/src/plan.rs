@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     address::{Dual, spelled},
-    config::{Config, Layer},
+    config::{Config, Layer, NodeRole},
     namespace::Namespace,
     site::Site,
 };
@@ -17,7 +17,7 @@ use crate::{
 /// The interface to the outside of the client, of machines and of Pods.
 pub const INTERFACE: &str = "eth0";
 
-/// What a machine is for. Any machine may run an agent in any role.
+/// What a machine is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     Director,
@@ -31,6 +31,8 @@ pub struct Machine {
     /// at the far end of its link.
     pub name: String,
     pub kind: Kind,
+    /// Of its agent, as on the command line; `None`: it runs none.
+    pub roles: Option<&'static str>,
     pub namespace: Namespace,
     /// [`INTERFACE`]
     pub interface: &'static str,
@@ -80,7 +82,7 @@ impl Plan {
         let machines: Vec<_> = directors
             .chain(nodes)
             .zip(1..)
-            .map(|((kind, number), link)| machine(site, config.layer, kind, number, link, upstream))
+            .map(|((kind, number), link)| machine(site, config, kind, number, link, upstream))
             .collect();
         let pods = numbers(config.nodes)
             .flat_map(|node| numbers(config.pods_per_node).map(move |index| pod(site, node, index)))
@@ -124,7 +126,7 @@ fn numbers(count: usize) -> impl Iterator<Item = u8> {
 
 fn machine(
     site: &Arc<Site>,
-    layer: Layer,
+    config: &Config,
     kind: Kind,
     number: u8,
     link: u8,
@@ -134,7 +136,7 @@ fn machine(
         Kind::Director => (format!("director{number}"), 10 + number),
         Kind::Node => (format!("node{number}"), 20 + number),
     };
-    let (subnet, host) = match layer {
+    let (subnet, host) = match config.layer {
         Layer::L2 => (0, host),
         Layer::L3 => (link, 2),
     };
@@ -142,10 +144,20 @@ fn machine(
         namespace: Namespace::new(site, &name),
         name,
         kind,
+        roles: roles(kind, config.node_role),
         interface: INTERFACE,
         address: fabric(subnet, host),
         gateway: fabric(subnet, 1),
         upstream: upstream.clone(),
+    }
+}
+
+fn roles(kind: Kind, nodes: NodeRole) -> Option<&'static str> {
+    match (kind, nodes) {
+        (Kind::Director, _) => Some("director"),
+        (Kind::Node, NodeRole::Node) => Some("node"),
+        (Kind::Node, NodeRole::Both) => Some("director,node"),
+        (Kind::Node, NodeRole::Bare) => None,
     }
 }
 
@@ -181,6 +193,10 @@ pub fn client_network(host: u8) -> Dual {
 }
 
 impl Machine {
+    pub fn is_director(&self) -> bool {
+        self.roles.is_some_and(|roles| roles.contains("director"))
+    }
+
     /// IPv4, then IPv6.
     pub fn addresses(&self) -> [IpAddr; 2] {
         self.address.both()

@@ -97,12 +97,13 @@ impl Testbed {
         &self.plan.machines
     }
 
+    /// Those whose agents have this role, nodes in both roles too.
     pub fn directors(&self) -> Vec<&Machine> {
-        self.machines_of(Kind::Director)
+        self.plan.machines.iter().filter(|machine| machine.is_director()).collect()
     }
 
     pub fn nodes(&self) -> Vec<&Machine> {
-        self.machines_of(Kind::Node)
+        self.plan.machines.iter().filter(|machine| machine.kind == Kind::Node).collect()
     }
 
     pub fn machine(&self, name: &str) -> Result<&Machine> {
@@ -147,13 +148,19 @@ impl Testbed {
         namespace.sysctl(&[("ipv4/conf/all/arp_ignore", "1"), ("ipv4/conf/all/arp_announce", "2")])?;
         let lines = VIP.within(32, 128).map(|vip| format!("address replace {vip} dev lo\n"));
         namespace.ip_batch(&lines.concat())?;
-        Ok(Pod {
+        Ok(self.host_pod(machine))
+    }
+
+    /// A machine itself, so that servers can be started on it as in a Pod: one
+    /// with `hostNetwork`, say.
+    pub fn host_pod(&self, machine: &Machine) -> Pod {
+        Pod {
             name: machine.name.clone(),
             node: machine.name.clone(),
-            namespace: namespace.clone(),
+            namespace: machine.namespace.clone(),
             address: machine.address,
             port: "lo".to_owned(),
-        })
+        }
     }
 
     /// Cuts a machine off, or mends it. No carrier is lost and no route goes:
@@ -175,8 +182,8 @@ impl Testbed {
         self.config.tool.clone().map_or_else(|| binary("testbed-tool", "TESTBED_TOOL_BIN"), Ok)
     }
 
-    fn machines_of(&self, kind: Kind) -> Vec<&Machine> {
-        self.plan.machines.iter().filter(|machine| machine.kind == kind).collect()
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 }
 

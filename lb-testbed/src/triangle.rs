@@ -12,7 +12,6 @@ use anyhow::{Context, Result};
 use crate::{
     config::Config,
     manifest::{ServiceSpec, manifest, write_manifest},
-    plan::Kind,
     process::Process,
     servers::{TCP_ECHO_PORT, UDP_ECHO_PORT},
     testbed::Testbed,
@@ -40,12 +39,18 @@ impl Triangle {
         let mut triangle = Self { agents: BTreeMap::new(), servers: Vec::new(), source, testbed };
         triangle.write(services)?;
         triangle.start_servers()?;
-        let names: Vec<_> = triangle.testbed.machines().iter().map(|m| m.name.clone()).collect();
+        let names = triangle.agent_names();
         for name in &names {
             triangle.launch(name, &[])?;
         }
         names.iter().try_for_each(|name| triangle.wait_ready(name))?;
         Ok(triangle)
+    }
+
+    /// The machines that have agents.
+    pub fn agent_names(&self) -> Vec<String> {
+        let machines = self.testbed.machines().iter().filter(|machine| machine.roles.is_some());
+        machines.map(|machine| machine.name.clone()).collect()
     }
 
     /// Leaves it all standing, until `testbed-tool down`.
@@ -75,13 +80,10 @@ impl Triangle {
         self.wait_ready(machine)
     }
 
-    /// Starts a machine's agent in the role of its kind.
+    /// Starts a machine's agent in the machine's roles.
     pub fn launch(&mut self, machine: &str, extra: &[&str]) -> Result<()> {
         let place = self.testbed.machine(machine)?;
-        let roles = match place.kind {
-            Kind::Director => "director",
-            Kind::Node => "node",
-        };
+        let roles = place.roles.with_context(|| format!("{machine} is to have no agent"))?;
         let agent = self.testbed.start_agent(place, roles, &self.source, extra)?;
         self.agents.insert(machine.to_owned(), agent);
         Ok(())
@@ -95,7 +97,7 @@ impl Triangle {
     /// What every agent knows: for the report of a test that failed.
     pub fn story(&self) -> String {
         let mut story = String::new();
-        for machine in self.testbed.machines() {
+        for machine in self.testbed.machines().iter().filter(|machine| machine.roles.is_some()) {
             for words in [&["status"][..], &["services"], &["backends"], &["drops", "--all"]] {
                 let told = self.testbed.trigon(machine, words);
                 let told = told.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
@@ -107,10 +109,13 @@ impl Triangle {
     }
 
     fn start_servers(&mut self) -> Result<()> {
-        for pod in self.testbed.pods() {
-            self.servers.push(self.testbed.start_http(pod)?);
-            self.servers.push(self.testbed.start_tcp_echo(pod, TCP_ECHO_PORT)?);
-            self.servers.push(self.testbed.start_udp_echo(pod, UDP_ECHO_PORT)?);
+        let testbed = &self.testbed;
+        let bare = testbed.machines().iter().filter(|machine| machine.roles.is_none());
+        let bare = bare.map(|machine| testbed.bare_server(machine)).collect::<Result<Vec<_>>>()?;
+        for pod in testbed.pods().iter().chain(&bare) {
+            self.servers.push(testbed.start_http(pod)?);
+            self.servers.push(testbed.start_tcp_echo(pod, TCP_ECHO_PORT)?);
+            self.servers.push(testbed.start_udp_echo(pod, UDP_ECHO_PORT)?);
         }
         Ok(())
     }

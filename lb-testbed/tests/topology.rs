@@ -194,7 +194,7 @@ fn bare_servers_answer_for_the_vips() {
         let url = format!("http://{}/", std::net::SocketAddr::new(vip, HTTP_PORT));
         assert_eq!(testbed.client().run(&["curl", "-sS", "--max-time", "5", &url]).unwrap(), "node1\n");
     }
-    let service = ServiceSpec::everything("bare").vips([VIP.v4.into()]).pods(&["node1"]);
+    let service = ServiceSpec::bare("bare", &["node1"]).vips([VIP.v4.into()]);
     let text = manifest(&testbed, &[service]).unwrap();
     let slice: Value = serde_json::from_str(text.split("\n---\n").last().unwrap()).unwrap();
     assert_eq!(slice["endpoints"][0]["addresses"][0], node.address.v4.to_string());

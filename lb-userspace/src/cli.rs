@@ -112,6 +112,11 @@ pub struct AgentArgs {
     #[arg(long)]
     pub default_class: bool,
 
+    /// Log every dropped packet, one line each. For looking for a fault: under
+    /// a flood of them it takes its part of a CPU.
+    #[arg(long)]
+    pub log_drops: bool,
+
     #[command(flatten)]
     pub sizes: Sizes,
 }

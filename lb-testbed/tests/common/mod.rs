@@ -1,17 +1,62 @@
 //! What several of the tests need.
 
+#![allow(dead_code, reason = "no test needs everything")]
+
+pub mod held;
+pub mod round;
+
 use std::{
+    net::{IpAddr, SocketAddr},
     thread,
     time::{Duration, Instant},
 };
 
+use anyhow::{Result, bail};
+use lb_testbed::Triangle;
+
 pub const TOOL: &str = env!("CARGO_BIN_EXE_testbed-tool");
+/// How long to wait for what takes its time.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Waits for what takes its time.
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     while !done() {
-        assert!(Instant::now() < deadline, "{what}: not within 5 s");
-        thread::sleep(Duration::from_millis(20));
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        thread::sleep(PAUSE);
     }
+}
+
+/// The same for what may fail; how long it took.
+pub fn within(patience: Duration, what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<Duration> {
+    let start = Instant::now();
+    loop {
+        let last = done();
+        if matches!(last, Ok(true)) {
+            return Ok(start.elapsed());
+        }
+        if start.elapsed() > patience {
+            bail!("{what}: not within {patience:?}: {last:?}");
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// An error comes with what all agents know.
+pub fn told<T>(triangle: &mut Triangle, act: impl FnOnce(&mut Triangle) -> Result<T>) -> Result<T> {
+    act(triangle).map_err(|error| {
+        let story = triangle.story();
+        error.context(story)
+    })
+}
+
+/// The client's addresses of a family.
+pub fn clients(triangle: &Triangle, like: IpAddr) -> Vec<IpAddr> {
+    let addresses = triangle.testbed.client_addresses().iter().flat_map(|dual| dual.both());
+    addresses.filter(|address| address.is_ipv4() == like.is_ipv4()).collect()
+}
+
+pub fn at(vip: IpAddr, port: u16) -> SocketAddr {
+    SocketAddr::new(vip, port)
 }

@@ -61,8 +61,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tokio::select! {
         result = follow(&config, first, view.clone()) => result,
         result = listener.serve(view) => result,
+        result = log_drops(&config.datapath) => result,
         result = stop() => result,
     }
+}
+
+async fn log_drops(options: &kernel::Options) -> anyhow::Result<()> {
+    if options.log_drops { kernel::drops::log(&options.pin_dir).await } else { std::future::pending().await }
 }
 
 fn report_attachment(attachment: &kernel::Attachment) {

@@ -52,6 +52,7 @@ fn config(cli: &Cli, args: &AgentArgs) -> Config {
             },
             node_flows: sizes.node_flows,
             bare_flows: sizes.bare_flows,
+            log_drops: args.log_drops,
         },
     }
 }

@@ -35,6 +35,8 @@ pub struct Options {
     pub node_flows: u32,
     /// Connections to bare servers that a director remembers.
     pub bare_flows: u32,
+    /// Tell of each dropped packet.
+    pub log_drops: bool,
 }
 
 #[derive(Debug, Error)]
@@ -113,12 +115,16 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
 fn open_object(options: &Options) -> Result<Ebpf, LoadError> {
     let sizes = sizes(options);
     let mut loader = EbpfLoader::new();
+    let log_drops = u32::from(options.log_drops);
     loader.override_global("ROLES", &options.roles, true);
+    loader.override_global("LOG_DROPS", &log_drops, true);
     for (name, size) in sizes {
         loader.map_max_entries(name, size);
         loader.map_pin_path(name, map_pin(&options.pin_dir, name));
     }
-    loader.map_pin_path("COUNTERS", map_pin(&options.pin_dir, "COUNTERS"));
+    for name in ["COUNTERS", "DROPPED"] {
+        loader.map_pin_path(name, map_pin(&options.pin_dir, name));
+    }
     loader.load(OBJECT).map_err(LoadError::Object)
 }
 

@@ -4,6 +4,7 @@
 //! `maps/NAME`, `links/xdp-MODE@INTERFACE` and `links/egress@INTERFACE`.
 
 mod attach;
+pub mod drops;
 mod environment;
 mod load;
 mod slab;

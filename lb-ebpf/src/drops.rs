@@ -1,0 +1,42 @@
+//! Dropped packets, told one by one to an agent that asked for it.
+
+use aya_ebpf::programs::XdpContext;
+use lb_common::{Verdict, maps::Dropped};
+
+use crate::{
+    cursor::Cursor,
+    maps::{DROPPED, log_drops},
+    parse::{self, ETH_LEN, Parsed, Room},
+};
+
+const XDP_DROP: u32 = 1;
+
+#[inline(always)]
+pub fn tell(ctx: &XdpContext, verdict: Verdict) {
+    if log_drops() && verdict.xdp_action() == XDP_DROP {
+        report(ctx, verdict as u16);
+    }
+}
+
+/// Reads the packet once more: what was known of it when it was dropped is
+/// not kept for the sake of a log that is off.
+#[inline(never)]
+fn report(ctx: &XdpContext, verdict: u16) {
+    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let Some(eth) = cursor.window::<ETH_LEN>(0) else { return };
+    let mut room = Room::uninit();
+    let packet = match parse::headers(&cursor, eth.get::<u16, 12>(), ETH_LEN, &mut room) {
+        Parsed::Flow(packet) | Parsed::Tunnel(packet) | Parsed::Unfit(packet, _) => packet,
+        Parsed::NotIp => return,
+    };
+    // A full ring means that nobody listens fast enough: that is their loss.
+    if let Some(mut entry) = DROPPED.reserve_untyped::<Dropped>(0) {
+        entry.write(Dropped {
+            to: packet.to,
+            client: packet.client,
+            client_port: packet.client_port,
+            verdict,
+        });
+        entry.submit(0);
+    }
+}

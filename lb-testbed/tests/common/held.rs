@@ -1,0 +1,63 @@
+//! Many connections that stay open while something happens.
+
+use std::{thread, time::Duration};
+
+use anyhow::{Result, ensure};
+use lb_testbed::{TCP_ECHO_PORT, TcpHold, TcpHoldOptions, Triangle, VIP, report::TcpReport};
+
+use super::{at, clients};
+
+/// Of both families together.
+pub const CONNECTIONS: u64 = 500;
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// 500 connections, half of them IPv4, from all of the client's addresses.
+pub struct Held(Vec<TcpHold>);
+
+impl Held {
+    pub fn open(triangle: &Triangle) -> Result<Self> {
+        let mut holds = Vec::new();
+        for vip in VIP.both() {
+            holds.push(triangle.testbed.tcp_hold(&TcpHoldOptions {
+                target: at(vip, TCP_ECHO_PORT),
+                connections: CONNECTIONS as usize / 2,
+                sources: clients(triangle, vip),
+                interval: INTERVAL,
+            })?);
+        }
+        let mut held = Self(holds);
+        held.check("opened")?;
+        Ok(held)
+    }
+
+    /// All are alive, and every one of them still gets answers.
+    pub fn check(&mut self, when: &str) -> Result<TcpReport> {
+        let before = self.sum()?;
+        // Time for each of them to send a line, and to have it retransmitted.
+        thread::sleep(INTERVAL * 2);
+        let now = self.sum()?;
+        println!(
+            "{when}: {} of {} connections alive, {} broken, {} echoes, slowest {} ms",
+            now.alive, now.opened, now.broken, now.echoes, now.max_echo_ms
+        );
+        let fine = now.opened == CONNECTIONS && now.alive == CONNECTIONS && now.broken == 0;
+        ensure!(fine, "{when}: {now:?}");
+        ensure!(now.echoes >= before.echoes + CONNECTIONS, "{when}: some stand still: {before:?}, {now:?}");
+        Ok(now)
+    }
+
+    fn sum(&mut self) -> Result<TcpReport> {
+        let mut sum = TcpReport::default();
+        for hold in &mut self.0 {
+            let one = hold.status()?;
+            sum.opened += one.opened;
+            sum.alive += one.alive;
+            sum.broken += one.broken;
+            sum.echoes += one.echoes;
+            sum.max_echo_ms = sum.max_echo_ms.max(one.max_echo_ms);
+            sum.per_pod.extend(one.per_pod);
+            sum.errors.extend(one.errors);
+        }
+        Ok(sum)
+    }
+}

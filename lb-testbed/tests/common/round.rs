@@ -1,0 +1,94 @@
+//! Requests of all kinds go round the triangle.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use lb_testbed::{Answers, DirectorCounters, Pod, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP};
+
+use super::{at, clients};
+
+/// HTTP requests of each family: 25 from each of 8 addresses.
+pub const REQUESTS: u64 = 200;
+
+/// What is asked for.
+pub struct Round {
+    /// The Service's port of the HTTP servers.
+    pub http: u16,
+    /// Who has to answer.
+    pub pods: Vec<Pod>,
+    /// Replies leave by the link that requests come in by, if nodes are directors.
+    pub returns_directly: bool,
+    pub udp: bool,
+}
+
+impl Round {
+    /// All Pods have to answer.
+    pub fn of(triangle: &Triangle) -> Self {
+        Self { http: 80, pods: triangle.testbed.pods().to_vec(), returns_directly: true, udp: true }
+    }
+
+    /// HTTP and UDP, of both families: all answered, from everywhere, with the
+    /// client's address, and not by the directors.
+    pub fn run(&self, triangle: &Triangle) -> Result<()> {
+        let counters = DirectorCounters::attach(&triangle.testbed)?;
+        for vip in VIP.both() {
+            let answers = self.http(triangle, vip)?;
+            println!("{vip}: {} of {} answered: {:?}", answers.answered, answers.requests, answers.per_pod);
+            if self.udp {
+                self.udp(triangle, at(vip, UDP_ECHO_PORT))?;
+            }
+        }
+        let count = counters.read()?;
+        println!("directors' links: {} packets, {} of them replies", count.packets, count.reply_packets);
+        ensure!(count.packets >= REQUESTS, "only {} packets came by the directors", count.packets);
+        ensure!(
+            count.reply_packets == 0 || !self.returns_directly,
+            "{} replies came by the directors",
+            count.reply_packets
+        );
+        Ok(())
+    }
+
+    fn http(&self, triangle: &Triangle, vip: IpAddr) -> Result<Answers> {
+        let testbed = &triangle.testbed;
+        let target = at(vip, self.http);
+        let sources = clients(triangle, vip);
+        let answers = testbed.requests(target, REQUESTS / sources.len() as u64)?;
+        ensure!(answers.all_answered(), "{target}: {answers:?}");
+        let names: BTreeSet<_> = self.pods.iter().map(|pod| pod.name.clone()).collect();
+        let answering: BTreeSet<_> = answers.per_pod.keys().cloned().collect();
+        ensure!(answering == names, "{target}: {answers:?}, not from {names:?}");
+        let mut seen = BTreeSet::new();
+        for pod in &self.pods {
+            seen.extend(testbed.http_sources(pod)?);
+        }
+        // Of both families, if the other one's turn was before.
+        let expected: BTreeSet<_> = VIP.both().into_iter().flat_map(|vip| clients(triangle, vip)).collect();
+        ensure!(sources.iter().all(|source| seen.contains(source)), "Pods saw only {seen:?}");
+        ensure!(seen.is_subset(&expected), "Pods saw {seen:?}, which are not the clients' addresses");
+        Ok(answers)
+    }
+
+    fn udp(&self, triangle: &Triangle, target: SocketAddr) -> Result<()> {
+        for source in clients(triangle, target.ip()) {
+            let options = UdpStreamOptions {
+                target,
+                rate: 1000,
+                length: Duration::from_millis(50),
+                source: Some(source),
+                source_port: 0,
+            };
+            let report = triangle.testbed.udp_stream(&options)?.finish()?;
+            ensure!(report.lost == 0 && report.per_pod.len() == 1, "UDP to {target}: {report:?}");
+            let pod = report.per_pod.keys().next().context("nobody answered")?;
+            let pod = self.pods.iter().find(|one| one.name == *pod).context("a stranger answered")?;
+            let seen = triangle.testbed.udp_sources(pod)?;
+            ensure!(seen.contains(&source), "{} saw {seen:?}, not {source}", pod.name);
+        }
+        Ok(())
+    }
+}

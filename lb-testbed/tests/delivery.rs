@@ -1,0 +1,104 @@
+//! Every way to deliver, in both families: real programs, real packets.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use common::{round::Round, told};
+use lb_testbed::{Config, Family, Machine, Namespace, ServiceSpec, Triangle};
+
+/// What the router forwards, by the protocols of outer and inner header.
+const OUTER: &str = "table inet outer {
+    chain forward {
+        type filter hook forward priority 0
+        ip protocol 4 counter name v4_in_v4
+        ip protocol 41 counter name v6_in_v4
+        ip6 nexthdr 4 counter name v4_in_v6
+        ip6 nexthdr 41 counter name v6_in_v6
+    }
+    counter v4_in_v4 { }
+    counter v6_in_v4 { }
+    counter v4_in_v6 { }
+    counter v6_in_v6 { }
+}
+";
+
+/// The combinations that the router has seen.
+fn combinations(router: &Namespace) -> Result<Vec<String>> {
+    let text = router.run(&["nft", "-j", "list", "counters", "table", "inet", "outer"])?;
+    let listing: serde_json::Value = serde_json::from_str(&text)?;
+    let counters = listing["nftables"].as_array().context("nft printed no list")?;
+    let counters = counters.iter().filter_map(|entry| entry.get("counter"));
+    let seen: BTreeMap<_, _> =
+        counters.map(|counter| (counter["name"].as_str().unwrap_or_default(), &counter["packets"])).collect();
+    println!("the router forwarded {seen:?}");
+    Ok(seen.into_iter().filter(|(_, packets)| **packets != 0).map(|(name, _)| name.to_owned()).collect())
+}
+
+/// Requests go round, delivered as `expected`.
+fn delivers(config: Config, asked: &str, expected: &str) -> Result<Vec<String>> {
+    let services = [ServiceSpec::everything("web").delivery(asked)];
+    told(&mut Triangle::start(config, &services)?, |triangle| {
+        let testbed = &triangle.testbed;
+        testbed.router().nft(OUTER)?;
+        Round::of(triangle).run(triangle)?;
+        for director in testbed.directors() {
+            delivered(triangle, director, expected)?;
+        }
+        combinations(testbed.router())
+    })
+}
+
+fn delivered(triangle: &Triangle, director: &Machine, expected: &str) -> Result<()> {
+    let backends = triangle.testbed.trigon_json(director, &["backends"])?;
+    let backends = backends.as_array().context("no list of backends")?;
+    ensure!(backends.iter().all(|backend| backend["delivery"] == expected), "{backends:?}");
+    let verdicts = triangle.testbed.verdicts(director)?;
+    let forwarded: BTreeMap<_, _> =
+        verdicts.iter().filter(|(name, packets)| !name.starts_with("pass") && **packets > 0).collect();
+    println!("{}: {forwarded:?}", director.name);
+    let only = forwarded.keys().all(|name| **name == format!("forward_{expected}"));
+    ensure!(only && forwarded.len() == 1, "{}: {forwarded:?}", director.name);
+    Ok(())
+}
+
+fn of_family(family: Family) -> Config {
+    Config { node_family: Some(family), ..Config::l3() }
+}
+
+#[test]
+fn by_mac_address_on_one_link() -> Result<()> {
+    delivers(Config::l2(), "l2", "l2").map(drop)
+}
+
+#[test]
+fn auto_is_by_mac_address_on_one_link() -> Result<()> {
+    delivers(Config::l2(), "auto", "l2").map(drop)
+}
+
+#[test]
+fn in_an_outer_header_on_one_link_if_asked_for() -> Result<()> {
+    delivers(Config::l2(), "ipip", "ipip").map(drop)
+}
+
+#[test]
+fn auto_is_in_an_outer_header_over_a_router() -> Result<()> {
+    let seen = delivers(Config::l3(), "auto", "ipip")?;
+    ensure!(seen == ["v4_in_v4", "v6_in_v6"], "{seen:?}");
+    Ok(())
+}
+
+#[test]
+fn in_ipv4_to_nodes_without_ipv6() -> Result<()> {
+    let seen = delivers(of_family(Family::V4), "ipip", "ipip")?;
+    ensure!(seen == ["v4_in_v4", "v6_in_v4"], "{seen:?}");
+    Ok(())
+}
+
+#[test]
+fn in_ipv6_to_nodes_without_ipv4() -> Result<()> {
+    let seen = delivers(of_family(Family::V6), "ipip", "ipip")?;
+    ensure!(seen == ["v4_in_v6", "v6_in_v6"], "{seen:?}");
+    Ok(())
+}

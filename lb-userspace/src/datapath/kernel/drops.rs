@@ -1,0 +1,55 @@
+//! Dropped packets as the programs tell of them.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
+
+use aya::maps::{Map, MapData, RingBuf};
+use lb_common::{Verdict, maps::Dropped};
+use tokio::io::unix::AsyncFd;
+use tracing::info;
+
+use super::{
+    load::{LoadError, open},
+    map_pin,
+};
+
+/// Logs what comes through the ring, until it is dropped.
+pub async fn log(pin_dir: &Path) -> anyhow::Result<()> {
+    let ring = ring(pin_dir)?;
+    let mut ring = AsyncFd::register(ring)?;
+    loop {
+        let mut guard = ring.readable_mut().await?;
+        while let Some(item) = guard.get_inner_mut().next() {
+            if let Some(dropped) = decode(&item) {
+                line(&dropped);
+            }
+        }
+        guard.clear_ready();
+    }
+}
+
+fn ring(pin_dir: &Path) -> Result<RingBuf<MapData>, LoadError> {
+    RingBuf::try_from(Map::RingBuf(open(pin_dir, "DROPPED")?))
+        .map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, "DROPPED"), source })
+}
+
+fn decode(bytes: &[u8]) -> Option<Dropped> {
+    let bytes = bytes.get(..size_of::<Dropped>())?;
+    // SAFETY: as long as a `Dropped`, for which every bit pattern is valid.
+    Some(unsafe { bytes.as_ptr().cast::<Dropped>().read_unaligned() })
+}
+
+fn line(dropped: &Dropped) {
+    let verdict = Verdict::from_index(usize::from(dropped.verdict));
+    let place = |addr, port| SocketAddr::new(IpAddr::from(addr), u16::from_be(port));
+    info!(
+        reason = verdict.map(Verdict::label),
+        from = %place(dropped.client, dropped.client_port),
+        to = %place(dropped.to.addr, dropped.to.port),
+        protocol = dropped.to.protocol,
+        "dropped: {}",
+        verdict.map_or("by another release", Verdict::sentence),
+    );
+}
