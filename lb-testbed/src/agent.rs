@@ -77,12 +77,15 @@ impl Testbed {
         Ok(rows.iter().filter_map(row).collect())
     }
 
-    /// Waits until a machine's agent says that it is ready.
+    /// Waits until a machine's agent says that it is ready, and that it reaches
+    /// everybody: the first packet would be lost while it still looks for a neighbour.
     pub fn wait_ready(&self, machine: &Machine, agent: &mut Process) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let status = self.trigon_json(machine, &["status"]);
-            if matches!(&status, Ok(status) if status["ready"] == true) {
+            if status.as_ref().is_ok_and(|status| {
+                status["ready"] == true && status["backends"]["good"] == status["backends"]["total"]
+            }) {
                 return Ok(());
             }
             if !agent.is_running() {

@@ -18,7 +18,8 @@ use super::{
 /// Logs what comes through the ring, until it is dropped.
 pub async fn log(pin_dir: &Path) -> anyhow::Result<()> {
     let ring = ring(pin_dir)?;
-    let mut ring = AsyncFd::register(ring)?;
+    // SAFETY: the ring owns its descriptor and never exchanges it.
+    let mut ring = unsafe { AsyncFd::register(ring) }.map_err(std::io::Error::from)?;
     loop {
         let mut guard = ring.readable_mut().await?;
         while let Some(item) = guard.get_inner_mut().next() {

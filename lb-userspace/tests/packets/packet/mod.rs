@@ -1,0 +1,13 @@
+//! Packets as the tests write them: from the outside in, with all lengths and
+//! checksums computed in full. Shares no code with the programs under test.
+
+mod checksum;
+mod frame;
+mod ip;
+mod transport;
+mod verify;
+
+pub use frame::{ETH_LEN, Macs, ethernet, frame};
+pub use ip::{Ip, Payload};
+pub use transport::{ACK, FIN, RST, SYN, Tcp, Transport, Udp};
+pub use verify::checksums;

@@ -1,0 +1,96 @@
+//! TCP (RFC 9293) and UDP (RFC 768).
+
+use std::net::IpAddr;
+
+use super::checksum::{pseudo_header, sum};
+
+pub const FIN: u8 = 0x01;
+pub const SYN: u8 = 0x02;
+pub const RST: u8 = 0x04;
+pub const ACK: u8 = 0x10;
+
+/// A segment or a datagram.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    pub src_port: u16,
+    pub dst_port: u16,
+    pub kind: Kind,
+    pub data: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Tcp(Tcp),
+    Udp(Udp),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Tcp {
+    pub flags: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Udp {
+    /// False: a checksum of zero, which says that there is none.
+    pub has_checksum: bool,
+}
+
+impl Transport {
+    pub fn tcp(flags: u8) -> Self {
+        Self::new(Kind::Tcp(Tcp { flags }), b"GET / HTTP/1.1")
+    }
+
+    pub fn udp() -> Self {
+        Self::new(Kind::Udp(Udp { has_checksum: true }), b"a question")
+    }
+
+    pub fn udp_without_checksum() -> Self {
+        Self::new(Kind::Udp(Udp { has_checksum: false }), b"a question")
+    }
+
+    fn new(kind: Kind, data: &[u8]) -> Self {
+        Self { src_port: 0, dst_port: 0, kind, data: data.to_vec() }
+    }
+
+    pub fn protocol(&self) -> u8 {
+        match self.kind {
+            Kind::Tcp(_) => 6,
+            Kind::Udp(_) => 17,
+        }
+    }
+
+    pub fn bytes(&self, src: IpAddr, dst: IpAddr) -> Vec<u8> {
+        let (mut bytes, check_at) = match self.kind {
+            Kind::Tcp(tcp) => (self.tcp_header(tcp), 16),
+            Kind::Udp(_) => (self.udp_header(), 6),
+        };
+        bytes.extend(&self.data);
+        let pseudo = pseudo_header(src, dst, self.protocol(), bytes.len());
+        let check = match (self.kind, !sum(&[&pseudo, &bytes])) {
+            (Kind::Udp(Udp { has_checksum: false }), _) => 0,
+            (Kind::Udp(_), 0) => 0xffff,
+            (_, check) => check,
+        };
+        bytes[check_at..check_at + 2].copy_from_slice(&check.to_be_bytes());
+        bytes
+    }
+
+    fn ports(&self) -> Vec<u8> {
+        [self.src_port.to_be_bytes(), self.dst_port.to_be_bytes()].concat()
+    }
+
+    fn tcp_header(&self, tcp: Tcp) -> Vec<u8> {
+        let mut header = self.ports();
+        header.extend(0x0123_4567u32.to_be_bytes());
+        header.extend(0x89ab_cdefu32.to_be_bytes());
+        header.extend([5 << 4, tcp.flags, 0xfa, 0xf0, 0, 0, 0, 0]);
+        header
+    }
+
+    fn udp_header(&self) -> Vec<u8> {
+        let mut header = self.ports();
+        header.extend((8 + self.data.len() as u16).to_be_bytes());
+        header.extend([0, 0]);
+        header
+    }
+}
