@@ -18,7 +18,7 @@ pub const fn flow(client: &Addr, port: u16) -> u64 {
     let w = client.words();
     let high = w[0] as u64 | (w[1] as u64) << 32;
     let low = w[2] as u64 | (w[3] as u64) << 32;
-    mix(mix(high.wrapping_mul(K1) ^ low).wrapping_add(port as u64))
+    mix((high.wrapping_mul(K1) ^ low).wrapping_add((port as u64).wrapping_mul(K1)))
 }
 
 #[inline(always)]
@@ -84,8 +84,8 @@ mod tests {
         assert_eq!(flow(&client(7), 4242u16.to_be()), FLOW_V4);
         assert_eq!(flow(&v6, 4242u16.to_be()), FLOW_V6);
     }
-    const FLOW_V4: u64 = 3138322040144518456;
-    const FLOW_V6: u64 = 17828220619398858828;
+    const FLOW_V4: u64 = 14161264811852845903;
+    const FLOW_V6: u64 = 18093948559945338591;
 
     #[test]
     fn slots_stay_inside_the_ring() {
