@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     config::Config,
@@ -92,6 +92,13 @@ impl Triangle {
     pub fn wait_ready(&mut self, machine: &str) -> Result<()> {
         let agent = self.agents.get_mut(machine).with_context(|| format!("no agent on {machine}"))?;
         self.testbed.wait_ready(self.testbed.machine(machine)?, agent)
+    }
+
+    /// An error unless a machine's agent is ready, with what it says is wrong.
+    pub fn check_ready(&self, machine: &str) -> Result<()> {
+        let status = self.testbed.status(self.testbed.machine(machine)?)?;
+        ensure!(status["ready"] == true, "{machine} is not ready: {}", status["problems"]);
+        Ok(())
     }
 
     /// What every agent knows: for the report of a test that failed.

@@ -6,7 +6,7 @@
 
 /// Ring lengths, all prime as Maglev demands. Few of them, and far apart:
 /// a change of length moves most flows, so it must be rare.
-pub const LENGTHS: [u32; 4] = [509, 4093, 16381, 65537];
+pub const LENGTHS: [u32; 5] = [509, 2039, 8191, 32749, 65537];
 
 /// The shortest ring that gives each of `backends` about 100 slots, which
 /// keeps the largest share within about 1 % of the mean.

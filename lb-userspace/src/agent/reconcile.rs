@@ -15,7 +15,7 @@ use crate::{
     model::Cluster,
     neigh::NextHops,
     plan::{self, Identity, Plan, RingCache},
-    state::{Capacity, State},
+    state::{Capacity, Op, State},
 };
 
 /// Owns the maps and knows what is in them.
@@ -91,6 +91,9 @@ impl<T: Tables> Reconciler<T> {
         self.shortages = news;
         if !diff.ops.is_empty() {
             debug!(ops = diff.ops.len(), generation = next, "changing the data path");
+        }
+        // Of services alone, since it is found in their entries after a restart.
+        if diff.ops.iter().any(|op| matches!(op, Op::SetService(..))) {
             self.generation = next;
         }
         let written: Vec<ServiceKey> = diff.written.iter().map(|(key, _)| *key).collect();

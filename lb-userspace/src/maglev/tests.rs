@@ -26,9 +26,10 @@ fn lengths_are_prime_and_grow_with_the_backends() {
     }
     assert_eq!(length_for(0), 509);
     assert_eq!(length_for(5), 509);
-    assert_eq!(length_for(6), 4093);
-    assert_eq!(length_for(16), 4093);
-    assert_eq!(length_for(100), 16381);
+    assert_eq!(length_for(6), 2039);
+    assert_eq!(length_for(16), 2039);
+    assert_eq!(length_for(81), 8191);
+    assert_eq!(length_for(100), 32749);
     assert_eq!(length_for(655), 65537);
     assert_eq!(length_for(usize::MAX), 65537);
 }

@@ -33,9 +33,9 @@ struct Ring {
 }
 
 const RINGS: [Ring; 4] = [
-    Ring { port: PORT_IPIP, delivery: delivery::IPIP4, slots: 4093, backends: 16 },
-    Ring { port: PORT_L2, delivery: delivery::L2, slots: 4093, backends: 16 },
-    Ring { port: PORT_IPIP6, delivery: delivery::IPIP6, slots: 4093, backends: 16 },
+    Ring { port: PORT_IPIP, delivery: delivery::IPIP4, slots: 2039, backends: 16 },
+    Ring { port: PORT_L2, delivery: delivery::L2, slots: 2039, backends: 16 },
+    Ring { port: PORT_IPIP6, delivery: delivery::IPIP6, slots: 2039, backends: 16 },
     Ring { port: PORT_LONG_RING, delivery: delivery::IPIP4, slots: 65537, backends: 100 },
 ];
 

@@ -104,6 +104,15 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     attach::check_interfaces(&options.interfaces)?;
     environment::prepare(&options.pin_dir)?;
     let adopted = map_pin(&options.pin_dir, "SERVICES").exists();
+    let loaded = load_pinned(options, adopted);
+    if loaded.is_err() && !adopted {
+        // A first start that fails leaves nothing; why it failed is what counts.
+        let _ = attach::unload(&options.pin_dir);
+    }
+    loaded
+}
+
+fn load_pinned(options: &Options, adopted: bool) -> Result<Loaded, LoadError> {
     let mut ebpf = open_object(options)?;
     let attachments = attach_programs(&mut ebpf, options)?;
     let capacity = actual_capacity(&options.pin_dir, options.capacity)?;

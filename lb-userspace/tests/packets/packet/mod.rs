@@ -9,5 +9,5 @@ mod verify;
 
 pub use frame::{ETH_LEN, Macs, ethernet, frame};
 pub use ip::{Ip, Payload};
-pub use transport::{ACK, FIN, RST, SYN, Tcp, Transport, Udp};
+pub use transport::{ACK, FIN, RST, SYN, Transport};
 pub use verify::checksums;

@@ -14,25 +14,25 @@ pub const ACK: u8 = 0x10;
 pub struct Transport {
     pub src_port: u16,
     pub dst_port: u16,
-    pub kind: Kind,
+    kind: Kind,
     pub data: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+enum Kind {
     Tcp(Tcp),
     Udp(Udp),
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Tcp {
-    pub flags: u8,
+struct Tcp {
+    flags: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Udp {
+struct Udp {
     /// False: a checksum of zero, which says that there is none.
-    pub has_checksum: bool,
+    has_checksum: bool,
 }
 
 impl Transport {
@@ -44,12 +44,20 @@ impl Transport {
         Self::new(Kind::Udp(Udp { has_checksum: true }), b"a question")
     }
 
-    pub fn udp_without_checksum() -> Self {
-        Self::new(Kind::Udp(Udp { has_checksum: false }), b"a question")
-    }
-
     fn new(kind: Kind, data: &[u8]) -> Self {
         Self { src_port: 0, dst_port: 0, kind, data: data.to_vec() }
+    }
+
+    /// Of a UDP datagram.
+    pub fn remove_checksum(&mut self) {
+        assert!(matches!(self.kind, Kind::Udp(_)), "no UDP datagram: {self:?}");
+        self.kind = Kind::Udp(Udp { has_checksum: false });
+    }
+
+    /// Of a TCP segment.
+    pub fn set_tcp_flags(&mut self, flags: u8) {
+        assert!(matches!(self.kind, Kind::Tcp(_)), "no TCP segment: {self:?}");
+        self.kind = Kind::Tcp(Tcp { flags });
     }
 
     pub fn protocol(&self) -> u8 {

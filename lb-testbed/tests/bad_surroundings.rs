@@ -1,0 +1,114 @@
+//! Arguments and surroundings that cannot work: a clear error, and nothing done.
+
+mod common;
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Output};
+
+use anyhow::{Context, Result, ensure};
+use common::{at, told};
+use lb_testbed::{Config, Machine, ServiceSpec, Triangle, VIP, binary};
+
+/// An agent on node1 beside the one that runs, with everything of its own.
+struct Attempt<'a> {
+    triangle: &'a Triangle,
+    /// Before the program: who runs it.
+    prefix: &'a [&'a str],
+    interface: &'a str,
+    socket: PathBuf,
+    source: PathBuf,
+    pins: PathBuf,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(triangle: &'a Triangle) -> Self {
+        let testbed = &triangle.testbed;
+        Self {
+            triangle,
+            prefix: &[],
+            interface: "eth0",
+            socket: testbed.dir().join("attempt").join("agent.sock"),
+            source: triangle.source().to_owned(),
+            pins: testbed.bpffs().join("attempt"),
+        }
+    }
+
+    fn machine(&self) -> Result<&Machine> {
+        self.triangle.testbed.machine("node1")
+    }
+
+    /// To its end: it is to end by itself.
+    fn run(&self) -> Result<Output> {
+        let program = self.triangle.testbed.dir().join("trigon");
+        if !program.exists() {
+            // Where everybody may execute it.
+            fs::copy(binary("trigon", "TRIGON_BIN")?, &program).context("copying trigon")?;
+        }
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let (program, socket, source, pins) =
+            (path(&program), path(&self.socket), path(&self.source), path(&self.pins));
+        let mut words = vec!["timeout", "10"];
+        words.extend(self.prefix);
+        words.extend([&*program, "--socket", &socket, "agent", "--role", "node", "--node-name", "node1"]);
+        words.extend(["--interface", self.interface, "--source", &source, "--pin-dir", &pins]);
+        self.machine()?.namespace.output(&words)
+    }
+
+    /// It exits with this code and says all of this; nothing is left of it.
+    fn fails(&self, code: i32, said: &[&str]) -> Result<()> {
+        let output = self.run()?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        println!("exit code {:?}: {}", output.status.code(), text.trim());
+        ensure!(output.status.code() == Some(code), "not {code}: {output:?}");
+        ensure!(said.iter().all(|part| text.contains(part)), "{said:?} not in {text}");
+        ensure!(!self.triangle.testbed.bpffs().join("attempt").exists(), "it has left pins");
+        let answers = self.triangle.testbed.requests(at(VIP.v4.into(), 80), 2)?;
+        ensure!(answers.all_answered(), "{answers:?}");
+        self.triangle.check_ready("node1")
+    }
+}
+
+#[test]
+fn agents_that_cannot_work_say_why() -> Result<()> {
+    let config = Config { directors: 1, nodes: 1, ..Config::l3() };
+    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+        let attempt = || Attempt::new(triangle);
+        let dir = triangle.testbed.dir();
+        println!("an interface that is not there");
+        Attempt { interface: "eth7", ..attempt() }
+            .fails(2, &["--interface eth7", "no such interface", "`ip link`"])?;
+        println!("a source that is not there");
+        let source = dir.join("nowhere");
+        Attempt { source, ..attempt() }.fails(2, &["--source", "nowhere", "no such directory; make it"])?;
+        println!("a pin directory on another file system");
+        let pins = dir.join("pins");
+        Attempt { pins, ..attempt() }.fails(2, &["--pin-dir", "pins", "not on a BPF file system"])?;
+        println!("a socket where another agent answers");
+        let socket = triangle.testbed.socket(triangle.testbed.machine("node1")?);
+        Attempt { socket, ..attempt() }.fails(1, &["--socket", "another agent answers there; stop it"])?;
+        println!("an interface that another agent has");
+        attempt().fails(1, &["--interface eth0", "another XDP program is attached", "trigon unload"])?;
+        println!("without privilege");
+        let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
+        let anybodys = dir.join("anybodys");
+        fs::create_dir(&anybodys)?;
+        fs::set_permissions(&anybodys, fs::Permissions::from_mode(0o777))?;
+        Attempt { prefix: &nobody, socket: anybodys.join("agent.sock"), ..attempt() }
+            .fails(1, &["not permitted to use BPF", "run as root, or give CAP_BPF"])
+    })
+}
+
+#[test]
+fn commands_say_when_no_agent_answers() -> Result<()> {
+    let config = Config { directors: 1, nodes: 1, ..Config::l3() };
+    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+        triangle.agent("node1")?.kill()?;
+        for command in ["status", "services", "backends", "drops"] {
+            let output = triangle.testbed.trigon(triangle.testbed.machine("node1")?, &[command])?;
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            println!("{command}: exit code {:?}: {}", output.status.code(), text.trim());
+            let fine = output.status.code() == Some(1) && text.contains("no agent answers; start one");
+            ensure!(fine, "{command}: {output:?}");
+        }
+        Ok(())
+    })
+}

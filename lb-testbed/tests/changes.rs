@@ -1,0 +1,193 @@
+//! Objects change while agents run: the data path follows, and nothing else does.
+
+mod common;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use common::{at, held::Held, told, within};
+use lb_testbed::{
+    Answers, Config, DirectorCounters, HTTP_PORT, Machine, PortSpec, Protocol, ServiceSpec, TCP_ECHO_PORT,
+    Triangle, VIP,
+};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const OTHER_VIP: [IpAddr; 2] = [
+    IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 20)),
+    IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x20)),
+];
+
+fn services(triangle: &Triangle, machine: &Machine) -> Result<Vec<Value>> {
+    let listed = triangle.testbed.trigon_json(machine, &["services"])?;
+    Ok(listed.as_array().cloned().unwrap_or_default())
+}
+
+/// How many services there are, and how many endpoints those that are
+/// programmed send to: from a director their weights, from a node those on it.
+fn holdings(triangle: &Triangle, machine: &Machine) -> Result<(usize, u64)> {
+    let services = services(triangle, machine)?;
+    let programmed = services.iter().filter(|service| !service["programmed"].is_null());
+    let endpoints = programmed.map(|service| {
+        let weights = service["backends"].as_array().into_iter().flatten();
+        weights.filter_map(|share| share["weight"].as_u64()).sum::<u64>()
+            + service["endpoints"].as_array().map_or(0, Vec::len) as u64
+    });
+    Ok((services.len(), endpoints.sum()))
+}
+
+/// Writes the objects, and waits until every agent has programmed what they say.
+fn change(triangle: &Triangle, what: &str, specs: &[ServiceSpec], pods: &[&str]) -> Result<()> {
+    triangle.write(specs)?;
+    let testbed = &triangle.testbed;
+    let ports = |spec: &ServiceSpec| spec.vips.len() * spec.ports.len();
+    let all: usize = specs.iter().map(ports).sum();
+    let waited = within(PATIENCE, what, || {
+        for machine in testbed.machines() {
+            let here = pods.iter().filter(|pod| {
+                machine.is_director() || testbed.pod(pod).is_ok_and(|pod| pod.node == machine.name)
+            });
+            if holdings(triangle, machine)? != (all, (all * here.count()) as u64) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })?;
+    println!("{what}: programmed everywhere within {} ms", waited.as_millis());
+    triangle.agent_names().iter().try_for_each(|name| triangle.check_ready(name))
+}
+
+fn answers_from(triangle: &Triangle, vips: &[IpAddr], pods: &[&str]) -> Result<()> {
+    for vip in vips {
+        let answers: Answers = triangle.testbed.requests(at(*vip, 80), 10)?;
+        let names: BTreeSet<_> = answers.per_pod.keys().map(String::as_str).collect();
+        println!("{vip}: {} of {} answered: {:?}", answers.answered, answers.requests, answers.per_pod);
+        ensure!(answers.all_answered() && names == pods.iter().copied().collect(), "{vip}: {answers:?}");
+    }
+    Ok(())
+}
+
+const ALL: [&str; 6] = ["pod1_1", "pod1_2", "pod2_1", "pod2_2", "pod3_1", "pod3_2"];
+
+#[test]
+fn endpoints_come_and_go() -> Result<()> {
+    let few: [&[&str]; 4] = [&["pod1_1", "pod2_1"], &ALL, &["pod3_2"], &["pod3_1", "pod3_2"]];
+    let web = |pods: &[&str]| ServiceSpec::everything("web").pods(pods);
+    told(&mut Triangle::start(Config::l3(), &[web(few[0])])?, |triangle| {
+        answers_from(triangle, &VIP.both(), few[0])?;
+        for pods in &few[1..] {
+            change(triangle, &format!("{} endpoints", pods.len()), &[web(pods)], pods)?;
+            answers_from(triangle, &VIP.both(), pods)?;
+        }
+        change(triangle, "no endpoint", &[web(&[])], &[])?;
+        let answers = triangle.testbed.get(at(VIP.v4.into(), 80), "/");
+        ensure!(answers.is_err(), "{answers:?} without an endpoint");
+        ensure!(sum(triangle, "no_backend")? > 0, "not counted as no_backend");
+        change(triangle, "one endpoint", &[web(few[2])], few[2])?;
+        answers_from(triangle, &VIP.both(), few[2])
+    })
+}
+
+/// Of all directors.
+fn sum(triangle: &Triangle, verdict: &str) -> Result<u64> {
+    let directors = triangle.testbed.directors();
+    let counts = directors.iter().map(|director| {
+        let verdicts = triangle.testbed.verdicts(director)?;
+        verdicts.get(verdict).copied().with_context(|| format!("no verdict {verdict}"))
+    });
+    counts.sum()
+}
+
+/// A service's generation, on each machine.
+fn generations(triangle: &Triangle, name: &str) -> Result<BTreeMap<String, Vec<Value>>> {
+    let of = |machine: &Machine| {
+        let services = services(triangle, machine)?;
+        let ours = services.into_iter().filter(|service| service["name"] == name);
+        let ours = ours.map(|service| service["programmed"].clone()).collect();
+        Ok((machine.name.clone(), ours))
+    };
+    triangle.testbed.machines().iter().map(of).collect()
+}
+
+#[test]
+fn services_come_and_go_and_others_never_notice() -> Result<()> {
+    let web = ServiceSpec::new("web", vec![PortSpec::new("http", Protocol::Tcp, 80, HTTP_PORT)]);
+    let echo = PortSpec::new("echo", Protocol::Tcp, TCP_ECHO_PORT, TCP_ECHO_PORT);
+    let echo = ServiceSpec::new("echo", vec![echo]);
+    let other = ServiceSpec { name: "other".to_owned(), ..web.clone() }.vips(OTHER_VIP);
+    told(&mut Triangle::start(Config::l3(), &[echo.clone()])?, |triangle| {
+        let mut held = Held::open(triangle)?;
+        let before = generations(triangle, "default/echo")?;
+        change(triangle, "a service more", &[echo.clone(), web.clone()], &ALL)?;
+        answers_from(triangle, &VIP.both(), &ALL)?;
+        change(triangle, "a VIP more", &[echo.clone(), web, other], &ALL)?;
+        answers_from(triangle, &OTHER_VIP, &ALL)?;
+        change(triangle, "two services less", &[echo], &ALL)?;
+        held.check("while other services came and went")?;
+        let after = generations(triangle, "default/echo")?;
+        ensure!(before == after, "the service was written again: {before:?}, {after:?}");
+        gone(triangle)
+    })
+}
+
+/// Port 80 of the VIP that still has another port, and the VIP that has none.
+fn gone(triangle: &Triangle) -> Result<()> {
+    let counts = || anyhow::Ok([sum(triangle, "no_such_port")?, sum(triangle, "pass")?]);
+    let start = counts()?;
+    let sent = datagrams(triangle, VIP.v4.into(), 80)?;
+    let dropped = counts()?;
+    println!("to a deleted service: {sent} sent, {} dropped as no_such_port", dropped[0] - start[0]);
+    ensure!(dropped[0] - start[0] == sent, "{sent} sent, {start:?} {dropped:?}");
+    let sent = datagrams(triangle, OTHER_VIP[0], 80)?;
+    let passed = counts()?;
+    println!("to a deleted VIP: {sent} sent, {} passed by the directors' programs", passed[1] - dropped[1]);
+    ensure!(passed[0] == dropped[0] && passed[1] >= dropped[1] + sent, "{sent} sent, {dropped:?} {passed:?}");
+    Ok(())
+}
+
+/// Sends a few, each from a port of its own so that all directors get some.
+fn datagrams(triangle: &Triangle, vip: IpAddr, port: u16) -> Result<u64> {
+    const COUNT: u64 = 50;
+    triangle.testbed.client().within(|| {
+        let anywhere: IpAddr =
+            if vip.is_ipv4() { [0, 0, 0, 0].into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
+        for _ in 0..COUNT {
+            UdpSocket::bind(SocketAddr::new(anywhere, 0))?.send_to(b"anybody?", at(vip, port))?;
+        }
+        Ok(())
+    })?;
+    std::thread::sleep(Duration::from_millis(100));
+    Ok(COUNT)
+}
+
+#[test]
+fn ports_that_no_service_has_are_dropped_and_do_not_loop() -> Result<()> {
+    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+        let counters = DirectorCounters::attach(&triangle.testbed)?;
+        for vip in VIP.both() {
+            let before = sum(triangle, "no_such_port")?;
+            counters.reset()?;
+            let sent = datagrams(triangle, vip, 9)?;
+            let packets = counters.read()?.packets;
+            let dropped = sum(triangle, "no_such_port")? - before;
+            println!("{vip} port 9: {sent} sent, {packets} at the directors' links, {dropped} dropped");
+            ensure!(dropped == sent, "{vip}: {sent} sent, {dropped} dropped");
+            // Neighbour discovery may add a few; a loop would multiply by the TTL.
+            ensure!((sent..sent + 20).contains(&packets), "{vip}: {sent} sent, {packets} packets");
+            let refused = triangle.testbed.client().run(&[
+                "curl",
+                "--silent",
+                "--max-time",
+                "0.2",
+                &format!("http://{}/", at(vip, 81)),
+            ]);
+            ensure!(refused.is_err(), "{vip} port 81 answers {refused:?}");
+            ensure!(sum(triangle, "no_such_port")? > before + dropped, "a SYN was not counted");
+        }
+        Ok(())
+    })
+}

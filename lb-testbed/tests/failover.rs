@@ -1,0 +1,87 @@
+//! The network around the directors changes: connections don't notice.
+
+mod common;
+
+use std::{collections::BTreeMap, thread, time::Duration};
+
+use anyhow::{Result, ensure};
+use common::{at, clients, held::Held, told};
+use lb_testbed::{Config, DirectorCounters, ServiceSpec, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP};
+
+/// What everybody does for a moment while nothing comes back from a director.
+const SILENCE: Duration = Duration::from_millis(300);
+/// Retransmissions begin 200 ms after the first try, and then double.
+const RECOVERY: Duration = Duration::from_secs(1);
+
+/// Packets at each director's link since the last time.
+fn since(counters: &DirectorCounters) -> Result<BTreeMap<String, u64>> {
+    let counts = counters.read_each()?;
+    counters.reset()?;
+    let packets: BTreeMap<_, _> = counts.into_iter().map(|(name, count)| (name, count.packets)).collect();
+    println!("packets at the directors' links: {packets:?}");
+    Ok(packets)
+}
+
+fn directors_come_and_go(config: Config) -> Result<()> {
+    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+        let testbed = &triangle.testbed;
+        let counters = DirectorCounters::attach(testbed)?;
+        let mut held = Held::open(triangle)?;
+        for (lost, left) in [(1, 0), (0, 1)] {
+            let director = testbed.directors()[lost];
+            let before = since(&counters)?;
+            ensure!(before.values().all(|packets| *packets > 100), "both should be at work");
+            testbed.set_link(director, false)?;
+            thread::sleep(SILENCE);
+            testbed.set_directors(&[left])?;
+            thread::sleep(RECOVERY);
+            held.check(&format!("without {}", director.name))?;
+            testbed.set_link(director, true)?;
+            testbed.set_directors(&[0, 1])?;
+            thread::sleep(RECOVERY / 2);
+            held.check(&format!("with {} back", director.name))?;
+        }
+        ensure!(since(&counters)?.values().all(|packets| *packets > 100), "both should be back at work");
+        Ok(())
+    })
+}
+
+#[test]
+fn no_connection_breaks_when_a_director_goes_and_comes_over_a_router() -> Result<()> {
+    directors_come_and_go(Config::l3())
+}
+
+#[test]
+fn no_connection_breaks_when_a_director_goes_and_comes_on_one_link() -> Result<()> {
+    directors_come_and_go(Config::l2())
+}
+
+/// Gateways are replaced: the same address, another MAC address.
+#[test]
+fn a_new_mac_address_of_the_router_is_followed() -> Result<()> {
+    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+        let testbed = &triangle.testbed;
+        let mut held = Held::open(triangle)?;
+        let mut streams = Vec::new();
+        for vip in VIP.both() {
+            for source in clients(triangle, vip) {
+                let (rate, length) = (500, Duration::from_secs(4));
+                let target = at(vip, UDP_ECHO_PORT);
+                let options = UdpStreamOptions { target, rate, length, source: Some(source), source_port: 0 };
+                streams.push(testbed.udp_stream(&options)?);
+            }
+        }
+        thread::sleep(Duration::from_millis(500));
+        for (number, machine) in testbed.machines().iter().enumerate() {
+            testbed.router().ip(&format!("link set {} address 02:00:00:00:99:0{number}", machine.name))?;
+        }
+        let mut gap = 0;
+        for stream in streams {
+            let report = stream.finish()?;
+            gap = gap.max(report.max_gap_ms);
+            ensure!(report.max_gap_ms < 3000 && report.received > 0, "{report:?}");
+        }
+        println!("longest silence after the router's MAC addresses changed: {gap} ms");
+        held.check("with a new MAC address of the router").map(drop)
+    })
+}

@@ -1,0 +1,118 @@
+//! The agent comes and goes, the data path stays; unless it is told to go.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use aya::programs::{SchedClassifier, TcAttachType};
+use common::{at, held::Held, round::Round, told};
+use lb_testbed::{Config, Machine, ServiceSpec, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP};
+use serde_json::Value;
+
+const STREAM: Duration = Duration::from_secs(9);
+
+/// Of a machine's agent.
+fn status(triangle: &Triangle, machine: &str) -> Result<Value> {
+    triangle.testbed.status(triangle.testbed.machine(machine)?)
+}
+
+/// `kill -9`, some time without an agent, and a new one.
+fn restart(triangle: &mut Triangle, machine: &str, absence: Duration) -> Result<()> {
+    let before = status(triangle, machine)?;
+    triangle.agent(machine)?.kill()?;
+    let start = Instant::now();
+    while start.elapsed() < absence {
+        let answers = triangle.testbed.requests(at(VIP.v4.into(), 80), 4)?;
+        ensure!(answers.all_answered(), "without the agent of {machine}: {answers:?}");
+    }
+    let start = Instant::now();
+    triangle.launch(machine, &[])?;
+    triangle.wait_ready(machine)?;
+    let after = status(triangle, machine)?;
+    println!("{machine}: killed, adopted and ready again in {:?}", start.elapsed());
+    ensure!(after["interfaces"][0]["adopted"] == true, "{machine} did not adopt its link: {after}");
+    ensure!(after["generation"] == before["generation"], "{machine} wrote again: {before} {after}");
+    ensure!(after["uptime_seconds"].as_u64() <= Some(1), "{machine}: {after}");
+    Ok(())
+}
+
+#[test]
+fn nothing_is_lost_when_agents_are_killed_and_restarted() -> Result<()> {
+    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+        let mut held = Held::open(triangle)?;
+        let stream = triangle.testbed.udp_stream(&UdpStreamOptions {
+            target: at(VIP.v4.into(), UDP_ECHO_PORT),
+            rate: 10_000,
+            length: STREAM,
+            source: None,
+            source_port: 0,
+        })?;
+        let start = Instant::now();
+        for (number, machine) in triangle.agent_names().into_iter().enumerate() {
+            // One of the directors, and one of the nodes, for a while.
+            let absence = if number % 3 == 0 { Duration::from_secs(2) } else { Duration::ZERO };
+            restart(triangle, &machine, absence)?;
+        }
+        ensure!(start.elapsed() < STREAM, "the stream was over after {STREAM:?}");
+        let report = stream.finish()?;
+        println!(
+            "of {} datagrams, 10,000 a second, {} were lost; longest silence {} ms",
+            report.sent, report.lost, report.max_gap_ms
+        );
+        ensure!(report.lost == 0 && report.duplicates == 0, "{report:?}");
+        held.check("after all agents were killed and restarted").map(drop)
+    })
+}
+
+/// What is attached to a machine's uplink, and pinned.
+#[derive(PartialEq, Eq, Debug)]
+struct Traces {
+    xdp: bool,
+    egress: bool,
+    pins: bool,
+}
+
+impl Traces {
+    fn of(triangle: &Triangle, machine: &Machine) -> Result<Self> {
+        let link = machine.namespace.ip(&format!("link show {}", machine.interface))?;
+        let query = || Ok(SchedClassifier::query_tcx(machine.interface, TcAttachType::Egress)?);
+        let (_, egress) = machine.namespace.within(query)?;
+        Ok(Self {
+            xdp: link.contains("prog/xdp"),
+            egress: !egress.is_empty(),
+            pins: triangle.testbed.pin_dir(machine).exists(),
+        })
+    }
+}
+
+#[test]
+fn unload_removes_everything_and_a_start_begins_anew() -> Result<()> {
+    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+        for name in triangle.agent_names() {
+            let machine = triangle.testbed.machine(&name)?.clone();
+            triangle.agent(&name)?.kill()?;
+            let there = Traces::of(triangle, &machine)?;
+            let expected = Traces { xdp: true, egress: machine.roles == Some("node"), pins: true };
+            ensure!(there == expected, "{name}, with its agent killed: {there:?}");
+            let pins = triangle.testbed.pin_dir(&machine);
+            for removed in [true, false] {
+                let words = ["unload", "--pin-dir", &pins.to_string_lossy()];
+                let said = triangle.testbed.trigon_json(&machine, &words)?;
+                ensure!(said["removed"] == removed, "{name}: {said}");
+            }
+            let left = Traces::of(triangle, &machine)?;
+            println!("{name}: with its agent killed {there:?}, unloaded {left:?}");
+            ensure!(left == Traces { xdp: false, egress: false, pins: false }, "{name}: {left:?}");
+        }
+        for name in triangle.agent_names() {
+            triangle.launch(&name, &[])?;
+        }
+        for name in triangle.agent_names() {
+            triangle.wait_ready(&name)?;
+            let status = status(triangle, &name)?;
+            ensure!(status["interfaces"][0]["adopted"] == false, "{status}");
+        }
+        Round::of(triangle).run(triangle)
+    })
+}

@@ -1,0 +1,117 @@
+//! Who may be what: nodes that are directors, servers without an agent, Pods
+//! in their node's network, Pods that leave checksums to the device, interfaces
+//! without native XDP.
+
+mod common;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use common::{at, held::Held, round::Round, told, within};
+use lb_testbed::{
+    Config, DOWNLOAD_BYTES, DirectorCounters, NodeRole, Pod, ServiceSpec, TCP_ECHO_PORT, Triangle,
+    UDP_ECHO_PORT, VIP,
+};
+
+/// Every node is a director: of what comes to it, some stays, the rest goes on.
+fn all_in_one(config: Config) -> Result<()> {
+    let config = Config { directors: 0, node_role: NodeRole::Both, ..config };
+    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+        Round { returns_directly: false, ..Round::of(triangle) }.run(triangle)?;
+        for node in triangle.testbed.nodes() {
+            let verdicts = triangle.testbed.verdicts(node)?;
+            let forwarded = verdicts["forward_l2"] + verdicts["forward_ipip"];
+            println!("{}: delivered {}, sent on {forwarded}", node.name, verdicts["deliver"]);
+            ensure!(verdicts["deliver"] > 0 && forwarded > 0, "{verdicts:?}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn nodes_that_are_directors_over_a_router() -> Result<()> {
+    all_in_one(Config::l3())
+}
+
+#[test]
+fn nodes_that_are_directors_on_one_link() -> Result<()> {
+    all_in_one(Config::l2())
+}
+
+fn machines(triangle: &Triangle, names: &[&str]) -> Result<Vec<Pod>> {
+    let testbed = &triangle.testbed;
+    names.iter().map(|name| Ok(testbed.host_pod(testbed.machine(name)?))).collect()
+}
+
+#[test]
+fn bare_servers_keep_their_connections_when_another_one_comes() -> Result<()> {
+    let config = Config { node_role: NodeRole::Bare, pods_per_node: 0, ..Config::l2() };
+    let (two, three) = (&["node1", "node2"][..], &["node1", "node2", "node3"][..]);
+    told(&mut Triangle::start(config, &[ServiceSpec::bare("bare", two)])?, |triangle| {
+        let round = |pods| Round { http: 8080, pods, returns_directly: true, udp: true };
+        round(machines(triangle, two)?).run(triangle)?;
+        let mut held = Held::open(triangle)?;
+        triangle.write(&[ServiceSpec::bare("bare", three)])?;
+        let directors: Vec<_> = triangle.testbed.directors().iter().map(|d| d.name.clone()).collect();
+        for name in directors {
+            let director = triangle.testbed.machine(&name)?;
+            within(Duration::from_secs(5), "three bare servers", || {
+                let services = triangle.testbed.trigon_json(director, &["services"])?;
+                Ok(services[0]["backends"].as_array().is_some_and(|backends| backends.len() == 3))
+            })?;
+            triangle.wait_ready(&name)?;
+        }
+        held.check("with a third bare server")?;
+        round(machines(triangle, three)?).run(triangle)
+    })
+}
+
+#[test]
+fn pods_in_the_network_of_their_node() -> Result<()> {
+    let config = Config { pods_per_node: 0, nodes: 2, ..Config::l3() };
+    let service = ServiceSpec::everything("host").pods(&["node1", "node2"]);
+    told(&mut Triangle::start(config, &[service])?, |triangle| {
+        let pods = machines(triangle, &["node1", "node2"])?;
+        let mut servers = Vec::new();
+        for pod in &pods {
+            servers.push(triangle.testbed.start_http(pod)?);
+            servers.push(triangle.testbed.start_tcp_echo(pod, TCP_ECHO_PORT)?);
+            servers.push(triangle.testbed.start_udp_echo(pod, UDP_ECHO_PORT)?);
+        }
+        Round { pods, ..Round::of(triangle) }.run(triangle)
+    })
+}
+
+#[test]
+fn generic_xdp_works_and_is_reported() -> Result<()> {
+    let agent_args = ["--xdp-mode", "generic"].map(str::to_owned).into();
+    let config = Config { agent_args, ..Config::l3() };
+    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+        Round::of(triangle).run(triangle)?;
+        for machine in triangle.testbed.machines() {
+            let status = triangle.testbed.status(machine)?;
+            ensure!(status["interfaces"][0]["xdp"] == "generic", "{status}");
+            let problems = status["problems"].as_array().context("no problems")?;
+            ensure!(problems.iter().any(|problem| problem.to_string().contains("generic")), "{status}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn downloads_are_intact_with_offload_in_pods() -> Result<()> {
+    let config = Config { pod_offload: true, ..Config::l3() };
+    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+        let counters = DirectorCounters::attach(&triangle.testbed)?;
+        for vip in VIP.both() {
+            counters.reset()?;
+            let length = triangle.testbed.get_download(at(vip, 80))?;
+            ensure!(length == DOWNLOAD_BYTES, "{length} bytes");
+            let count = counters.read()?;
+            println!("{vip}: {length} bytes downloaded, {} by the directors", count.bytes);
+            ensure!(count.reply_packets == 0, "{count:?}");
+            ensure!(count.bytes < length / 5, "not the small leg: {count:?}");
+        }
+        Round::of(triangle).run(triangle)
+    })
+}

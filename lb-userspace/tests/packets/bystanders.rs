@@ -1,0 +1,160 @@
+//! Packets that are none of our business, of all kinds: fragments, options,
+//! extension headers, tags, and what is not IP at all. They pass untouched;
+//! to a VIP, the same packets are dropped for a reason.
+
+use lb_common::Verdict::{
+    self, DropFragment, DropNoSuchPort, DropOptions, DropOtherProtocol, DropTruncated, Pass,
+};
+
+use crate::{
+    case::{Case, arrives, check_all},
+    machine::{AS_BOTH, AS_DIRECTOR, AS_NODE},
+    packet::{Ip, Payload, Transport, ethernet, frame},
+    world::{ARRIVING, CLIENT, FAMILIES, Family, Host, STRANGER, VIP},
+};
+
+/// A frame, and what it is were it to a VIP.
+pub struct Row {
+    pub name: String,
+    pub frame: Vec<u8>,
+    pub to_vip: Verdict,
+}
+
+impl Row {
+    fn new(name: impl Into<String>, frame: Vec<u8>, to_vip: Verdict) -> Self {
+        Self { name: name.into(), frame, to_vip }
+    }
+}
+
+/// All kinds of frames to a host.
+pub fn table(to: Host) -> Vec<Row> {
+    let mut rows = link(to);
+    rows.extend(FAMILIES.into_iter().flat_map(|family| any_family(to, family)));
+    rows.extend(v4(to));
+    rows.extend(v6(to));
+    rows
+}
+
+/// Frames whose type is not IP. Tags are not read yet, whatever follows them.
+fn link(to: Host) -> Vec<Row> {
+    let ip = datagram(to, Family::V4).bytes();
+    let arp = [&[0, 1, 8, 0, 6, 4, 0, 1][..], &[0; 20]].concat();
+    let tagged = |outer: u16| ethernet(ARRIVING, outer, &[&[0, 42, 8, 0][..], &ip].concat());
+    let doubly = ethernet(ARRIVING, 0x88a8, &[&[0, 42, 0x81, 0, 0, 7, 8, 0][..], &ip].concat());
+    let mut rows = vec![
+        Row::new("ARP", ethernet(ARRIVING, 0x0806, &arp), Pass),
+        Row::new("a VLAN tag", tagged(0x8100), Pass),
+        Row::new("a service tag", tagged(0x88a8), Pass),
+        Row::new("two tags", doubly, Pass),
+        Row::new("no payload at all", ethernet(ARRIVING, 0x0800, &[0]), Pass),
+    ];
+    rows.extend([0x0000, 0x002e, 0x0008, 0x88cc, 0x8847, 0xdd86, 0xffff].map(|ethertype| {
+        Row::new(format!("type {ethertype:#06x}"), ethernet(ARRIVING, ethertype, &ip), Pass)
+    }));
+    rows
+}
+
+fn any_family(to: Host, family: Family) -> Vec<Row> {
+    let good = frame(ARRIVING, &datagram(to, family));
+    let with_byte = |at: usize, value| {
+        let mut frame = good.clone();
+        frame[at] = value;
+        frame
+    };
+    let row = |name: &str, frame, verdict| Row::new(format!("{name} over {family:?}"), frame, verdict);
+    let mut rows = vec![
+        row("UDP", good.clone(), DropNoSuchPort),
+        row("TCP", frame(ARRIVING, &segment(to, family)), DropNoSuchPort),
+        row("a header of version 0", with_byte(14, 0x05), Pass),
+        row("a header of version 15", with_byte(14, 0xf5), Pass),
+    ];
+    let protocols =
+        [("ICMP", 1), ("IGMP", 2), ("GRE", 47), ("ESP", 50), ("AH", 51), ("ICMPv6", 58), ("SCTP", 132)];
+    rows.extend(protocols.map(|(name, protocol)| {
+        let ip = with_protocol(datagram(to, family), protocol, vec![8; 64]);
+        row(name, frame(ARRIVING, &ip), DropOtherProtocol)
+    }));
+    rows.extend([0, 7].map(|len| {
+        let ip = with_protocol(datagram(to, family), 17, vec![8; len]);
+        row(&format!("{len} bytes of UDP"), frame(ARRIVING, &ip), DropTruncated)
+    }));
+    rows
+}
+
+fn v4(to: Host) -> Vec<Row> {
+    let ip = datagram(to, Family::V4);
+    let fragment = |fragment| frame(ARRIVING, &Ip { fragment, ..ip.clone() });
+    let mut shorter = frame(ARRIVING, &ip);
+    shorter[14] = 0x44;
+    vec![
+        Row::new("a first fragment", fragment(0x2000), DropFragment),
+        Row::new("a middle fragment", fragment(0x20b9), DropFragment),
+        Row::new("a last fragment", fragment(0x0172), DropFragment),
+        Row::new("the reserved flag", fragment(0x8000), DropNoSuchPort),
+        Row::new("options", frame(ARRIVING, &Ip { options: vec![0x94, 4, 0, 0], ..ip.clone() }), DropOptions),
+        Row::new("all options", frame(ARRIVING, &Ip { options: vec![1; 40], ..ip.clone() }), DropOptions),
+        Row::new("a header too short to be one", shorter, DropOptions),
+        Row::new("IPv4 that says it is IPv6", ethernet(ARRIVING, 0x86dd, &ip.bytes()), Pass),
+    ]
+}
+
+fn v6(to: Host) -> Vec<Row> {
+    let ip = datagram(to, Family::V6);
+    let udp = ip.bytes()[40..].to_vec();
+    let with_extension = |kind, extension: &[u8]| {
+        let bytes = [extension, &udp].concat();
+        frame(ARRIVING, &with_protocol(ip.clone(), kind, bytes))
+    };
+    let options = [17, 0, 1, 4, 0, 0, 0, 0];
+    let routing = [17, 0, 4, 0, 0, 0, 0, 0];
+    let fragment = [17, 0, 0, 1, 0, 0, 0, 9];
+    let later_fragment = [17, 0, 0x05, 0xa8, 0, 0, 0, 9];
+    vec![
+        Row::new("hop-by-hop options", with_extension(0, &options), DropOptions),
+        Row::new("a routing header", with_extension(43, &routing), DropOptions),
+        Row::new("destination options", with_extension(60, &options), DropOptions),
+        Row::new("a first fragment in IPv6", with_extension(44, &fragment), DropFragment),
+        Row::new("a last fragment in IPv6", with_extension(44, &later_fragment), DropFragment),
+        Row::new("mobility", with_extension(135, &options), DropOtherProtocol),
+        Row::new("no next header", with_extension(59, &[]), DropOtherProtocol),
+        Row::new("IPv6 that says it is IPv4", ethernet(ARRIVING, 0x0800, &ip.bytes()), Pass),
+    ]
+}
+
+fn datagram(to: Host, family: Family) -> Ip {
+    carrying(to, family, Transport::udp())
+}
+
+fn segment(to: Host, family: Family) -> Ip {
+    carrying(to, family, Transport::tcp(0x18))
+}
+
+/// To a port that no service has.
+fn carrying(to: Host, family: Family, transport: Transport) -> Ip {
+    let transport = Transport { src_port: 53, dst_port: 33_434, ..transport };
+    Ip::new(CLIENT.ip(family), to.ip(family), Payload::Transport(transport))
+}
+
+fn with_protocol(ip: Ip, protocol: u8, bytes: Vec<u8>) -> Ip {
+    Ip { payload: Payload::Other { protocol, bytes }, ..ip }
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for setup in [AS_DIRECTOR, AS_NODE, AS_BOTH] {
+        for row in table(STRANGER) {
+            let name = format!("{} of others on {:?}", row.name, setup.roles);
+            cases.push(arrives(name, setup, row.frame).untouched(Pass));
+        }
+        for row in table(VIP) {
+            let given = arrives(format!("{} to a VIP on {:?}", row.name, setup.roles), setup, row.frame);
+            cases.push(if row.to_vip == Pass { given.untouched(Pass) } else { given.dropped(row.to_vip) });
+        }
+    }
+    cases
+}
+
+#[test]
+fn what_is_not_ours_passes_untouched() {
+    check_all(&cases());
+}

@@ -1,0 +1,179 @@
+//! A case: a packet in, a verdict, a packet out; and what it has to count.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use lb_common::{Verdict, maps::Traffic, verdict::Fate};
+
+use crate::{
+    machine::{Added, Hook, Machine, Setup},
+    packet, services,
+    world::Request,
+};
+
+/// One line of a table.
+pub struct Case {
+    pub name: String,
+    pub setup: Setup,
+    pub hook: Hook,
+    pub input: Vec<u8>,
+    pub verdict: Verdict,
+    /// What leaves the program; of a packet that is dropped, nothing does.
+    pub output: Option<Vec<u8>>,
+    pub service: Option<(u32, Traffic)>,
+    pub backend: Option<(u32, Traffic)>,
+    /// Are the checksums of what leaves as right as they were?
+    pub is_sound: bool,
+}
+
+/// The beginning of a [`Case`]: what comes in, and where.
+pub struct Given(Case);
+
+/// A frame that comes in by the uplink.
+pub fn arrives(name: impl Into<String>, setup: Setup, frame: Vec<u8>) -> Given {
+    given(name.into(), setup, Hook::Xdp, frame)
+}
+
+/// A frame that is about to leave by the uplink.
+pub fn leaves(name: impl Into<String>, setup: Setup, frame: Vec<u8>) -> Given {
+    given(name.into(), setup, Hook::Egress, frame)
+}
+
+fn given(name: String, setup: Setup, hook: Hook, input: Vec<u8>) -> Given {
+    let (verdict, output, service, backend) = (Verdict::Pass, None, None, None);
+    Given(Case { name, setup, hook, input, verdict, output, service, backend, is_sound: false })
+}
+
+impl Given {
+    /// It passes, byte for byte as it came.
+    pub fn untouched(self, verdict: Verdict) -> Case {
+        let output = Some(self.0.input.clone());
+        Case { verdict, output, ..self.0 }
+    }
+
+    pub fn dropped(self, verdict: Verdict) -> Case {
+        Case { verdict, ..self.0 }
+    }
+
+    /// It becomes this frame, whose checksums are right.
+    pub fn becomes(self, verdict: Verdict, output: Vec<u8>) -> Case {
+        Case { is_sound: true, ..self.becomes_unsound(verdict, output) }
+    }
+
+    /// The same, but as wrong inside as it came.
+    pub fn becomes_unsound(self, verdict: Verdict, output: Vec<u8>) -> Case {
+        Case { verdict, output: Some(output), ..self.0 }
+    }
+}
+
+impl Case {
+    /// It counts for the service that the request is for.
+    pub fn for_service(self, request: &Request) -> Self {
+        Self { service: Some((request.service(), traffic(request.len()))), ..self }
+    }
+
+    /// It counts for the service, and for the backend that its ring names.
+    pub fn to_backend(self, request: &Request) -> Self {
+        self.to_this_backend(request, services::backend_of(request.port))
+    }
+
+    /// It counts for the service, and for this backend.
+    pub fn to_this_backend(self, request: &Request, id: u32) -> Self {
+        Self { backend: Some((id, traffic(request.len()))), ..self.for_service(request) }
+    }
+
+    /// The same counts, but of packets of another length than was sent.
+    pub fn of_len(mut self, len: usize) -> Self {
+        for counted in [&mut self.service, &mut self.backend].into_iter().flatten() {
+            counted.1 = traffic(len);
+        }
+        self
+    }
+
+    fn added(&self) -> Added {
+        Added {
+            verdicts: vec![(self.verdict, 1)],
+            services: self.service.into_iter().collect(),
+            backends: self.backend.into_iter().collect(),
+        }
+    }
+
+    fn action(&self) -> u32 {
+        const TC_ACT_OK: u32 = 0;
+        const TC_ACT_SHOT: u32 = 2;
+        match (self.hook, self.verdict.fate()) {
+            (Hook::Xdp, Fate::Drop) => 1,
+            (Hook::Xdp, Fate::Pass) => 2,
+            (Hook::Xdp, Fate::Transmit) => 3,
+            (Hook::Xdp, Fate::Redirect) => 4,
+            (Hook::Egress, Fate::Drop) => TC_ACT_SHOT,
+            (Hook::Egress, _) => TC_ACT_OK,
+        }
+    }
+
+    /// Send it, and say what is not as it should be.
+    pub fn check(&self, machine: &Machine) -> Result<(), String> {
+        let before = machine.counts();
+        let ran = machine.run(self.hook, &self.input);
+        let added = machine.counts().since(&before);
+        let mut complaints = String::new();
+        if added != self.added() {
+            let _ = writeln!(complaints, "  counted  {added:?}\n  expected {:?}", self.added());
+        }
+        if ran.action != self.action() {
+            let _ = writeln!(complaints, "  action {}, expected {}", ran.action, self.action());
+        }
+        if let Some(expected) = self.output.as_ref().filter(|expected| **expected != ran.output) {
+            complaints.push_str(&difference(&ran.output, expected));
+        }
+        if self.is_sound
+            && let Err(wrong) = packet::checksums(&ran.output)
+        {
+            let _ = writeln!(complaints, "  wrong {wrong}");
+        }
+        if complaints.is_empty() { Ok(()) } else { Err(format!("{}:\n{complaints}", self.name)) }
+    }
+
+    /// Send it as one step of a story.
+    pub fn happens_on(&self, machine: &Machine) {
+        self.check(machine).unwrap_or_else(|complaints| panic!("\n{complaints}"));
+    }
+}
+
+fn traffic(len: usize) -> Traffic {
+    Traffic { packets: 1, bytes: len as u64 }
+}
+
+fn difference(found: &[u8], expected: &[u8]) -> String {
+    let same = found.iter().zip(expected).take_while(|(a, b)| a == b).count();
+    format!(
+        "  output, {} bytes, is not the {} bytes expected from byte {same} on\n  found    {}\n  expected {}\n",
+        found.len(),
+        expected.len(),
+        hex(found),
+        hex(expected)
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().enumerate().fold(String::new(), |text, (n, byte)| {
+        let gap = if [14, 34, 54].contains(&n) { " " } else { "" };
+        text + gap + &format!("{byte:02x}")
+    })
+}
+
+/// Send all, each to a machine of its setup.
+pub fn check_all(cases: &[Case]) {
+    let mut machines = BTreeMap::new();
+    let mut complaints = Vec::new();
+    for case in cases {
+        let machine = machines.entry(case.setup).or_insert_with(|| Machine::new(case.setup));
+        complaints.extend(case.check(machine).err());
+    }
+    assert!(
+        complaints.is_empty(),
+        "{} of {} cases:\n{}",
+        complaints.len(),
+        cases.len(),
+        complaints.join("\n")
+    );
+}

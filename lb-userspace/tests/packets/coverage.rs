@@ -1,0 +1,29 @@
+//! Do the tables reach every way out of the programs?
+
+use std::collections::HashSet;
+
+use lb_common::Verdict;
+
+use crate::{bystanders, case::Case, cut, director, egress, node};
+
+fn all() -> Vec<Case> {
+    [director::cases(), node::cases(), egress::cases(), bystanders::cases(), cut::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+#[test]
+fn every_verdict_is_reached() {
+    let reached: HashSet<_> = all().iter().map(|case| case.verdict).collect();
+    let missing: Vec<_> = Verdict::all().filter(|verdict| !reached.contains(verdict)).collect();
+    assert!(missing.is_empty(), "no case for {missing:?}");
+}
+
+#[test]
+fn every_case_has_a_name_of_its_own() {
+    let mut names = HashSet::new();
+    for case in all() {
+        assert!(names.insert(case.name.clone()), "twice: {}", case.name);
+    }
+}

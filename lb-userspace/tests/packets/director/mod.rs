@@ -1,0 +1,19 @@
+//! The role of a director: from a service to the backend that takes the packet.
+
+mod bare;
+mod ipip;
+mod l2;
+mod refusals;
+mod ring;
+
+use crate::{
+    case::Case,
+    machine::{AS_BOTH, AS_DIRECTOR, Setup},
+};
+
+/// Whoever is a director does what directors do, a node too or not.
+const DIRECTORS: [Setup; 2] = [AS_DIRECTOR, AS_BOTH];
+
+pub fn cases() -> Vec<Case> {
+    [l2::cases(), ipip::cases(), refusals::cases()].into_iter().flatten().collect()
+}

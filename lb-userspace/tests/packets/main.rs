@@ -1,0 +1,23 @@
+//! Packet tables through `BPF_PROG_TEST_RUN`: a packet in, and exactly what
+//! comes out of it, byte for byte, with the verdict that was counted. Needs
+//! root, and the object of `cargo xtask build-ebpf`.
+//!
+//! A table is a module with a function `cases`; `case` runs them. Stories, in
+//! which one packet depends on those before it, are tests of their own.
+
+#![allow(clippy::unwrap_used)]
+
+mod bystanders;
+mod case;
+mod coverage;
+mod cut;
+mod director;
+mod egress;
+mod expect;
+mod fuzz;
+mod machine;
+mod node;
+mod packet;
+mod random;
+mod services;
+mod world;

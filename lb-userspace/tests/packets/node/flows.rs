@@ -1,0 +1,142 @@
+//! What a node remembers of flows, and what for.
+
+use std::collections::BTreeSet;
+
+use lb_common::{
+    Verdict::{Deliver, DropNoEndpoint, EgressReply},
+    hash,
+    maps::{Endpoint, EndpointKey, FlowKey, Reply, ReplyKey},
+};
+
+use super::kinds_in_tunnels;
+use crate::{
+    case::{arrives, leaves},
+    expect::{at_endpoint, from_director, from_vip, reply},
+    machine::{AS_BOTH, AS_NODE, Machine, endpoint, reply_entry},
+    packet::frame,
+    services::{self, LOCAL, LOCAL_THREE},
+    world::{Host, KINDS, Kind, LEAVING, Request, pod},
+};
+
+/// A node, and a kind of traffic that comes to it.
+struct Story {
+    machine: Machine,
+    kind: Kind,
+}
+
+impl Story {
+    fn of(kind: Kind) -> Self {
+        Self { machine: Machine::new(AS_NODE), kind }
+    }
+
+    fn goes_to(&self, request: &Request, pod: Host) {
+        let output = at_endpoint(request, pod).frame();
+        let given = arrives(format!("{}", self.kind), AS_NODE, from_director(self.kind.family, &request.ip));
+        given.becomes(Deliver, output).for_service(request).happens_on(&self.machine);
+    }
+
+    /// The reply leaves the Pod, and the machine as one of the VIP.
+    fn is_answered_from_the_vip(&self, request: &Request, pod: Host) {
+        let input = frame(LEAVING, &reply(request, pod).ip);
+        let output = frame(LEAVING, &from_vip(request, &reply(request, pod).ip));
+        let given = leaves(format!("reply, {}", self.kind), AS_NODE, input);
+        given.becomes(EgressReply, output).happens_on(&self.machine);
+    }
+
+    fn flows(&mut self) -> Vec<(FlowKey, Endpoint)> {
+        self.machine.map("NODE_FLOWS").iter().map(Result::unwrap).collect()
+    }
+
+    fn replies(&mut self) -> Vec<(ReplyKey, Reply)> {
+        self.machine.map("NODE_REPLIES").iter().map(Result::unwrap).collect()
+    }
+
+    /// Exactly one flow, to this endpoint, and its reply.
+    fn remembers(&mut self, request: &Request, pod: Host) {
+        assert_eq!(self.flows(), [(request.flow(), endpoint(pod, self.kind.family))]);
+        assert_eq!(self.replies(), [reply_entry(request, pod)]);
+    }
+}
+
+#[test]
+fn both_directions_of_a_flow_are_remembered() {
+    for kind in KINDS {
+        let mut story = Story::of(kind);
+        let request = kind.request(LOCAL);
+        story.goes_to(&request, pod(1));
+        story.remembers(&request, pod(1));
+        story.is_answered_from_the_vip(&request, pod(1));
+    }
+}
+
+#[test]
+fn a_flow_stays_with_its_endpoint_when_endpoints_change() {
+    for kind in KINDS {
+        let mut story = Story::of(kind);
+        let request = kind.request(LOCAL);
+        story.goes_to(&request, pod(1));
+        story.machine.set_endpoint((kind, LOCAL), 0, pod(2));
+        story.goes_to(&request.clone().later(), pod(1));
+        story.remembers(&request, pod(1));
+        story.goes_to(&kind.request(LOCAL).from_port(40_002), pod(2));
+        story.goes_to(&request.clone().later(), pod(1));
+        story.is_answered_from_the_vip(&request.later(), pod(1));
+    }
+}
+
+#[test]
+fn a_flow_ends_when_the_last_endpoint_is_gone_only_for_newcomers() {
+    for kind in KINDS {
+        let mut story = Story::of(kind);
+        story.goes_to(&kind.request(LOCAL), pod(1));
+        let place = EndpointKey { service: services::id(kind, LOCAL), index: 0 };
+        story.machine.map::<_, Endpoint>("ENDPOINTS").remove(&place).unwrap();
+        story.goes_to(&kind.request(LOCAL).later(), pod(1));
+        let newcomer = kind.request(LOCAL).from_port(40_002);
+        let given = arrives(format!("{kind}"), AS_NODE, from_director(kind.family, &newcomer.ip));
+        given.dropped(DropNoEndpoint).for_service(&newcomer).happens_on(&story.machine);
+        assert_eq!(story.flows().len(), 1);
+        assert_eq!(story.replies().len(), 1);
+    }
+}
+
+/// So that the RST with which the endpoint will answer comes from the VIP.
+#[test]
+fn a_flow_met_in_the_middle_gets_an_endpoint_and_a_reply() {
+    for kind in KINDS {
+        let mut story = Story::of(kind);
+        let request = kind.request(LOCAL).later();
+        story.goes_to(&request, pod(1));
+        story.remembers(&request, pod(1));
+        story.is_answered_from_the_vip(&request, pod(1));
+    }
+}
+
+#[test]
+fn it_is_one_flow_however_the_packets_come() {
+    for (kind, outer) in kinds_in_tunnels() {
+        let mut story = Story { machine: Machine::new(AS_BOTH), kind };
+        let request = kind.request(LOCAL);
+        let output = at_endpoint(&request, pod(1)).frame();
+        for input in [request.frame(), from_director(outer, &request.ip)] {
+            let given = arrives(format!("{kind}, {outer:?}"), AS_BOTH, input);
+            given.becomes(Deliver, output.clone()).for_service(&request).happens_on(&story.machine);
+        }
+        story.remembers(&request, pod(1));
+    }
+}
+
+#[test]
+fn the_flow_hash_spreads_flows_over_endpoints() {
+    for kind in KINDS {
+        let story = Story::of(kind);
+        let mut seen = BTreeSet::new();
+        for port in 40_000..40_050 {
+            let request = kind.request(LOCAL_THREE).from_port(port);
+            let index = hash::endpoint(request.hash(), 3) as u8;
+            story.goes_to(&request, pod(index + 1));
+            seen.insert(index);
+        }
+        assert_eq!(seen.len(), 3);
+    }
+}

@@ -1,0 +1,35 @@
+//! The role of a node: from a service to one of the endpoints here.
+
+mod congestion;
+mod flows;
+mod foreign;
+mod full;
+mod local;
+mod refusals;
+mod rewrite;
+
+use crate::{
+    case::Case,
+    machine::{AS_BOTH, AS_NODE, Setup},
+    world::{FAMILIES, Family, KINDS, Kind},
+};
+
+/// Whoever is a node does what nodes do, a director too or not.
+const NODES: [Setup; 2] = [AS_NODE, AS_BOTH];
+
+pub fn cases() -> Vec<Case> {
+    let tables = [
+        rewrite::cases(),
+        local::cases(),
+        refusals::cases(),
+        foreign::cases(),
+        congestion::cases(),
+        full::cases(),
+    ];
+    tables.into_iter().flatten().collect()
+}
+
+/// Each kind of packet in each kind of tunnel.
+fn kinds_in_tunnels() -> impl Iterator<Item = (Kind, Family)> {
+    KINDS.into_iter().flat_map(|kind| FAMILIES.map(|outer| (kind, outer)))
+}
