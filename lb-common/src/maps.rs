@@ -166,6 +166,26 @@ pub struct ReplyKey {
     pub pad: [u8; 3],
 }
 
+impl ReplyKey {
+    /// Of a reply from `endpoint` to `client`, each with its port.
+    ///
+    /// The three zeros stand one by one: `[0; 3]` becomes a call of `memset`.
+    /// Old kernels round the stack of each function up to 32 bytes, even of one
+    /// that needs none, and allow 512 for all that call each other ("combined
+    /// stack size of 4 calls is 544. Too large", 5.10).
+    #[inline(always)]
+    pub const fn new(endpoint: Endpoint, client: Addr, client_port: u16, protocol: u8) -> Self {
+        Self {
+            endpoint: endpoint.addr,
+            client,
+            endpoint_port: endpoint.port,
+            client_port,
+            protocol,
+            pad: [0, 0, 0],
+        }
+    }
+}
+
 /// `NODE_REPLIES`: the source that the client expects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]

@@ -14,18 +14,22 @@ const XDP_DROP: u32 = 1;
 #[inline(always)]
 pub fn tell(ctx: &XdpContext, verdict: Verdict) {
     if log_drops() && verdict.xdp_action() == XDP_DROP {
-        report(ctx, verdict as u16);
+        report(&Cursor::new(ctx.data(), ctx.data_end()), verdict as u16);
     }
 }
 
 /// Reads the packet once more: what was known of it when it was dropped is
 /// not kept for the sake of a log that is off.
+///
+/// Takes a cursor and not the context: of the latter LLVM hands over only the
+/// two words that are read here, as 32-bit numbers to be widened, and there is
+/// no arithmetic on `data_end` ("R2 pointer arithmetic on pkt_end prohibited",
+/// every kernel up to 6.18 at least).
 #[inline(never)]
-fn report(ctx: &XdpContext, verdict: u16) {
-    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+fn report(cursor: &Cursor, verdict: u16) {
     let Some(eth) = cursor.window::<ETH_LEN>(0) else { return };
     let mut room = Room::uninit();
-    let packet = match parse::headers(&cursor, eth.get::<u16, 12>(), ETH_LEN, &mut room) {
+    let packet = match parse::headers(cursor, eth.get::<u16, 12>(), ETH_LEN, &mut room) {
         Parsed::Flow(packet) | Parsed::Tunnel(packet) | Parsed::Unfit(packet, _) => packet,
         Parsed::NotIp => return,
     };

@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use lb_common::{
     Verdict,
-    maps::{Reply, ReplyKey},
+    maps::{Endpoint, Reply, ReplyKey},
 };
 
 use crate::{
@@ -34,14 +34,8 @@ pub fn packet(ctx: &TcContext) -> Verdict {
         return Verdict::EgressPass;
     };
     // A reply, so the "client" of the parser is the endpoint here.
-    let key = ReplyKey {
-        endpoint: packet.client,
-        client: packet.to.addr,
-        endpoint_port: packet.client_port,
-        client_port: packet.to.port,
-        protocol: packet.to.protocol,
-        pad: [0; 3],
-    };
+    let endpoint = Endpoint { addr: packet.client, port: packet.client_port, pad: 0 };
+    let key = ReplyKey::new(endpoint, packet.to.addr, packet.to.port, packet.to.protocol);
     // SAFETY: entries are replaced, never changed in place.
     let Some(reply) = (unsafe { NODE_REPLIES.get(&key) }) else { return Verdict::EgressPass };
     match source(ctx, &cursor, packet, reply) {

@@ -40,6 +40,8 @@ impl AddAssign for Count {
 pub struct DirectorCounters {
     upstream: Namespace,
     directors: Vec<String>,
+    /// Of nftables, for these counters alone.
+    table: String,
 }
 
 impl DirectorCounters {
@@ -48,13 +50,13 @@ impl DirectorCounters {
         Self::at(&testbed.directors())
     }
 
-    /// Counts for any machines of a testbed.
+    /// Counts for any machines of a testbed; replies leave by the links of nodes.
     pub fn at(machines: &[&Machine]) -> Result<Self> {
         let first = machines.first().context("no machine to count for")?;
         let directors: Vec<_> = machines.iter().map(|machine| machine.name.clone()).collect();
-        let upstream = first.upstream.clone();
-        upstream.nft(&rules(&directors)?).context("counting at the directors' links")?;
-        Ok(Self { upstream, directors })
+        let (upstream, table) = (first.upstream.clone(), format!("from_{}", first.name));
+        upstream.nft(&rules(&table, &directors)?).context("counting at the directors' links")?;
+        Ok(Self { upstream, directors, table })
     }
 
     pub fn reset(&self) -> Result<()> {
@@ -87,13 +89,13 @@ impl DirectorCounters {
     }
 
     fn nft(&self, verb: &str) -> Result<String> {
-        self.upstream.run(&["nft", "-j", verb, "counters", "table", "netdev", "directors"])
+        self.upstream.run(&["nft", "-j", verb, "counters", "table", "netdev", &self.table])
     }
 }
 
-fn rules(directors: &[String]) -> Result<String> {
+fn rules(table: &str, directors: &[String]) -> Result<String> {
     let mut text =
-        String::from("table netdev directors { }\ndelete table netdev directors\ntable netdev directors {\n");
+        format!("table netdev {table} {{ }}\ndelete table netdev {table}\ntable netdev {table} {{\n");
     for name in directors {
         writeln!(text, "counter {name}_reply {{ }}")?;
         for hook in ["ingress", "egress"] {

@@ -68,6 +68,11 @@ impl Triangle {
         &self.source
     }
 
+    /// The file in it with all objects.
+    pub fn objects(&self) -> PathBuf {
+        self.source.join(OBJECTS)
+    }
+
     /// A machine's agent.
     pub fn agent(&mut self, machine: &str) -> Result<&mut Process> {
         self.agents.get_mut(machine).with_context(|| format!("no agent on {machine}"))

@@ -119,7 +119,7 @@ fn services_come_and_go_and_others_never_notice() -> Result<()> {
     let echo = PortSpec::new("echo", Protocol::Tcp, TCP_ECHO_PORT, TCP_ECHO_PORT);
     let echo = ServiceSpec::new("echo", vec![echo]);
     let other = ServiceSpec { name: "other".to_owned(), ..web.clone() }.vips(OTHER_VIP);
-    told(&mut Triangle::start(Config::l3(), &[echo.clone()])?, |triangle| {
+    told(&mut Triangle::start(Config::l3(), std::slice::from_ref(&echo))?, |triangle| {
         let mut held = Held::open(triangle)?;
         let before = generations(triangle, "default/echo")?;
         change(triangle, "a service more", &[echo.clone(), web.clone()], &ALL)?;

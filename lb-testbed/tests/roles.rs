@@ -48,7 +48,7 @@ fn bare_servers_keep_their_connections_when_another_one_comes() -> Result<()> {
     let config = Config { node_role: NodeRole::Bare, pods_per_node: 0, ..Config::l2() };
     let (two, three) = (&["node1", "node2"][..], &["node1", "node2", "node3"][..]);
     told(&mut Triangle::start(config, &[ServiceSpec::bare("bare", two)])?, |triangle| {
-        let round = |pods| Round { http: 8080, pods, returns_directly: true, udp: true };
+        let round = |pods| Round { http: 8080, pods, returns_directly: true };
         round(machines(triangle, two)?).run(triangle)?;
         let mut held = Held::open(triangle)?;
         triangle.write(&[ServiceSpec::bare("bare", three)])?;

@@ -68,7 +68,8 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// Detach all programs and remove all maps. Connections through this machine end.
+    /// Detach all programs and remove all maps, after the agent was stopped.
+    /// Connections through this machine end.
     Unload {
         #[command(flatten)]
         pin: PinArgs,

@@ -7,6 +7,7 @@ mod demo;
 mod shell;
 mod test;
 mod toolchain;
+mod vm_test;
 
 use clap::Parser;
 
@@ -25,6 +26,9 @@ enum Cli {
     Test(test::Args),
     /// Measure nanoseconds per packet, beside baselines in the same run. Needs root.
     Bench(bench::Args),
+    /// Try Debian's kernels from 5.10 on, in virtual machines, and the one that
+    /// runs here: load, traffic, restart, unload. Needs root.
+    VmTest(vm_test::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -36,5 +40,6 @@ fn main() -> anyhow::Result<()> {
             build_ebpf::run()?;
             bench::run(args)
         }
+        Cli::VmTest(args) => vm_test::run(args),
     }
 }

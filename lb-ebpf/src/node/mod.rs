@@ -55,14 +55,7 @@ fn begin(key: &FlowKey, packet: &Packet, service: &Service, hash: u64) -> Result
         return Err(Verdict::DropNoEndpoint);
     };
     let endpoint = *endpoint;
-    let reply_key = ReplyKey {
-        endpoint: endpoint.addr,
-        client: packet.client,
-        endpoint_port: endpoint.port,
-        client_port: packet.client_port,
-        protocol: packet.to.protocol,
-        pad: [0; 3],
-    };
+    let reply_key = ReplyKey::new(endpoint, packet.client, packet.client_port, packet.to.protocol);
     let reply = Reply { vip: packet.to.addr, port: packet.to.port, pad: 0, service: service.id };
     // Replies first: a flow without them would answer from the Pod's address.
     if NODE_REPLIES.insert(&reply_key, &reply, 0).is_err() || NODE_FLOWS.insert(key, &endpoint, 0).is_err() {

@@ -2,17 +2,23 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
+    io::{BufRead, BufReader, Read, Write},
+    net::{IpAddr, SocketAddr, TcpStream},
+    thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
-use lb_testbed::{Answers, DirectorCounters, Pod, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP};
+use anyhow::{Context, Result, anyhow, ensure};
+use lb_testbed::{
+    Answers, DirectorCounters, Pod, TCP_ECHO_PORT, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP,
+};
 
 use super::{at, clients};
 
 /// HTTP requests of each family: 25 from each of 8 addresses.
 pub const REQUESTS: u64 = 200;
+/// What goes there and back in packets as large as they get.
+const BULK: usize = 2 << 20;
 
 /// What is asked for.
 pub struct Round {
@@ -22,26 +28,25 @@ pub struct Round {
     pub pods: Vec<Pod>,
     /// Replies leave by the link that requests come in by, if nodes are directors.
     pub returns_directly: bool,
-    pub udp: bool,
 }
 
 impl Round {
     /// All Pods have to answer.
     pub fn of(triangle: &Triangle) -> Self {
-        Self { http: 80, pods: triangle.testbed.pods().to_vec(), returns_directly: true, udp: true }
+        Self { http: 80, pods: triangle.testbed.pods().to_vec(), returns_directly: true }
     }
 
-    /// HTTP and UDP, of both families: all answered, from everywhere, with the
+    /// HTTP, UDP and large packets, of both families: all answered, with the
     /// client's address, and not by the directors.
     pub fn run(&self, triangle: &Triangle) -> Result<()> {
         let counters = DirectorCounters::attach(&triangle.testbed)?;
         for vip in VIP.both() {
             let answers = self.http(triangle, vip)?;
             println!("{vip}: {} of {} answered: {:?}", answers.answered, answers.requests, answers.per_pod);
-            if self.udp {
-                self.udp(triangle, at(vip, UDP_ECHO_PORT))?;
-            }
+            self.udp(triangle, at(vip, UDP_ECHO_PORT))?;
+            triangle.testbed.client().within(|| bulk(at(vip, TCP_ECHO_PORT)))?;
         }
+        nothing_is_masqueraded_nor_invalid(triangle)?;
         let count = counters.read()?;
         println!("directors' links: {} packets, {} of them replies", count.packets, count.reply_packets);
         ensure!(count.packets >= REQUESTS, "only {} packets came by the directors", count.packets);
@@ -91,4 +96,39 @@ impl Round {
         }
         Ok(())
     }
+}
+
+/// Large packets on both ways, and every byte comes back.
+fn bulk(target: SocketAddr) -> Result<()> {
+    let mut stream = TcpStream::connect(target)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let sent: Vec<u8> =
+        (0..BULK as u32).map(|number| (number.wrapping_mul(0x9e37_79b1) >> 24) as u8).collect();
+    let mut returned = vec![0; BULK];
+    let mut reader = BufReader::new(stream.try_clone()?);
+    reader.read_line(&mut String::new()).context("no greeting")?;
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| stream.write_all(&sent));
+        reader.read_exact(&mut returned).with_context(|| format!("{BULK} bytes to {target} and back"))?;
+        sending.join().map_err(|_| anyhow!("the sender panicked"))?.context("sending")
+    })?;
+    ensure!(sent == returned, "{target} sends back something else");
+    Ok(())
+}
+
+/// To a node's conntrack, requests and replies are ordinary connections: the
+/// rules that CNIs have never match.
+fn nothing_is_masqueraded_nor_invalid(triangle: &Triangle) -> Result<()> {
+    let testbed = &triangle.testbed;
+    for node in
+        testbed.nodes().into_iter().filter(|node| testbed.pods().iter().any(|pod| pod.node == node.name))
+    {
+        let text = node.namespace.run(&["nft", "-j", "list", "counters", "table", "inet", "cni"])?;
+        let listing: serde_json::Value = serde_json::from_str(&text)?;
+        let counters = listing["nftables"].as_array().into_iter().flatten();
+        let counters: Vec<_> = counters.filter_map(|entry| entry.get("counter")).collect();
+        ensure!(counters.len() == 2, "{}: {listing}", node.name);
+        ensure!(counters.iter().all(|counter| counter["packets"] == 0), "{}: {counters:?}", node.name);
+    }
+    Ok(())
 }

@@ -10,10 +10,10 @@ use crate::{
     case::{Case, arrives, check_all},
     machine::{AS_BOTH, AS_DIRECTOR, AS_NODE},
     packet::{Ip, Payload, Transport, ethernet, frame},
-    world::{ARRIVING, CLIENT, FAMILIES, Family, Host, STRANGER, VIP},
+    world::{ARRIVING, CLIENT, FAMILIES, Family, Host, NODE, STRANGER, VIP, pod},
 };
 
-/// A frame, and what it is were it to a VIP.
+/// A frame, and its verdict if it is for a VIP.
 pub struct Row {
     pub name: String,
     pub frame: Vec<u8>,
@@ -46,7 +46,7 @@ fn link(to: Host) -> Vec<Row> {
         Row::new("a VLAN tag", tagged(0x8100), Pass),
         Row::new("a service tag", tagged(0x88a8), Pass),
         Row::new("two tags", doubly, Pass),
-        Row::new("no payload at all", ethernet(ARRIVING, 0x0800, &[0]), Pass),
+        Row::new("next to nothing", ethernet(ARRIVING, 0x0800, &[0]), Pass),
     ];
     rows.extend([0x0000, 0x002e, 0x0008, 0x88cc, 0x8847, 0xdd86, 0xffff].map(|ethertype| {
         Row::new(format!("type {ethertype:#06x}"), ethernet(ARRIVING, ethertype, &ip), Pass)
@@ -131,8 +131,7 @@ fn segment(to: Host, family: Family) -> Ip {
 
 /// To a port that no service has.
 fn carrying(to: Host, family: Family, transport: Transport) -> Ip {
-    let transport = Transport { src_port: 53, dst_port: 33_434, ..transport };
-    Ip::new(CLIENT.ip(family), to.ip(family), Payload::Transport(transport))
+    Ip::new(CLIENT.ip(family), to.ip(family), Payload::Transport(transport.between(53, 33_434)))
 }
 
 fn with_protocol(ip: Ip, protocol: u8, bytes: Vec<u8>) -> Ip {
@@ -142,12 +141,14 @@ fn with_protocol(ip: Ip, protocol: u8, bytes: Vec<u8>) -> Ip {
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for setup in [AS_DIRECTOR, AS_NODE, AS_BOTH] {
-        for row in table(STRANGER) {
-            let name = format!("{} of others on {:?}", row.name, setup.roles);
-            cases.push(arrives(name, setup, row.frame).untouched(Pass));
+        for (whom, host) in [("a stranger", STRANGER), ("this machine", NODE), ("a Pod", pod(1))] {
+            cases.extend(table(host).into_iter().map(|row| {
+                let name = format!("{} to {whom} on {setup}", row.name);
+                arrives(name, setup, row.frame).untouched(Pass)
+            }));
         }
         for row in table(VIP) {
-            let given = arrives(format!("{} to a VIP on {:?}", row.name, setup.roles), setup, row.frame);
+            let given = arrives(format!("{} to a VIP on {setup}", row.name), setup, row.frame);
             cases.push(if row.to_vip == Pass { given.untouched(Pass) } else { given.dropped(row.to_vip) });
         }
     }

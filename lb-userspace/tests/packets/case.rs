@@ -18,11 +18,11 @@ pub struct Case {
     pub input: Vec<u8>,
     pub verdict: Verdict,
     /// What leaves the program; of a packet that is dropped, nothing does.
-    pub output: Option<Vec<u8>>,
-    pub service: Option<(u32, Traffic)>,
-    pub backend: Option<(u32, Traffic)>,
-    /// Are the checksums of what leaves as right as they were?
-    pub is_sound: bool,
+    output: Option<Vec<u8>>,
+    service: Option<(u32, Traffic)>,
+    backend: Option<(u32, Traffic)>,
+    /// Are all checksums of what leaves to be right?
+    is_sound: bool,
 }
 
 /// The beginning of a [`Case`]: what comes in, and where.
@@ -72,12 +72,12 @@ impl Case {
     }
 
     /// It counts for the service, and for the backend that its ring names.
-    pub fn to_backend(self, request: &Request) -> Self {
-        self.to_this_backend(request, services::backend_of(request.port))
+    pub fn for_its_backend(self, request: &Request) -> Self {
+        self.for_backend(request, services::backend_of(request.port))
     }
 
     /// It counts for the service, and for this backend.
-    pub fn to_this_backend(self, request: &Request, id: u32) -> Self {
+    pub fn for_backend(self, request: &Request, id: u32) -> Self {
         Self { backend: Some((id, traffic(request.len()))), ..self.for_service(request) }
     }
 
@@ -167,7 +167,11 @@ pub fn check_all(cases: &[Case]) {
     let mut complaints = Vec::new();
     for case in cases {
         let machine = machines.entry(case.setup).or_insert_with(|| Machine::new(case.setup));
-        complaints.extend(case.check(machine).err());
+        if machine.is_possible_here() {
+            complaints.extend(case.check(machine).err());
+        } else {
+            println!("left out, this kernel cannot test it: {}", case.name);
+        }
     }
     assert!(
         complaints.is_empty(),

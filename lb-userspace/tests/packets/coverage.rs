@@ -6,7 +6,8 @@ use lb_common::Verdict;
 
 use crate::{bystanders, case::Case, cut, director, egress, node};
 
-fn all() -> Vec<Case> {
+/// The cases of all tables.
+pub fn all() -> Vec<Case> {
     [director::cases(), node::cases(), egress::cases(), bystanders::cases(), cut::cases()]
         .into_iter()
         .flatten()

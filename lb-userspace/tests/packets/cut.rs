@@ -35,7 +35,7 @@ fn of_kind(kind: Kind) -> Vec<Case> {
 fn cut_anywhere(kind: Kind, setup: Setup) -> impl Iterator<Item = Case> {
     let whole = kind.request(LOCAL).frame();
     (ETH_LEN..whole.len()).map(move |len| {
-        let name = format!("{kind} cut to {len} bytes on {:?}", setup.roles);
+        let name = format!("{kind} cut to {len} bytes on {setup}");
         let given = arrives(name, setup, whole[..len].to_vec());
         if len < ETH_LEN + kind.header_len() { given.untouched(Pass) } else { given.dropped(DropTruncated) }
     })
@@ -45,7 +45,7 @@ fn tunnel_cut_anywhere(kind: Kind, outer: Family, setup: Setup) -> impl Iterator
     let whole = from_director(outer, &kind.request(LOCAL).ip);
     let inner = ETH_LEN + header_len(outer);
     (ETH_LEN..whole.len()).map(move |len| {
-        let name = format!("{kind} in {outer:?} cut to {len} bytes on {:?}", setup.roles);
+        let name = format!("{kind} in {outer:?} cut to {len} bytes on {setup}");
         let given = arrives(name, setup, whole[..len].to_vec());
         match len {
             _ if len < inner => given.untouched(Pass),
@@ -81,7 +81,7 @@ fn lies(kind: Kind, frame: &[u8], l3: usize) -> Vec<(u16, Vec<u8>)> {
 
 fn lengths_that_lie(kind: Kind, setup: Setup) -> impl Iterator<Item = Case> {
     lies(kind, &kind.request(LOCAL).frame(), ETH_LEN).into_iter().map(move |(said, frame)| {
-        let name = format!("{kind} with length {said} on {:?}", setup.roles);
+        let name = format!("{kind} with length {said} on {setup}");
         arrives(name, setup, frame).dropped(DropTruncated)
     })
 }
@@ -89,7 +89,7 @@ fn lengths_that_lie(kind: Kind, setup: Setup) -> impl Iterator<Item = Case> {
 fn lengths_that_lie_in_a_tunnel(kind: Kind, outer: Family, setup: Setup) -> impl Iterator<Item = Case> {
     let whole = from_director(outer, &kind.request(LOCAL).ip);
     lies(kind, &whole, ETH_LEN + header_len(outer)).into_iter().map(move |(said, frame)| {
-        let name = format!("{kind} in {outer:?} with length {said} on {:?}", setup.roles);
+        let name = format!("{kind} in {outer:?} with length {said} on {setup}");
         arrives(name, setup, frame).dropped(DropTruncated)
     })
 }

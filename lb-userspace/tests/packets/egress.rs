@@ -6,8 +6,8 @@ use lb_common::Verdict::{EgressDropRewrite, EgressPass, EgressReply};
 use crate::{
     bystanders,
     case::{Case, check_all, leaves},
-    expect::{from_vip, reply},
-    machine::{AS_NODE, WITH_FLOWS},
+    expect::{balanced, from_vip, reply},
+    machine::{AS_NODE, Machine, WITH_FLOWS},
     packet::{ACK, ETH_LEN, FIN, Ip, RST, SYN, Transport, frame},
     services::LOCAL,
     world::{CLIENT, Family, KINDS, Kind, LEAVING, Request, STRANGER, VIP, pod},
@@ -20,6 +20,7 @@ pub fn cases() -> Vec<Case> {
     cases.extend(
         bystanders::table(CLIENT)
             .into_iter()
+            .filter(|row| Machine::takes_for_egress(&row.frame))
             .map(|row| leaves(format!("{} leaves", row.name), WITH_FLOWS, row.frame).untouched(EgressPass)),
     );
     cases
@@ -51,7 +52,9 @@ fn replies(kind: Kind) -> Vec<Case> {
         replied(format!("a reply without data, {kind}"), kind, |ip| {
             with_transport(ip, |transport| transport.data.clear())
         }),
-        replied(format!("a reply whose checksum comes out as zero, {kind}"), kind, |ip| balanced(kind, ip)),
+        replied(format!("a reply whose checksum comes out as zero, {kind}"), kind, |ip| {
+            balanced(ip, |ip| from_vip(&kind.request(LOCAL), ip))
+        }),
     ];
     if kind.is_tcp {
         cases.extend([SYN | ACK, ACK | FIN, RST].map(|flags| {
@@ -67,27 +70,13 @@ fn replies(kind: Kind) -> Vec<Case> {
     cases
 }
 
-/// With such data that the checksum is zero once the source is the VIP.
-fn balanced(kind: Kind, ip: Ip) -> Ip {
-    let at = kind.header_len() + if kind.is_tcp { 16 } else { 6 };
-    let check = |ip: &Ip| {
-        let bytes = from_vip(&kind.request(LOCAL), ip).bytes();
-        [bytes[at], bytes[at + 1]]
-    };
-    let ip = with_transport(ip, |transport| transport.data[..2].fill(0));
-    let missing = check(&ip);
-    let ip = with_transport(ip, |transport| transport.data[..2].copy_from_slice(&missing));
-    assert_eq!(check(&ip), if kind.is_tcp { [0, 0] } else { [0xff, 0xff] });
-    ip
-}
-
 /// What looks like a reply, and is none.
 fn others(kind: Kind) -> Vec<Case> {
     let request = kind.request(LOCAL);
     let reply = |request: &Request| reply(request, pod(1)).ip;
     let table = [
         ("to another client", Ip { dst: STRANGER.ip(kind.family), ..reply(&request) }),
-        ("to another port of the client", reply(&request.clone().from_port(40_002))),
+        ("to another port of the client", reply(&request.clone().with_client_port(40_002))),
         ("from another Pod", Ip { src: pod(2).ip(kind.family), ..reply(&request) }),
         ("from another port of the Pod", with_transport(reply(&request), |t| t.src_port += 1)),
         ("the request itself", request.ip.clone()),
@@ -100,15 +89,15 @@ fn others(kind: Kind) -> Vec<Case> {
     cases
 }
 
-/// A reply cut short at every byte. Where its ports are, it is a reply still,
-/// but a checksum that is not there cannot be rewritten.
+/// A reply cut short at every byte after its IP header. Where its ports are,
+/// it is a reply still, but a checksum that is not there cannot be rewritten.
 fn cut_anywhere(kind: Kind) -> Vec<Case> {
     let request = kind.request(LOCAL);
     let whole = frame(LEAVING, &reply(&request, pod(1)).ip);
     let rewritten = frame(LEAVING, &from_vip(&request, &reply(&request, pod(1)).ip));
     let l4 = ETH_LEN + kind.header_len();
     let checksum_end = l4 + if kind.is_tcp { 18 } else { 8 };
-    (ETH_LEN + 1..whole.len())
+    (l4..whole.len())
         .map(|len| {
             let given =
                 leaves(format!("a reply cut to {len} bytes, {kind}"), WITH_FLOWS, whole[..len].to_vec());

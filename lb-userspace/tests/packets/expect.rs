@@ -33,7 +33,7 @@ pub fn from_director(outer: Family, inner: &Ip) -> Vec<u8> {
 
 /// Addressed to an endpoint.
 pub fn at_endpoint(request: &Request, pod: Host) -> Request {
-    request.clone().to_host(pod).to_port(TARGET_PORT)
+    request.clone().with_destination(pod).with_port(TARGET_PORT)
 }
 
 /// The endpoint's reply, as it leaves the Pod.
@@ -49,5 +49,22 @@ pub fn reply(request: &Request, pod: Host) -> Request {
 pub fn from_vip(request: &Request, reply: &Ip) -> Ip {
     let mut ip = Ip { src: request.ip.dst, ..reply.clone() };
     ip.transport().src_port = request.port;
+    ip
+}
+
+/// The packet with such data that what becomes of it has a checksum of zero;
+/// UDP writes that as all ones.
+pub fn balanced(mut ip: Ip, become_of: impl Fn(&Ip) -> Ip) -> Ip {
+    let is_tcp = ip.payload.protocol() == 6;
+    let check = |ip: &Ip| {
+        let after = become_of(ip);
+        let at = after.header_len() + if is_tcp { 16 } else { 6 };
+        let bytes = after.bytes();
+        [bytes[at], bytes[at + 1]]
+    };
+    ip.transport().data[..2].fill(0);
+    let missing = check(&ip);
+    ip.transport().data[..2].copy_from_slice(&missing);
+    assert_eq!(check(&ip), if is_tcp { [0, 0] } else { [0xff, 0xff] });
     ip
 }

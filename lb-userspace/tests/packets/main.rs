@@ -20,4 +20,5 @@ mod node;
 mod packet;
 mod random;
 mod services;
+mod told;
 mod world;

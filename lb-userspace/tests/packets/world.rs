@@ -104,10 +104,10 @@ impl Kind {
     /// The first packet of a client to this port of the VIP.
     pub fn request(self, port: u16) -> Request {
         let transport = if self.is_tcp { Transport::tcp(SYN) } else { Transport::udp() };
-        let payload = Payload::Transport(Transport { src_port: 40_001, ..transport });
+        let payload = Payload::Transport(transport.between(40_001, port));
         let ip = Ip::new(CLIENT.ip(self.family), VIP.ip(self.family), payload);
         let ip = Ip { tos: 0xb8, id: 0x1c46, label: 0x3_1415, ttl: 57, ..ip };
-        Request { kind: self, port, ip }.to_port(port)
+        Request { kind: self, port, ip }
     }
 }
 
@@ -120,12 +120,12 @@ pub struct Request {
 }
 
 impl Request {
-    pub fn to_port(mut self, port: u16) -> Self {
+    pub fn with_port(mut self, port: u16) -> Self {
         self.ip.transport().dst_port = port;
         Self { port, ..self }
     }
 
-    pub fn from_port(mut self, port: u16) -> Self {
+    pub fn with_client_port(mut self, port: u16) -> Self {
         self.ip.transport().src_port = port;
         self
     }
@@ -164,7 +164,7 @@ impl Request {
     }
 
     /// The same packet, but to another address.
-    pub fn to_host(mut self, host: Host) -> Self {
+    pub fn with_destination(mut self, host: Host) -> Self {
         self.ip.dst = host.ip(self.kind.family);
         self
     }

@@ -113,12 +113,26 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
 }
 
 fn load_pinned(options: &Options, adopted: bool) -> Result<Loaded, LoadError> {
+    make_room(options)?;
     let mut ebpf = open_object(options)?;
     let attachments = attach_programs(&mut ebpf, options)?;
     let capacity = actual_capacity(&options.pin_dir, options.capacity)?;
     let stats = Stats::open(&options.pin_dir)?;
     let tables = KernelTables::open(&options.pin_dir)?;
     Ok(Loaded { tables, stats, attachments, capacity, adopted })
+}
+
+/// What was pinned by an agent whose roles had no use for it has one entry:
+/// with a role more, it gives way to a map that has room.
+fn make_room(options: &Options) -> Result<(), LoadError> {
+    for (name, size) in sizes(options) {
+        let path = map_pin(&options.pin_dir, name);
+        if size > 1 && path.exists() && entries(&options.pin_dir, name)? == 1 {
+            let error = |source| AttachError::Pin { path: path.clone(), source };
+            std::fs::remove_file(&path).map_err(error)?;
+        }
+    }
+    Ok(())
 }
 
 fn open_object(options: &Options) -> Result<Ebpf, LoadError> {
@@ -173,13 +187,15 @@ pub(super) fn open(pin_dir: &Path, name: &str) -> Result<MapData, LoadError> {
     MapData::from_pin(&path).map_err(|source| LoadError::Pinned { path, source })
 }
 
+/// How many entries a pinned map has room for.
+fn entries(pin_dir: &Path, name: &'static str) -> Result<u32, LoadError> {
+    let info = open(pin_dir, name)?.info();
+    Ok(info.map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, name), source })?.max_entries())
+}
+
 /// Maps that were pinned before keep the size they were made with.
 fn actual_capacity(pin_dir: &Path, wanted: Capacity) -> Result<Capacity, LoadError> {
-    let size = |name: &'static str| -> Result<u32, LoadError> {
-        let info = open(pin_dir, name)?.info();
-        let path = || map_pin(pin_dir, name);
-        Ok(info.map_err(|source| LoadError::Pinned { path: path(), source })?.max_entries())
-    };
+    let size = |name| entries(pin_dir, name);
     let actual = Capacity {
         services: size("SERVICES")?,
         backends: size("BACKENDS")?,

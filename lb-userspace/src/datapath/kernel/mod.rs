@@ -1,7 +1,8 @@
 //! The real maps and programs.
 //!
 //! Everything that has to outlive the agent is pinned in one directory:
-//! `maps/NAME`, `links/xdp-MODE@INTERFACE` and `links/egress@INTERFACE`.
+//! `maps/NAME`, `links/xdp-MODE@INTERFACE` and `links/egress@INTERFACE`, or
+//! `links/egress-filter@INTERFACE` on kernels before 6.6.
 
 mod attach;
 pub mod drops;

@@ -56,7 +56,7 @@ impl Story {
 fn forwarded(name: String, request: &Request, server: u32) -> Case {
     arrives(name, AS_DIRECTOR, request.frame())
         .becomes(ForwardL2, by_mac(to_bare_server(server), request))
-        .to_this_backend(request, server)
+        .for_backend(request, server)
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_new_flow_follows_the_ring() {
         let mut story = Story::of(kind);
         story.goes_to(&story.opening(), OLD);
         story.ring_names(NEW);
-        story.goes_to(&story.opening().from_port(40_002), NEW);
+        story.goes_to(&story.opening().with_client_port(40_002), NEW);
         story.goes_to(&story.later(), OLD);
     }
 }

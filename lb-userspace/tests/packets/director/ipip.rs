@@ -31,8 +31,8 @@ fn of_kind(kind: Kind, outer: Family) -> Vec<Case> {
     for setup in DIRECTORS {
         for (port, verdict) in [(here, ForwardIpip), (elsewhere, RedirectIpip)] {
             let request = kind.request(port);
-            let given = arrives(name(&format!("{verdict:?} on {:?}", setup.roles)), setup, request.frame());
-            cases.push(given.becomes(verdict, in_tunnel(outer, &request)).to_backend(&request));
+            let given = arrives(name(&format!("{verdict:?} on {setup}")), setup, request.frame());
+            cases.push(given.becomes(verdict, in_tunnel(outer, &request)).for_its_backend(&request));
         }
     }
     cases.extend([
@@ -41,7 +41,7 @@ fn of_kind(kind: Kind, outer: Family) -> Vec<Case> {
         forwarded(name("no traffic class at all"), outer, with(|ip| Ip { tos: 0, ..ip })),
         forwarded(name("a tunnel is no hop of the packet"), outer, with(|ip| Ip { ttl: 1, ..ip })),
         forwarded(name("the inner packet may be fragmented"), outer, with(|ip| Ip { fragment: 0, ..ip })),
-        forwarded(name("another flow, another label"), outer, kind.request(here).from_port(40_002)),
+        forwarded(name("another flow, another label"), outer, kind.request(here).with_client_port(40_002)),
         forwarded(name("just the MTU"), outer, kind.request(here).with_len(MTU - overhead)),
         too_big(name("one byte too long"), kind.request(here).with_len(MTU - overhead + 1)),
         too_big(name("so long that it would fit no frame"), kind.request(here).with_len(3000)),
@@ -62,15 +62,15 @@ fn of_kind(kind: Kind, outer: Family) -> Vec<Case> {
 
 fn forwarded(name: String, outer: Family, request: Request) -> Case {
     let output = in_tunnel(outer, &request);
-    arrives(name, AS_DIRECTOR, request.frame()).becomes(ForwardIpip, output).to_backend(&request)
+    arrives(name, AS_DIRECTOR, request.frame()).becomes(ForwardIpip, output).for_its_backend(&request)
 }
 
 fn too_big(name: String, request: Request) -> Case {
-    arrives(name, AS_DIRECTOR, request.frame()).dropped(DropTooBig).to_backend(&request)
+    arrives(name, AS_DIRECTOR, request.frame()).dropped(DropTooBig).for_its_backend(&request)
 }
 
 fn no_room(name: String, request: Request) -> Case {
-    arrives(name, WITHOUT_HEADROOM, request.frame()).dropped(DropNoRoom).to_backend(&request)
+    arrives(name, WITHOUT_HEADROOM, request.frame()).dropped(DropNoRoom).for_its_backend(&request)
 }
 
 /// The outer header does not count the padding, which stays behind it.
@@ -78,7 +78,7 @@ fn padded(name: String, outer: Family, request: Request) -> Case {
     let padding = [0xee; 18];
     let output = [in_tunnel(outer, &request), padding.to_vec()].concat();
     let input = [request.frame(), padding.to_vec()].concat();
-    arrives(name, AS_DIRECTOR, input).becomes(ForwardIpip, output).to_backend(&request)
+    arrives(name, AS_DIRECTOR, input).becomes(ForwardIpip, output).for_its_backend(&request)
 }
 
 #[test]

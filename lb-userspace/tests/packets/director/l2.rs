@@ -23,9 +23,9 @@ fn of_kind(kind: Kind) -> Vec<Case> {
     for setup in DIRECTORS {
         for (port, verdict) in [(L2, ForwardL2), (L2_ELSEWHERE, RedirectL2)] {
             let request = kind.request(port);
-            let name = format!("{kind} leaves by {verdict:?} on {:?}", setup.roles);
+            let name = format!("{kind} leaves by {verdict:?} on {setup}");
             let case = arrives(name, setup, request.frame());
-            cases.push(case.becomes(verdict, by_mac(TO_BACKEND, &request)).to_backend(&request));
+            cases.push(case.becomes(verdict, by_mac(TO_BACKEND, &request)).for_its_backend(&request));
         }
     }
     cases.extend([
@@ -57,15 +57,15 @@ fn with_ttl(kind: Kind, ttl: u8) -> Request {
 
 fn forwarded(name: String, request: Request) -> Case {
     let output = by_mac(TO_BACKEND, &request);
-    arrives(name, AS_DIRECTOR, request.frame()).becomes(ForwardL2, output).to_backend(&request)
+    arrives(name, AS_DIRECTOR, request.frame()).becomes(ForwardL2, output).for_its_backend(&request)
 }
 
 fn hop_limit(name: String, request: Request) -> Case {
-    arrives(name, AS_DIRECTOR, request.frame()).dropped(DropHopLimit).to_backend(&request)
+    arrives(name, AS_DIRECTOR, request.frame()).dropped(DropHopLimit).for_its_backend(&request)
 }
 
 fn too_big(name: String, request: Request) -> Case {
-    arrives(name, AS_DIRECTOR, request.frame()).dropped(DropTooBig).to_backend(&request)
+    arrives(name, AS_DIRECTOR, request.frame()).dropped(DropTooBig).for_its_backend(&request)
 }
 
 /// What a driver puts behind a short packet stays, and does not count.
@@ -73,7 +73,7 @@ fn padded(name: String, request: Request) -> Case {
     let padding = [0xee; 18];
     let output = [by_mac(TO_BACKEND, &request), padding.to_vec()].concat();
     let input = [request.frame(), padding.to_vec()].concat();
-    arrives(name, AS_DIRECTOR, input).becomes(ForwardL2, output).to_backend(&request)
+    arrives(name, AS_DIRECTOR, input).becomes(ForwardL2, output).for_its_backend(&request)
 }
 
 #[test]

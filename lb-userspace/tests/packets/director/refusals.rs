@@ -17,14 +17,14 @@ fn of_kind(kind: Kind) -> Vec<Case> {
     let mut cases = Vec::new();
     for setup in DIRECTORS {
         let given = |port| {
-            let name = format!("{kind} to port {port} on {:?}", setup.roles);
+            let name = format!("{kind} to port {port} on {setup}");
             arrives(name, setup, kind.request(port).frame())
         };
         cases.extend(
             [NO_RING, EMPTY_SLOT, CLEARED, BEYOND_THE_TABLE]
                 .map(|port| given(port).dropped(DropNoBackend).for_service(&kind.request(port))),
         );
-        cases.push(given(UNRESOLVED).dropped(DropUnresolved).to_backend(&kind.request(UNRESOLVED)));
+        cases.push(given(UNRESOLVED).dropped(DropUnresolved).for_its_backend(&kind.request(UNRESOLVED)));
         cases.push(given(NO_SERVICE).dropped(DropNoSuchPort));
     }
     cases

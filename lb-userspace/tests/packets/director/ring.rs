@@ -30,13 +30,13 @@ fn slots_of_many_flows(kind: Kind) {
     let machine = a_backend_per_slot();
     let mut seen = [false; RING_LEN as usize];
     for port in 40_000..40_400 {
-        let request = kind.request(L2).from_port(port);
+        let request = kind.request(L2).with_client_port(port);
         let slot = hash::slot(request.hash(), RING_LEN);
         let backend = slot + 1;
         seen[slot as usize] = true;
         arrives(format!("{kind} from port {port}"), AS_DIRECTOR, request.frame())
             .becomes(ForwardL2, by_mac(services::to_bare_server(backend), &request))
-            .to_this_backend(&request, backend)
+            .for_backend(&request, backend)
             .happens_on(&machine);
     }
     assert!(seen.iter().all(|seen| *seen), "slots never asked for: {seen:?}");

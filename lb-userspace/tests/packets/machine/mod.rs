@@ -3,52 +3,24 @@
 mod counts;
 mod fill;
 mod full_table;
+mod setup;
 
 use aya::{
     Ebpf, EbpfLoader, Pod, TestRun, TestRunOptions,
-    maps::{HashMap, MapData},
-    programs::{SchedClassifier, Xdp},
+    maps::{HashMap, MapData, RingBuf},
+    programs::{ProgramError, SchedClassifier, Xdp},
 };
-use lb_common::roles;
+use lb_common::maps::Dropped;
 
 pub use counts::Added;
 pub use fill::{endpoint, reply_entry};
-use full_table::FullTable;
+pub use setup::{
+    AS_BOTH, AS_DIRECTOR, AS_NODE, Condition, FLOWS_FULL, REPLIES_FULL, Setup, WITH_FLOWS, WITHOUT_HEADROOM,
+};
+
+use crate::packet::ETH_LEN;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRIGON_EBPF_OBJECT"));
-
-/// What a machine is to be, and the condition it is in.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Setup {
-    /// Bits of [`roles`].
-    pub roles: u32,
-    pub condition: Condition,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Condition {
-    Ordinary,
-    /// A client has opened a flow of each kind, all to the same endpoint.
-    FlowsOpen,
-    /// The driver leaves too little room in front of a frame.
-    NoHeadroom,
-    /// This table takes no new entries.
-    Full(FullTable),
-}
-
-const fn ordinary(roles: u32) -> Setup {
-    Setup { roles, condition: Condition::Ordinary }
-}
-
-pub const AS_DIRECTOR: Setup = ordinary(roles::DIRECTOR);
-pub const AS_NODE: Setup = ordinary(roles::NODE);
-pub const AS_BOTH: Setup = ordinary(roles::DIRECTOR | roles::NODE);
-pub const WITH_FLOWS: Setup = Setup { roles: roles::NODE, condition: Condition::FlowsOpen };
-pub const WITHOUT_HEADROOM: Setup = Setup { roles: roles::DIRECTOR, condition: Condition::NoHeadroom };
-pub const REPLIES_FULL: Setup =
-    Setup { roles: roles::NODE, condition: Condition::Full(full_table::NODE_REPLIES) };
-pub const FLOWS_FULL: Setup =
-    Setup { roles: roles::NODE, condition: Condition::Full(full_table::NODE_FLOWS) };
 
 /// The programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,7 +44,7 @@ pub struct Machine {
     metadata: usize,
 }
 
-/// Leaves 16 of the 216 bytes that `BPF_PROG_TEST_RUN` gives. Needs Linux 6.8.
+/// Leaves 16 of the 216 bytes that `BPF_PROG_TEST_RUN` gives.
 const MUCH_METADATA: usize = 200;
 /// Room for whatever a program puts in front.
 const GROWTH: usize = 64;
@@ -80,7 +52,9 @@ const GROWTH: usize = 64;
 impl Machine {
     pub fn new(setup: Setup) -> Self {
         let mut loader = EbpfLoader::new();
+        let log_drops = u32::from(setup.condition == Condition::TellsDrops);
         loader.override_global("ROLES", &setup.roles, true);
+        loader.override_global("LOG_DROPS", &log_drops, true);
         let mut ebpf = match setup.condition {
             Condition::Full(table) => table.load(&mut loader, OBJECT),
             _ => loader.load(OBJECT).unwrap(),
@@ -97,6 +71,12 @@ impl Machine {
         Self { ebpf, metadata }
     }
 
+    /// Kernels before 6.8 take no more than 32 bytes of metadata, so that
+    /// there is always headroom in a test.
+    pub fn is_possible_here(&self) -> bool {
+        self.metadata == 0 || self.try_xdp(&[0; ETH_LEN]).is_ok()
+    }
+
     pub fn run(&self, hook: Hook, frame: &[u8]) -> Ran {
         match hook {
             Hook::Xdp => self.xdp(frame),
@@ -105,19 +85,45 @@ impl Machine {
     }
 
     pub fn xdp(&self, frame: &[u8]) -> Ran {
+        self.try_xdp(frame).unwrap_or_else(|e| panic!("{} bytes: {e:?}", frame.len()))
+    }
+
+    fn try_xdp(&self, frame: &[u8]) -> Result<Ran, ProgramError> {
         let program: &Xdp = self.ebpf.program("trigon_xdp").unwrap().try_into().unwrap();
         if self.metadata == 0 {
             return run(program, frame, None);
         }
         let data = [vec![0; self.metadata], frame.to_vec()].concat();
         let context = xdp_md(self.metadata, data.len());
-        let ran = run(program, &data, Some(&context));
-        Ran { output: ran.output[self.metadata..].to_vec(), ..ran }
+        let ran = run(program, &data, Some(&context))?;
+        Ok(Ran { output: ran.output[self.metadata..].to_vec(), ..ran })
+    }
+
+    /// `BPF_PROG_TEST_RUN` refuses frames of IP without a whole header of it.
+    pub fn takes_for_egress(frame: &[u8]) -> bool {
+        let header_len = match frame[12..ETH_LEN] {
+            [0x08, 0x00] => 20,
+            [0x86, 0xdd] => 40,
+            _ => 1,
+        };
+        frame.len() >= ETH_LEN + header_len
     }
 
     pub fn egress(&self, frame: &[u8]) -> Ran {
         let program: &SchedClassifier = self.ebpf.program("trigon_egress").unwrap().try_into().unwrap();
-        run(program, frame, None)
+        run(program, frame, None).unwrap_or_else(|e| panic!("{} bytes: {e:?}", frame.len()))
+    }
+
+    /// What it has told of dropped packets since the last time.
+    pub fn told(&mut self) -> Vec<Dropped> {
+        let mut ring = RingBuf::try_from(self.ebpf.map_mut("DROPPED").unwrap()).unwrap();
+        let mut told = Vec::new();
+        while let Some(item) = ring.next() {
+            assert_eq!(item.len(), size_of::<Dropped>());
+            // SAFETY: that many bytes, and any of them are a `Dropped`.
+            told.push(unsafe { item.as_ptr().cast::<Dropped>().read_unaligned() });
+        }
+        told
     }
 
     /// One of the hash maps, whatever the keys and values of it are.
@@ -126,7 +132,7 @@ impl Machine {
     }
 }
 
-fn run<P>(program: &P, data: &[u8], context: Option<&[u8]>) -> Ran
+fn run<P>(program: &P, data: &[u8], context: Option<&[u8]>) -> Result<Ran, ProgramError>
 where
     P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = aya::TestRunResult>,
 {
@@ -137,9 +143,9 @@ where
         ctx_in: context,
         ..TestRunOptions::default()
     };
-    let result = program.test_run(options).unwrap_or_else(|e| panic!("{} bytes: {e:?}", data.len()));
+    let result = program.test_run(options)?;
     output.truncate(result.data_size_out as usize);
-    Ran { action: result.return_value, output }
+    Ok(Ran { action: result.return_value, output })
 }
 
 /// `struct xdp_md`: of it, `data` and `data_end` are taken.

@@ -22,16 +22,22 @@ const INNER_DSCP: u8 = 0xb8;
 const OUTER_DSCP: u8 = 0x48;
 
 /// Inner and outer as they arrive; inner as it leaves, or none if dropped.
-const TABLE: [(u8, u8, Option<u8>); 10] = [
+/// Outer ECT(1) on inner ECT(0) is not here: nobody on the way makes it.
+const TABLE: [(u8, u8, Option<u8>); 15] = [
     (NOT_ECT, NOT_ECT, Some(NOT_ECT)),
     (NOT_ECT, ECT_0, Some(NOT_ECT)),
+    (NOT_ECT, ECT_1, Some(NOT_ECT)),
     (NOT_ECT, CE, None),
     (ECT_0, NOT_ECT, Some(ECT_0)),
     (ECT_0, ECT_0, Some(ECT_0)),
     (ECT_0, CE, Some(CE)),
     (ECT_1, NOT_ECT, Some(ECT_1)),
+    (ECT_1, ECT_0, Some(ECT_1)),
+    (ECT_1, ECT_1, Some(ECT_1)),
     (ECT_1, CE, Some(CE)),
     (CE, NOT_ECT, Some(CE)),
+    (CE, ECT_0, Some(CE)),
+    (CE, ECT_1, Some(CE)),
     (CE, CE, Some(CE)),
 ];
 

@@ -78,7 +78,7 @@ fn a_flow_stays_with_its_endpoint_when_endpoints_change() {
         story.machine.set_endpoint((kind, LOCAL), 0, pod(2));
         story.goes_to(&request.clone().later(), pod(1));
         story.remembers(&request, pod(1));
-        story.goes_to(&kind.request(LOCAL).from_port(40_002), pod(2));
+        story.goes_to(&kind.request(LOCAL).with_client_port(40_002), pod(2));
         story.goes_to(&request.clone().later(), pod(1));
         story.is_answered_from_the_vip(&request.later(), pod(1));
     }
@@ -92,7 +92,7 @@ fn a_flow_ends_when_the_last_endpoint_is_gone_only_for_newcomers() {
         let place = EndpointKey { service: services::id(kind, LOCAL), index: 0 };
         story.machine.map::<_, Endpoint>("ENDPOINTS").remove(&place).unwrap();
         story.goes_to(&kind.request(LOCAL).later(), pod(1));
-        let newcomer = kind.request(LOCAL).from_port(40_002);
+        let newcomer = kind.request(LOCAL).with_client_port(40_002);
         let given = arrives(format!("{kind}"), AS_NODE, from_director(kind.family, &newcomer.ip));
         given.dropped(DropNoEndpoint).for_service(&newcomer).happens_on(&story.machine);
         assert_eq!(story.flows().len(), 1);
@@ -132,7 +132,7 @@ fn the_flow_hash_spreads_flows_over_endpoints() {
         let story = Story::of(kind);
         let mut seen = BTreeSet::new();
         for port in 40_000..40_050 {
-            let request = kind.request(LOCAL_THREE).from_port(port);
+            let request = kind.request(LOCAL_THREE).with_client_port(port);
             let index = hash::endpoint(request.hash(), 3) as u8;
             story.goes_to(&request, pod(index + 1));
             seen.insert(index);

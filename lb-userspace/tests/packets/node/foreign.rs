@@ -21,10 +21,10 @@ fn of_kind(kind: Kind, outer: Family) -> Vec<Case> {
     let request = kind.request(LOCAL);
     let name = |what: &str| format!("{kind} in {outer:?}: {what}");
     let between = |from: Host, to: Host| frame(ARRIVING, &tunnel(&request.ip, from.ip(outer), to.ip(outer)));
-    let to_pod = from_director(outer, &request.clone().to_host(pod(1)).ip);
+    let to_pod = from_director(outer, &request.clone().with_destination(pod(1)).ip);
     let mut cases = Vec::new();
     for setup in NODES {
-        let given = |what: &str, input| arrives(name(&format!("{what} on {:?}", setup.roles)), setup, input);
+        let given = |what: &str, input| arrives(name(&format!("{what} on {setup}")), setup, input);
         cases.extend([
             given("from a stranger", between(STRANGER, NODE)).untouched(PassForeignTunnel),
             given("from a client", between(CLIENT, NODE)).untouched(PassForeignTunnel),

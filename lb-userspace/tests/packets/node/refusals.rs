@@ -30,13 +30,12 @@ fn in_tunnel(kind: Kind, outer: Family) -> Vec<Case> {
     let mut cases: Vec<_> = NODES
         .into_iter()
         .flat_map(|setup| {
-            let roles = setup.roles;
             let given = arrives(
-                name(&format!("no endpoint here on {roles:?}")),
+                name(&format!("no endpoint here on {setup}")),
                 setup,
                 from_director(outer, &elsewhere.ip),
             );
-            let port = arrives(name(&format!("no such port on {roles:?}")), setup, unknown.clone());
+            let port = arrives(name(&format!("no such port on {setup}")), setup, unknown.clone());
             [given.dropped(DropNoEndpoint).for_service(&elsewhere), port.dropped(DropTunnelPort)]
         })
         .collect();

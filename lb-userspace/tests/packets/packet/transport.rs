@@ -48,6 +48,10 @@ impl Transport {
         Self { src_port: 0, dst_port: 0, kind, data: data.to_vec() }
     }
 
+    pub fn between(self, src_port: u16, dst_port: u16) -> Self {
+        Self { src_port, dst_port, ..self }
+    }
+
     /// Of a UDP datagram.
     pub fn remove_checksum(&mut self) {
         assert!(matches!(self.kind, Kind::Udp(_)), "no UDP datagram: {self:?}");

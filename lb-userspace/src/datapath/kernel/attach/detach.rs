@@ -1,0 +1,50 @@
+//! Takes a link off its interface, for which aya has no call.
+//!
+//! The kernel lets go of a link that loses its last name some time later: too
+//! late for who attaches something else there, or looks whether it is gone.
+
+use std::{
+    ffi::CString,
+    io,
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+    ptr,
+};
+
+const BPF_OBJ_GET: libc::c_long = 7;
+/// Since Linux 5.9.
+const BPF_LINK_DETACH: libc::c_long = 34;
+
+/// The beginnings of `union bpf_attr`; the kernel takes the rest for zeros.
+#[repr(C)]
+struct ObjectGet {
+    path: u64,
+    fd: u32,
+    flags: u32,
+}
+
+#[repr(C)]
+struct LinkDetach {
+    link: u32,
+}
+
+/// Detach the link that is pinned at `pin`, now; the pin stays.
+pub fn detach(pin: &Path) -> io::Result<()> {
+    let path = CString::new(pin.as_os_str().as_bytes())?;
+    let get = ObjectGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
+    let link = bpf(BPF_OBJ_GET, &get)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    let link = unsafe { OwnedFd::from_raw_fd(link) };
+    bpf(BPF_LINK_DETACH, &LinkDetach { link: link.as_raw_fd() as u32 }).map(drop)
+}
+
+/// bpf(2)
+fn bpf<T>(command: libc::c_long, attributes: &T) -> io::Result<i32> {
+    // SAFETY: `attributes` is as long as we say, and the path in it lives until
+    // the call returns; the kernel only reads them.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_ref(attributes), size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
+}

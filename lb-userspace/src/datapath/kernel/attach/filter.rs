@@ -1,0 +1,83 @@
+//! Egress on kernels before 6.6, which have no tcx links: a filter of the
+//! `clsact` queueing discipline.
+//!
+//! It belongs to the interface and to no process, so it outlives the agent by
+//! itself; what it lacks is a name in the BPF file system. The program is
+//! pinned in its stead, as a record for who detaches later.
+
+use std::{io, mem, path::Path};
+
+use aya::programs::{
+    ProgramError, SchedClassifier, TcAttachType,
+    tc::{
+        NlOptions, SchedClassifierLink, SchedClassifierLinkId, TcAttachOptions, TcError, TcHandle,
+        qdisc_add_clsact, qdisc_detach_program,
+    },
+};
+
+use super::{AttachError, errno, innermost, pins};
+
+/// What the filter is called, as the program: `tc filter show dev IF egress`.
+const NAME: &str = "trigon_egress";
+/// The first, beside whoever else wants to be.
+const PRIORITY: u16 = 1;
+/// "trig". Always the same, so that a new program takes the place of an older
+/// one, and nobody else's.
+const HANDLE: TcHandle = TcHandle::new(0x7472, 0x6967);
+
+/// Attach to `interface`, or have the filter that is there run this program.
+pub fn attach(program: &mut SchedClassifier, pin_dir: &Path, interface: &str) -> Result<(), AttachError> {
+    let pin = pins::egress_filter(pin_dir, interface);
+    record(program, &pin)?;
+    let id = replace(program, interface)
+        .or_else(|_| create(program, interface))
+        .map_err(|e| no_filter(interface, &e))?;
+    let link = program.take_link(id).map_err(|e| no_filter(interface, &e))?;
+    // Dropped, it would take the filter with it.
+    mem::forget(link);
+    Ok(())
+}
+
+/// Recorded before it is attached: a record too many does no harm.
+fn record(program: &mut SchedClassifier, pin: &Path) -> Result<(), AttachError> {
+    // Under another name first: at no time is there a filter without record.
+    let new = pin.with_file_name("new");
+    pins::remove(&new)?;
+    let error = |source| AttachError::Pin { path: pin.into(), source };
+    program.pin(&new).map_err(|e| error(io::Error::other(e)))?;
+    std::fs::rename(&new, pin).map_err(error)
+}
+
+/// In one step: no packet finds the interface without a program.
+fn replace(program: &mut SchedClassifier, interface: &str) -> Result<SchedClassifierLinkId, ProgramError> {
+    let there = SchedClassifierLink::attached(interface, TcAttachType::Egress, PRIORITY, HANDLE, None);
+    program.attach_to_link(there.map_err(TcError::from)?)
+}
+
+fn create(program: &mut SchedClassifier, interface: &str) -> Result<SchedClassifierLinkId, ProgramError> {
+    match qdisc_add_clsact(interface) {
+        Err(e) if errno(&e) != Some(libc::EEXIST) => return Err(e.into()),
+        _ => {}
+    }
+    let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
+    program.attach_with_options(interface, TcAttachType::Egress, TcAttachOptions::Netlink(options))
+}
+
+/// Take the filter off `interface`. It is no error if either is gone. The
+/// queueing discipline stays: others may use it by now.
+pub fn detach(interface: &str) -> Result<(), AttachError> {
+    match qdisc_detach_program(interface, TcAttachType::Egress, NAME) {
+        Err(TcError::IoError(e)) if is_gone(&e) => Ok(()),
+        result => {
+            result.map_err(|e| AttachError::Stuck { interface: interface.into(), reason: innermost(&e) })
+        }
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
+}
+
+fn no_filter(interface: &str, error: &(dyn std::error::Error + 'static)) -> AttachError {
+    AttachError::NoFilter { interface: interface.into(), reason: innermost(error) }
+}

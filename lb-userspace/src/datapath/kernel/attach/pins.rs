@@ -1,0 +1,82 @@
+//! What is recorded below `links/`, by name: `KIND@INTERFACE`. A link that
+//! loses its name is gone, a filter has to be taken off its interface.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use aya::programs::links::{FdLink, PinnedLink};
+
+use super::{AttachError, XdpMode, detach, filter};
+use crate::datapath::kernel::links_dir;
+
+/// The record of a filter, see [`filter`]; all others are links.
+const FILTER: &str = "egress-filter";
+
+pub fn xdp(pin_dir: &Path, interface: &str, mode: XdpMode) -> PathBuf {
+    named(pin_dir, &format!("xdp-{mode}"), interface)
+}
+
+pub fn egress_link(pin_dir: &Path, interface: &str) -> PathBuf {
+    named(pin_dir, "egress", interface)
+}
+
+pub fn egress_filter(pin_dir: &Path, interface: &str) -> PathBuf {
+    named(pin_dir, FILTER, interface)
+}
+
+/// A BPF file system refuses names with dots, interfaces of VLANs have them.
+fn named(pin_dir: &Path, kind: &str, interface: &str) -> PathBuf {
+    links_dir(pin_dir).join(format!("{kind}@{}", interface.replace('.', "%2e")))
+}
+
+/// All that is in a directory of pins.
+pub fn all(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+/// A second descriptor of the pinned link: the pin stays where it is, so that
+/// a death in between leaves everything attached.
+pub fn open_link(pin: &Path) -> Option<FdLink> {
+    PinnedLink::from_pin(pin).ok().map(FdLink::from)
+}
+
+/// Detach what the pin holds or records, and remove it.
+pub fn detach(pin: &Path) -> Result<(), AttachError> {
+    match filter_interface(pin) {
+        Some(interface) => filter::detach(&interface)?,
+        // Should it fail, the kernel does it a moment after the pin is gone.
+        None => drop(detach::detach(pin)),
+    }
+    remove(pin)
+}
+
+/// The interface, if it is the record of a filter.
+fn filter_interface(pin: &Path) -> Option<String> {
+    let (kind, interface) = pin.file_name()?.to_str()?.split_once('@')?;
+    (kind == FILTER).then(|| interface.replace("%2e", "."))
+}
+
+pub fn remove(pin: &Path) -> Result<(), AttachError> {
+    match std::fs::remove_file(pin) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(AttachError::Pin { path: pin.into(), source: e })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_filters_are_told_from_links() {
+        let dir = Path::new("/sys/fs/bpf/trigon");
+        assert_eq!(filter_interface(&egress_filter(dir, "eth0.5")).as_deref(), Some("eth0.5"));
+        assert_eq!(filter_interface(&egress_link(dir, "eth0")), None);
+        assert_eq!(filter_interface(&xdp(dir, "eth0", XdpMode::Native)), None);
+        assert_eq!(filter_interface(&dir.join("maps/SERVICES")), None);
+    }
+}

@@ -1,0 +1,45 @@
+//! Ingress.
+
+use std::path::Path;
+
+use aya::programs::{Xdp, XdpMode as AyaXdpMode, links::FdLink, xdp::XdpLink};
+
+use super::{AttachError, Attachment, XdpMode, errno, innermost, pins};
+
+const NAME: &str = "trigon_xdp";
+
+/// Attach to `interface`, or point the link that is pinned to this program.
+pub fn attach(
+    program: &mut Xdp,
+    pin_dir: &Path,
+    interface: &str,
+    mode: XdpMode,
+) -> Result<Attachment, AttachError> {
+    let pin = pins::xdp(pin_dir, interface, mode);
+    let adopted = pins::open_link(&pin)
+        .and_then(|link| XdpLink::try_from(link).ok())
+        .is_some_and(|link| program.attach_to_link(link).is_ok());
+    if !adopted {
+        pins::remove(&pin)?;
+        let error = |e: &(dyn std::error::Error + 'static)| AttachError::refused(interface, NAME, e);
+        let flags = match mode {
+            XdpMode::Native => AyaXdpMode::Driver,
+            XdpMode::Generic => AyaXdpMode::Skb,
+        };
+        let id = program.attach(interface, flags).map_err(|e| unattached(interface, mode, &e))?;
+        let link = program.take_link(id).map_err(|e| error(&e))?;
+        let link = FdLink::try_from(link).map_err(|e| error(&e))?;
+        link.pin(&pin).map_err(|e| error(&e))?;
+    }
+    Ok(Attachment { interface: interface.into(), mode, adopted })
+}
+
+fn unattached(interface: &str, mode: XdpMode, error: &(dyn std::error::Error + 'static)) -> AttachError {
+    match errno(error) {
+        Some(libc::EBUSY | libc::EEXIST) => AttachError::Busy { interface: interface.into() },
+        _ if mode == XdpMode::Native => {
+            AttachError::NoNativeXdp { interface: interface.into(), reason: innermost(error) }
+        }
+        _ => AttachError::refused(interface, NAME, error),
+    }
+}

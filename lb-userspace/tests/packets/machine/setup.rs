@@ -1,0 +1,54 @@
+//! The machines that cases ask for.
+
+use std::fmt;
+
+use lb_common::roles;
+
+use super::full_table::{self, FullTable};
+
+/// What a machine is to be, and the condition it is in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Setup {
+    /// Bits of [`roles`].
+    pub roles: u32,
+    pub condition: Condition,
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const BOTH: u32 = roles::DIRECTOR | roles::NODE;
+        f.write_str(match self.roles & BOTH {
+            roles::DIRECTOR => "a director",
+            roles::NODE => "a node",
+            BOTH => "a director and node",
+            _ => "a machine without a role",
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Condition {
+    Ordinary,
+    /// A client has opened a flow of each kind, all to the same endpoint.
+    FlowsOpen,
+    /// An agent wants to be told of every packet that is dropped.
+    TellsDrops,
+    /// The driver leaves too little room in front of a frame.
+    NoHeadroom,
+    /// This table takes no new entries.
+    Full(FullTable),
+}
+
+const fn ordinary(roles: u32) -> Setup {
+    Setup { roles, condition: Condition::Ordinary }
+}
+
+pub const AS_DIRECTOR: Setup = ordinary(roles::DIRECTOR);
+pub const AS_NODE: Setup = ordinary(roles::NODE);
+pub const AS_BOTH: Setup = ordinary(roles::DIRECTOR | roles::NODE);
+pub const WITH_FLOWS: Setup = Setup { roles: roles::NODE, condition: Condition::FlowsOpen };
+pub const WITHOUT_HEADROOM: Setup = Setup { roles: roles::DIRECTOR, condition: Condition::NoHeadroom };
+pub const REPLIES_FULL: Setup =
+    Setup { roles: roles::NODE, condition: Condition::Full(full_table::NODE_REPLIES) };
+pub const FLOWS_FULL: Setup =
+    Setup { roles: roles::NODE, condition: Condition::Full(full_table::NODE_FLOWS) };

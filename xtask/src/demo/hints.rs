@@ -1,0 +1,51 @@
+//! What to try in a testbed that is left standing.
+
+use anyhow::Result;
+use lb_testbed::{Triangle, VIP, binary};
+
+/// Commands that work as they are printed.
+pub fn text(triangle: &mut Triangle) -> Result<String> {
+    let agent = triangle.agent("director1")?.id();
+    let testbed = &triangle.testbed;
+    let (trigon, tool) = (binary("trigon", "TRIGON_BIN")?, binary("testbed-tool", "TESTBED_TOOL_BIN")?);
+    let (trigon, tool) = (trigon.display(), tool.display());
+    let client = testbed.client().enter_hint();
+    let (director, node) = (testbed.machine("director1")?, testbed.machine("node1")?);
+    let sockets = [director, node].map(|machine| testbed.socket(machine));
+    let [at_director, at_node] =
+        sockets.each_ref().map(|socket| format!("{trigon} --socket {}", socket.display()));
+    let maps = testbed.pin_dir(director).join("maps");
+    let objects = triangle.objects();
+    Ok(format!(
+        "
+It is left standing: 2 directors, 3 nodes, 6 Pods. Try, as root:
+
+  {client} curl http://{v4}/
+  {client} curl 'http://[{v6}]/echo-addr'
+  {client} curl -o /dev/null http://{v4}/download
+
+  {at_director} status
+  {at_director} services
+  {at_director} backends
+  {at_node} drops --all
+
+  bpftool map dump name SERVICES                 # of all agents
+  bpftool map dump pinned {maps}/SERVICES
+
+  kill -9 {agent}     # the agent of director1: traffic goes on
+  ip -n {router} route replace {v4} via {left}     # without director1: traffic goes on
+
+Its objects: {objects}; edit them, and all agents follow.
+To tear it down:
+
+  {tool} down {pid}
+",
+        v4 = VIP.v4,
+        v6 = VIP.v6,
+        maps = maps.display(),
+        router = testbed.router().name,
+        left = testbed.machine("director2")?.address.v4,
+        objects = objects.display(),
+        pid = std::process::id(),
+    ))
+}

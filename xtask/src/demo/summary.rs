@@ -1,0 +1,101 @@
+//! The outcome in a few values, for programs; and what is wrong, for people.
+
+use std::collections::BTreeMap;
+
+use lb_testbed::{Answers, DOWNLOAD_BYTES};
+use serde::Serialize;
+
+use super::play::{Act, InFamily};
+
+/// `--output json`
+#[derive(Serialize)]
+pub struct Summary {
+    /// Of HTTP, in all.
+    pub requests: u64,
+    pub answered: u64,
+    pub per_pod: BTreeMap<String, u64>,
+    pub client_address_preserved: bool,
+    pub reply_packets_via_directors: u64,
+    pub download_bytes: u64,
+    /// During the downloads, both ways: what clients send.
+    pub bytes_via_directors: u64,
+    pub ipv6_ok: bool,
+    pub udp_ok: bool,
+    pub l2_ok: bool,
+    pub ipip_ok: bool,
+}
+
+impl Summary {
+    pub fn of(acts: &[Act]) -> Self {
+        let families = || acts.iter().flat_map(|act| &act.families);
+        let mut http = Answers::default();
+        families().for_each(|family| http += family.http.clone());
+        let downloads = || acts.iter().filter_map(|act| act.download.as_ref());
+        let delivered = |delivery| acts.iter().filter(|act| act.delivery == delivery).all(works);
+        Self {
+            requests: http.requests,
+            answered: http.answered,
+            per_pod: http.per_pod,
+            client_address_preserved: acts.iter().all(|act| act.client_address_preserved),
+            reply_packets_via_directors: acts.iter().map(|act| act.legs.by_directors).sum(),
+            download_bytes: downloads().map(|download| download.bytes).sum(),
+            bytes_via_directors: downloads().map(|download| download.by_directors).sum(),
+            ipv6_ok: families().filter(|family| family.vip.is_ipv6()).all(answers),
+            udp_ok: families().all(answers_udp),
+            l2_ok: delivered("l2"),
+            ipip_ok: delivered("ipip"),
+        }
+    }
+}
+
+fn works(act: &Act) -> bool {
+    act.delivered_as_asked && act.families.iter().all(answers)
+}
+
+fn answers(family: &InFamily) -> bool {
+    family.http.all_answered() && answers_udp(family)
+}
+
+fn answers_udp(family: &InFamily) -> bool {
+    family.datagrams > 0 && family.datagrams == family.datagrams_answered
+}
+
+/// Everything that is not as it should be.
+pub fn wrong(acts: &[Act]) -> Vec<String> {
+    acts.iter()
+        .flat_map(|act| wrong_in(act).into_iter().map(|what| format!("{}: {what}", act.place)))
+        .collect()
+}
+
+fn wrong_in(act: &Act) -> Vec<String> {
+    let mut wrong: Vec<_> = act.families.iter().flat_map(wrong_with).collect();
+    let mut unless = |fine: bool, what: &str| {
+        if !fine {
+            wrong.push(what.to_owned());
+        }
+    };
+    unless(act.client_address_preserved, "Pods did not see the client's addresses");
+    unless(act.delivered_as_asked, &format!("not delivered by {}", act.delivery));
+    unless(act.legs.by_directors == 0, "replies came by the directors");
+    unless(act.legs.delivered == act.legs.to_nodes, "requests were lost between directors and nodes");
+    unless(act.legs.to_client > 0, "no reply came from the nodes");
+    if let Some(download) = &act.download {
+        unless(download.bytes == 2 * DOWNLOAD_BYTES, "the downloads are incomplete");
+        unless(download.by_directors < download.bytes / 5, "the directors carry more than the small leg");
+    }
+    wrong
+}
+
+fn wrong_with(family: &InFamily) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if !family.http.all_answered() {
+        let (answered, requests) = (family.http.answered, family.http.requests);
+        let said = family.http.errors.join(", ");
+        wrong.push(format!("{answered} of {requests} HTTP requests to {} answered: {said}", family.vip));
+    }
+    if !answers_udp(family) {
+        let (answered, sent) = (family.datagrams_answered, family.datagrams);
+        wrong.push(format!("{answered} of {sent} datagrams to {} answered", family.vip));
+    }
+    wrong
+}

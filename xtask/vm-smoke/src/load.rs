@@ -1,0 +1,34 @@
+//! What the verifier thinks of the programs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use aya::{
+    Ebpf, EbpfLoader,
+    programs::{SchedClassifier, Xdp},
+};
+
+/// Load both programs in these roles, with the log of drops and without.
+pub fn verify(roles: u32) -> Result<()> {
+    let path = object()?;
+    let object = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    for log_drops in [0u32, 1] {
+        let mut loader = EbpfLoader::new();
+        loader.override_global("ROLES", &roles, true).override_global("LOG_DROPS", &log_drops, true);
+        load(&mut loader.load(&object)?).with_context(|| format!("LOG_DROPS={log_drops}"))?;
+    }
+    Ok(())
+}
+
+fn load(ebpf: &mut Ebpf) -> Result<()> {
+    let xdp: &mut Xdp = ebpf.program_mut("trigon_xdp").context("no trigon_xdp")?.try_into()?;
+    xdp.load().context("trigon_xdp")?;
+    let egress: &mut SchedClassifier =
+        ebpf.program_mut("trigon_egress").context("no trigon_egress")?.try_into()?;
+    egress.load().context("trigon_egress")
+}
+
+fn object() -> Result<PathBuf> {
+    let path = std::env::var_os("TRIGON_EBPF_OBJECT");
+    path.map(PathBuf::from).context("TRIGON_EBPF_OBJECT names no eBPF object: run `cargo xtask vm-test`")
+}
