@@ -15,7 +15,7 @@ mod receive;
 mod stats;
 
 use aya_ebpf::{
-    bindings::{TC_ACT_OK, TC_ACT_SHOT},
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
@@ -37,7 +37,8 @@ pub fn trigon_egress(ctx: TcContext) -> i32 {
     stats::count(verdict);
     match verdict {
         Verdict::EgressDropRewrite => TC_ACT_SHOT,
-        _ => TC_ACT_OK,
+        // Not OK: that would keep the packet from programs that come after this one.
+        _ => TC_ACT_UNSPEC,
     }
 }
 

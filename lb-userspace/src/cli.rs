@@ -142,7 +142,7 @@ pub struct Sizes {
     /// Slots for all rings together, 2 bytes each. A service takes 509 with up
     /// to 5 nodes, 2,039 up to 20, 8,191 up to 81, 32,749 up to 327, else 65,537; and twice that
     /// for a moment when it changes.
-    #[arg(long, value_name = "N", default_value_t = 8 << 20, value_parser = clap::value_parser!(u32).range(1024..=1 << 30))]
+    #[arg(long, value_name = "N", default_value_t = 4 << 20, value_parser = clap::value_parser!(u32).range(1024..=1 << 30))]
     pub ring_slots: u32,
 
     /// Connections to Pods on this node that are remembered, some 200 bytes each.

@@ -6,6 +6,7 @@ use crate::{
     apt::{self, Package},
     build_ebpf,
     shell::{self, cargo, need_root, say},
+    vm_test,
 };
 
 #[derive(clap::Args)]
@@ -41,7 +42,18 @@ pub fn run(args: Args) -> Result<()> {
     say("unit and property tests");
     test(&["--lib", "--bins"], filter, &[])?;
     say("packet tables and real traffic, one test at a time");
-    test(&["--test", "*"], filter, &["--test-threads=1"])
+    test(&["--test", "*"], filter, &["--test-threads=1"])?;
+    if filter.is_none() { kernels() } else { Ok(()) }
+}
+
+/// Other kernels. They come from Debian; CI must have them.
+fn kernels() -> Result<()> {
+    if std::env::var_os("CI").is_none() && !vm_test::is_possible() {
+        say("skipped: other kernels, which come from Debian's packages");
+        return Ok(());
+    }
+    say("other kernels");
+    vm_test::run(vm_test::Args::default())
 }
 
 /// Format and lints. Not every installation has the components; CI must.

@@ -49,6 +49,11 @@ pub struct Args {
     refresh: bool,
 }
 
+/// Can this machine get the kernels?
+pub fn is_possible() -> bool {
+    debian::own_release().is_some()
+}
+
 pub fn run(args: Args) -> Result<()> {
     need_root()?;
     apt::install(PACKAGES, "virtual machines")?;

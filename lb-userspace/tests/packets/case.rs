@@ -98,7 +98,8 @@ impl Case {
     }
 
     fn action(&self) -> u32 {
-        const TC_ACT_OK: u32 = 0;
+        // -1: on to the next program.
+        const TC_ACT_UNSPEC: u32 = u32::MAX;
         const TC_ACT_SHOT: u32 = 2;
         match (self.hook, self.verdict.fate()) {
             (Hook::Xdp, Fate::Drop) => 1,
@@ -106,7 +107,7 @@ impl Case {
             (Hook::Xdp, Fate::Transmit) => 3,
             (Hook::Xdp, Fate::Redirect) => 4,
             (Hook::Egress, Fate::Drop) => TC_ACT_SHOT,
-            (Hook::Egress, _) => TC_ACT_OK,
+            (Hook::Egress, _) => TC_ACT_UNSPEC,
         }
     }
 

@@ -99,3 +99,61 @@ fn wrong_with(family: &InFamily) -> Vec<String> {
     }
     wrong
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::demo::play::{Download, Legs};
+
+    fn good() -> Act {
+        let family = |vip: &str| InFamily {
+            vip: vip.parse().unwrap(),
+            http: Answers { requests: 9, answered: 9, ..Answers::default() },
+            datagrams: 5,
+            datagrams_answered: 5,
+        };
+        Act {
+            place: "here",
+            delivery: "ipip",
+            families: vec![family("192.0.2.10"), family("2001:db8::10")],
+            client_address_preserved: true,
+            delivered_as_asked: true,
+            legs: Legs { to_nodes: 7, delivered: 7, to_client: 7, by_directors: 0 },
+            download: Some(Download {
+                bytes: 2 * DOWNLOAD_BYTES,
+                by_directors: 1,
+                took: Duration::from_secs(1),
+            }),
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_as_it_should_be_is_told() {
+        assert_eq!(wrong(&[good()]), Vec::<String>::new());
+        let defects: [fn(&mut Act); 9] = [
+            |act| act.families[1].http.answered = 8,
+            |act| act.families[0].datagrams_answered = 4,
+            |act| act.families[0].datagrams = 0,
+            |act| act.client_address_preserved = false,
+            |act| act.delivered_as_asked = false,
+            |act| act.legs.by_directors = 1,
+            |act| act.legs.delivered = 6,
+            |act| act.legs.to_client = 0,
+            |act| act.download = Some(Download { by_directors: DOWNLOAD_BYTES, ..Download::default() }),
+        ];
+        for (number, defect) in defects.iter().enumerate() {
+            let mut act = good();
+            defect(&mut act);
+            assert!(!wrong(&[good(), act]).is_empty(), "defect {number}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_works_only_if_it_was_the_one_asked_for() {
+        let summary = Summary::of(&[good(), Act { delivery: "l2", delivered_as_asked: false, ..good() }]);
+        assert!(summary.ipip_ok && !summary.l2_ok);
+        assert_eq!((summary.requests, summary.answered), (36, 36));
+    }
+}

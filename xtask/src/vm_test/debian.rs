@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::shell::{output, run_quietly, say, stdout};
 
@@ -116,19 +116,23 @@ impl Apt {
     }
 }
 
+/// The release of Debian that runs here, if it is Debian.
+pub fn own_release() -> Option<String> {
+    let system = fs::read_to_string("/etc/os-release").ok()?;
+    let value = |name: &str| Some(system.lines().find_map(|line| line.strip_prefix(name))?.trim_matches('"'));
+    (value("ID=")? == "debian").then(|| value("VERSION_CODENAME=").map(str::to_owned))?
+}
+
 /// This machine's own sources, with the other release's name in them.
 fn sources(release: &str, dir: &Path) -> Result<PathBuf> {
-    let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let value =
-        |name: &str| system.lines().find_map(|line| line.strip_prefix(name)).map(|v| v.trim_matches('"'));
-    let (Some("debian"), Some(own)) = (value("ID="), value("VERSION_CODENAME=")) else {
-        bail!("kernels come from Debian's packages, and this system is not Debian");
-    };
+    let own = own_release();
+    let own =
+        own.context("kernels come from Debian's packages, and this system is not a release of Debian")?;
     let found = SOURCES.iter().find(|path| Path::new(path).exists()).context("apt has no sources here")?;
     let text = fs::read_to_string(found).with_context(|| format!("reading {found}"))?;
     // apt tells the format from the name.
     let path = dir.join(Path::new(found).file_name().context("no name")?);
-    fs::write(&path, text.replace(own, release)).with_context(|| format!("writing {}", path.display()))?;
+    fs::write(&path, text.replace(&own, release)).with_context(|| format!("writing {}", path.display()))?;
     Ok(path)
 }
 
