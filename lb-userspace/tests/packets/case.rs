@@ -65,6 +65,10 @@ impl Given {
     }
 }
 
+/// On to the next program (-1).
+pub const TC_ACT_UNSPEC: u32 = u32::MAX;
+pub const TC_ACT_SHOT: u32 = 2;
+
 impl Case {
     /// It counts for the service that the request is for.
     pub fn for_service(self, request: &Request) -> Self {
@@ -98,9 +102,6 @@ impl Case {
     }
 
     fn action(&self) -> u32 {
-        // -1: on to the next program.
-        const TC_ACT_UNSPEC: u32 = u32::MAX;
-        const TC_ACT_SHOT: u32 = 2;
         match (self.hook, self.verdict.fate()) {
             (Hook::Xdp, Fate::Drop) => 1,
             (Hook::Xdp, Fate::Pass) => 2,

@@ -5,6 +5,7 @@ use lb_common::{Verdict, roles};
 
 use crate::{
     bystanders,
+    case::{TC_ACT_SHOT, TC_ACT_UNSPEC},
     expect::{from_director, reply, tunnel},
     machine::{AS_BOTH, AS_DIRECTOR, AS_NODE, Hook, Machine, Ran, Setup, WITH_FLOWS},
     packet::{ETH_LEN, frame},
@@ -103,7 +104,7 @@ impl Run {
     fn check_egress(&self, frame: &[u8]) {
         let before = self.machine.counted(Verdict::EgressPass);
         let Ran { action, output } = self.machine.egress(frame);
-        assert!([0, 2].contains(&action), "action {action} for {frame:02x?}");
+        assert!([TC_ACT_UNSPEC, TC_ACT_SHOT].contains(&action), "action {action} for {frame:02x?}");
         let passed = self.machine.counted(Verdict::EgressPass) > before;
         assert!(!passed || output == frame, "passed, but changed: {frame:02x?}\nto {output:02x?}");
     }

@@ -13,8 +13,6 @@ pub struct Attached {
 }
 
 impl Attached {
-    pub const NOTHING: Self = Self { xdp: false, egress: 0 };
-
     pub fn to(machine: &Machine) -> Result<Self> {
         let link = machine.namespace.ip(&format!("link show {}", machine.interface))?;
         Ok(Self { xdp: link.contains("prog/xdp"), egress: links(machine)? + filters(machine)? })

@@ -1,11 +1,12 @@
 //! What has to work on every kernel: the programs load in each role, real
-//! agents carry real traffic round the triangle, outlive their own death, and
-//! leave nothing behind.
+//! agents carry real traffic round the triangle, whose connections outlive
+//! them, and leave nothing behind.
 //!
 //! Says `smoke: STEP: ok` or `smoke: STEP: failed` for each step, which
 //! `cargo xtask vm-test` makes a table of. With `--guest` it ends the virtual
 //! machine in which it runs.
 
+mod agent;
 mod attached;
 mod guest;
 mod load;
