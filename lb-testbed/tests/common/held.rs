@@ -32,32 +32,38 @@ impl Held {
 
     /// All are alive, and every one of them still gets answers.
     pub fn check(&mut self, when: &str) -> Result<TcpReport> {
-        let before = self.sum()?;
+        let before = self.each()?;
         // Time for each of them to send a line, and to have it retransmitted.
         thread::sleep(INTERVAL * 2);
-        let now = self.sum()?;
+        let after = self.each()?;
+        let moved = |(before, after): (&TcpReport, &TcpReport)| after.echoes >= before.echoes + after.opened;
+        let all_moved = before.iter().zip(&after).all(moved);
+        let now = sum(after);
         println!(
             "{when}: {} of {} connections alive, {} broken, {} echoes, slowest {} ms",
             now.alive, now.opened, now.broken, now.echoes, now.max_echo_ms
         );
         let fine = now.opened == CONNECTIONS && now.alive == CONNECTIONS && now.broken == 0;
         ensure!(fine, "{when}: {now:?}");
-        ensure!(now.echoes >= before.echoes + CONNECTIONS, "{when}: some stand still: {before:?}, {now:?}");
+        ensure!(all_moved, "{when}: some stand still: {before:?}, {now:?}");
         Ok(now)
     }
 
-    fn sum(&mut self) -> Result<TcpReport> {
-        let mut sum = TcpReport::default();
-        for hold in &mut self.0 {
-            let one = hold.status()?;
-            sum.opened += one.opened;
-            sum.alive += one.alive;
-            sum.broken += one.broken;
-            sum.echoes += one.echoes;
-            sum.max_echo_ms = sum.max_echo_ms.max(one.max_echo_ms);
-            sum.per_pod.extend(one.per_pod);
-            sum.errors.extend(one.errors);
-        }
-        Ok(sum)
+    /// Of each family.
+    fn each(&mut self) -> Result<Vec<TcpReport>> {
+        self.0.iter_mut().map(TcpHold::status).collect()
     }
+}
+
+fn sum(reports: Vec<TcpReport>) -> TcpReport {
+    reports.into_iter().fold(TcpReport::default(), |mut sum, one| {
+        sum.opened += one.opened;
+        sum.alive += one.alive;
+        sum.broken += one.broken;
+        sum.echoes += one.echoes;
+        sum.max_echo_ms = sum.max_echo_ms.max(one.max_echo_ms);
+        sum.per_pod.extend(one.per_pod);
+        sum.errors.extend(one.errors);
+        sum
+    })
 }
