@@ -41,7 +41,7 @@ pub enum Command {
     /// Everything is pinned: if the agent is killed, traffic goes on, and the
     /// next start takes over without a gap. `trigon unload` removes it all.
     ///
-    /// Exit codes: 1 if it failed, 2 if arguments or environment cannot work.
+    /// Exit codes: 1 if it failed or is not permitted, 2 if its arguments cannot work here.
     Agent(AgentArgs),
     /// Validate a directory of objects, without touching the kernel.
     ///

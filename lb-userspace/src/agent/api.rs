@@ -2,7 +2,7 @@
 //! `curl --unix-socket /run/trigon/agent.sock http://agent/v1/status`.
 
 use std::{
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -28,7 +28,10 @@ impl Listener {
             std::fs::create_dir_all(dir)
                 .with_context(|| format!("--socket: cannot make {}", dir.display()))?;
         }
-        if path.exists() {
+        if let Ok(found) = std::fs::symlink_metadata(path) {
+            if !found.file_type().is_socket() {
+                bail!("--socket {}: something else is there; use another path", path.display());
+            }
             // Of an agent that was killed: nobody answers.
             std::fs::remove_file(path).with_context(|| format!("--socket {}", path.display()))?;
         }

@@ -21,7 +21,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
-    datapath::kernel,
+    datapath::kernel::{self, LoadError},
     model::{Cluster, Problem},
     neigh::{self, NextHops},
     plan::Identity,
@@ -49,9 +49,11 @@ const REST: Duration = Duration::from_secs(1);
 pub async fn run(config: Config) -> anyhow::Result<()> {
     // In this order: a second agent, or a source that is not there, must be
     // noticed before anything is touched.
+    kernel::check().map_err(LoadError::from)?;
     let listener = Listener::bind(&config.socket).await?;
     let first = file::read_dir(&config.source).map(Arc::new);
     let loaded = kernel::load(&config.datapath)?;
+    let _lock = loaded.lock;
     for attachment in &loaded.attachments {
         report_attachment(attachment);
     }

@@ -112,7 +112,10 @@ impl View {
         let unknown = (self.wanted.known && !self.wanted.cluster.nodes.contains_key(me)).then(|| {
             format!("Node {me}: no such object; add it to the source, or start with its --node-name: other nodes refuse tunnels from, and send none to, a machine they do not know")
         });
-        let unreachable = self.hops.iter().filter_map(|(addr, reach)| match reach {
+        let used: BTreeSet<IpAddr> =
+            self.reconciler.plan.backends.keys().map(|key| IpAddr::from(key.addr)).collect();
+        let hops = self.hops.iter().filter(|(addr, _)| used.contains(addr));
+        let unreachable = hops.filter_map(|(addr, reach)| match reach {
             Reach::Unreachable(reason) => Some(format!("backend {addr}: unreachable: {reason}")),
             Reach::Via(hop) if hop.dst_mac.is_none() => {
                 Some(format!("backend {addr}: the next hop on {} does not answer", hop.interface))
@@ -236,7 +239,8 @@ fn delivery_name(backend: &Backend) -> &'static str {
     if backend.flags & backend_flags::LOCAL != 0 {
         return "local";
     }
-    if backend.delivery == delivery::L2 { "l2" } else { "ipip" }
+    let is_l2 = backend.delivery == delivery::L2 || backend.flags & backend_flags::FORCED_L2 != 0;
+    if is_l2 { "l2" } else { "ipip" }
 }
 
 fn next_hop(reach: Option<&Reach>) -> String {

@@ -1,6 +1,6 @@
 //! `trigon agent`
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use anyhow::anyhow;
 use tracing_subscriber::EnvFilter;
@@ -17,7 +17,11 @@ use crate::{
 
 pub fn run(cli: &Cli, args: &AgentArgs) -> Outcome {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     if !args.source.is_dir() {
         let error = anyhow!(
             "--source {}: no such directory; make it, and put Services, EndpointSlices and Nodes there",
@@ -57,7 +61,8 @@ fn config(cli: &Cli, args: &AgentArgs) -> Config {
     }
 }
 
-fn failure(error: anyhow::Error) -> Failure {
+/// With the exit code that it deserves.
+pub fn failure(error: anyhow::Error) -> Failure {
     let unusable = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_unusable);
     Failure { code: if unusable { UNUSABLE } else { super::FAILED }, error }
 }

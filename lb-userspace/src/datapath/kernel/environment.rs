@@ -32,26 +32,36 @@ pub enum EnvironmentError {
     Privilege,
     #[error("--pin-dir {path}: not on a BPF file system; use a directory below {BPFFS}")]
     NotBpffs { path: PathBuf },
+    #[error("--pin-dir {path}: an agent is at work there; stop it first, or use another directory")]
+    InUse { path: PathBuf },
     #[error("--pin-dir {path}: {source}")]
     PinDir { path: PathBuf, source: io::Error },
 }
 
-/// Kernel, privilege, and the pin directory, which is made if need be.
-pub fn prepare(pin_dir: &Path) -> Result<(), EnvironmentError> {
+/// Kernel and privilege: is there any use in going on?
+pub fn check() -> Result<(), EnvironmentError> {
     let version = KernelVersion::current().map_err(|e| EnvironmentError::UnknownKernel(e.to_string()))?;
     check_kernel(version.code())?;
     if !rustix::process::geteuid().is_root() && !has_bpf() {
         return Err(EnvironmentError::Privilege);
     }
+    Ok(())
+}
+
+/// Make the pin directory if need be.
+pub fn prepare(pin_dir: &Path) -> Result<(), EnvironmentError> {
     mount_bpffs();
     let pin_error = |source| EnvironmentError::PinDir { path: pin_dir.into(), source };
     for dir in [pin_dir.join("maps"), super::links_dir(pin_dir)] {
-        if !is_bpffs(nearest(&dir)) {
-            return Err(EnvironmentError::NotBpffs { path: pin_dir.into() });
-        }
+        check_bpffs(pin_dir, nearest(&dir))?;
         std::fs::create_dir_all(dir).map_err(pin_error)?;
     }
     Ok(())
+}
+
+/// Is `path`, the pin directory or a parent of it, where pins can be?
+pub fn check_bpffs(pin_dir: &Path, path: &Path) -> Result<(), EnvironmentError> {
+    if is_bpffs(path) { Ok(()) } else { Err(EnvironmentError::NotBpffs { path: pin_dir.into() }) }
 }
 
 /// `code` as `KERNEL_VERSION` of `linux/version.h` makes it.

@@ -15,6 +15,7 @@ use super::{
     KernelTables, Stats,
     attach::{self, AttachError, Attachment, XdpMode},
     environment::{self, EnvironmentError},
+    lock::{self, PinLock},
     map_pin,
 };
 use crate::state::Capacity;
@@ -77,6 +78,8 @@ pub struct Loaded {
     pub capacity: Capacity,
     /// Were there maps to take over?
     pub adopted: bool,
+    /// To be kept as long as the rest is used.
+    pub lock: PinLock,
 }
 
 /// The maps, and how many entries each is to have. One per-CPU map of
@@ -102,9 +105,11 @@ fn sizes(options: &Options) -> [(&'static str, u32); 11] {
 /// Load and attach. What is pinned and fits is kept, traffic is not disturbed.
 pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     attach::check_interfaces(&options.interfaces)?;
+    environment::check()?;
     environment::prepare(&options.pin_dir)?;
+    let lock = lock::take(&options.pin_dir)?;
     let adopted = map_pin(&options.pin_dir, "SERVICES").exists();
-    let loaded = load_pinned(options, adopted);
+    let loaded = load_pinned(options, lock, adopted);
     if loaded.is_err() && !adopted {
         // A first start that fails leaves nothing; why it failed is what counts.
         let _ = attach::unload(&options.pin_dir);
@@ -112,14 +117,26 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     loaded
 }
 
-fn load_pinned(options: &Options, adopted: bool) -> Result<Loaded, LoadError> {
+fn load_pinned(options: &Options, lock: PinLock, adopted: bool) -> Result<Loaded, LoadError> {
     make_room(options)?;
     let mut ebpf = open_object(options)?;
     let attachments = attach_programs(&mut ebpf, options)?;
     let capacity = actual_capacity(&options.pin_dir, options.capacity)?;
     let stats = Stats::open(&options.pin_dir)?;
     let tables = KernelTables::open(&options.pin_dir)?;
-    Ok(Loaded { tables, stats, attachments, capacity, adopted })
+    Ok(Loaded { tables, stats, attachments, capacity, adopted, lock })
+}
+
+/// Remove everything that is pinned, if no agent is at work there. True if
+/// there was anything.
+pub fn unload(pin_dir: &Path) -> Result<bool, LoadError> {
+    environment::check()?;
+    if !pin_dir.exists() {
+        return Ok(false);
+    }
+    environment::check_bpffs(pin_dir, pin_dir)?;
+    let _lock = lock::take(pin_dir)?;
+    Ok(attach::unload(pin_dir)?)
 }
 
 /// What was pinned by an agent whose roles had no use for it has one entry:

@@ -8,14 +8,15 @@ mod attach;
 pub mod drops;
 mod environment;
 mod load;
+mod lock;
 mod slab;
 mod stats;
 mod sweep;
 mod tables;
 
-pub use attach::{Attachment, XdpMode, unload};
-pub use environment::EnvironmentError;
-pub use load::{LoadError, Loaded, Options, load};
+pub use attach::{Attachment, XdpMode};
+pub use environment::{EnvironmentError, check};
+pub use load::{LoadError, Loaded, Options, load, unload};
 pub use stats::Stats;
 pub use tables::KernelTables;
 
