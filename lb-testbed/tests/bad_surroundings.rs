@@ -85,6 +85,18 @@ fn agents_that_cannot_work_say_why() -> Result<()> {
         println!("a socket where another agent answers");
         let socket = triangle.testbed.socket(triangle.testbed.machine("node1")?);
         Attempt { socket, ..attempt() }.fails(1, &["--socket", "another agent answers there; stop it"])?;
+        println!("a pin directory that another agent has");
+        let pins = triangle.testbed.pin_dir(triangle.testbed.machine("node1")?);
+        Attempt { pins, ..attempt() }.fails(1, &["--pin-dir", "an agent is at work there; stop it first"])?;
+        println!("a socket's path where there is a file");
+        let socket = dir.join("precious");
+        fs::write(&socket, "kept")?;
+        Attempt { socket: socket.clone(), ..attempt() }.fails(1, &["--socket", "something else is there"])?;
+        ensure!(fs::read_to_string(&socket)? == "kept", "the file is gone");
+        println!("unload of a directory that has no pins");
+        let elsewhere = ["unload", "--pin-dir", &dir.to_string_lossy()];
+        let output = triangle.testbed.trigon(triangle.testbed.machine("node1")?, &elsewhere)?;
+        ensure!(output.status.code() == Some(2) && dir.join("source").exists(), "{output:?}");
         println!("an interface that another agent has");
         attempt().fails(1, &["--interface eth0", "another XDP program is attached", "trigon unload"])?;
         println!("without privilege");
