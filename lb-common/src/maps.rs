@@ -2,13 +2,9 @@
 //!
 //! No struct has implicit padding: the kernel compares and hashes keys byte
 //! by byte. Sizes are asserted at the end of the file; a change of any of
-//! them is a change of what is pinned, see [`LAYOUT`].
+//! them is a change of what is pinned: `trigon unload` has to come before it.
 
 use crate::{Addr, checksum};
-
-/// The version of everything that is pinned. It is part of the pin path, so
-/// that an agent never adopts maps whose bytes mean something else.
-pub const LAYOUT: u32 = 1;
 
 /// `SERVICES`: what a client connects to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

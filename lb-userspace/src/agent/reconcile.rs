@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::Arc,
 };
 
 use lb_common::maps::{Service, ServiceKey};
@@ -142,10 +141,5 @@ impl<T: Tables> Reconciler<T> {
     /// Who we are.
     pub fn me(&self) -> &Identity {
         &self.me
-    }
-
-    /// Names the programs of services.
-    pub fn name(&self, key: &ServiceKey) -> Option<Arc<str>> {
-        self.plan.services.get(key).map(|planned| planned.name.clone())
     }
 }
