@@ -1,0 +1,115 @@
+//! Both sides call at once (RFC 4271, 6.8; RFC 6286, 2.3): one connection stays,
+//! and both sides keep the same.
+
+use super::*;
+
+fn of(role: Role, message: Message) -> Input {
+    Input::Of(role, received(message))
+}
+
+fn both(router_id: Ipv4Addr, local_as: u32, now: Instant) -> Peer {
+    let config = PeerConfig { router_id, local_as, remote_as: RemoteAs::External, ..testing::config() };
+    let mut peer = peer_with(config, now);
+    assert_eq!(words(&peer.process(Input::Accepted, now)), "adopt in, in OPEN");
+    assert_eq!(words(&peer.process(Input::Connected, now)), "adopt out, out OPEN");
+    peer
+}
+
+#[test]
+fn the_higher_identifier_or_as_keeps_the_connection_that_it_made() {
+    let now = Instant::now();
+    let (low, high) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 9));
+    let table = [
+        (high, 65_001, low, 65_002, Role::Outgoing),
+        (low, 65_001, high, 65_002, Role::Incoming),
+        (low, 65_009, high, 65_002, Role::Incoming),
+        (low, 65_001, low, 65_002, Role::Incoming),
+        (low, 65_003, low, 65_002, Role::Outgoing),
+    ];
+    for (our_id, our_as, their_id, their_as, winner) in table {
+        for first in Role::BOTH {
+            let mut peer = both(our_id, our_as, now);
+            let open = || Message::Open(theirs_with(their_as, their_id));
+            let second = first.other();
+            let mut outputs = peer.process(of(first, open()), now);
+            outputs.extend(peer.process(of(second, open()), now));
+            let loser = if winner == Role::Outgoing { "in" } else { "out" };
+            let words = words(&outputs);
+            assert!(words.contains(&format!("{loser} 6/7, close {loser}")), "{words}");
+            let keepalive = |role| Output::Send(role, Message::KeepAlive);
+            assert!(outputs.contains(&keepalive(winner)));
+            // The loser of the two that comes second has nothing left to say.
+            assert_eq!(outputs.contains(&keepalive(winner.other())), first != winner);
+            let up = peer.process(of(winner, Message::KeepAlive), now);
+            assert!(matches!(up[..], [Output::Up(role, _)] if role == winner));
+            assert_eq!(peer.process(of(winner.other(), Message::KeepAlive), now), []);
+        }
+    }
+}
+
+/// How far the older connection is when the OPEN of the newer comes.
+#[test]
+fn an_established_session_outlives_every_newcomer() {
+    let now = Instant::now();
+    let (low, high) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 9));
+    for (our_id, their_id) in [(low, high), (high, low)] {
+        for older in Role::BOTH {
+            let mut peer = both(our_id, 65_001, now);
+            let open = Message::Open(theirs_with(65_002, their_id));
+            peer.process(of(older, open.clone()), now);
+            let up = peer.process(of(older, Message::KeepAlive), now);
+            let newer = if older == Role::Outgoing { "in" } else { "out" };
+            let older_word = if older == Role::Outgoing { "out" } else { "in" };
+            let expected = format!("{newer} 6/7, close {newer}, ended {newer} sent, up {older_word}");
+            assert_eq!(words(&up), expected);
+            assert_eq!(peer.process(of(older.other(), open), now), []);
+            assert_eq!(peer.state(), State::Established);
+        }
+    }
+}
+
+/// Two speakers, joined by two connections, with every order of delivery.
+#[test]
+fn both_sides_keep_the_same_connection() {
+    let now = Instant::now();
+    let (low, high) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 9));
+    for order in 0..16_u32 {
+        let mut us = both(low, 65_001, now);
+        let mut them = both(high, 65_002, now);
+        let (our_open, their_open) = (theirs_with(65_001, low), theirs_with(65_002, high));
+        // Connection A is made by us, B by them.
+        let (a_us, a_them) = (Role::Outgoing, Role::Incoming);
+        let mut to_us =
+            vec![of(a_us, Message::Open(their_open.clone())), of(a_us.other(), Message::Open(their_open))];
+        let mut to_them =
+            vec![of(a_them, Message::Open(our_open.clone())), of(a_them.other(), Message::Open(our_open))];
+        if order & 1 != 0 {
+            to_us.reverse();
+        }
+        if order & 2 != 0 {
+            to_them.reverse();
+        }
+        let mut pending: Vec<(bool, Input)> = Vec::new();
+        for (index, (ours, other)) in to_us.into_iter().zip(to_them).enumerate() {
+            let both = [(true, ours), (false, other)];
+            let swap = order & (4 << index) != 0;
+            pending.extend(if swap { both.into_iter().rev().collect::<Vec<_>>() } else { both.to_vec() });
+        }
+        let mut queue = std::collections::VecDeque::from(pending);
+        while let Some((is_ours, input)) = queue.pop_front() {
+            let outputs = if is_ours { us.process(input, now) } else { them.process(input, now) };
+            for output in outputs {
+                match output {
+                    Output::Send(role, message @ (Message::KeepAlive | Message::Notification(_))) => {
+                        queue.push_back((!is_ours, of(role.other(), message)));
+                    }
+                    Output::Close(role) => {
+                        queue.push_back((!is_ours, Input::Of(role.other(), Event::Lost("closed".into()))));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        assert_eq!((us.state(), them.state()), (State::Established, State::Established), "order {order}");
+    }
+}

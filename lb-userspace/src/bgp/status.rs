@@ -1,0 +1,67 @@
+//! What a speaker tells of its peers: lines of `trigon bgp`.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// RFC 4271, section 8.2.2
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum State {
+    #[default]
+    Idle,
+    Connect,
+    Active,
+    OpenSent,
+    OpenConfirm,
+    Established,
+}
+
+/// How a peer is doing.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Name of its `BgpPeer`.
+    pub name: String,
+    /// Its address, or the interface it is looked for on.
+    pub remote: String,
+    /// Its address, once known: of an unnumbered peer, when it has been heard.
+    pub address: Option<IpAddr>,
+    pub remote_as: Option<u32>,
+    pub local_as: u32,
+    pub state: State,
+    /// For how long it has been in this state.
+    pub seconds: u64,
+    pub hold_time_seconds: Option<u16>,
+    /// Families spoken on the session: `ipv4`, `ipv6`.
+    pub families: Vec<String>,
+    /// What the peer offered that matters: `route-refresh`, `graceful-restart`, `4-octet-as`, ...
+    pub capabilities: Vec<String>,
+    /// Routes the peer holds of us now.
+    pub routes_sent: usize,
+    /// Routes that wait to be sent.
+    pub routes_pending: usize,
+    /// Routes that the peer offered, and that were refused.
+    pub routes_refused: u64,
+    /// How often the session was established.
+    pub established: u64,
+    /// `up`, `down`, `init`, `admin-down`; none: no BFD asked for.
+    pub bfd: Option<String>,
+    /// Routes that can't be announced to it, and what to do about that.
+    pub problems: Vec<String>,
+    pub last_error: Option<LastError>,
+}
+
+/// Why the session was not, or is no more.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct LastError {
+    /// By its RFC name: `OPEN Message Error: Bad Peer AS`.
+    pub name: String,
+    /// Code and subcode, where a NOTIFICATION was sent or received.
+    pub code: Option<(u8, u8)>,
+    /// We sent it; false: the peer did.
+    pub sent: bool,
+    /// What was wrong in particular; the peer's shutdown message (RFC 9003).
+    pub detail: String,
+    pub remedy: String,
+    /// How long ago.
+    pub seconds_ago: u64,
+}

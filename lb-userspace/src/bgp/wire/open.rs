@@ -1,0 +1,130 @@
+//! OPEN (RFC 4271, 4.2).
+
+use std::net::Ipv4Addr;
+
+use super::{
+    Capability, EncodeError, GracefulRestart, Notification, capability, code, family::Family, reader::Reader,
+};
+
+/// Stands for an AS that has no number of two bytes (RFC 6793).
+pub const AS_TRANS: u16 = 23456;
+
+const VERSION: u8 = 4;
+/// Type of the one optional parameter that is known: capabilities (RFC 5492).
+const CAPABILITIES: u8 = 2;
+/// RFC 9072
+const EXTENDED_LENGTH: u8 = 255;
+
+/// As told: nothing but its form has been looked at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Open {
+    /// Of two bytes; [`Open::asn`] is the real one.
+    pub my_as: u16,
+    /// In seconds.
+    pub hold_time: u16,
+    pub router_id: Ipv4Addr,
+    pub capabilities: Vec<Capability>,
+}
+
+impl Open {
+    /// Of a speaker of this AS; capability and AS_TRANS follow from it (RFC 6793, 4.2.1).
+    pub fn new(asn: u32, hold_time: u16, router_id: Ipv4Addr, others: Vec<Capability>) -> Self {
+        let mut capabilities = vec![Capability::FourOctetAs(asn)];
+        capabilities.extend(others);
+        Self { my_as: u16::try_from(asn).unwrap_or(AS_TRANS), hold_time, router_id, capabilities }
+    }
+
+    /// The sender's AS.
+    pub fn asn(&self) -> u32 {
+        self.four_octet_as().unwrap_or(u32::from(self.my_as))
+    }
+
+    pub fn four_octet_as(&self) -> Option<u32> {
+        self.capabilities.iter().find_map(|capability| match capability {
+            Capability::FourOctetAs(asn) => Some(*asn),
+            _ => None,
+        })
+    }
+
+    /// Families that the sender speaks. Who says nothing of it speaks IPv4 (RFC 4760, section 8).
+    pub fn speaks(&self, family: Family) -> bool {
+        let says_nothing = !self.capabilities.iter().any(Capability::is_multi_protocol);
+        self.has(&Capability::MultiProtocol(family)) || (says_nothing && family == Family::Ipv4)
+    }
+
+    pub fn has(&self, capability: &Capability) -> bool {
+        self.capabilities.contains(capability)
+    }
+
+    pub fn graceful_restart(&self) -> Option<&GracefulRestart> {
+        self.capabilities.iter().find_map(|capability| match capability {
+            Capability::GracefulRestart(restart) => Some(restart),
+            _ => None,
+        })
+    }
+
+    pub(super) fn encode(&self, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
+        bytes.push(VERSION);
+        bytes.extend(self.my_as.to_be_bytes());
+        bytes.extend(self.hold_time.to_be_bytes());
+        bytes.extend(self.router_id.octets());
+        let mut capabilities = Vec::new();
+        for capability in &self.capabilities {
+            capability.encode(&mut capabilities)?;
+        }
+        if capabilities.is_empty() {
+            bytes.push(0);
+            return Ok(());
+        }
+        let too_long = |_| EncodeError::Unencodable("the capabilities need more than 253 bytes".into());
+        let all = u8::try_from(capabilities.len() + 2).map_err(too_long)?;
+        bytes.extend([all, CAPABILITIES, all - 2]);
+        bytes.extend(capabilities);
+        Ok(())
+    }
+
+    pub(super) fn decode(body: &[u8]) -> Result<Self, Notification> {
+        let mut reader = Reader::new(body);
+        if reader.u8() != Some(VERSION) {
+            return Err(Notification::with(code::UNSUPPORTED_VERSION, u16::from(VERSION).to_be_bytes()));
+        }
+        Self::fixed(&mut reader).ok_or_else(malformed).and_then(|open| open.with_parameters(reader))
+    }
+
+    fn fixed(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            my_as: reader.u16()?,
+            hold_time: reader.u16()?,
+            router_id: reader.array()?.into(),
+            capabilities: Vec::new(),
+        })
+    }
+
+    fn with_parameters(mut self, mut reader: Reader<'_>) -> Result<Self, Notification> {
+        let mut length = usize::from(reader.u8().ok_or_else(malformed)?);
+        let is_extended = length > 0 && reader.rest().first() == Some(&EXTENDED_LENGTH);
+        if is_extended {
+            reader.u8();
+            length = reader.u16().ok_or_else(malformed)?.into();
+        }
+        let mut parameters = Reader::new(reader.take(length).ok_or_else(malformed)?);
+        if !reader.is_empty() {
+            return Err(malformed());
+        }
+        while let Some(kind) = parameters.u8() {
+            let length = if is_extended { parameters.u16() } else { parameters.u8().map(u16::from) }
+                .ok_or_else(malformed)?;
+            let value = parameters.take(length.into()).ok_or_else(malformed)?;
+            if kind != CAPABILITIES {
+                return Err(Notification::new(code::UNSUPPORTED_PARAMETER));
+            }
+            self.capabilities.extend(capability::decode_all(value).ok_or_else(malformed)?);
+        }
+        Ok(self)
+    }
+}
+
+/// RFC 4271, 6.2: recognised, but malformed.
+fn malformed() -> Notification {
+    Notification::new(code::OPEN_MESSAGE)
+}

@@ -1,0 +1,311 @@
+//! UPDATE (RFC 4271, 4.3), with the routes of other families and next hops in
+//! MP_REACH_NLRI and MP_UNREACH_NLRI (RFC 4760, RFC 8950).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use netgauze_bgp_pkt::{
+    nlri::{Ipv4Unicast, Ipv4UnicastAddress, Ipv6Unicast, Ipv6UnicastAddress},
+    path_attribute::{MpReach, MpUnreach, NextHop as WireNextHop, PathAttribute, PathAttributeValue},
+    wire::deserializer::BgpParsingContext,
+};
+use netgauze_parse_utils::{reader::SliceReader, traits::ParseFromWithOneInput};
+
+use super::{EncodeError, Family, Notification, PathAttributes, attributes, code, reader::Reader};
+
+/// Where to send what is for a route.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum NextHop {
+    V4(Ipv4Addr),
+    /// With the link-local address to use on a shared link (RFC 2545, section 3). Where there
+    /// is no other, `global` is link-local itself.
+    V6 {
+        global: Ipv6Addr,
+        link_local: Option<Ipv6Addr>,
+    },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reach {
+    pub next_hop: NextHop,
+    pub prefixes: Vec<IpNet>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Update {
+    /// Withdrawn. A family without any, in an otherwise empty UPDATE, is
+    /// End-of-RIB (RFC 4724, section 2).
+    pub unreach: BTreeMap<Family, Vec<IpNet>>,
+    /// One that is sent has a single family in here.
+    pub reach: BTreeMap<Family, Reach>,
+    pub attributes: PathAttributes,
+    /// What of a received one could not be understood. Its routes are no routes then
+    /// ("treat-as-withdraw", RFC 7606).
+    pub malformed: Option<String>,
+}
+
+impl Update {
+    pub fn withdraw(family: Family, prefixes: Vec<IpNet>) -> Self {
+        Self { unreach: [(family, prefixes)].into(), ..Self::default() }
+    }
+
+    pub fn end_of_rib(family: Family) -> Self {
+        Self::withdraw(family, Vec::new())
+    }
+
+    pub fn announce(family: Family, reach: Reach, attributes: PathAttributes) -> Self {
+        Self { reach: [(family, reach)].into(), attributes, ..Self::default() }
+    }
+
+    /// How many routes it offers.
+    pub fn offered(&self) -> usize {
+        self.reach.values().map(|reach| reach.prefixes.len()).sum()
+    }
+
+    pub fn is_end_of_rib(&self) -> Option<Family> {
+        let mut families = self.unreach.iter();
+        let (family, prefixes) = families.next()?;
+        let is_end = prefixes.is_empty() && self.reach.is_empty() && families.next().is_none();
+        (is_end && self.malformed.is_none()).then_some(*family)
+    }
+
+    pub(super) fn encode(&self, four_octet_as: bool, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let mut withdrawn = Vec::new();
+        let mut path = Vec::new();
+        let mut announced = Vec::new();
+        let mut next_hop = None;
+        for (family, prefixes) in &self.unreach {
+            match family {
+                Family::Ipv4 => prefixes.iter().for_each(|prefix| encode_prefix(prefix, &mut withdrawn)),
+                Family::Ipv6 => {
+                    let nlri = v6(prefixes)?;
+                    attributes::encode(
+                        PathAttributeValue::MpUnreach(MpUnreach::Ipv6Unicast { nlri }),
+                        &mut path,
+                    )?;
+                }
+            }
+        }
+        for (family, reach) in &self.reach {
+            match (family, reach.next_hop) {
+                (Family::Ipv4, NextHop::V4(address)) => {
+                    next_hop = Some(PathAttributeValue::NextHop(WireNextHop::new(address)));
+                    reach.prefixes.iter().for_each(|prefix| encode_prefix(prefix, &mut announced));
+                }
+                // RFC 7606, 5.1: first of all attributes.
+                _ => attributes::encode(PathAttributeValue::MpReach(mp_reach(*family, reach)?), &mut path)?,
+            }
+        }
+        if !self.reach.is_empty() {
+            self.attributes.encode(next_hop, four_octet_as, &mut path)?;
+        }
+        bytes.extend(length(&withdrawn)?);
+        bytes.extend(&withdrawn);
+        bytes.extend(length(&path)?);
+        bytes.extend(&path);
+        bytes.extend(&announced);
+        Ok(())
+    }
+
+    /// Fails only if the lengths of its three parts can't be. As every route is
+    /// refused, all else that is wrong with one is no reason to end the session: in terms
+    /// of RFC 7606 every family is disabled for receiving from the start.
+    pub(super) fn decode(body: &[u8], four_octet_as: bool) -> Result<Self, Notification> {
+        let malformed = || Notification::new(code::MALFORMED_ATTRIBUTE_LIST);
+        let mut reader = Reader::new(body);
+        let withdrawn = part(&mut reader).ok_or_else(malformed)?;
+        let path = part(&mut reader).ok_or_else(malformed)?;
+        let announced = reader.rest();
+
+        let mut update = Self::default();
+        if body.len() == 4 {
+            return Ok(Self::end_of_rib(Family::Ipv4));
+        }
+        let next_hop = update.decode_path(path, four_octet_as);
+        if !withdrawn.is_empty() {
+            let prefixes = update.decode_prefixes(withdrawn);
+            update.unreach.insert(Family::Ipv4, prefixes);
+        }
+        if !announced.is_empty() {
+            let prefixes = update.decode_prefixes(announced);
+            let next_hop = next_hop.unwrap_or_else(|| {
+                update.blame("NEXT_HOP is missing");
+                NextHop::V4(Ipv4Addr::UNSPECIFIED)
+            });
+            update.reach.insert(Family::Ipv4, Reach { next_hop, prefixes });
+        }
+        Ok(update)
+    }
+
+    /// NEXT_HOP if it is among them.
+    fn decode_path(&mut self, path: &[u8], four_octet_as: bool) -> Option<NextHop> {
+        let mut context = BgpParsingContext::asn2_default();
+        context.set_asn4(four_octet_as);
+        let mut reader = Reader::new(path);
+        let mut next_hop = None;
+        let mut seen = BTreeSet::new();
+        while !reader.is_empty() {
+            let Some((kind, bytes)) = attribute(&mut reader) else {
+                self.blame("the length of a path attribute is wrong");
+                break;
+            };
+            // RFC 7606, section 3, g: the first counts.
+            if !seen.insert(kind) {
+                continue;
+            }
+            let mut slice = SliceReader::new(bytes);
+            match PathAttribute::parse(&mut slice, &mut context) {
+                Ok(attribute) if slice.is_empty() => self.decode_value(attribute.value(), &mut next_hop),
+                Ok(_) => self.blame(&format!("path attribute {kind} is too long")),
+                Err(error) => self.blame(&format!("path attribute {kind}: {error}")),
+            }
+        }
+        next_hop
+    }
+
+    fn decode_value(&mut self, value: &PathAttributeValue, next_hop: &mut Option<NextHop>) {
+        match value {
+            PathAttributeValue::NextHop(of) => *next_hop = Some(NextHop::V4(of.next_hop())),
+            PathAttributeValue::MpReach(reach) => self.reach.extend(from_mp_reach(reach)),
+            PathAttributeValue::MpUnreach(MpUnreach::Ipv4Unicast { nlri }) => {
+                self.unreach.insert(Family::Ipv4, nlri.iter().map(from_v4).collect());
+            }
+            PathAttributeValue::MpUnreach(MpUnreach::Ipv6Unicast { nlri }) => {
+                self.unreach.insert(Family::Ipv6, nlri.iter().map(from_v6).collect());
+            }
+            other => self.attributes.learn(other),
+        }
+    }
+
+    /// IPv4 ones, up to the first that is wrong.
+    fn decode_prefixes(&mut self, bytes: &[u8]) -> Vec<IpNet> {
+        let mut reader = Reader::new(bytes);
+        let mut prefixes = Vec::new();
+        while !reader.is_empty() {
+            let Some(prefix) = decode_prefix(&mut reader) else {
+                self.blame("a prefix has a wrong length");
+                break;
+            };
+            prefixes.push(prefix);
+        }
+        prefixes
+    }
+
+    /// The first complaint is kept.
+    fn blame(&mut self, complaint: &str) {
+        self.malformed.get_or_insert_with(|| complaint.to_owned());
+    }
+}
+
+/// A field with its length of two bytes before it.
+fn part<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+    let length = reader.u16()?;
+    reader.take(length.into())
+}
+
+fn length(part: &[u8]) -> Result<[u8; 2], EncodeError> {
+    u16::try_from(part.len()).map(u16::to_be_bytes).map_err(|_| EncodeError::TooLong(part.len()))
+}
+
+/// Type and all bytes of the next attribute, whose value nobody has looked at.
+fn attribute<'a>(reader: &mut Reader<'a>) -> Option<(u8, &'a [u8])> {
+    const EXTENDED_LENGTH: u8 = 0x10;
+    let whole = reader.rest();
+    let [flags, kind] = reader.array()?;
+    let length = if flags & EXTENDED_LENGTH == 0 { reader.u8()?.into() } else { usize::from(reader.u16()?) };
+    reader.take(length)?;
+    Some((kind, &whole[..whole.len() - reader.rest().len()]))
+}
+
+/// Length in bits, then as many bytes as it needs (RFC 4271, 4.3).
+fn encode_prefix(prefix: &IpNet, bytes: &mut Vec<u8>) {
+    let address = match prefix.network() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    bytes.push(prefix.prefix_len());
+    bytes.extend(address.iter().take(usize::from(prefix.prefix_len().div_ceil(8))));
+}
+
+fn decode_prefix(reader: &mut Reader<'_>) -> Option<IpNet> {
+    let bits = reader.u8().filter(|bits| *bits <= Family::Ipv4.bits())?;
+    let told = reader.take(bits.div_ceil(8).into())?;
+    let mut address = [0; 4];
+    address[..told.len()].copy_from_slice(told);
+    Ipv4Net::new(address.into(), bits).ok().map(|prefix| prefix.trunc().into())
+}
+
+fn mp_reach(family: Family, reach: &Reach) -> Result<MpReach, EncodeError> {
+    Ok(match (family, reach.next_hop) {
+        (Family::Ipv4, NextHop::V6 { global, link_local }) => MpReach::Ipv4Unicast {
+            next_hop: global.into(),
+            next_hop_local: link_local,
+            nlri: v4(&reach.prefixes)?,
+        },
+        (Family::Ipv4, NextHop::V4(address)) => MpReach::Ipv4Unicast {
+            next_hop: address.into(),
+            next_hop_local: None,
+            nlri: v4(&reach.prefixes)?,
+        },
+        (Family::Ipv6, NextHop::V6 { global, link_local }) => MpReach::Ipv6Unicast {
+            next_hop_global: global,
+            next_hop_local: link_local,
+            nlri: v6(&reach.prefixes)?,
+        },
+        (Family::Ipv6, NextHop::V4(_)) => {
+            return Err(EncodeError::Unencodable("IPv6 routes have no IPv4 next hops".into()));
+        }
+    })
+}
+
+fn v4(prefixes: &[IpNet]) -> Result<Box<[Ipv4UnicastAddress]>, EncodeError> {
+    let encode = |prefix: &IpNet| match prefix {
+        IpNet::V4(prefix) => Ipv4Unicast::from_net(*prefix).ok().map(Ipv4UnicastAddress::new_no_path_id),
+        IpNet::V6(_) => None,
+    };
+    prefixes.iter().map(|prefix| encode(prefix).ok_or_else(|| not_unicast(prefix))).collect()
+}
+
+fn v6(prefixes: &[IpNet]) -> Result<Box<[Ipv6UnicastAddress]>, EncodeError> {
+    let encode = |prefix: &IpNet| match prefix {
+        IpNet::V6(prefix) => {
+            Ipv6Unicast::from_net(*prefix).ok().map(|prefix| Ipv6UnicastAddress::new(None, prefix))
+        }
+        IpNet::V4(_) => None,
+    };
+    prefixes.iter().map(|prefix| encode(prefix).ok_or_else(|| not_unicast(prefix))).collect()
+}
+
+fn not_unicast(prefix: &IpNet) -> EncodeError {
+    EncodeError::Unencodable(format!("{prefix} is no unicast prefix of that family"))
+}
+
+fn from_mp_reach(reach: &MpReach) -> Option<(Family, Reach)> {
+    match reach {
+        MpReach::Ipv4Unicast { next_hop, next_hop_local, nlri } => {
+            let next_hop = match next_hop {
+                IpAddr::V4(address) => NextHop::V4(*address),
+                IpAddr::V6(global) => NextHop::V6 { global: *global, link_local: *next_hop_local },
+            };
+            Some((Family::Ipv4, Reach { next_hop, prefixes: nlri.iter().map(from_v4).collect() }))
+        }
+        MpReach::Ipv6Unicast { next_hop_global, next_hop_local, nlri } => {
+            let next_hop = NextHop::V6 { global: *next_hop_global, link_local: *next_hop_local };
+            Some((Family::Ipv6, Reach { next_hop, prefixes: nlri.iter().map(from_v6).collect() }))
+        }
+        _ => None,
+    }
+}
+
+fn from_v4(prefix: &Ipv4UnicastAddress) -> IpNet {
+    let net: Ipv4Net = prefix.network().address();
+    net.into()
+}
+
+fn from_v6(prefix: &Ipv6UnicastAddress) -> IpNet {
+    let net: Ipv6Net = prefix.network().address();
+    net.into()
+}
