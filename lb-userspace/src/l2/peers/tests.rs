@@ -1,0 +1,268 @@
+use super::*;
+
+pub fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn vip(last: u8) -> IpAddr {
+    [192, 0, 2, last].into()
+}
+
+fn ballot(nodes: &[&str]) -> Arc<Ballot> {
+    Arc::new(nodes.iter().map(|node| Arc::from(*node)).collect::<BTreeSet<_>>().into())
+}
+
+/// Both are candidates for these.
+fn both(numbers: &[u8]) -> BTreeMap<IpAddr, Arc<Ballot>> {
+    numbers.iter().map(|number| (vip(*number), ballot(&["a", "b"]))).collect()
+}
+
+fn peers(now: Instant) -> Peers {
+    let mut peers = Peers::new("a".into(), 1);
+    peers.set_nodes(&["a", "b"].map(Arc::from), now);
+    peers.set_ready(both(&[1]), false, now);
+    peers
+}
+
+fn is_clear(peers: &Peers) -> bool {
+    peers.known_by_all(&vip(1), &ballot(&["a", "b"]))
+}
+
+/// From "b", which knows us and all that we say.
+fn hello(peers: &Peers, sequence: u64, verdict: Verdict) -> Hello {
+    Hello {
+        node: "b".into(),
+        incarnation: 7,
+        sequence,
+        is_leaving: false,
+        company: 0,
+        verdict,
+        your_incarnation: 1,
+        known: peers.ours.version(),
+        version: 0,
+        update: Default::default(),
+    }
+}
+
+fn said(peers: &mut Peers, now: Instant) -> Option<Hello> {
+    peers.poll(now).pop().map(|(to, hello)| {
+        assert_eq!(&*to, "b");
+        hello
+    })
+}
+
+fn verdict(peers: &Peers) -> Verdict {
+    peers.peers["b"].told()
+}
+
+/// Hears "b" every 100 ms, for that long.
+fn hear_for(peers: &mut Peers, now: &mut Instant, time: Duration, verdict: Verdict) {
+    let end = *now + time;
+    while *now < end {
+        *now += ms(100);
+        let sequence = peers.peers["b"].sequence + 1;
+        peers.hear(&hello(peers, sequence, verdict), *now);
+        peers.poll(*now);
+    }
+}
+
+#[test]
+fn silence_is_waited_for_first_and_then_believed() {
+    let now = Instant::now();
+    let mut peers = peers(now);
+    assert_eq!(said(&mut peers, now).unwrap().verdict, Verdict::Unknown);
+    assert!(!is_clear(&peers));
+    peers.poll(now + ms(999));
+    assert!(!is_clear(&peers));
+    let now = now + ms(1000);
+    assert_eq!(said(&mut peers, now).unwrap().verdict, Verdict::Unknown);
+    assert!(is_clear(&peers));
+    peers.set_announced(&[vip(1)].into(), now);
+    assert_eq!(said(&mut peers, now).unwrap().verdict, Verdict::Lost, "we have what it may have");
+}
+
+#[test]
+fn what_was_not_heard_by_our_own_fault_is_waited_for_anew() {
+    let mut now = Instant::now();
+    let mut peers = peers(now);
+    hear_for(&mut peers, &mut now, ms(1000), Verdict::Alive);
+    now += ms(1000);
+    peers.poll(now);
+    assert!(is_clear(&peers));
+    peers.listen_anew(now);
+    peers.poll(now + ms(999));
+    assert!(!is_clear(&peers));
+    peers.poll(now + ms(1000));
+    assert!(is_clear(&peers));
+}
+
+#[test]
+fn verdicts_follow_what_is_heard() {
+    let mut now = Instant::now();
+    let mut peers = peers(now);
+    hear_for(&mut peers, &mut now, ms(500), Verdict::Unknown);
+    assert_eq!(verdict(&peers), Verdict::Unknown);
+    hear_for(&mut peers, &mut now, ms(100), Verdict::Unknown);
+    assert_eq!(verdict(&peers), Verdict::Heard);
+    assert!(!is_clear(&peers) && !peers.is_alive("b"));
+    hear_for(&mut peers, &mut now, ms(100), Verdict::Heard);
+    assert_eq!(verdict(&peers), Verdict::Alive);
+    assert!(!is_clear(&peers), "it has not let go yet");
+    hear_for(&mut peers, &mut now, ms(100), Verdict::Alive);
+    assert!(is_clear(&peers) && peers.is_alive("b"));
+    peers.poll(now + ms(349));
+    assert_eq!(verdict(&peers), Verdict::Alive);
+    peers.set_announced(&[vip(1)].into(), now);
+    now += ms(350);
+    peers.poll(now);
+    peers.set_announced(&[vip(1)].into(), now);
+    assert_eq!(verdict(&peers), Verdict::Lost);
+    hear_for(&mut peers, &mut now, ms(400), Verdict::Unknown);
+    assert_eq!(verdict(&peers), Verdict::Lost, "it is told so until it is taken back");
+    hear_for(&mut peers, &mut now, ms(200), Verdict::Unknown);
+    assert_eq!(verdict(&peers), Verdict::Heard);
+}
+
+#[test]
+fn whoever_begins_anew_has_to_rise_anew() {
+    let mut now = Instant::now();
+    let mut peers = peers(now);
+    hear_for(&mut peers, &mut now, ms(1000), Verdict::Alive);
+    assert!(is_clear(&peers));
+    let again = Hello { incarnation: 8, your_incarnation: 0, ..hello(&peers, 1, Verdict::Unknown) };
+    peers.hear(&again, now);
+    assert_eq!(verdict(&peers), Verdict::Unknown);
+    assert!(!is_clear(&peers) && !peers.is_alive("b"));
+}
+
+#[test]
+fn whoever_was_lost_leaves_to_others_what_they_may_have() {
+    let mut now = Instant::now();
+    let mut peers = peers(now);
+    let mut ready = both(&[1]);
+    ready.insert(vip(2), ballot(&["a", "c"]));
+    peers.set_ready(ready, false, now);
+    hear_for(&mut peers, &mut now, ms(1000), Verdict::Alive);
+    assert!(peers.are_we_ready(&vip(1)));
+    hear_for(&mut peers, &mut now, ms(100), Verdict::Lost);
+    assert!(!peers.are_we_ready(&vip(1)));
+    assert!(peers.are_we_ready(&vip(2)), "it is no candidate for that");
+    let known = peers.ours.version();
+    hear_for(&mut peers, &mut now, ms(100), Verdict::Alive);
+    assert!(peers.are_we_ready(&vip(1)));
+    let stale = Hello { known, ..hello(&peers, peers.peers["b"].sequence + 1, Verdict::Alive) };
+    peers.hear(&stale, now);
+    assert!(!is_clear(&peers), "that was said of the time before");
+}
+
+/// An agent that hears again of "b", which has announced the same all the time.
+fn reunited(me: &str, company: u8, now: &mut Instant) -> Peers {
+    let mut peers = Peers::new(me.into(), 1);
+    peers.set_nodes(&[me, "b"].map(Arc::from), *now);
+    peers.set_ready([(vip(1), ballot(&[me, "b"]))].into(), false, *now);
+    *now += ms(1000);
+    peers.poll(*now);
+    peers.set_announced(&[vip(1)].into(), *now);
+    peers.hear(&Hello { company, ..hello(&peers, 1, Verdict::Lost) }, *now);
+    peers
+}
+
+#[test]
+fn if_each_was_lost_to_the_other_the_one_with_less_company_lets_go() {
+    // Of those with equally much, the last by name keeps what it has.
+    for (me, company, keeps) in [("a", 0, false), ("c", 0, true), ("c", 1, false)] {
+        let mut now = Instant::now();
+        let mut peers = reunited(me, company, &mut now);
+        assert_eq!(peers.are_we_ready(&vip(1)), keeps, "{me} {company}");
+        // It does not hear us after all.
+        hear_for(&mut peers, &mut now, ms(600), Verdict::Lost);
+        assert!(!peers.are_we_ready(&vip(1)), "{me} {company}");
+    }
+}
+
+#[test]
+fn when_the_other_has_let_go_neighbours_are_to_be_told() {
+    let mut now = Instant::now();
+    let mut peers = reunited("c", 0, &mut now);
+    assert!(!peers.take_victory());
+    peers.hear(&hello(&peers, 2, Verdict::Unknown), now);
+    assert!(peers.take_victory() && !peers.take_victory());
+}
+
+#[test]
+fn who_is_ready_by_another_ballot_is_doubted_and_so_is_who_cannot_be_asked() {
+    let mut now = Instant::now();
+    let mut peers = peers(now);
+    hear_for(&mut peers, &mut now, ms(1000), Verdict::Alive);
+    let ours = ballot(&["a"]).id();
+    let (b, c) = (Arc::from("b"), Arc::from("c"));
+    let doubt = |peers: &Peers, former: &[&Arc<str>]| peers.doubt(&vip(1), ours, former.iter().copied());
+    assert_eq!(doubt(&peers, &[&b]), None);
+    let unheard = doubt(&peers, &[&b, &c]);
+    assert!(unheard.is_some());
+    let say = |peers: &mut Peers, ballot: &Ballot, version| {
+        let update = Update { from: version - 1, to: version, entries: vec![(vip(1), Some(ballot.id()))] };
+        let sequence = peers.peers["b"].sequence + 1;
+        peers.hear(&Hello { version, update, ..hello(peers, sequence, Verdict::Alive) }, now);
+        doubt(peers, &[])
+    };
+    assert_eq!(say(&mut peers, &ballot(&["a"]), 1), None);
+    let one = say(&mut peers, &ballot(&["a", "b"]), 2);
+    let other = say(&mut peers, &ballot(&["b"]), 3);
+    assert!(one.is_some() && other.is_some() && one != other && one != unheard);
+}
+
+#[test]
+fn what_was_overtaken_or_is_not_about_us_says_nothing() {
+    let mut now = Instant::now();
+    let mut peers = peers(now);
+    hear_for(&mut peers, &mut now, ms(1000), Verdict::Alive);
+    peers.hear(&hello(&peers, 3, Verdict::Lost), now);
+    peers.hear(&Hello { incarnation: 6, ..hello(&peers, 1000, Verdict::Lost) }, now);
+    assert!(is_clear(&peers));
+    let other = Hello { your_incarnation: 9, ..hello(&peers, 1000, Verdict::Alive) };
+    peers.hear(&other, now);
+    assert!(!is_clear(&peers), "it means an earlier us");
+    peers.hear(&Hello { node: "c".into(), ..hello(&peers, 1, Verdict::Lost) }, now);
+    assert!(!peers.peers.contains_key("c"));
+}
+
+/// Else it would not be heard until its clock has caught up.
+#[test]
+fn a_clock_that_was_set_back_delays_nobody() {
+    let mut now = Instant::now();
+    let mut peers = peers(now);
+    hear_for(&mut peers, &mut now, ms(1000), Verdict::Alive);
+    now += ms(400);
+    peers.poll(now);
+    peers.hear(&Hello { incarnation: 2, ..hello(&peers, 1, Verdict::Unknown) }, now);
+    assert_eq!(peers.peers["b"].incarnation, 2);
+}
+
+/// Else the other, who may have listened all the time, would take us for overtaken.
+#[test]
+fn whoever_is_left_out_for_a_while_hears_of_nothing_older() {
+    let mut now = Instant::now();
+    let mut peers = peers(now);
+    hear_for(&mut peers, &mut now, ms(1000), Verdict::Alive);
+    now += ms(100);
+    let before = said(&mut peers, now).unwrap();
+    peers.set_nodes(&["a"].map(Arc::from), now);
+    peers.set_nodes(&["a", "b"].map(Arc::from), now);
+    assert!(said(&mut peers, now).unwrap().sequence > before.sequence);
+}
+
+#[test]
+fn news_are_said_at_once_and_nothing_is_said_twice() {
+    let mut now = Instant::now();
+    let mut peers = peers(now);
+    hear_for(&mut peers, &mut now, ms(1000), Verdict::Alive);
+    now += ms(1);
+    assert_eq!(said(&mut peers, now), None);
+    peers.set_ready(both(&[1, 2]), false, now);
+    assert_eq!(said(&mut peers, now).unwrap().update.entries, [(vip(2), Some(ballot(&["a", "b"]).id()))]);
+    assert_eq!(said(&mut peers, now), None);
+    peers.set_ready(both(&[1, 2]), true, now);
+    let leaving = said(&mut peers, now).unwrap();
+    assert!(leaving.is_leaving && leaving.update.entries == [(vip(1), None), (vip(2), None)]);
+}
