@@ -1,0 +1,60 @@
+//! Where a link is not announced on, though an advertisement says so.
+
+use std::collections::BTreeMap;
+
+use super::{carry::Site, choose::Advertisements};
+use crate::{
+    l2::{Fault, VipStatus, Why},
+    model::{Cluster, L2Advertisement, Problem},
+    plan::Identity,
+};
+
+/// One for each interface of each advertisement that chooses this node.
+pub fn faults(cluster: &Cluster, me: &Identity, vips: &[VipStatus]) -> Vec<Problem> {
+    let here = Site::of(me, cluster);
+    let all = Advertisements::new(&cluster.announcing);
+    let mut problems = BTreeMap::new();
+    for vip in vips.iter().filter(|vip| !vip.faults.is_empty()) {
+        for index in &all.about(vip.vip).l2 {
+            let one = all.l2[*index];
+            let is_named = |fault: &&Fault| one.interfaces.contains(fault.interface.as_str());
+            if one.nodes.matches(here.labels) {
+                let named = vip.faults.iter().filter(is_named);
+                problems.extend(named.map(|fault| ((*index, fault), problem(one, &here, fault))));
+            }
+        }
+    }
+    problems.into_values().collect()
+}
+
+fn problem(one: &L2Advertisement, here: &Site<'_>, Fault { interface, why }: &Fault) -> Problem {
+    let node = here.name;
+    let (message, remedy) = match why {
+        Why::Missing => (
+            format!("node {node} has no interface `{interface}`"),
+            "correct the name, or choose nodes that have it by nodeSelectors".to_owned(),
+        ),
+        Why::NotEthernet => (
+            format!("interface `{interface}` of node {node} is not Ethernet"),
+            "name one where neighbours are asked for by ARP or neighbour discovery".to_owned(),
+        ),
+        Why::Down => {
+            (format!("interface `{interface}` of node {node} is down"), format!("ip link set {interface} up"))
+        }
+        Why::NoProgram => (
+            format!(
+                "interface `{interface}` of node {node} is none of its agent's: VIPs in the data path are not announced there"
+            ),
+            format!(
+                "start the agent with --interface {interface} too, or name one of its interfaces, or a VLAN on one"
+            ),
+        ),
+    };
+    Problem {
+        object: format!("L2Advertisement {}", one.full_name),
+        field: "spec.interfaces".to_owned(),
+        message,
+        remedy,
+        location: None,
+    }
+}

@@ -1,0 +1,61 @@
+//! The sessions of this node.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use super::{carry::Site, routes::ByPeer};
+use crate::{
+    bgp::{PeerConfig, Remote, config::Peer},
+    hash::fnv1a,
+    model::{BgpPeer, Cluster},
+};
+
+pub fn peers(cluster: &Cluster, here: &Site<'_>, routes: &ByPeer) -> BTreeMap<Arc<str>, Peer> {
+    let peer = |(name, routes): (&Arc<str>, &Arc<_>)| {
+        let peer = cluster.announcing.peers.get(name)?;
+        Some((Arc::clone(name), Peer { config: Arc::new(config(peer, here)), routes: Arc::clone(routes) }))
+    };
+    routes.iter().filter_map(peer).collect()
+}
+
+fn config(peer: &BgpPeer, here: &Site<'_>) -> PeerConfig {
+    // Over IPv4 there is no other next hop for routes of IPv6.
+    let over_ipv4 = matches!(&peer.remote, Remote::Address { address, .. } if address.is_ipv4());
+    let own_v6 = here.addresses.iter().find_map(|address| match address {
+        IpAddr::V6(v6) if over_ipv4 => Some(*v6),
+        _ => None,
+    });
+    PeerConfig {
+        local_as: peer.local_as,
+        remote_as: peer.remote_as,
+        remote: peer.remote.clone(),
+        port: peer.port,
+        source: peer.source,
+        router_id: peer.router_id.unwrap_or_else(|| router_id(here)),
+        hold_time: peer.hold_time,
+        keepalive: peer.keepalive,
+        connect_retry: peer.connect_retry,
+        passive: peer.passive,
+        multihop: peer.multihop,
+        ttl_security: peer.ttl_security,
+        password: peer.password.clone(),
+        graceful_restart: peer.graceful_restart,
+        families: peer.families,
+        next_hop_v4: peer.next_hop_v4,
+        next_hop_v6: peer.next_hop_v6.or(own_v6),
+        bfd: peer.bfd,
+    }
+}
+
+/// The node's IPv4 address, which no other has; else a hash of its name, which
+/// hardly any other has (RFC 6286 asks only that it be not 0).
+fn router_id(here: &Site<'_>) -> Ipv4Addr {
+    let address = here.addresses.iter().find_map(|address| match address {
+        IpAddr::V4(v4) => Some(*v4),
+        IpAddr::V6(_) => None,
+    });
+    address.unwrap_or_else(|| Ipv4Addr::from((fnv1a(here.name) as u32).max(1)))
+}

@@ -1,0 +1,122 @@
+//! Why nobody announces a VIP.
+
+use std::{net::IpAddr, sync::Arc};
+
+use super::{
+    carry::{self, DataPath, Site},
+    choose::{About, Advertisements, is_for},
+    sharing::sharers,
+};
+use crate::model::{Announced, BgpAdvertisement, Cluster, Problem, Wish};
+
+/// VIPs that no node can announce, by what the objects say, and why: a problem
+/// for each. None, if nothing is to be announced at all.
+pub fn silent(cluster: &Cluster) -> Vec<Problem> {
+    if cluster.announcing.is_unused() {
+        return Vec::new();
+    }
+    let all = Advertisements::new(&cluster.announcing);
+    let problem = |(vip, announced): (&IpAddr, &Arc<Announced>)| {
+        let (message, remedy) = why(cluster, &all, *vip, announced)?;
+        Some(Problem {
+            object: format!("Service {}", announced.wishes.keys().next()?),
+            field: "status.loadBalancer.ingress".to_owned(),
+            message: format!("{vip} is announced by nobody: {message}"),
+            remedy: remedy.to_owned(),
+            location: None,
+        })
+    };
+    cluster.announced.iter().filter_map(problem).collect()
+}
+
+/// `VIP 192.0.2.1 (default/web) is announced by nobody: ...`, if that is so by
+/// what the objects say.
+pub fn silence(cluster: &Cluster, vip: IpAddr) -> Option<String> {
+    let announced = cluster.announced.get(&vip)?;
+    let all = Advertisements::new(&cluster.announcing);
+    let (message, remedy) = why(cluster, &all, vip, announced)?;
+    Some(format!("VIP {vip} ({}) is announced by nobody: {message}; {remedy}", announced.names()))
+}
+
+/// A message and a remedy.
+fn why(
+    cluster: &Cluster,
+    all: &Advertisements<'_>,
+    vip: IpAddr,
+    announced: &Announced,
+) -> Option<(String, &'static str)> {
+    if cluster.announcing.is_unused() {
+        let message = "there is neither a BgpAdvertisement nor an L2Advertisement".to_owned();
+        return Some((message, "add one of them"));
+    }
+    let about = all.about(vip);
+    let prefixes: Vec<usize> = all.prefixes(vip).map(|(index, _)| index).collect();
+    if prefixes.is_empty() && about.l2.is_empty() {
+        return Some(unchosen(about));
+    }
+    let data_path = DataPath::wanted(cluster, vip);
+    let mut able = Vec::new();
+    for node in cluster.nodes.values() {
+        let site = Site::seen(node);
+        let wishes = carry::wishes(announced, &site, data_path);
+        if wishes.is_empty() {
+            continue;
+        }
+        let is_told = |index: &usize| has_peer(cluster, all.bgp[*index], &site, &wishes);
+        let answers = |index: &usize| {
+            let one = all.l2[*index];
+            one.nodes.matches(site.labels) && is_for(&one.services, &wishes)
+        };
+        if prefixes.iter().any(is_told) || about.l2.iter().any(answers) {
+            return None;
+        }
+        able.push(site.name);
+    }
+    Some(if able.is_empty() { unable(cluster, announced, data_path) } else { unasked(&able) })
+}
+
+fn has_peer(cluster: &Cluster, one: &BgpAdvertisement, site: &Site<'_>, wishes: &[&Wish]) -> bool {
+    let mut peers = cluster.announcing.peers.iter();
+    one.nodes.matches(site.labels)
+        && is_for(&one.services, wishes)
+        && peers.any(|(name, peer)| one.tells(name) && peer.nodes.matches(site.labels))
+}
+
+fn unchosen(about: &About<'_>) -> (String, &'static str) {
+    match about.pool {
+        None => (
+            "it is in no AddressPool, and every advertisement chooses pools".to_owned(),
+            "add the address to a pool, or an advertisement without ipAddressPools",
+        ),
+        Some(pool) if about.bgp.is_empty() => (
+            format!("no advertisement chooses AddressPool `{pool}`"),
+            "add the pool to the ipAddressPools of one",
+        ),
+        Some(pool) => (
+            format!("every prefix that holds it goes beyond AddressPool `{pool}`"),
+            "write a larger aggregationLength, or use an address in the middle of the pool",
+        ),
+    }
+}
+
+fn unable(cluster: &Cluster, announced: &Announced, data_path: DataPath) -> (String, &'static str) {
+    if announced.is_dsr() && !cluster.nodes.values().any(|node| node.director) {
+        return ("no Node is a director".to_owned(), "label the directors trigon.dev/director: \"true\"");
+    }
+    let living = sharers(announced).into_iter().filter(|wish| carry::has_endpoints(wish, data_path)).count();
+    if living > 1 {
+        let message = format!("no node can serve all of its Services ({})", announced.names());
+        return (message, "give them addresses of their own, or let the same nodes have endpoints of all");
+    }
+    ("no node has an endpoint for it that is ready".to_owned(), "start Pods, or look why they are not ready")
+}
+
+fn unasked(able: &[&Arc<str>]) -> (String, &'static str) {
+    let names: Vec<&str> = able.iter().map(|name| &***name).take(5).collect();
+    let message = format!(
+        "of the nodes that could ({}{}), no advertisement with a peer chooses any",
+        names.join(", "),
+        if able.len() > names.len() { ", ..." } else { "" }
+    );
+    (message, "correct the nodeSelectors and serviceSelectors of advertisements, or their peers")
+}

@@ -1,0 +1,76 @@
+use super::*;
+
+fn why(more: &str, vip: &str) -> Option<String> {
+    silence(&world(more), ip(vip))
+}
+
+#[test]
+fn why_nobody_announces_a_vip() {
+    let all = bgp_advertisement("all", "");
+    let table = [
+        (String::new(), MAIL, "there is neither a BgpAdvertisement nor an L2Advertisement; add"),
+        (
+            bgp_advertisement("a", "ipAddressPoolSelectors: [{matchLabels: {tier: back}}]"),
+            MAIL,
+            "no advertisement chooses AddressPool `main`; add",
+        ),
+        (
+            bgp_advertisement("a", "ipAddressPools: [main]"),
+            OUTSIDE,
+            "it is in no AddressPool, and every advertisement chooses pools; add",
+        ),
+        (all.clone(), EMPTY, "no node has an endpoint for it that is ready; start"),
+        (all.clone(), MAIL6, "no node has an endpoint for it that is ready; start"),
+        (
+            bgp_advertisement("a", "nodeSelectors: [{matchLabels: {rack: c}}]"),
+            WEB,
+            "of the nodes that could (director1, director2), no advertisement with a peer chooses any; correct",
+        ),
+        (
+            bgp_advertisement("a", "serviceSelectors: [{matchLabels: {app: mail}}]"),
+            LOCAL,
+            "of the nodes that could (node2), no",
+        ),
+        // The second router is for the other rack.
+        (
+            bgp_advertisement("a", "peers: [router2], nodeSelectors: [{matchLabels: {rack: a}}]"),
+            MAIL,
+            "of the nodes that could (director1, director2, node1, node2), no advertisement with a peer",
+        ),
+    ];
+    for (more, vip, expected) in table {
+        let found = why(&more, vip).unwrap();
+        let (head, reason) = found.split_once(" is announced by nobody: ").unwrap();
+        assert!(head.starts_with(&format!("VIP {vip} (default/")), "{found}");
+        assert!(reason.starts_with(expected), "\n   found: {reason}\nexpected: {expected}");
+    }
+    for vip in [WEB, WEB6, MAIL, LOCAL, OUTSIDE] {
+        assert_eq!(why(&all, vip), None);
+        assert_eq!(why(&l2_advertisement("lan", ""), vip), None);
+    }
+    assert_eq!(why(&all, "203.0.113.1"), None);
+}
+
+#[test]
+fn without_a_director_nothing_of_the_data_path_is_announced() {
+    let text = format!("{WORLD}{}{}", services(), bgp_advertisement("all", ""))
+        .replace("trigon.dev/director: \"true\", ", "");
+    let found = silence(&cluster_of(&text), ip(WEB)).unwrap();
+    assert!(found.contains("no Node is a director; label"), "{found}");
+}
+
+#[test]
+fn only_who_announces_at_all_is_told_of_vips_that_are_left_out() {
+    assert_eq!(silent(&world("")), []);
+    let told: Vec<_> = silent(&world(&bgp_advertisement("a", "ipAddressPools: [main]")))
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let starts = [
+        "Service default/empty: status.loadBalancer.ingress: 192.0.2.27 is announced by nobody: ",
+        "Service default/outside: status.loadBalancer.ingress: 198.51.100.1 is announced by nobody: ",
+        "Service default/mail: status.loadBalancer.ingress: 2001:db8::25 is announced by nobody: ",
+    ];
+    assert_eq!(told.len(), starts.len(), "{told:#?}");
+    assert!(told.iter().zip(starts).all(|(told, start)| told.starts_with(start)), "{told:#?}");
+}

@@ -1,0 +1,28 @@
+//! Our own kinds, of `trigon.dev/v1alpha1`: the types that files and the API
+//! server are read with, and that the CRDs are made of.
+//!
+//! A field that MetalLB has too has MetalLB's name and meaning. What may be in
+//! a field is checked by `translate`, which can say what to do about it.
+mod address_pool;
+mod bfd_profile;
+mod bgp_advertisement;
+mod bgp_peer;
+mod community;
+mod duration;
+mod hidden;
+mod l2_advertisement;
+#[cfg(test)]
+mod tests;
+
+pub use address_pool::{AddressPool, AddressPoolSpec, ServiceAllocation};
+pub use bfd_profile::{BfdProfile, BfdProfileSpec};
+pub use bgp_advertisement::{BgpAdvertisement, BgpAdvertisementSpec};
+pub use bgp_peer::{BgpPeer, BgpPeerSpec, DynamicAsn, SecretReference};
+pub use community::{Community, CommunityAlias, CommunitySpec};
+pub use duration::Duration;
+pub use hidden::Hidden;
+pub use l2_advertisement::{L2Advertisement, L2AdvertisementSpec};
+
+/// The group of all of them.
+pub const GROUP: &str = "trigon.dev";
+pub const VERSION: &str = "v1alpha1";

@@ -1,0 +1,129 @@
+use std::time;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn duration(text: &str) -> Option<time::Duration> {
+    Duration::try_from(text.to_owned()).ok().map(|duration| duration.0)
+}
+
+#[test]
+fn durations_are_read_as_kubernetes_writes_them() {
+    let millis = |number| Some(time::Duration::from_millis(number));
+    let table = [
+        ("90s", millis(90_000)),
+        ("1m30s", millis(90_000)),
+        ("1.5h", millis(5_400_000)),
+        ("300ms", millis(300)),
+        ("0", millis(0)),
+        ("0s", millis(0)),
+        ("0s1s", millis(1000)),
+        ("", None),
+        ("s", None),
+        ("90", None),
+        ("-1s", None),
+        ("1s-1s", None),
+        ("1e300s", None),
+        ("99999999999999999999999s", None),
+        ("1 s", None),
+        ("1d", None),
+        (".s", None),
+        ("nans", None),
+    ];
+    for (text, expected) in table {
+        assert_eq!(duration(text), expected, "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_a_duration_panic(text in "[0-9.smhuen\u{b5} +-]{0,30}|(?s).{0,10}") {
+        let _ = duration(&text);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again(millis in 0_u64..100_000_000) {
+        let written = String::from(Duration(time::Duration::from_millis(millis)));
+        prop_assert_eq!(duration(&written), Some(time::Duration::from_millis(millis)));
+    }
+}
+
+#[test]
+fn passwords_are_not_shown() {
+    let spec: BgpPeerSpec = serde_json::from_value(json!({"myASN": 1, "password": "hunter2"})).unwrap();
+    let shown = format!("{:?}", BgpPeer::new("a", spec.clone()));
+    assert!(shown.contains("password: Some((secret))"), "{shown}");
+    assert_eq!(spec.password.unwrap().reveal(), "hunter2");
+}
+
+#[test]
+fn crds_come_of_the_types_with_metallbs_names() {
+    let crds: Vec<CustomResourceDefinition> = vec![
+        AddressPool::crd(),
+        BgpPeer::crd(),
+        BgpAdvertisement::crd(),
+        L2Advertisement::crd(),
+        BfdProfile::crd(),
+        Community::crd(),
+    ];
+    for crd in &crds {
+        assert_eq!((&*crd.spec.group, &*crd.spec.versions[0].name), (GROUP, VERSION));
+        assert_eq!(crd.spec.scope, "Namespaced");
+    }
+    let fields = |crd: &CustomResourceDefinition| -> Vec<String> {
+        let schema = crd.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
+        let spec = schema.properties.unwrap()["spec"].clone();
+        spec.properties.unwrap().into_keys().collect()
+    };
+    let expected = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        fields(&crds[0]),
+        expected(&["addresses", "autoAssign", "avoidBuggyIPs", "serviceAllocation"])
+    );
+    assert_eq!(
+        fields(&crds[1]),
+        expected(&[
+            "bfdMultiHop",
+            "bfdProfile",
+            "connectTime",
+            "disableMP",
+            "dualStackAddressFamily",
+            "dynamicASN",
+            "ebgpMultiHop",
+            "enableGracefulRestart",
+            "gracefulRestartTime",
+            "holdTime",
+            "interface",
+            "keepaliveTime",
+            "myASN",
+            "nextHopV4",
+            "nextHopV6",
+            "nodeSelectors",
+            "passive",
+            "password",
+            "passwordSecret",
+            "peerASN",
+            "peerAddress",
+            "peerPort",
+            "routerID",
+            "sourceAddress",
+            "ttlSecurity",
+        ])
+    );
+    assert_eq!(
+        fields(&crds[4]),
+        expected(&[
+            "detectMultiplier",
+            "echoInterval",
+            "echoMode",
+            "minimumTtl",
+            "passiveMode",
+            "receiveInterval",
+            "transmitInterval",
+        ])
+    );
+}
