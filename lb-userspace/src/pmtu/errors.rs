@@ -1,0 +1,91 @@
+//! ICMP errors about tunnel packets that were too big. Pure; takes any bytes.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use lb_common::{checksum, gue};
+
+/// A router has no room for packets of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// What the packet was sent from.
+    pub source: IpAddr,
+    /// Where it was to go.
+    pub target: IpAddr,
+    /// Bytes of IP packet that would fit.
+    pub mtu: u32,
+}
+
+/// IANA protocol numbers.
+const ICMP: u8 = 1;
+const IPV4: u8 = 4;
+const UDP: u8 = 17;
+const IPV6: u8 = 41;
+
+/// Length of the ICMP header.
+const HEADER: usize = 8;
+
+/// From an IPv4 packet, its header included: "fragmentation needed" (RFC 792,
+/// RFC 1191) about a tunnel packet.
+pub fn v4(packet: &[u8]) -> Option<Report> {
+    let (protocol, message) = after_v4(packet)?;
+    let [3, 4, ..] = message else { return None };
+    // IPv6 sockets get nothing with a wrong checksum, IPv4 sockets do.
+    if protocol != ICMP || !is_sound(message) {
+        return None;
+    }
+    let mtu = u32::from(word(message, 6)?);
+    let quoted = message.get(HEADER..)?;
+    let (protocol, inside) = after_v4(quoted)?;
+    let address = |at: usize| Some(IpAddr::from(Ipv4Addr::from(*quoted.get(at..)?.first_chunk::<4>()?)));
+    is_tunnel(protocol, inside).then_some(Report { source: address(12)?, target: address(16)?, mtu })
+}
+
+/// From an ICMPv6 message: "packet too big" (RFC 4443 section 3.2) about a
+/// tunnel packet.
+pub fn v6(message: &[u8]) -> Option<Report> {
+    let [2, ..] = message else { return None };
+    let mtu = u32::from_be_bytes(*message.get(4..)?.first_chunk()?);
+    let quoted = message.get(HEADER..)?;
+    if quoted.first()? >> 4 != 6 {
+        return None;
+    }
+    let address = |at: usize| Some(IpAddr::from(Ipv6Addr::from(*quoted.get(at..)?.first_chunk::<16>()?)));
+    is_tunnel(*quoted.get(6)?, quoted.get(40..)?).then_some(Report {
+        source: address(8)?,
+        target: address(24)?,
+        mtu,
+    })
+}
+
+/// Protocol and payload of an IPv4 packet that is no later fragment.
+fn after_v4(packet: &[u8]) -> Option<(u8, &[u8])> {
+    let first = *packet.first()?;
+    let header = usize::from(first & 15) * 4;
+    let is_first = word(packet, 6)? & 0x1fff == 0;
+    if first >> 4 != 4 || header < 20 || !is_first {
+        return None;
+    }
+    Some((*packet.get(9)?, packet.get(header..)?))
+}
+
+/// What our programs send from this machine's own address.
+fn is_tunnel(protocol: u8, payload: &[u8]) -> bool {
+    match protocol {
+        IPV4 | IPV6 => true,
+        UDP => word(payload, 2) == Some(gue::PORT),
+        _ => false,
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// The sum of a message with its checksum is all ones (RFC 1071).
+fn is_sound(message: &[u8]) -> bool {
+    let word = |pair: &[u8]| u64::from(u16::from_ne_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
+    checksum::fold(message.chunks(2).map(word).sum()) == 0xffff
+}
+
+#[cfg(test)]
+mod tests;
