@@ -43,6 +43,16 @@ pub const fn endpoint(hash: u64, count: u32) -> u32 {
     (((hash & 0xffff_ffff) * count as u64) >> 32) as u32
 }
 
+/// A port for a client's flow to `service`, towards an endpoint at which the
+/// client's own port stands for another flow; a different one for each attempt.
+/// None of the well-known ones. Network byte order.
+#[inline(always)]
+pub const fn substitute_port(hash: u64, service: u32, attempt: u32) -> u16 {
+    const FIRST: u64 = 1024;
+    let seed = hash ^ (service as u64) << 32 ^ attempt as u64;
+    ((FIRST + (((mix(seed) >> 32) * ((1 << 16) - FIRST)) >> 32)) as u16).to_be()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +96,17 @@ mod tests {
     }
     const FLOW_V4: u64 = 14161264811852845903;
     const FLOW_V6: u64 = 18093948559945338591;
+
+    #[test]
+    fn substitutes_differ_and_are_not_well_known() {
+        let port = |hash, service, attempt| u16::from_be(substitute_port(hash, service, attempt));
+        let ports: std::collections::HashSet<_> =
+            (0..100).flat_map(|service| (0..8).map(move |attempt| port(FLOW_V4, service, attempt))).collect();
+        assert!(ports.len() > 780, "{} different ones of 800", ports.len());
+        for hash in [0, 1, FLOW_V4, FLOW_V6, u64::MAX] {
+            assert!((0..10_000).all(|service| port(hash, service, 0) >= 1024));
+        }
+    }
 
     #[test]
     fn slots_stay_inside_the_ring() {

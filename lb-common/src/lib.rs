@@ -8,9 +8,12 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod addr;
+pub mod check;
 pub mod checksum;
+pub mod gue;
 pub mod hash;
 pub mod maps;
+pub mod mtu;
 pub mod ring;
 pub mod roles;
 pub mod verdict;

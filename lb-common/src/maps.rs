@@ -35,18 +35,40 @@ pub struct Service {
     pub endpoints: u32,
     /// The plan that wrote this entry last; read back as proof.
     pub generation: u32,
+    /// First element of its slots in `HISTORY`, a multiple of
+    /// `ring::CHUNK_SLOTS`; 0 where there is none. It has `ring_len` slots.
+    pub history_offset: u32,
+    /// When a slot last changed hands: seconds of `CLOCK_MONOTONIC`, 0 never.
+    pub changed: u32,
+    /// `sessionAffinity: ClientIP`: seconds, 0 without.
+    pub affinity: u32,
+    /// New flows that this machine lets begin in a second; 0: any number.
+    pub new_flows: u32,
+    /// The largest MSS that a client may be offered; 0: leave it as it is.
+    /// Host byte order.
+    pub mss: u32,
 }
 
 pub mod service_flags {
     /// Its backends are bare servers: the director remembers its flows.
     pub const BARE: u32 = 1;
+    /// It admits only clients in `RANGES`.
+    pub const RANGES: u32 = 2;
+    /// It keeps clients with their endpoints: see `Service::affinity`.
+    pub const AFFINITY: u32 = 4;
 }
 
 /// `VIPS`: an address that is ours, whatever the port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
 pub struct Vip {
+    /// Bits: [`vip_flags`].
     pub flags: u32,
+}
+
+pub mod vip_flags {
+    /// Directors answer echo requests.
+    pub const ECHO: u32 = 1;
 }
 
 /// `BACKENDS`: all that a director needs to send a packet on.
@@ -61,7 +83,7 @@ pub struct Backend {
     pub outer_src: Addr,
     /// Destination of the outer header: the backend's address.
     pub outer_dst: Addr,
-    /// One of [`delivery`].
+    /// One of [`delivery`]; on a machine that is no director, how to hand on.
     pub delivery: u8,
     /// Bits: [`backend_flags`].
     pub flags: u8,
@@ -70,6 +92,9 @@ pub struct Backend {
     /// Sum of the outer IPv4 header's constant words, not complemented: all
     /// but type of service, length and protocol.
     pub outer_sum: u32,
+    /// VLAN tags (TPID and TCI as they stand in the frame), outermost first; 0
+    /// where there is none.
+    pub tags: [u32; 2],
 }
 
 impl Backend {
@@ -93,6 +118,10 @@ pub mod delivery {
     pub const IPIP4: u8 = 2;
     /// IPv4 or IPv6 in an outer IPv6 header (RFC 2473).
     pub const IPIP6: u8 = 3;
+    /// The same as `IPIP4` within UDP (draft-ietf-intarea-gue).
+    pub const GUE4: u8 = 4;
+    /// The same as `IPIP6` within UDP.
+    pub const GUE6: u8 = 5;
 }
 
 pub mod backend_flags {
@@ -106,6 +135,11 @@ pub mod backend_flags {
     /// which an agent could not tell again whose entry this is.
     pub const FORCED_L2: u8 = 8;
     pub const FORCED_IPIP: u8 = 16;
+    pub const FORCED_GUE: u8 = 32;
+    /// A node that does not answer: others hand no packet on to it.
+    pub const DEAD: u8 = 64;
+    /// It has VLAN tags: `Backend::tags`.
+    pub const TAGGED: u8 = 128;
 }
 
 /// `FLOWS`, `NODE_FLOWS`: a client's side of a connection to a service.
@@ -120,10 +154,10 @@ pub struct FlowKey {
     pub pad: u16,
 }
 
-/// `FLOWS`: which bare server has the flow.
+/// `FLOWS`: who has a flow: which bare server, or which node it was found on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
-pub struct BareFlow {
+pub struct Holder {
     /// Index of `BACKENDS`.
     pub backend: u32,
 }
@@ -138,7 +172,28 @@ pub struct EndpointKey {
     pub index: u32,
 }
 
-/// `ENDPOINTS`, `NODE_FLOWS`: the address and target port of a Pod.
+/// `NODE_FLOWS`: where the packets of a flow go, and as whose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct NodeFlow {
+    /// Of the endpoint.
+    pub addr: Addr,
+    /// Target port of the endpoint. Network byte order.
+    pub port: u16,
+    /// The client's port as the endpoint sees it: the client's own, unless a
+    /// flow of the client's to another service has it there. Network byte order.
+    pub client_port: u16,
+}
+
+impl NodeFlow {
+    /// The endpoint that it goes to.
+    #[inline(always)]
+    pub const fn endpoint(&self) -> Endpoint {
+        Endpoint { addr: self.addr, port: self.port, pad: 0 }
+    }
+}
+
+/// `ENDPOINTS`: the address and target port of a Pod.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(C)]
 pub struct Endpoint {
@@ -156,7 +211,7 @@ pub struct ReplyKey {
     pub client: Addr,
     /// Network byte order.
     pub endpoint_port: u16,
-    /// Network byte order.
+    /// As the endpoint sees it. Network byte order.
     pub client_port: u16,
     pub protocol: u8,
     pub pad: [u8; 3],
@@ -182,16 +237,78 @@ impl ReplyKey {
     }
 }
 
-/// `NODE_REPLIES`: the source that the client expects.
+/// `NODE_REPLIES`: the source that the client expects, and its own port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct Reply {
     pub vip: Addr,
     /// Network byte order.
     pub port: u16,
+    /// The client's own. Network byte order.
+    pub client_port: u16,
+    /// [`Service::mss`] when the flow began. Host byte order.
+    pub mss: u16,
     pub pad: u16,
     /// `Service::id`.
     pub service: u32,
+}
+
+/// `FRAGMENTS`: a packet that comes in fragments (RFC 791 section 3.2, RFC 8200
+/// section 4.5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct FragmentKey {
+    pub src: Addr,
+    pub dst: Addr,
+    /// The identification, as it stands in the header.
+    pub id: u32,
+    /// IANA protocol number; 0 in IPv6, where it is the first fragment's alone
+    /// that counts.
+    pub protocol: u32,
+}
+
+/// `FRAGMENTS`: what only the first fragment says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Ports {
+    /// Network byte order.
+    pub src: u16,
+    /// Network byte order.
+    pub dst: u16,
+    /// IANA protocol number.
+    pub protocol: u32,
+    /// When it came: seconds of `CLOCK_MONOTONIC`.
+    pub seen: u32,
+}
+
+/// `AFFINITIES`: the endpoint that a client stays with. The key is that of a
+/// flow, without a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Affinity {
+    pub endpoint: Endpoint,
+    /// When a flow of the client's last began: seconds of `CLOCK_MONOTONIC`.
+    pub used: u32,
+    /// `Service::generation` of that moment: as long as it is the same, the
+    /// endpoint is ready.
+    pub generation: u32,
+}
+
+/// `RANGES`: addresses of clients that a service admits. In the trie's keys it
+/// stands behind the length of the prefix that counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(C)]
+pub struct RangeKey {
+    /// `Service::id`; always part of the prefix.
+    pub service: u32,
+    pub addr: Addr,
+}
+
+impl RangeKey {
+    /// Bits before the address.
+    pub const SERVICE_BITS: u32 = 32;
+    /// All of them.
+    pub const BITS: u32 = Self::SERVICE_BITS + 128;
 }
 
 /// `PEERS`: an address from which, or to which, tunnels are accepted.
@@ -200,6 +317,18 @@ pub struct Reply {
 pub struct Peer {
     /// Bits: [`crate::roles`].
     pub roles: u32,
+    /// On a node: the index of `BACKENDS` by which it hands on to this peer,
+    /// or `ring::NO_BACKEND`.
+    pub backend: u32,
+}
+
+/// `STRAYS`, `TOLD`: how many there were in a second; per CPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+pub struct Spent {
+    /// Of `CLOCK_MONOTONIC`.
+    pub second: u32,
+    pub count: u32,
 }
 
 /// `SERVICE_STATS`, `BACKEND_STATS`: per CPU.
@@ -223,26 +352,86 @@ pub struct Dropped {
     pub verdict: u16,
 }
 
+/// `STORY`: what happened to a packet on a dry run. Before it the agent writes
+/// [`NOT_TOLD`] everywhere but in what is given, and zeros to `endpoint`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Story {
+    /// Given: the interface that the packet comes in by. Host byte order.
+    pub ingress: u32,
+    /// [`crate::Verdict`]
+    pub verdict: u32,
+    /// `Service::id` of the service that it is for.
+    pub service: u32,
+    /// Its slot in the service's ring, or in its history.
+    pub slot: u32,
+    /// The backend that a director chose.
+    pub backend: u32,
+    /// One of [`memory`].
+    pub memory: u32,
+    /// The backend that it is handed on to, and what the header says: the
+    /// number of nodes it has been to, or one of the words of [`crate::gue`].
+    pub next: u32,
+    pub hops: u32,
+    /// The endpoint that it is delivered to.
+    pub endpoint: Endpoint,
+}
+
+pub const NOT_TOLD: u32 = u32::MAX;
+
+impl Story {
+    /// Before a packet that comes in by this interface.
+    pub const fn of_packet_from(ingress: u32) -> Self {
+        Self {
+            ingress,
+            verdict: NOT_TOLD,
+            service: NOT_TOLD,
+            slot: NOT_TOLD,
+            backend: NOT_TOLD,
+            memory: NOT_TOLD,
+            next: NOT_TOLD,
+            hops: NOT_TOLD,
+            endpoint: Endpoint { addr: Addr::from_words([0; 4]), port: 0, pad: 0 },
+        }
+    }
+}
+
+/// What this machine knew of a flow.
+pub mod memory {
+    /// It has begun here: `NODE_FLOWS` has its endpoint.
+    pub const HERE: u32 = 1;
+    /// `FLOWS` says who has it.
+    pub const ELSEWHERE: u32 = 2;
+    /// Nothing; it begins here.
+    pub const BEGINS: u32 = 3;
+}
+
 const _: () = {
     assert!(size_of::<ServiceKey>() == 20);
-    assert!(size_of::<Service>() == 24);
+    assert!(size_of::<Service>() == 44);
     assert!(size_of::<Vip>() == 4);
-    assert!(size_of::<Backend>() == 56);
+    assert!(size_of::<Backend>() == 64);
     assert!(size_of::<FlowKey>() == 24);
-    assert!(size_of::<BareFlow>() == 4);
+    assert!(size_of::<Holder>() == 4);
     assert!(size_of::<EndpointKey>() == 8);
+    assert!(size_of::<NodeFlow>() == 20);
     assert!(size_of::<Endpoint>() == 20);
     assert!(size_of::<ReplyKey>() == 40);
-    assert!(size_of::<Reply>() == 24);
-    assert!(size_of::<Peer>() == 4);
+    assert!(size_of::<Reply>() == 28);
+    assert!(size_of::<FragmentKey>() == 40);
+    assert!(size_of::<Ports>() == 12);
+    assert!(size_of::<Peer>() == 8);
+    assert!(size_of::<Affinity>() == 28);
+    assert!(size_of::<RangeKey>() == 20);
     assert!(size_of::<Traffic>() == 16);
     assert!(size_of::<Dropped>() == 40);
+    assert!(size_of::<Story>() == 52);
 };
 
 #[cfg(feature = "user")]
 mod user {
     use super::*;
-    use crate::ring::RingChunk;
+    use crate::ring::{Owners, RingChunk};
 
     /// SAFETY of all: `repr(C)`, no padding (the sizes above are the sums of
     /// the fields), every bit pattern valid.
@@ -255,14 +444,21 @@ mod user {
         Vip,
         Backend,
         FlowKey,
-        BareFlow,
+        Holder,
+        NodeFlow,
         EndpointKey,
         Endpoint,
         ReplyKey,
         Reply,
+        FragmentKey,
+        Ports,
         Peer,
+        Affinity,
+        RangeKey,
         Traffic,
+        Story,
         RingChunk,
+        Owners,
         Addr,
     );
 }

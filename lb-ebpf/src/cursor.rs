@@ -8,6 +8,9 @@
 
 use core::mem::size_of;
 
+use aya_ebpf::helpers::bpf_csum_diff;
+use lb_common::checksum;
+
 /// The bytes between `data` and `data_end` of a context.
 #[derive(Clone, Copy)]
 pub struct Cursor {
@@ -31,7 +34,9 @@ impl Cursor {
     /// The `N` bytes from `offset` on, if the packet has them.
     #[inline(always)]
     pub fn window<const N: usize>(&self, offset: usize) -> Option<Window<N>> {
-        let at = self.start + offset;
+        // No header that is read here begins further in. The verifier has to be
+        // told where an offset comes from a map and not from the stack.
+        let at = self.start + (offset & 0x1ff);
         // The comparison must stand in this form, pointer plus constant
         // against `data_end`, for the verifier to learn the range of `at`.
         if at + N > self.end { None } else { Some(Window(at as *mut u8)) }
@@ -81,6 +86,23 @@ impl<const N: usize> Window<N> {
         }
     }
 
+    /// Bring the checksum at byte `CHECK` up to date, after the word at byte
+    /// `AT` was `old` (RFC 1624).
+    #[inline(always)]
+    pub fn replace<const AT: usize, const CHECK: usize>(&self, old: u16) {
+        let difference = checksum::difference(&[old as u32], &[self.get::<u16, AT>() as u32]);
+        self.set::<u16, CHECK>(checksum::update(self.get::<u16, CHECK>(), difference));
+    }
+
+    /// The sum of all its 16-bit words, in memory order, not folded.
+    #[inline(always)]
+    pub fn sum(&self) -> u64 {
+        const { assert!(N <= 512 && N % 4 == 0, "more than the helper takes") };
+        // SAFETY: reads `N` bytes from within the bounds that `Cursor::window`
+        // checked.
+        unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, self.0.cast::<u32>(), N as u32, 0) as u32 as u64 }
+    }
+
     /// Write four words from byte `AT` on.
     #[inline(always)]
     pub fn set_words<const AT: usize>(&self, words: [u32; 4]) {
@@ -92,6 +114,30 @@ impl<const N: usize> Window<N> {
             *at.add(1) = words[1];
             *at.add(2) = words[2];
             *at.add(3) = words[3];
+        }
+    }
+
+    /// Three words from byte `AT` on: the addresses of an Ethernet header.
+    #[inline(always)]
+    pub fn macs<const AT: usize>(&self) -> [u32; 3] {
+        const { assert!(AT + 12 <= N) };
+        // SAFETY: as for `get`.
+        unsafe {
+            let at = self.0.add(AT).cast::<u32>();
+            [*at, *at.add(1), *at.add(2)]
+        }
+    }
+
+    /// Write three words from byte `AT` on.
+    #[inline(always)]
+    pub fn set_macs<const AT: usize>(&self, macs: [u32; 3]) {
+        const { assert!(AT + 12 <= N) };
+        // SAFETY: as for `get`.
+        unsafe {
+            let at = self.0.add(AT).cast::<u32>();
+            *at = macs[0];
+            *at.add(1) = macs[1];
+            *at.add(2) = macs[2];
         }
     }
 }

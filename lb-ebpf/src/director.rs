@@ -3,36 +3,66 @@
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
     Verdict, hash,
-    maps::{Backend, BareFlow, FlowKey, Service, backend_flags, delivery, service_flags},
+    maps::{Backend, FlowKey, Holder, Service, backend_flags, delivery, memory, service_flags},
     ring::{CHUNK_SLOTS, NO_BACKEND},
     roles,
 };
 
 use crate::{
     cursor::Cursor,
-    deliver,
+    deliver, dry_run, limit,
     maps::{BACKENDS, FLOWS, RINGS, role},
     node,
     parse::Packet,
-    stats,
+    ranges, stats,
 };
+
+/// Flags of services that take more than a look at their ring.
+const UNLIKE: u32 = service_flags::RANGES | service_flags::BARE | service_flags::AFFINITY;
 
 /// Send a packet for `service` to its backend.
 #[inline(always)]
 pub fn forward(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
     stats::service(service.id, packet.len as u32);
-    let hash = hash::flow(&packet.client, packet.client_port);
-    let id = if service.flags & service_flags::BARE != 0 {
-        bare(cursor, packet, service, hash)
+    // One test for all services that are like most.
+    let (hash, id) = if service.flags & UNLIKE == 0 {
+        let hash = packet.own_hash();
+        (hash, owner(service, hash))
     } else {
-        owner(service, hash)
+        let hash = packet.hash(service);
+        match choose(cursor, packet, service, hash) {
+            Ok(id) => (hash, id),
+            Err(verdict) => return verdict,
+        }
     };
+    dry_run::tell(|story| {
+        story.backend = id;
+        if story.memory != memory::ELSEWHERE {
+            story.slot = hash::slot(hash, service.ring_len);
+        }
+    });
     let Some(backend) = usable(id) else { return Verdict::DropNoBackend };
     if role(roles::NODE) && backend.flags & backend_flags::LOCAL != 0 {
-        return node::deliver(cursor, packet, service, hash);
+        return node::here(ctx, cursor, packet, service, hash);
     }
     stats::backend(id, packet.len as u32);
     deliver::to(ctx, cursor, packet, backend, hash)
+}
+
+/// The backend for a packet to a service that does not admit everybody, has
+/// bare servers, or keeps clients.
+#[inline(always)]
+fn choose(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> Result<u32, Verdict> {
+    if service.flags & service_flags::RANGES != 0 && !ranges::admit(service.id, &packet.client) {
+        return Err(Verdict::DropSourceRange);
+    }
+    if service.flags & service_flags::BARE == 0 {
+        return Ok(owner(service, hash));
+    }
+    match bare(cursor, packet, service, hash) {
+        BEYOND_LIMIT => Err(Verdict::DropNewFlow),
+        id => Ok(id),
+    }
 }
 
 /// The backend that the service's ring names for this flow.
@@ -50,6 +80,9 @@ fn usable(id: u32) -> Option<&'static Backend> {
     BACKENDS.get(id).filter(|backend| backend.delivery != delivery::NONE)
 }
 
+/// Instead of a backend: the flow must not begin.
+const BEYOND_LIMIT: u32 = u32::MAX;
+
 /// Bare servers have no agent to ask for flows that the ring no longer names
 /// them for, so the director remembers their flows itself.
 ///
@@ -63,11 +96,22 @@ fn bare(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> u32 {
         if let Some(flow) = unsafe { FLOWS.get(&key) }
             && usable(flow.backend).is_some()
         {
+            dry_run::tell(|story| story.memory = memory::ELSEWHERE);
             return flow.backend;
         }
     }
+    // In the middle of a connection it is not new, but came by another director.
+    if service.new_flows != 0
+        && node::opens(cursor, packet)
+        && !limit::admit_flow(service.id, service.new_flows)
+    {
+        return BEYOND_LIMIT;
+    }
     let id = owner(service, hash);
-    // A full table costs the flow its stability, not its life.
-    let _ = FLOWS.insert(&key, BareFlow { backend: id }, 0);
+    // An ICMP error begins no flow.
+    if packet.quote == 0 {
+        // A full table costs the flow its stability, not its life.
+        let _ = dry_run::remember(&FLOWS, &key, &Holder { backend: id });
+    }
     id
 }

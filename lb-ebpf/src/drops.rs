@@ -5,15 +5,16 @@ use lb_common::{Verdict, maps::Dropped};
 
 use crate::{
     cursor::Cursor,
+    dry_run::dry_run,
     maps::{DROPPED, log_drops},
-    parse::{self, ETH_LEN, Parsed, Room},
+    parse::{self, ETH_LEN, Room},
 };
 
-const XDP_DROP: u32 = 1;
+pub const XDP_DROP: u32 = 1;
 
 #[inline(always)]
 pub fn tell(ctx: &XdpContext, verdict: Verdict) {
-    if log_drops() && verdict.xdp_action() == XDP_DROP {
+    if log_drops() && !dry_run() && verdict.xdp_action() == XDP_DROP {
         report(&Cursor::new(ctx.data(), ctx.data_end()), verdict as u16);
     }
 }
@@ -27,12 +28,10 @@ pub fn tell(ctx: &XdpContext, verdict: Verdict) {
 /// every kernel up to 6.18 at least).
 #[inline(never)]
 fn report(cursor: &Cursor, verdict: u16) {
-    let Some(eth) = cursor.window::<ETH_LEN>(0) else { return };
+    let Some(ethertype) = parse::ethertype(cursor) else { return };
     let mut room = Room::uninit();
-    let packet = match parse::headers(cursor, eth.get::<u16, 12>(), ETH_LEN, &mut room) {
-        Parsed::Flow(packet) | Parsed::Tunnel(packet) | Parsed::Unfit(packet, _) => packet,
-        Parsed::NotIp => return,
-    };
+    let parsed = parse::headers(cursor, ethertype, ETH_LEN, &mut room);
+    let Some(packet) = parsed.packet() else { return };
     // A full ring means that nobody listens fast enough: that is their loss.
     if let Some(mut entry) = DROPPED.reserve_untyped::<Dropped>(0) {
         entry.write(Dropped {

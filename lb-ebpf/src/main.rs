@@ -3,16 +3,24 @@
 #![no_std]
 #![no_main]
 
+mod clock;
 mod cursor;
 mod deliver;
 mod director;
 mod drops;
+mod dry_run;
 mod egress;
+mod egress_check;
+mod fragments;
+mod icmp;
+mod limit;
 mod maps;
 mod node;
 mod parse;
+mod ranges;
 mod receive;
 mod stats;
+mod vlan;
 
 use aya_ebpf::{
     bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},
@@ -30,13 +38,14 @@ pub fn trigon_xdp(ctx: XdpContext) -> u32 {
     verdict.xdp_action()
 }
 
-/// Egress of the uplink: replies get the VIP back as their source.
+/// Egress of the uplink: replies get the VIP back as their source, and checks
+/// of bare servers find their way.
 #[classifier]
 pub fn trigon_egress(ctx: TcContext) -> i32 {
-    let verdict = egress::packet(&ctx);
+    let verdict = egress_check::packet(&ctx).unwrap_or_else(|| egress::packet(&ctx));
     stats::count(verdict);
     match verdict {
-        Verdict::EgressDropRewrite => TC_ACT_SHOT,
+        Verdict::EgressDropRewrite | Verdict::EgressDropCheck => TC_ACT_SHOT,
         // Not OK: that would keep the packet from programs that come after this one.
         _ => TC_ACT_UNSPEC,
     }

@@ -3,17 +3,19 @@
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use lb_common::{
     Addr, Verdict,
     maps::{
-        Backend, BareFlow, Endpoint, EndpointKey, FlowKey, Peer, Reply, ReplyKey, Service, ServiceKey,
-        Traffic, Vip,
+        Affinity, Backend, Endpoint, EndpointKey, FlowKey, FragmentKey, Holder, NodeFlow, Peer, Ports,
+        RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Story, Traffic, Vip,
     },
-    ring::RingChunk,
+    ring::{Owners, RingChunk},
 };
+
+use crate::{node::Arrival, parse::Room, vlan::Tags};
 
 #[btf_map]
 pub static SERVICES: HashMap<ServiceKey, Service, 1024> = HashMap::new();
@@ -28,16 +30,27 @@ pub static RINGS: Array<RingChunk, 1024, { BPF_F_MMAPABLE as usize }> = Array::n
 pub static BACKENDS: Array<Backend, 1024> = Array::new();
 
 #[btf_map]
-pub static FLOWS: LruHashMap<FlowKey, BareFlow, 1024> = LruHashMap::new();
+pub static FLOWS: LruHashMap<FlowKey, Holder, 1024> = LruHashMap::new();
 
 #[btf_map]
-pub static NODE_FLOWS: LruHashMap<FlowKey, Endpoint, 1024> = LruHashMap::new();
+pub static NODE_FLOWS: LruHashMap<FlowKey, NodeFlow, 1024> = LruHashMap::new();
 
 #[btf_map]
 pub static NODE_REPLIES: LruHashMap<ReplyKey, Reply, 1024> = LruHashMap::new();
 
 #[btf_map]
 pub static ENDPOINTS: HashMap<EndpointKey, Endpoint, 1024> = HashMap::new();
+
+#[btf_map]
+pub static AFFINITIES: LruHashMap<FlowKey, Affinity, 1024> = LruHashMap::new();
+
+/// By service: a second of `CLOCK_MONOTONIC` in the upper half, in the lower one
+/// how many flows have begun in it.
+#[btf_map]
+pub static NEW_FLOWS: Array<u64, 1024> = Array::new();
+
+#[btf_map]
+pub static RANGES: LpmTrie<RangeKey, u32, 1024> = LpmTrie::new();
 
 #[btf_map]
 pub static PEERS: HashMap<Addr, Peer, 1024> = HashMap::new();
@@ -50,6 +63,91 @@ pub static SERVICE_STATS: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
 
 #[btf_map]
 pub static BACKEND_STATS: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
+
+#[btf_map]
+pub static FRAGMENTS: LruHashMap<FragmentKey, Ports, 1024> = LruHashMap::new();
+
+#[btf_map]
+pub static HISTORY: Array<Owners, 1024, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+/// Where the node role keeps what would be too much for the stack: 512 bytes
+/// for a program and all that it calls. One for each CPU; XDP does not nest.
+///
+/// The packet that came within another one.
+#[btf_map]
+pub static TUNNEL_SCRATCH: PerCpuArray<Room, 1> = PerCpuArray::new();
+
+/// Of the frame that is being looked at, while they are off.
+#[btf_map]
+pub static TAGS_SCRATCH: PerCpuArray<Tags, 1> = PerCpuArray::new();
+
+#[btf_map]
+pub static FLOW_SCRATCH: PerCpuArray<FlowScratch, 1> = PerCpuArray::new();
+
+#[btf_map]
+pub static STRAYS: PerCpuArray<Spent, 1> = PerCpuArray::new();
+
+/// Of clients that were told that their packets are too big.
+#[btf_map]
+pub static TOLD: PerCpuArray<Spent, 1> = PerCpuArray::new();
+
+/// What a dry run tells: see `dry_run`.
+#[btf_map]
+pub static STORY: Array<Story, 1> = Array::new();
+
+/// Of a packet at a node: where it comes from and has to go, and the keys and
+/// values of the flow tables.
+#[repr(C)]
+pub struct FlowScratch {
+    pub arrival: Arrival,
+    pub flow: FlowKey,
+    pub node_flow: NodeFlow,
+    pub reply_key: ReplyKey,
+    pub reply: Reply,
+    /// Another flow, which has the reply key.
+    pub other: FlowKey,
+    /// All flows of the client to the service: without a port.
+    pub client: FlowKey,
+    pub affinity: Affinity,
+}
+
+/// Packets of unknown flows that each CPU hands on in a second. A constant, as
+/// `ROLES` is.
+#[unsafe(no_mangle)]
+static STRAY_LIMIT: u32 = 50_000;
+
+#[inline(always)]
+pub fn stray_limit() -> u32 {
+    // SAFETY: as in `role`.
+    unsafe { core::ptr::read_volatile(&STRAY_LIMIT) }
+}
+
+/// For how many seconds after a change of owners datagrams of unknown flows
+/// are offered to former owners. A constant, as `ROLES` is.
+#[unsafe(no_mangle)]
+static UDP_WINDOW: u32 = 120;
+
+#[inline(always)]
+pub fn udp_window() -> u32 {
+    // SAFETY: as in `role`.
+    unsafe { core::ptr::read_volatile(&UDP_WINDOW) }
+}
+
+/// The bits of an outer source address towards a bare server that are taken
+/// from the flow hash, in memory order: of IPv4, and of the last word of IPv6.
+/// Constants, as `ROLES` is.
+#[unsafe(no_mangle)]
+static SOURCE_MASK_V4: u32 = 0;
+
+#[unsafe(no_mangle)]
+static SOURCE_MASK_V6: u32 = 0;
+
+#[inline(always)]
+pub fn source_mask(is_v4: bool) -> u32 {
+    let mask = if is_v4 { &SOURCE_MASK_V4 } else { &SOURCE_MASK_V6 };
+    // SAFETY: as in `role`.
+    unsafe { core::ptr::read_volatile(mask) }
+}
 
 /// Dropped packets ([`lb_common::maps::Dropped`]), one by one, while somebody
 /// listens. Untyped: libbpf refuses a ring that says how large its values are.

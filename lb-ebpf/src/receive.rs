@@ -6,35 +6,66 @@ use lb_common::{Addr, Verdict, roles};
 
 use crate::{
     cursor::Cursor,
-    director,
+    director, fragments, icmp,
     maps::{SERVICES, VIPS, role},
     node,
-    parse::{self, Packet, Parsed, Room},
+    parse::{self, ETH_LEN, Packet, Parsed, Room},
+    vlan,
 };
 
 #[inline(always)]
 pub fn packet(ctx: &XdpContext) -> Verdict {
-    let cursor = Cursor::new(ctx.data(), ctx.data_end());
-    let mut room = Room::uninit();
-    match parse::frame(&cursor, &mut room) {
-        Parsed::Flow(packet) => request(ctx, &cursor, packet),
-        Parsed::Tunnel(packet) if role(roles::NODE) => node::tunnel(ctx, packet),
-        Parsed::Tunnel(packet) => unless_vip(&packet.to.addr, Verdict::DropOtherProtocol),
-        Parsed::Unfit(packet, why) => unless_vip(&packet.to.addr, why),
-        Parsed::NotIp => Verdict::Pass,
+    let mut cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let Some(mut ethertype) = parse::ethertype(&cursor) else { return Verdict::Pass };
+    let is_tagged = vlan::is_tag(ethertype);
+    if is_tagged {
+        if !vlan::strip(ctx) {
+            return Verdict::Pass;
+        }
+        cursor = Cursor::new(ctx.data(), ctx.data_end());
+        let Some(untagged) = parse::ethertype(&cursor) else { return Verdict::DropNoRoom };
+        ethertype = untagged;
     }
+    let verdict = untagged(ctx, &cursor, ethertype);
+    if is_tagged { vlan::restore(ctx, verdict) } else { verdict }
+}
+
+#[inline(always)]
+fn untagged(ctx: &XdpContext, cursor: &Cursor, ethertype: u16) -> Verdict {
+    let mut room = Room::uninit();
+    let packet = match parse::network(cursor, ethertype, ETH_LEN, &mut room) {
+        Parsed::Flow(packet) => packet,
+        Parsed::Fragment(packet) => {
+            if !fragments::of_request(packet) {
+                return unless_vip(&packet.to.addr, Verdict::DropFragment);
+            }
+            packet
+        }
+        Parsed::Icmp(packet) => match icmp::receive(&cursor, packet, role(roles::DIRECTOR)) {
+            Ok(()) => packet,
+            Err(verdict) => return verdict,
+        },
+        Parsed::Tunnel(packet) if role(roles::NODE) => return node::tunnel(ctx, packet),
+        Parsed::Tunnel(packet) => return unless_vip(&packet.to.addr, Verdict::DropOtherProtocol),
+        Parsed::Unfit(packet, why) => return unless_vip(&packet.to.addr, why),
+        Parsed::NotIp => return Verdict::Pass,
+    };
+    request(ctx, cursor, packet)
 }
 
 #[inline(always)]
 fn request(ctx: &XdpContext, cursor: &Cursor, packet: &Packet) -> Verdict {
     // SAFETY: entries are replaced, never changed in place.
     let Some(service) = (unsafe { SERVICES.get(&packet.to) }) else {
+        if role(roles::NODE) && packet.is_gue() {
+            return node::tunnel(ctx, packet);
+        }
         return unless_vip(&packet.to.addr, Verdict::DropNoSuchPort);
     };
     if role(roles::DIRECTOR) {
         director::forward(ctx, cursor, packet, service)
     } else {
-        node::receive(cursor, packet, service)
+        node::receive(ctx, cursor, packet, service)
     }
 }
 

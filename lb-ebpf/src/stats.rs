@@ -3,11 +3,17 @@
 use aya_ebpf::btf_maps::PerCpuArray;
 use lb_common::{Verdict, maps::Traffic};
 
-use crate::maps::{BACKEND_STATS, COUNTERS, SERVICE_STATS};
+use crate::{
+    dry_run::{self, dry_run},
+    maps::{BACKEND_STATS, COUNTERS, SERVICE_STATS},
+};
 
 /// One more packet with this verdict.
 #[inline(always)]
 pub fn count(verdict: Verdict) {
+    if dry_run::tell(|story| story.verdict = verdict as u32) {
+        return;
+    }
     if let Some(counter) = COUNTERS.get_ptr_mut(verdict as u32) {
         // SAFETY: this CPU's own slot of the map.
         unsafe { *counter += 1 }
@@ -17,13 +23,17 @@ pub fn count(verdict: Verdict) {
 /// A packet of `bytes` for a service, by its id.
 #[inline(always)]
 pub fn service(id: u32, bytes: u32) {
-    add(&SERVICE_STATS, id, bytes);
+    if !dry_run::tell(|story| story.service = id) {
+        add(&SERVICE_STATS, id, bytes);
+    }
 }
 
 /// A packet of `bytes` for a backend, by its id.
 #[inline(always)]
 pub fn backend(id: u32, bytes: u32) {
-    add(&BACKEND_STATS, id, bytes);
+    if !dry_run() {
+        add(&BACKEND_STATS, id, bytes);
+    }
 }
 
 #[inline(always)]

@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use crate::{plan::Machine, process::Process, run, testbed::Testbed};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Much, for the verifier of an old kernel in a slow virtual machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Testbed {
     /// Starts an agent on a machine, reading objects from `source`; see

@@ -18,6 +18,7 @@ use crate::{
 };
 
 const BACKENDS: &str = "trigon.dev/backends";
+const HEALTH_CHECK: &str = "trigon.dev/health-check";
 
 /// A Service's protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,13 +79,22 @@ pub struct ServiceSpec {
     pub endpoints: Option<Vec<EndpointSpec>>,
     /// Beside, or instead of, `trigon.dev/dsr: "true"`.
     pub annotations: BTreeMap<String, String>,
+    /// What else its `spec` says.
+    pub fields: BTreeMap<String, Value>,
 }
 
 impl ServiceSpec {
     /// On [`VIP`], both families, with all Pods.
     pub fn new(name: &str, ports: Vec<PortSpec>) -> Self {
         let annotations = BTreeMap::from([("trigon.dev/dsr".to_owned(), "true".to_owned())]);
-        Self { name: name.to_owned(), vips: VIP.both().into(), ports, endpoints: None, annotations }
+        Self {
+            name: name.to_owned(),
+            vips: VIP.both().into(),
+            ports,
+            endpoints: None,
+            annotations,
+            fields: BTreeMap::new(),
+        }
     }
 
     /// What the servers of a testbed serve: HTTP on 80, and both echoes.
@@ -117,13 +127,24 @@ impl ServiceSpec {
         self
     }
 
-    /// `auto`, `l2` or `ipip`.
+    /// How bare servers are checked: `tcp`, `http:/PATH`, `icmp` or `none`.
+    pub fn health_check(self, check: &str) -> Self {
+        self.annotation(HEALTH_CHECK, check)
+    }
+
+    /// `auto`, `l2`, `ipip` or `gue`.
     pub fn delivery(self, delivery: &str) -> Self {
         self.annotation("trigon.dev/delivery", delivery)
     }
 
     pub fn annotation(mut self, name: &str, value: &str) -> Self {
         self.annotations.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A field of its `spec`.
+    pub fn field(mut self, name: &str, value: Value) -> Self {
+        self.fields.insert(name.to_owned(), value);
         self
     }
 
@@ -193,10 +214,15 @@ fn service(spec: &ServiceSpec) -> Value {
             "targetPort": port.target_port,
         })
     };
-    json!({
+    let mut object = json!({
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": spec.name, "namespace": "default", "annotations": spec.annotations},
+        "metadata": {
+            "name": spec.name,
+            "namespace": "default",
+            "labels": {"app": spec.name},
+            "annotations": spec.annotations,
+        },
         "spec": {
             "type": "LoadBalancer",
             "loadBalancerClass": "trigon.dev/lb",
@@ -208,7 +234,11 @@ fn service(spec: &ServiceSpec) -> Value {
         "status": {"loadBalancer": {
             "ingress": spec.vips.iter().map(|vip| json!({"ip": vip})).collect::<Vec<_>>(),
         }},
-    })
+    });
+    for (name, value) in &spec.fields {
+        object["spec"][name] = value.clone();
+    }
+    object
 }
 
 fn slice(testbed: &Testbed, spec: &ServiceSpec, family: Family) -> Result<Value> {

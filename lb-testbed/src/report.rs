@@ -19,8 +19,31 @@ pub struct TcpReport {
     pub max_echo_ms: u64,
     /// Greeted connections by Pod.
     pub per_pod: BTreeMap<String, u64>,
+    /// Those of them that failed.
+    pub broken_per_pod: BTreeMap<String, u64>,
     /// What happened to the first few broken ones.
     pub errors: Vec<String>,
+}
+
+impl TcpReport {
+    /// Both together: of connections to different addresses, say.
+    pub fn and(mut self, other: Self) -> Self {
+        self.opened += other.opened;
+        self.alive += other.alive;
+        self.broken += other.broken;
+        self.echoes += other.echoes;
+        self.max_echo_ms = self.max_echo_ms.max(other.max_echo_ms);
+        add(&mut self.per_pod, other.per_pod);
+        add(&mut self.broken_per_pod, other.broken_per_pod);
+        self.errors.extend(other.errors);
+        self
+    }
+}
+
+fn add(sum: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
+    for (pod, count) in more {
+        *sum.entry(pod).or_default() += count;
+    }
 }
 
 /// Of `udp-stream`.

@@ -46,6 +46,14 @@ impl Testbed {
         self.start_tool(pod, "udp-echo", port)
     }
 
+    /// A server that knows its connections, as one of QUIC does.
+    pub fn start_udp_session(&self, pod: &Pod, port: u16) -> Result<Process> {
+        let arguments = ["udp-session", "--port", &port.to_string(), "--name", &pod.name];
+        let server =
+            pod.namespace.spawn(&format!("{}.udp-session", pod.name), self.tool_path()?, &arguments)?;
+        wait_for(server, |server| server.log().contains("listening"))
+    }
+
     /// An echo of lines that says the Pod's name first.
     pub fn start_tcp_echo(&self, pod: &Pod, port: u16) -> Result<Process> {
         self.start_tool(pod, "tcp-echo", port)

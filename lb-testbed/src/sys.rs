@@ -5,6 +5,7 @@ use std::{
     ffi::CString,
     fs::File,
     io,
+    net::TcpStream,
     os::{
         fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
         unix::{ffi::OsStrExt, process::CommandExt},
@@ -48,6 +49,31 @@ pub fn on_thread_in<T: Send>(namespace: &File, work: impl FnOnce() -> Result<T> 
         work()
     };
     thread::scope(|scope| scope.spawn(inside).join()).map_err(|_| anyhow!("the thread panicked"))?
+}
+
+/// Has a connection that has sent nothing yet believe that its peer offered
+/// this MSS (`TCP_REPAIR`). It counts from the route's next change of MTU on.
+pub fn believe_mss(stream: &TcpStream, mss: u16) -> Result<()> {
+    // Not again when it is off: no window probe.
+    const OFF: libc::c_int = -1;
+    const MSS: u32 = 2;
+    let option = [MSS, u32::from(mss)];
+    set_tcp_option(stream, libc::TCP_REPAIR, &1 as &libc::c_int)?;
+    set_tcp_option(stream, libc::TCP_REPAIR_OPTIONS, &option)?;
+    set_tcp_option(stream, libc::TCP_REPAIR, &OFF)
+}
+
+fn set_tcp_option<T>(stream: &TcpStream, name: libc::c_int, value: &T) -> Result<()> {
+    let len = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the kernel reads as many bytes of `value` as it has.
+    let result = unsafe {
+        libc::setsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, name, ptr::from_ref(value).cast(), len)
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error()).with_context(|| format!("TCP option {name}"))
+    }
 }
 
 /// Kills a process and what it started: nginx's workers outlive a killed master.

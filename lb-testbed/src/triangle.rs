@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{
     config::Config,
     manifest::{ServiceSpec, manifest, write_manifest},
+    plan::Pod,
     process::Process,
     servers::{TCP_ECHO_PORT, UDP_ECHO_PORT},
     testbed::Testbed,
@@ -25,7 +26,8 @@ const OBJECTS: &str = "cluster.yaml";
 pub struct Triangle {
     // In the order in which they must go.
     agents: BTreeMap<String, Process>,
-    servers: Vec<Process>,
+    /// By Pod or bare server.
+    servers: BTreeMap<String, Vec<Process>>,
     source: PathBuf,
     pub testbed: Testbed,
 }
@@ -36,14 +38,14 @@ impl Triangle {
         let testbed = Testbed::new(config)?;
         let source = testbed.dir().join("source");
         std::fs::create_dir_all(&source).with_context(|| format!("creating {}", source.display()))?;
-        let mut triangle = Self { agents: BTreeMap::new(), servers: Vec::new(), source, testbed };
+        let mut triangle = Self { agents: BTreeMap::new(), servers: BTreeMap::new(), source, testbed };
         triangle.write(services)?;
         triangle.start_servers()?;
         let names = triangle.agent_names();
         for name in &names {
             triangle.launch(name, &[])?;
         }
-        names.iter().try_for_each(|name| triangle.wait_ready(name))?;
+        triangle.wait_all_ready()?;
         Ok(triangle)
     }
 
@@ -94,6 +96,13 @@ impl Triangle {
         Ok(())
     }
 
+    /// Waits for all agents. Nodes come first, since directors find them dead until
+    /// they are there; and twice, since there may be nodes that are directors.
+    pub fn wait_all_ready(&mut self) -> Result<()> {
+        let names = self.agent_names();
+        names.iter().rev().chain(&names).try_for_each(|name| self.wait_ready(name))
+    }
+
     pub fn wait_ready(&mut self, machine: &str) -> Result<()> {
         let agent = self.agents.get_mut(machine).with_context(|| format!("no agent on {machine}"))?;
         self.testbed.wait_ready(self.testbed.machine(machine)?, agent)
@@ -121,14 +130,35 @@ impl Triangle {
     }
 
     fn start_servers(&mut self) -> Result<()> {
-        let testbed = &self.testbed;
-        let bare = testbed.machines().iter().filter(|machine| machine.roles.is_none());
-        let bare = bare.map(|machine| testbed.bare_server(machine)).collect::<Result<Vec<_>>>()?;
-        for pod in testbed.pods().iter().chain(&bare) {
-            self.servers.push(testbed.start_http(pod)?);
-            self.servers.push(testbed.start_tcp_echo(pod, TCP_ECHO_PORT)?);
-            self.servers.push(testbed.start_udp_echo(pod, UDP_ECHO_PORT)?);
-        }
+        let bare = self.bare_servers()?;
+        let pods: Vec<_> = self.testbed.pods().iter().cloned().chain(bare).collect();
+        pods.iter().try_for_each(|pod| self.start_in(pod))
+    }
+
+    fn bare_servers(&self) -> Result<Vec<Pod>> {
+        let bare = self.testbed.machines().iter().filter(|machine| machine.roles.is_none());
+        bare.map(|machine| self.testbed.bare_server(machine)).collect()
+    }
+
+    fn start_in(&mut self, pod: &Pod) -> Result<()> {
+        let servers = vec![
+            self.testbed.start_http(pod)?,
+            self.testbed.start_tcp_echo(pod, TCP_ECHO_PORT)?,
+            self.testbed.start_udp_echo(pod, UDP_ECHO_PORT)?,
+        ];
+        self.servers.insert(pod.name.clone(), servers);
         Ok(())
+    }
+
+    /// Starts again what was killed on a bare server.
+    pub fn revive_bare(&mut self, name: &str) -> Result<()> {
+        let server = self.bare_servers()?.into_iter().find(|server| server.name == name);
+        self.start_in(&server.with_context(|| format!("{name} is no bare server"))?)
+    }
+
+    /// Kills all that runs in a Pod.
+    pub fn kill_pod(&mut self, pod: &str) -> Result<()> {
+        let servers = self.servers.get_mut(pod).with_context(|| format!("no servers in {pod}"))?;
+        servers.iter_mut().try_for_each(Process::kill)
     }
 }

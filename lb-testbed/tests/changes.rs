@@ -33,9 +33,11 @@ fn holdings(triangle: &Triangle, machine: &Machine) -> Result<(usize, u64)> {
     let services = services(triangle, machine)?;
     let programmed = services.iter().filter(|service| !service["programmed"].is_null());
     let endpoints = programmed.map(|service| {
+        if !machine.is_director() {
+            return service["endpoints"].as_array().map_or(0, Vec::len) as u64;
+        }
         let weights = service["backends"].as_array().into_iter().flatten();
-        weights.filter_map(|share| share["weight"].as_u64()).sum::<u64>()
-            + service["endpoints"].as_array().map_or(0, Vec::len) as u64
+        weights.filter_map(|share| share["weight"].as_u64()).sum()
     });
     Ok((services.len(), endpoints.sum()))
 }
@@ -176,8 +178,8 @@ fn ports_that_no_service_has_are_dropped_and_do_not_loop() -> Result<()> {
             let dropped = sum(triangle, "no_such_port")? - before;
             println!("{vip} port 9: {sent} sent, {packets} at the directors' links, {dropped} dropped");
             ensure!(dropped == sent, "{vip}: {sent} sent, {dropped} dropped");
-            // Neighbour discovery may add a few; a loop would multiply by the TTL.
-            ensure!((sent..sent + 20).contains(&packets), "{vip}: {sent} sent, {packets} packets");
+            // Probes and neighbour discovery add some; a loop would multiply by the TTL.
+            ensure!((sent..10 * sent).contains(&packets), "{vip}: {sent} sent, {packets} packets");
             let refused = triangle.testbed.client().run(&[
                 "curl",
                 "--silent",

@@ -135,7 +135,7 @@ fn a_thousand_services_of_sixteen_backends_take_less_than_128_mib() -> Result<()
     let machine = testbed.machine("node1")?;
     let start = |what: &str| {
         let began = Instant::now();
-        let mut agent = testbed.start_agent(machine, "director,node", &source, &[])?;
+        let mut agent = testbed.start_agent(machine, "director,node", &source, &["--no-probing"])?;
         testbed.wait_ready(machine, &mut agent)?;
         println!("{what} of {SERVICES} services of {BACKENDS} backends: ready after {:?}", began.elapsed());
         anyhow::Ok(agent)

@@ -139,7 +139,7 @@ fn unload_removes_everything_and_a_start_begins_anew() -> Result<()> {
             refused(triangle, &machine)?;
             triangle.agent(&name)?.kill()?;
             let there = Traces::of(triangle, &machine)?;
-            let expected = Traces { xdp: true, egress: machine.roles == Some("node"), pins: true };
+            let expected = Traces { xdp: true, egress: true, pins: true };
             ensure!(there == expected, "{name}, with its agent killed: {there:?}");
             let pins = triangle.testbed.pin_dir(&machine);
             for removed in [true, false] {
@@ -154,8 +154,8 @@ fn unload_removes_everything_and_a_start_begins_anew() -> Result<()> {
         for name in triangle.agent_names() {
             triangle.launch(&name, &[])?;
         }
+        triangle.wait_all_ready()?;
         for name in triangle.agent_names() {
-            triangle.wait_ready(&name)?;
             let status = status(triangle, &name)?;
             ensure!(status["interfaces"][0]["adopted"] == false, "{status}");
         }
@@ -180,9 +180,7 @@ fn agents_killed_in_the_middle_of_changes_finish_them_later() -> Result<()> {
             for name in triangle.agent_names() {
                 triangle.launch(&name, &[])?;
             }
-            for name in triangle.agent_names() {
-                triangle.wait_ready(&name)?;
-            }
+            triangle.wait_all_ready()?;
             for vip in VIP.both() {
                 let answers = triangle.testbed.requests(at(vip, 80), 3)?;
                 let strangers =

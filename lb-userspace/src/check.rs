@@ -1,4 +1,5 @@
 //! `trigon check DIR`: what the agent would make of a directory.
+mod mtu;
 #[cfg(test)]
 mod tests;
 
@@ -8,6 +9,7 @@ use k8s_openapi::api::core::v1::Service;
 use serde::Serialize;
 
 use crate::{
+    announce,
     index::{Index, locate, owner},
     model::{Backends, Cluster, Endpoint, Problem},
     source::{
@@ -26,6 +28,10 @@ pub struct CheckReport {
     /// Distinct endpoints and bare servers behind them.
     pub endpoints: usize,
     pub nodes: usize,
+    /// Of Services in the data path, and of those that kube-proxy carries.
+    pub vips: usize,
+    pub bgp_peers: usize,
+    pub advertisements: usize,
     pub problems: Vec<Problem>,
     /// What is valid, but surely not what is meant.
     pub warnings: Vec<Problem>,
@@ -37,14 +43,16 @@ impl CheckReport {
     }
 }
 
-pub fn check(dir: &Path, options: Options) -> CheckReport {
+/// `mtu`: of the network between directors and backends, if it is to be
+/// considered.
+pub fn check(dir: &Path, options: Options, mtu: Option<u16>) -> CheckReport {
     let mut report = CheckReport { directory: dir.display().to_string(), ..CheckReport::default() };
     let loaded = match read_dir(dir) {
         Ok(loaded) => loaded,
         // What an unread object would have meant to the others cannot be told.
         Err(problems) => return CheckReport { problems, ..report },
     };
-    if loaded.objects.is_empty() {
+    if loaded.objects.is_empty() && loaded.problems.is_empty() {
         report.problems.push(nothing(dir));
         return report;
     }
@@ -54,9 +62,15 @@ pub fn check(dir: &Path, options: Options) -> CheckReport {
     report.services = cluster.services.len();
     report.endpoints = endpoints(&cluster);
     report.nodes = cluster.nodes.len();
-    report.problems = locate(problems, &loaded);
+    report.vips = cluster.announced.len();
+    report.bgp_peers = cluster.announcing.peers.len();
+    report.advertisements = cluster.announcing.bgp.len() + cluster.announcing.l2.len();
+    let problems = problems.into_iter().chain(announce::unshared(&cluster)).collect();
+    report.problems = loaded.problems.iter().cloned().chain(locate(problems, &loaded)).collect();
     if report.is_good() {
-        report.warnings = locate(warnings(&loaded, &cluster, options), &loaded);
+        let mut warnings = warnings(&loaded, &cluster, options);
+        warnings.extend(mtu.into_iter().flat_map(|mtu| mtu::warnings(&cluster, mtu)));
+        report.warnings = locate(warnings, &loaded);
     }
     report
 }
@@ -73,11 +87,14 @@ pub fn render(report: &CheckReport) -> String {
     }
     let _ = writeln!(
         text,
-        "{}: {}, {}, {}; {}, {}",
+        "{}: {}, {}, {}, {}, {}, {}; {}, {}",
         report.directory,
         count(report.services, "service"),
         count(report.endpoints, "endpoint"),
         count(report.nodes, "node"),
+        count(report.vips, "VIP"),
+        count(report.bgp_peers, "BGP peer"),
+        count(report.advertisements, "advertisement"),
         count(report.problems.len(), "problem"),
         count(report.warnings.len(), "warning"),
     );
@@ -115,7 +132,10 @@ fn warnings(loaded: &Loaded, cluster: &Cluster, options: Options) -> Vec<Problem
     for located in &loaded.objects {
         let this = located.object.object_ref();
         match &located.object {
-            Object::Service(service) => warnings.extend(unused(&this, service, options)),
+            Object::Service(service) => {
+                warnings.extend(unused(&this, service, options));
+                warnings.extend(open_families(&this, cluster));
+            }
             Object::EndpointSlice(slice) => {
                 let field = format!("metadata.labels[{SERVICE_LABEL}]");
                 match owner(slice) {
@@ -130,10 +150,11 @@ fn warnings(loaded: &Loaded, cluster: &Cluster, options: Options) -> Vec<Problem
                     Some(_) => {}
                 }
             }
-            Object::Node(_) => {}
+            _ => {}
         }
     }
     warnings.extend(without_endpoints(cluster));
+    warnings.extend(announce::silent(cluster));
     warnings
 }
 
@@ -152,6 +173,21 @@ fn unused(this: &ObjectRef, service: &Service, options: Options) -> Option<Probl
     }
     let remedy = "add the address that clients are to connect to";
     Some(this.problem("status.loadBalancer.ingress", "there is no ip: nobody can connect", remedy))
+}
+
+/// VIPs that admit everybody, of a Service that has ranges of the other family.
+fn open_families(this: &ObjectRef, cluster: &Cluster) -> Option<Problem> {
+    let mut of_service = cluster.services.values().filter(|service| *service.name == this.full_name());
+    let is_restricted = of_service.clone().any(|service| !service.policy.ranges.is_empty());
+    let open = of_service.find(|service| is_restricted && service.policy.ranges.is_empty())?;
+    let (vip, family, all) = match open.frontend.vip {
+        vip @ IpAddr::V4(_) => (vip, "IPv4", "0.0.0.0/0"),
+        vip @ IpAddr::V6(_) => (vip, "IPv6", "::/0"),
+    };
+    let message =
+        format!("has no {family} range: all {family} clients are admitted to {vip}, as by kube-proxy");
+    let remedy = format!("add the {family} ranges that are meant, or {all} for everybody");
+    Some(this.problem("spec.loadBalancerSourceRanges", message, remedy))
 }
 
 fn without_endpoints(cluster: &Cluster) -> impl Iterator<Item = Problem> {

@@ -1,5 +1,5 @@
 //! From a plan and what the maps hold to the changes that lead there, in an
-//! order in which nothing dangles: backends, rings, endpoints, services; and
+//! order in which nothing dangles: backends, peers, rings, endpoints, services; and
 //! deletions the other way round.
 //!
 //! Pure, and cheap where nothing changed: a service that was written from the
@@ -12,16 +12,17 @@ use std::{
 
 use lb_common::{
     maps::{
-        Backend, Endpoint, EndpointKey, Service, ServiceKey,
+        Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey,
         backend_flags::{LOCAL, RESOLVED},
     },
-    ring::{CHUNK_SLOTS, NO_BACKEND},
+    ring::{CHUNK_SLOTS, NO_BACKEND, Owners},
 };
 use thiserror::Error;
 
 use crate::{
     alloc::{Gaps, Ids},
-    plan::{BackendKey, Plan, PlannedService},
+    history,
+    plan::{BackendKey, Plan, PlannedService, Range},
     state::{Capacity, Op, State},
 };
 
@@ -43,20 +44,35 @@ pub enum Shortage {
     Endpoints(Arc<str>),
     #[error("Service {0}: no room in RINGS for its ring; start the agent with a larger --ring-slots")]
     Rings(Arc<str>),
+    #[error(
+        "Service {0}: no room in HISTORY for its former owners; start the agent with a larger --history-slots"
+    )]
+    Histories(Arc<str>),
+    #[error(
+        "Service {0}: no room in RANGES for its source ranges; start the agent with a larger --max-ranges"
+    )]
+    Ranges(Arc<str>),
     #[error("backend {0}: no room in BACKENDS; start the agent with a larger --max-backends")]
     Backends(String),
 }
 
-/// The changes that make `state` what `plan` says; services that change are
-/// marked with `generation`.
-pub fn diff(plan: &Plan, state: &State, capacity: Capacity, generation: u32) -> Diff {
-    let mut work = Work::new(plan, state, capacity, generation);
-    work.set_peers();
+/// What services that change are marked with.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    pub generation: u32,
+    /// Seconds of `CLOCK_MONOTONIC`, for the time when slots changed hands.
+    pub now: u32,
+}
+
+/// The changes that make `state` what `plan` says.
+pub fn diff(plan: &Plan, state: &State, capacity: Capacity, stamp: Stamp) -> Diff {
+    let mut work = Work::new(plan, state, capacity, stamp);
     work.set_backends();
+    work.set_peers();
     work.set_services();
     work.delete_services();
-    work.clear_backends();
     work.delete_peers();
+    work.clear_backends();
     work.diff
 }
 
@@ -64,36 +80,49 @@ struct Work<'a> {
     plan: &'a Plan,
     state: &'a State,
     capacity: Capacity,
-    generation: u32,
+    stamp: Stamp,
     backend_ids: BTreeMap<BackendKey, u16>,
     service_ids: Option<Ids>,
-    gaps: Option<Gaps>,
+    ring_gaps: Option<Gaps>,
+    history_gaps: Option<Gaps>,
     endpoints: usize,
+    ranges: usize,
+    /// Backends that nothing will name any more.
+    gone: BTreeSet<u16>,
     diff: Diff,
     /// Ops that have to wait until no service names their subject.
     after_services: Vec<Op>,
 }
 
 impl<'a> Work<'a> {
-    fn new(plan: &'a Plan, state: &'a State, capacity: Capacity, generation: u32) -> Self {
+    fn new(plan: &'a Plan, state: &'a State, capacity: Capacity, stamp: Stamp) -> Self {
         let backend_ids = state.backends.iter().map(|(id, backend)| (BackendKey::of(backend), *id)).collect();
         Self {
             plan,
             state,
             capacity,
-            generation,
+            stamp,
             backend_ids,
             service_ids: None,
-            gaps: None,
+            ring_gaps: None,
+            history_gaps: None,
             endpoints: state.endpoints.len(),
+            ranges: state.ranges.values().map(BTreeSet::len).sum(),
+            gone: gone(plan, state),
             diff: Diff::default(),
             after_services: Vec::new(),
         }
     }
 
+    /// After backends, whose ids they have.
     fn set_peers(&mut self) {
-        let changed = self.plan.peers.iter().filter(|(addr, peer)| self.state.peers.get(addr) != Some(peer));
-        self.diff.ops.extend(changed.map(|(addr, peer)| Op::SetPeer(*addr, *peer)));
+        for (addr, roles) in &self.plan.peers {
+            let id = self.backend_ids.get(&BackendKey::fellow(*addr)).copied().unwrap_or(NO_BACKEND);
+            let peer = Peer { roles: *roles, backend: u32::from(id) };
+            if self.state.peers.get(addr) != Some(&peer) {
+                self.diff.ops.push(Op::SetPeer(*addr, peer));
+            }
+        }
     }
 
     fn delete_peers(&mut self) {
@@ -126,19 +155,19 @@ impl<'a> Work<'a> {
     }
 
     fn clear_backends(&mut self) {
-        for (id, backend) in &self.state.backends {
-            if !self.plan.backends.contains_key(&BackendKey::of(backend)) {
-                self.diff.ops.extend([Op::ClearBackend(*id), Op::ForgetBackend { backend: *id }]);
-            }
+        for id in &self.gone {
+            self.diff.ops.extend([Op::ClearBackend(*id), Op::ForgetBackend { backend: *id }]);
         }
     }
 
     fn set_services(&mut self) {
-        let new_vips = self.plan.vips.difference(&self.state.vips);
-        self.diff.ops.extend(new_vips.map(|vip| Op::SetVip(*vip)));
+        let changed = self.plan.vips.iter().filter(|(addr, vip)| self.state.vips.get(addr) != Some(vip));
+        self.diff.ops.extend(changed.map(|(addr, vip)| Op::SetVip(*addr, *vip)));
         for (key, planned) in &self.plan.services {
             let written = self.state.written.get(key);
-            if written.is_some_and(|written| Arc::ptr_eq(written, planned) || written == planned) {
+            let is_written =
+                written.is_some_and(|written| Arc::ptr_eq(written, planned) || written == planned);
+            if is_written && !self.remembers_the_gone(key) {
                 continue;
             }
             match self.set_service(*key, planned) {
@@ -160,44 +189,122 @@ impl<'a> Work<'a> {
         if endpoints > self.capacity.endpoints as usize {
             return Err(Shortage::Endpoints(planned.name.clone()));
         }
-        let (ring_offset, ring_len) = self.ring(old.as_ref(), planned)?;
+        let (new_ranges, old_ranges) = self.ranges(id, planned)?;
+        let ring_offset = self.ring(old.as_ref(), planned)?;
+        let (history_offset, handed_over) = self.history(old.as_ref(), planned)?;
         self.endpoints = endpoints;
+        self.ranges += new_ranges.len();
+        self.diff.ops.extend(new_ranges);
+        self.after_services.extend(old_ranges);
         let moved = self.set_endpoints(id, old_count, &planned.endpoints);
+        self.forget_others(key, id, planned);
         let new = Service {
             id,
             flags: planned.flags,
             ring_offset,
-            ring_len,
+            ring_len: planned.ring.len() as u32,
             endpoints: planned.endpoints.len() as u32,
-            generation: old.map_or(self.generation, |old| old.generation),
+            generation: old.map_or(self.stamp.generation, |old| old.generation),
+            history_offset,
+            changed: if handed_over { self.stamp.now } else { old.map_or(0, |old| old.changed) },
+            affinity: planned.policy.affinity,
+            new_flows: planned.policy.new_flows,
+            mss: planned.mss,
         };
         if moved || old != Some(new) {
-            self.diff.ops.push(Op::SetService(key, Service { generation: self.generation, ..new }));
+            self.diff.ops.push(Op::SetService(key, Service { generation: self.stamp.generation, ..new }));
         }
         Ok(())
     }
 
-    /// Where the service's ring lies: where it was, if it is the same.
-    fn ring(&mut self, old: Option<&Service>, planned: &PlannedService) -> Result<(u32, u32), Shortage> {
-        let id_of = |(key, _): &(BackendKey, u32)| self.backend_ids.get(key).copied().unwrap_or(NO_BACKEND);
-        let ids: Vec<u16> = planned.members.iter().map(id_of).collect();
-        let slots: Arc<[u16]> = planned.ring.iter().map(|member| ids[usize::from(*member)]).collect();
-        let len = slots.len() as u32;
-        if len == 0 {
-            return Ok((0, 0));
+    /// The changes of the service's ranges: what has to be there before it asks
+    /// for them, and what has to stay until it asks for others.
+    fn ranges(&self, id: u32, planned: &PlannedService) -> Result<(Vec<Op>, Vec<Op>), Shortage> {
+        let none = BTreeSet::new();
+        let old = self.state.ranges.get(&id).unwrap_or(&none);
+        let wanted: BTreeSet<Range> = planned.policy.ranges.iter().copied().collect();
+        let new: Vec<Op> = wanted.difference(old).map(|range| Op::SetRange(id, *range)).collect();
+        if self.ranges + new.len() > self.capacity.ranges as usize {
+            return Err(Shortage::Ranges(planned.name.clone()));
         }
+        Ok((new, old.difference(&wanted).map(|range| Op::DeleteRange(id, *range)).collect()))
+    }
+
+    fn ids(&self, keys: impl Iterator<Item = BackendKey>, ring: &[u16]) -> Vec<u16> {
+        let ids: Vec<u16> =
+            keys.map(|key| self.backend_ids.get(&key).copied().unwrap_or(NO_BACKEND)).collect();
+        ring.iter().map(|member| ids[usize::from(*member)]).collect()
+    }
+
+    /// Where the service's ring lies: where it was, if it is the same. Nowhere
+    /// on a machine that is no director.
+    fn ring(&mut self, old: Option<&Service>, planned: &PlannedService) -> Result<u32, Shortage> {
+        if planned.live.is_empty() || !self.plan.is_director {
+            return Ok(0);
+        }
+        let slots: Arc<[u16]> = self.ids(planned.members.iter().map(|(key, _)| *key), &planned.live).into();
+        let len = slots.len() as u32;
         if let Some(old) = old.filter(|old| old.ring_len == len)
             && self.state.rings.get(&old.ring_offset) == Some(&slots)
         {
-            return Ok((old.ring_offset, old.ring_len));
+            return Ok(old.ring_offset);
         }
-        let offset = self.gaps().take(len).ok_or_else(|| Shortage::Rings(planned.name.clone()))?;
+        let offset = self.ring_gaps().take(len).ok_or_else(|| Shortage::Rings(planned.name.clone()))?;
         self.diff.ops.push(Op::WriteRing { offset, slots });
-        Ok((offset, len))
+        Ok(offset)
+    }
+
+    /// Where the service's history lies, and whether a slot changed hands.
+    fn history(&mut self, old: Option<&Service>, planned: &PlannedService) -> Result<(u32, bool), Shortage> {
+        if planned.owners.is_empty() {
+            return Ok((0, false));
+        }
+        let ids = |ring| self.ids(planned.owners.iter().copied(), ring);
+        let known = old.filter(|old| old.history_offset > 0);
+        let known =
+            known.and_then(|old| Some((old.history_offset, self.state.histories.get(&old.history_offset)?)));
+        let before = match known {
+            Some((_, owners)) => owners.to_vec(),
+            None => history::begin(&ids(&planned.without_me)),
+        };
+        let owners = history::advance(&before, &ids(&planned.ring), |id| !self.gone.contains(&id));
+        if let Some((offset, known)) = known
+            && **known == *owners
+        {
+            return Ok((offset, false));
+        }
+        let len = owners.len() as u32;
+        let offset =
+            self.history_gaps().take(len).ok_or_else(|| Shortage::Histories(planned.name.clone()))?;
+        self.diff.ops.push(Op::WriteHistory { offset, owners: owners.into() });
+        Ok((offset, true))
+    }
+
+    /// Does the service's history name a backend that is about to go?
+    fn remembers_the_gone(&self, key: &ServiceKey) -> bool {
+        let service = self.state.services.get(key);
+        let history = service.and_then(|service| self.state.histories.get(&service.history_offset));
+        let names_gone = |owners: &Owners| owners.ids.iter().any(|id| self.gone.contains(id));
+        !self.gone.is_empty() && history.is_some_and(|history| history.iter().any(names_gone))
+    }
+
+    /// Flows to endpoints that are gone begin anew; those to draining ones go on.
+    /// After an adoption nobody knows which are gone.
+    fn forget_others(&mut self, key: ServiceKey, service: u32, planned: &PlannedService) {
+        let all = |planned: &PlannedService| -> BTreeSet<Endpoint> {
+            planned.endpoints.iter().chain(&planned.draining).copied().collect()
+        };
+        let kept = all(planned);
+        let is_new = !self.state.services.contains_key(&key);
+        let before = self.state.written.get(&key).map(|written| all(written));
+        if !is_new && before.is_none_or(|before| !before.is_subset(&kept)) {
+            let endpoints = kept.into_iter().collect();
+            self.after_services.push(Op::ForgetOthers { service, endpoints });
+        }
     }
 
     /// Endpoints that are new go in before the service counts them; those
-    /// beyond its count, and flows to those that are gone, go afterwards.
+    /// beyond its count go afterwards.
     fn set_endpoints(&mut self, service: u32, old_count: u32, new: &[Endpoint]) -> bool {
         let old = |index| self.state.endpoints.get(&EndpointKey { service, index });
         let mut moved = false;
@@ -207,9 +314,6 @@ impl<'a> Work<'a> {
                 moved = true;
             }
         }
-        let kept: BTreeSet<&Endpoint> = new.iter().collect();
-        let gone = (0..old_count).filter_map(old).filter(|endpoint| !kept.contains(endpoint));
-        self.after_services.extend(gone.map(|endpoint| Op::ForgetEndpoint { service, endpoint: *endpoint }));
         let beyond = new.len() as u32..old_count;
         self.after_services.extend(beyond.map(|index| Op::DeleteEndpoint(EndpointKey { service, index })));
         moved
@@ -223,10 +327,12 @@ impl<'a> Work<'a> {
             self.diff.ops.push(Op::DeleteService(*key));
             let endpoints = (0..service.endpoints).map(|index| EndpointKey { service: service.id, index });
             self.diff.ops.extend(endpoints.map(Op::DeleteEndpoint));
+            let ranges = self.state.ranges.get(&service.id).into_iter().flatten();
+            self.diff.ops.extend(ranges.map(|range| Op::DeleteRange(service.id, *range)));
             self.diff.ops.push(Op::ForgetService { service: service.id });
         }
-        let old_vips = self.state.vips.difference(&self.plan.vips);
-        self.diff.ops.extend(old_vips.map(|vip| Op::DeleteVip(*vip)));
+        let gone = self.state.vips.keys().filter(|addr| !self.plan.vips.contains_key(addr));
+        self.diff.ops.extend(gone.map(|addr| Op::DeleteVip(*addr)));
     }
 
     fn service_id(&mut self) -> Option<u32> {
@@ -238,16 +344,38 @@ impl<'a> Work<'a> {
         ids.take()
     }
 
-    fn gaps(&mut self) -> &mut Gaps {
+    fn ring_gaps(&mut self) -> &mut Gaps {
         let (state, capacity) = (self.state, self.capacity.ring_slots);
-        self.gaps.get_or_insert_with(|| {
+        self.ring_gaps.get_or_insert_with(|| {
             let used = state.services.values().map(|service| (service.ring_offset, service.ring_len));
-            let resting = state.at_rest().flat_map(|retired| retired.rings.iter().map(|(o, l)| (*o, *l)));
-            // The first chunk stays empty: a service without a ring points there.
-            let empty = std::iter::once((0, CHUNK_SLOTS));
-            Gaps::new(capacity, empty.chain(used).chain(resting))
+            gaps(capacity, used, state.at_rest().flat_map(|retired| &retired.rings))
         })
     }
+
+    fn history_gaps(&mut self) -> &mut Gaps {
+        let (state, capacity) = (self.state, self.capacity.history_slots);
+        self.history_gaps.get_or_insert_with(|| {
+            let used = state.services.values().map(|service| (service.history_offset, service.ring_len));
+            gaps(capacity, used, state.at_rest().flat_map(|retired| &retired.histories))
+        })
+    }
+}
+
+/// The gaps of a slab. Its first chunk stays empty: offset 0 stands for none,
+/// and the programs may read there.
+fn gaps<'a>(
+    capacity: u32,
+    used: impl Iterator<Item = (u32, u32)>,
+    resting: impl Iterator<Item = (&'a u32, &'a u32)>,
+) -> Gaps {
+    let used = used.filter(|(offset, _)| *offset > 0);
+    let resting = resting.map(|(offset, len)| (*offset, *len));
+    Gaps::new(capacity, std::iter::once((0, CHUNK_SLOTS)).chain(used).chain(resting))
+}
+
+fn gone(plan: &Plan, state: &State) -> BTreeSet<u16> {
+    let is_gone = |backend: &Backend| !plan.backends.contains_key(&BackendKey::of(backend));
+    state.backends.iter().filter(|(_, backend)| is_gone(backend)).map(|(id, _)| *id).collect()
 }
 
 /// A next hop that does not answer at the moment (after a restart, or while

@@ -3,6 +3,7 @@
 //! Synchronous and lazy: a change only marks what it touches; asking for the
 //! cluster translates what is marked. So ten thousand objects that arrive at
 //! once cost one translation each, and one that changes later costs one.
+mod announced;
 mod claims;
 #[cfg(test)]
 mod tests;
@@ -12,13 +13,14 @@ use std::{
     sync::Arc,
 };
 
-use claims::{Claims, Rank};
+use announced::Vips;
+use claims::Claims;
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 
 use crate::{
-    model::{self, Cluster, Problem},
+    model::{self, Announcing, Cluster, Problem},
     source::{
-        Kind, Object, ObjectRef,
+        Kind, Object, ObjectRef, Rank,
         file::{Loaded, Origin},
     },
     translate::{self, Nodes, Options, SERVICE_LABEL},
@@ -33,13 +35,18 @@ pub struct Index {
     /// The slices of each Service, whether or not there is such a Service.
     slices_of: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
     nodes: BTreeMap<ObjectRef, NodeEntry>,
+    /// All that is about announcing.
+    announcing: translate::Objects,
 
     /// Services to translate again.
     touched: BTreeSet<ObjectRef>,
     nodes_touched: bool,
+    announcing_touched: bool,
 
     known: Nodes,
     claims: Claims,
+    vips: Vips,
+    announcing_problems: Vec<Problem>,
     node_problems: Vec<Problem>,
     service_problems: BTreeMap<ObjectRef, Vec<Problem>>,
     cluster: Arc<Cluster>,
@@ -58,6 +65,13 @@ impl Index {
         Self { options, ..Self::default() }
     }
 
+    /// An index that knows what was last said of announcements: where an
+    /// object is not good any more, it stays what it was.
+    pub fn after(options: Options, announcing: Arc<Announcing>) -> Self {
+        let cluster = Arc::new(Cluster { announcing, ..Cluster::default() });
+        Self { options, cluster, announcing_touched: true, ..Self::default() }
+    }
+
     /// An object is there, or has changed.
     pub fn apply(&mut self, object: Object) {
         let this = object.object_ref();
@@ -67,6 +81,19 @@ impl Index {
                 self.touched.insert(this);
             }
             Object::EndpointSlice(slice) => self.put_slice(this, Some(slice)),
+            Object::Secret(_)
+            | Object::AddressPool(_)
+            | Object::BgpPeer(_)
+            | Object::BgpAdvertisement(_)
+            | Object::L2Advertisement(_)
+            | Object::BfdProfile(_)
+            | Object::Community(_)
+            | Object::Unreadable(_) => {
+                if self.announcing.get(&this) != Some(&object) {
+                    self.announcing.insert(this, object);
+                    self.announcing_touched = true;
+                }
+            }
             Object::Node(node) => {
                 let rank = Rank::new(&node.metadata, this.clone());
                 let (node, problems) = translate::node(&node);
@@ -92,6 +119,16 @@ impl Index {
                 self.nodes.remove(object);
                 self.nodes_touched = true;
             }
+            Kind::Secret
+            | Kind::AddressPool
+            | Kind::BgpPeer
+            | Kind::BgpAdvertisement
+            | Kind::L2Advertisement
+            | Kind::BfdProfile
+            | Kind::Community => {
+                self.announcing.remove(object);
+                self.announcing_touched = true;
+            }
         }
     }
 
@@ -102,6 +139,8 @@ impl Index {
         self.touched.extend(std::mem::take(&mut self.slices_of).into_keys());
         self.nodes.clear();
         self.nodes_touched = true;
+        self.announcing.clear();
+        self.announcing_touched = true;
         for object in objects {
             self.apply(object);
         }
@@ -115,10 +154,24 @@ impl Index {
         for service in std::mem::take(&mut self.touched) {
             self.translate(service);
         }
+        if std::mem::take(&mut self.announcing_touched) {
+            self.translate_announcing();
+        }
         let nodes = self.nodes.values().flat_map(|entry| &entry.problems).chain(&self.node_problems);
         let services = self.service_problems.values().flatten();
-        let problems = nodes.chain(services).cloned().chain(self.claims.problems()).collect();
+        let announcing = &self.announcing_problems;
+        let problems =
+            nodes.chain(services).chain(announcing).cloned().chain(self.claims.problems()).collect();
         (Arc::clone(&self.cluster), problems)
+    }
+
+    fn translate_announcing(&mut self) {
+        let before = &self.cluster.announcing;
+        let (now, problems) = translate::announcing(&self.announcing, &self.cluster.nodes, before);
+        self.announcing_problems = problems;
+        if now != **before {
+            Arc::make_mut(&mut self.cluster).announcing = Arc::new(now);
+        }
     }
 
     /// Stores or removes a slice; its Service, and that of its former version, are touched.
@@ -155,6 +208,8 @@ impl Index {
         }
         if usable != self.cluster.nodes {
             Arc::make_mut(&mut self.cluster).nodes = usable;
+            // Selectors ask for their labels.
+            self.announcing_touched = true;
         }
     }
 
@@ -162,14 +217,15 @@ impl Index {
         let service = self.services.get(&this);
         let slices = self.slices_of.get(&this).into_iter().flatten();
         let slices = slices.filter_map(|slice| self.slices.get(slice)).map(|slice| &**slice);
-        let (claims, problems) = match service {
-            None => (None, Vec::new()),
+        let (claims, wishes, problems) = match service {
+            None => (None, Vec::new(), Vec::new()),
             Some(service) => {
                 let translated = translate::service(service, slices, &self.known, self.options);
                 let rank = Rank::new(&service.metadata, this.clone());
-                (Some((rank, translated.claims)), translated.problems)
+                (Some((rank, translated.claims)), translated.wishes, translated.problems)
             }
         };
+        self.vips.put(&this, wishes, &mut self.cluster);
         for frontend in self.claims.put(&this, claims) {
             let (old, new) = (self.cluster.services.get(&frontend), self.claims.winner(&frontend));
             if old == new {
@@ -195,17 +251,25 @@ pub fn owner(slice: &EndpointSlice) -> Option<ObjectRef> {
     Some(ObjectRef::new(Kind::Service, slice.metadata.namespace.as_deref().unwrap_or_default(), name))
 }
 
-/// The desired state of a directory as a whole: with any problem there is none,
-/// since an administrator who edits files wants all of an edit or nothing.
-pub fn load_cluster(loaded: &Loaded, options: Options) -> Result<Cluster, Vec<Problem>> {
-    let mut index = Index::new(options);
+/// The desired state of a directory as a whole, and what is wrong with it. With
+/// any problem of Services, their slices or Nodes there is none, since an
+/// administrator who edits files wants all of an edit or nothing; what is wrong
+/// with an object about announcing concerns only that: it stays what it was `before`.
+pub fn load_cluster(
+    loaded: &Loaded,
+    options: Options,
+    before: &Cluster,
+) -> Result<(Cluster, Vec<Problem>), Vec<Problem>> {
+    let mut index = Index::after(options, Arc::clone(&before.announcing));
     index.replace(loaded.objects.iter().map(|located| located.object.clone()).collect());
     let (cluster, problems) = index.cluster();
-    if problems.is_empty() {
-        drop(index);
-        return Ok(Arc::unwrap_or_clone(cluster));
+    let is_sound = problems.len() == index.announcing_problems.len();
+    let problems = loaded.problems.iter().cloned().chain(locate(problems, loaded)).collect();
+    if !is_sound {
+        return Err(problems);
     }
-    Err(locate(problems, loaded))
+    drop(index);
+    Ok((Arc::unwrap_or_clone(cluster), problems))
 }
 
 /// Adds `file:line` to problems of objects from files.

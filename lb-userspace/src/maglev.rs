@@ -4,6 +4,8 @@
 //! The table depends on the set of names and weights alone: every machine
 //! computes the same one, in whatever order it learned of the backends.
 
+use crate::hash::{fnv1a, mix};
+
 /// Ring lengths, all prime as Maglev demands. Few of them, and far apart:
 /// a change of length moves most flows, so it must be rare.
 pub const LENGTHS: [u32; 5] = [509, 2039, 8191, 32749, 65537];
@@ -89,20 +91,6 @@ impl Iterator for Preference {
         self.next = (self.next + self.skip) % self.len;
         Some(slot)
     }
-}
-
-/// FNV-1a, 64 bits: short, and the same on every machine and in every build.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
-}
-
-/// The finalizer of SplitMix64 (Steele et al., 2014).
-fn mix(hash: u64) -> u64 {
-    let hash = hash.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ (hash >> 31)
 }
 
 #[cfg(test)]

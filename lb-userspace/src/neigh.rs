@@ -11,22 +11,29 @@
 
 mod assemble;
 mod decode;
-mod events;
+pub(crate) mod events;
 mod follow;
-mod kernel;
+pub(crate) mod kernel;
 mod nudge;
+mod vlan;
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use serde::{Serialize, Serializer};
 
 pub use follow::follow;
+pub use vlan::Tag;
 
 /// How this machine reaches an address.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct NextHop {
+    /// The interface of the route.
     pub ifindex: u32,
     pub interface: String,
+    /// The device to transmit by: the same, or the one below a VLAN device.
+    pub device: u32,
+    /// VLAN tags, outermost first; two at most.
+    pub tags: Vec<Tag>,
     /// What the kernel would send from.
     pub source: IpAddr,
     /// No gateway is between: the target itself is the neighbour.
@@ -56,7 +63,7 @@ pub enum Reach {
 /// By target. A target that is not in it has not been looked up yet.
 pub type NextHops = BTreeMap<IpAddr, Reach>;
 
-struct Mac([u8; 6]);
+pub(crate) struct Mac(pub [u8; 6]);
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,9 +1,13 @@
 //! What a running agent tells about itself: the bodies of its API, and of
 //! `--output json`.
 
+pub mod explain;
+
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::bgp::config::Leaving;
 
 /// `trigon status`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -23,6 +27,8 @@ pub struct Status {
     pub backends: Count,
     /// What is wrong, in full sentences; empty if all is well.
     pub problems: Vec<String>,
+    /// What works, but worse than it could; `ready` does not mind.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -45,7 +51,7 @@ pub struct Source {
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Count {
     pub total: usize,
-    /// Services: programmed and proven. Backends: next hop known.
+    /// Services: programmed and proven. Backends: next hop known, and not dead.
     pub good: usize,
 }
 
@@ -63,6 +69,12 @@ pub struct ServiceReport {
     pub backends: Vec<Share>,
     /// On this node.
     pub endpoints: Vec<String>,
+    /// Who may connect; empty: everybody.
+    pub source_ranges: Vec<String>,
+    /// For how long a client that was idle gets to the same endpoint again.
+    pub affinity_seconds: Option<u32>,
+    /// How many flows this machine lets begin in a second: its share.
+    pub new_flows_per_second: Option<u32>,
     pub packets: u64,
     pub bytes: u64,
 }
@@ -91,8 +103,26 @@ pub struct BackendReport {
     pub next_hop: String,
     /// Bytes of IP packet.
     pub mtu: u16,
+    /// What its probes say, or the checks of a bare server, one for each
+    /// service that it is behind; empty where nobody asks it.
+    pub health: Vec<HealthReport>,
     pub packets: u64,
     pub bytes: u64,
+}
+
+/// How somebody has answered so far.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct HealthReport {
+    /// The service that a bare server was checked for: `tcp 192.0.2.10:80`.
+    pub service: Option<String>,
+    pub alive: bool,
+    /// For how long it has been so.
+    pub seconds: u64,
+    /// How often it was asked, and how often no good answer came.
+    pub asked: u64,
+    pub lost: u64,
+    /// Of the last answer.
+    pub round_trip_microseconds: Option<u64>,
 }
 
 /// A line of `trigon drops`
@@ -104,4 +134,31 @@ pub struct VerdictReport {
     pub packets: u64,
     /// What it means.
     pub meaning: String,
+    /// What to do about it; none for what is no drop.
+    pub remedy: Option<String>,
+}
+
+/// `trigon drain`
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Drain {
+    /// Announcing as ever.
+    No,
+    /// Routers are asked to choose others.
+    Draining,
+    /// Nothing is announced any more.
+    Withdrawn,
+    /// And sessions are closed.
+    Drained,
+}
+
+impl Drain {
+    pub fn of(leaving: Leaving) -> Self {
+        match leaving {
+            Leaving::No => Self::No,
+            Leaving::Draining => Self::Draining,
+            Leaving::Withdrawn => Self::Withdrawn,
+            Leaving::Closed => Self::Drained,
+        }
+    }
 }

@@ -5,15 +5,20 @@
 //!
 //! [`Problem`]: crate::model::Problem
 mod annotations;
+mod announce;
+mod health;
 mod node;
 mod nodes;
+mod policy;
 mod service;
 mod slice;
 #[cfg(test)]
 mod tests;
 mod values;
+mod wish;
 
-pub use annotations::DSR;
+pub use annotations::{ALLOW_SHARED_IP, DSR, field as annotation};
+pub use announce::{Objects, announcing};
 pub use node::node;
 pub use nodes::{Nodes, join_nodes};
 pub use service::{Claim, Options, Translated, not_ours, service};

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: nanoseconds per packet of the director's XDP program,
-//! beside programs that do the least there is to do.
+//! `cargo xtask bench`: nanoseconds per packet of Trigon's programs, beside
+//! programs that do the least there is to do.
 //!
 //! `BPF_PROG_TEST_RUN` repeats a program without resetting the packet, so a
 //! wrapper restores it before every repetition (`lb-ebpf/src/bench`). What the
@@ -18,18 +18,23 @@
 //! expected verdict as often as it ran.
 
 mod cases;
+mod clock;
 mod frame;
 mod kernel;
 mod measure;
 mod report;
 mod tables;
+mod wrapper;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
+use crate::build_ebpf;
+use cases::Case;
 use measure::Subject;
+use tables::Scale;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -44,23 +49,39 @@ pub struct Args {
     /// The CPU to measure on.
     #[arg(long, default_value_t = 0)]
     cpu: usize,
-    /// Only cases whose name contains this; the baseline `encap` always runs.
+    /// Only cases whose name contains this, and the baselines.
     #[arg(long, default_value = "")]
     only: String,
-    /// Where `cargo xtask build-ebpf` left the objects.
-    #[arg(long, default_value_os_t = built())]
-    objects: PathBuf,
+    /// The directory of the eBPF objects, if they are not to be built.
+    #[arg(long)]
+    objects: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Output {
     Text,
     Json,
+    /// What `cargo xtask icount` reads.
+    #[value(hide = true)]
+    Instructions,
 }
 
-/// The directory of the eBPF objects, whatever the working directory is.
-fn built() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../lb-ebpf/target/bpfel-unknown-none/release")
+impl Args {
+    fn wants(&self, case: &Case) -> bool {
+        let counts = match self.output {
+            // How many flows there are is a matter of caches alone.
+            Output::Instructions => case.is_trigon() && case.traffic.flows <= 1,
+            Output::Text | Output::Json => true,
+        };
+        counts && case.name.contains(&self.only)
+    }
+
+    fn scale(&self) -> Scale {
+        match self.output {
+            Output::Instructions => Scale::EMPTY,
+            Output::Text | Output::Json => Scale::BUSY,
+        }
+    }
 }
 
 pub fn run(args: Args) -> Result<()> {
@@ -69,30 +90,33 @@ pub fn run(args: Args) -> Result<()> {
         stats.trim() != "1",
         "kernel.bpf_stats_enabled adds some 46 ns to every run: sysctl -w kernel.bpf_stats_enabled=0"
     );
-    measure::pin(args.cpu).with_context(|| format!("--cpu {}", args.cpu))?;
-    let objects = kernel::Objects::read(&args.objects)?;
-    let director = kernel::Director::load(&objects)?;
+    clock::pin(args.cpu).with_context(|| format!("--cpu {}", args.cpu))?;
+    let subjects = measure(&args)?;
+    match args.output {
+        Output::Text => report::text(&report::results(&subjects)?),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&report::results(&subjects)?)?),
+        Output::Instructions => report::instructions(&subjects),
+    }
+    Ok(())
+}
+
+/// All cases, as often as they are to run.
+fn measure(args: &Args) -> Result<Vec<Subject>> {
+    let directory = args.objects.clone().map_or_else(build_ebpf::run, Ok)?;
+    let objects = kernel::Objects::read(&directory)?;
+    let machines = kernel::Machines::load(&objects, args.scale())?;
     let mut subjects = cases::all()
         .into_iter()
-        .filter(|case| case.name == cases::REFERENCE || case.name.contains(&args.only))
-        .map(|case| Subject::load(case, &objects, &director))
+        .filter(|case| case.is_reference() || args.wants(case))
+        .map(|case| Subject::load(case, &objects, &machines))
         .collect::<Result<Vec<_>>>()?;
     for round in 1..=args.rounds {
-        eprint!(
-            "\rround {round} of {}: {} cases, {} packets each",
-            args.rounds,
-            subjects.len(),
-            args.packets
-        );
+        let (rounds, cases, packets) = (args.rounds, subjects.len(), args.packets);
+        eprint!("\rround {round} of {rounds}: {cases} cases, {packets} packets each");
         for subject in &mut subjects {
-            subject.measure(&director, args.packets)?;
+            subject.measure(&machines, args.packets)?;
         }
     }
     eprintln!();
-    let results = report::results(&subjects)?;
-    match args.output {
-        Output::Text => report::text(&results),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&results)?),
-    }
-    Ok(())
+    Ok(subjects)
 }

@@ -3,10 +3,14 @@
 mod apt;
 mod bench;
 mod build_ebpf;
+mod churn;
 mod demo;
+mod fuzz;
+mod icount;
 mod shell;
 mod test;
 mod toolchain;
+mod vm;
 mod vm_test;
 
 use clap::Parser;
@@ -24,8 +28,16 @@ enum Cli {
     /// Run all tests: format, lints, unit and property tests, packet tables,
     /// and real traffic through network namespaces. Needs root.
     Test(test::Args),
+    /// Let directors, nodes and Pods come, go and drain while 2,000 connections
+    /// live, and count those that break. Needs root. Two minutes after the build.
+    Churn(churn::Args),
     /// Measure nanoseconds per packet, beside baselines in the same run. Needs root.
     Bench(bench::Args),
+    /// Send ten million mutated packets through the programs. Needs root.
+    Fuzz(fuzz::Args),
+    /// Count instructions per packet, in a virtual machine, and compare them with
+    /// those on record. Needs root.
+    Icount(icount::Args),
     /// Try Debian's kernels from 5.10 on, in virtual machines, and the one that
     /// runs here: load, traffic, restart, unload. Needs root.
     VmTest(vm_test::Args),
@@ -35,11 +47,11 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse() {
         Cli::BuildEbpf => build_ebpf::run().map(drop),
         Cli::Demo(args) => demo::run(args),
+        Cli::Churn(args) => churn::run(args),
         Cli::Test(args) => test::run(args),
-        Cli::Bench(args) => {
-            build_ebpf::run()?;
-            bench::run(args)
-        }
+        Cli::Bench(args) => bench::run(args),
+        Cli::Fuzz(args) => fuzz::run(args),
+        Cli::Icount(args) => icount::run(args),
         Cli::VmTest(args) => vm_test::run(args),
     }
 }

@@ -1,17 +1,19 @@
 //! `cargo xtask test`: everything.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
 use crate::{
     apt::{self, Package},
-    build_ebpf,
+    build_ebpf, icount,
     shell::{self, cargo, need_root, say},
-    vm_test,
+    vm, vm_test,
 };
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only tests whose name contains this.
+    /// Only tests whose name contains this, or the file of that name: `pmtud`.
     filter: Option<String>,
 }
 
@@ -26,6 +28,10 @@ pub const PACKAGES: &[Package] = &[
     Package::new("iperf3", "iperf3"),
     Package::new("iputils-ping", "ping"),
     Package::new("bpftool", "bpftool"),
+    Package::new("bird2", "bird"),
+    Package::new("frr", "/usr/lib/frr/bgpd"),
+    Package::new("arping", "arping"),
+    Package::new("ndisc6", "ndisc6"),
     Package::new("procps", "sysctl"),
     Package::new("util-linux", "nsenter"),
 ];
@@ -36,8 +42,14 @@ pub fn run(args: Args) -> Result<()> {
     build_ebpf::run()?;
     shell::run(cargo().args(["build", "--quiet", "--workspace", "--bins"]))?;
     let filter = args.filter.as_deref();
+    if let Some(file) = filter.filter(|name| is_test_file(name)) {
+        return test(&["--test", file], None, &["--test-threads=1", "--nocapture"]);
+    }
     if filter.is_none() {
         style()?;
+    }
+    if let Some(name) = filter {
+        exists(name)?;
     }
     say("unit and property tests");
     test(&["--lib", "--bins"], filter, &[])?;
@@ -46,14 +58,32 @@ pub fn run(args: Args) -> Result<()> {
     if filter.is_none() { kernels() } else { Ok(()) }
 }
 
+/// A file, or a directory, of integration tests?
+fn is_test_file(name: &str) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let dirs = ["lb-testbed/tests", "lb-userspace/tests"].map(|dir| root.join(dir));
+    dirs.iter().any(|dir| dir.join(format!("{name}.rs")).exists() || dir.join(name).join("main.rs").exists())
+}
+
+/// A name that no test has would be a run that is green for nothing.
+fn exists(name: &str) -> Result<()> {
+    let list = shell::stdout(cargo().args(["test", "--quiet", "--workspace", name, "--", "--list"]))?;
+    if !list.lines().any(|line| line.ends_with(": test")) {
+        bail!("no test, and no file of tests, has `{name}` in its name");
+    }
+    Ok(())
+}
+
 /// Other kernels. They come from Debian; CI must have them.
 fn kernels() -> Result<()> {
-    if std::env::var_os("CI").is_none() && !vm_test::is_possible() {
-        say("skipped: other kernels, which come from Debian's packages");
+    if std::env::var_os("CI").is_none() && !vm::is_possible() {
+        say("skipped: other kernels and instructions per packet; the kernels come from Debian's packages");
         return Ok(());
     }
     say("other kernels");
-    vm_test::run(vm_test::Args::default())
+    vm_test::run(vm_test::Args::default())?;
+    say("instructions per packet");
+    icount::run(icount::Args::default())
 }
 
 /// Format and lints. Not every installation has the components; CI must.

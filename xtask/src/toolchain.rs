@@ -64,6 +64,11 @@ impl Toolchain {
         format!("{} ({}, {})", self.name, self.rustc.display(), self.linker.display())
     }
 
+    /// The compiler's version.
+    pub fn version(&self) -> Result<String> {
+        Ok(stdout(Command::new(&self.rustc).arg("--version"))?.trim().to_owned())
+    }
+
     /// A cargo command that builds for BPF.
     pub fn cargo(&self) -> Command {
         let flags = ["-Cdebuginfo=2", "-Clink-arg=--btf", &format!("-Clinker={}", self.linker.display())];

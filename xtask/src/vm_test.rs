@@ -3,19 +3,17 @@
 //! Real kernels, of Debian's releases, in QEMU without KVM, and the one that
 //! runs here. What is tried on each is `xtask/vm-smoke`.
 
-mod debian;
-mod initramfs;
-mod machine;
 mod table;
 
-use std::{path::PathBuf, process::Command};
+use std::{path::Path, process::Command, time::Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::{
     apt::{self, Package},
     build_ebpf,
-    shell::{self, cargo, need_root, say},
+    shell::{self, cargo, need_root},
+    vm::{self, debian, initramfs, machine},
 };
 use table::Outcome;
 
@@ -23,20 +21,26 @@ use table::Outcome;
 /// oldest is the oldest that the agent takes (`environment.rs`).
 const RELEASES: &[&str] = &["bullseye", "bookworm", "trixie"];
 
-const PACKAGES: &[Package] = &[
-    Package::new("qemu-system-x86", "qemu-system-x86_64"),
-    Package::new("busybox-static", "busybox"),
-    Package::new("kmod", "modprobe"),
-    Package::new("cpio", "cpio"),
-    Package::new("xz-utils", "xz"),
-    Package::new("binutils", "strip"),
-    Package::new("iproute2", "ip"),
-    Package::new("nftables", "nft"),
-    Package::new("ethtool", "ethtool"),
+/// What the testbed runs.
+const PACKAGES: &[Package] =
+    &[Package::new("iproute2", "ip"), Package::new("nftables", "nft"), Package::new("ethtool", "ethtool")];
+
+/// Links, the rules that a CNI would have on a node, and filters at egress.
+const MODULES: &[&str] = &[
+    "veth",
+    "bridge",
+    "nf_tables",
+    "nft_ct",
+    "nft_chain_nat",
+    "nft_masq",
+    "nft_counter",
+    "nft_objref",
+    "sch_ingress",
+    "cls_bpf",
 ];
 
-/// What the machines run, built beside us.
-const PROGRAMS: &[&str] = &["trigon", "testbed-tool", "vm-smoke"];
+/// What QEMU ends with when `vm-smoke` passed (`guest.rs` there).
+const PASSED: i32 = 33;
 
 #[derive(clap::Args, Default)]
 pub struct Args {
@@ -49,21 +53,24 @@ pub struct Args {
     refresh: bool,
 }
 
-/// Can this machine get the kernels?
-pub fn is_possible() -> bool {
-    debian::own_release().is_some()
-}
-
 pub fn run(args: Args) -> Result<()> {
     need_root()?;
-    apt::install(PACKAGES, "virtual machines")?;
+    vm::install()?;
+    apt::install(PACKAGES, "the testbed")?;
     let object = build_ebpf::run()?.join("trigon");
     let mut command = cargo();
     command.args(["build", "--quiet", "--bins", "-p", "lb-userspace", "-p", "lb-testbed", "-p", "vm-smoke"]);
     shell::run(&mut command)?;
+    let base = initramfs::Base::build(&initramfs::Contents {
+        name: "vm-test",
+        init: include_str!("vm_test/init.sh"),
+        programs: &["trigon", "testbed-tool", "vm-smoke"],
+        files: std::slice::from_ref(&object),
+        applets: &["sh", "mount", "insmod", "poweroff", "rm", "sleep"],
+        tools: &["ip", "tc", "nft", "ethtool"],
+    })?;
     let chosen =
         |release: &&&str| args.releases.is_empty() || args.releases.iter().any(|one| one == *release);
-    let base = initramfs::Base::build(&programs()?, &object)?;
     let mut outcomes = Vec::new();
     for release in RELEASES.iter().filter(chosen) {
         outcomes.push(in_machine(release, args.refresh, &base));
@@ -79,26 +86,32 @@ pub fn run(args: Args) -> Result<()> {
 /// On a release's kernel. Whatever goes wrong is the outcome.
 fn in_machine(release: &str, refresh: bool, base: &initramfs::Base) -> Outcome {
     let outcome = debian::kernel(release, refresh).and_then(|kernel| {
-        let initramfs = base.with_modules(&kernel)?;
-        machine::boot(&kernel, &initramfs)
+        let initramfs = base.with_modules(&kernel, MODULES)?;
+        let command = machine::qemu(&kernel, &initramfs, "");
+        watch(&command, &kernel.version, &base.log(&kernel.version), PASSED)
     });
     outcome.unwrap_or_else(|error| Outcome::not_run(release, &error))
 }
 
 /// On the kernel that runs here: the testbed makes network namespaces of its own.
-fn here(base: &initramfs::Base, object: &std::path::Path) -> Outcome {
+fn here(base: &initramfs::Base, object: &Path) -> Outcome {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let name = format!("{} (here)", release.trim());
-    let mut command = Command::new(base.program("vm-smoke"));
-    let log = base.log("here");
-    let outcome = machine::watch(command.env("TRIGON_EBPF_OBJECT", object), &name, &log, 0);
+    let outcome = initramfs::beside_us("vm-smoke").and_then(|program| {
+        let mut command = Command::new(program);
+        watch(command.env("TRIGON_EBPF_OBJECT", object), &name, &base.log("here"), 0)
+    });
     outcome.unwrap_or_else(|error| Outcome::not_run(&name, &error))
 }
 
-/// Where cargo puts what it builds as it built us.
-fn programs() -> Result<Vec<PathBuf>> {
-    let own = std::env::current_exe().context("finding our own path")?;
-    let dir = own.parent().context("our own path has no directory")?;
-    say(format!("building the initial file system from {}", dir.display()));
-    Ok(PROGRAMS.iter().map(|name| dir.join(name)).collect())
+fn watch(command: &Command, name: &str, log: &Path, passed: i32) -> Result<Outcome> {
+    let start = Instant::now();
+    let (status, said) = machine::watch(command, name, log)?;
+    let ended = match status.code() {
+        Some(code) if code == passed => None,
+        Some(machine::HUNG) => Some(format!("it hung: not done within {} s", machine::PATIENCE)),
+        Some(0) => Some("the kernel panicked".to_owned()),
+        _ => Some(format!("it failed ({status})")),
+    };
+    Ok(Outcome::new(name, &said, start.elapsed(), ended.map(|why| format!("{why}; see {}", log.display()))))
 }

@@ -14,8 +14,8 @@ use network_types::{eth::EtherType, ip::IpProto};
 
 use crate::cursor::{Cursor, Window};
 
-const ETH_LEN: usize = 14;
-const IP_LEN: usize = 20;
+pub const ETH_LEN: usize = 14;
+pub const IP_LEN: usize = 20;
 const PORTS_LEN: usize = 8;
 const HEADERS: usize = ETH_LEN + IP_LEN + PORTS_LEN;
 /// Time to live 64, protocol 4 (IPv4).
@@ -41,8 +41,8 @@ pub struct Ipv4Key {
 #[repr(C)]
 pub struct Target {
     macs: [u32; 3],
-    source: u32,
-    destination: u32,
+    pub source: u32,
+    pub destination: u32,
 }
 
 /// What the baselines read of a packet.
@@ -79,15 +79,15 @@ impl Key for Ipv4Key {
     }
 }
 
-/// The head moves by this, set by the loader: 20 or 40.
+/// The head moves by this, set by the loader.
 #[unsafe(no_mangle)]
-static MOVE: u32 = 20;
+static MOVE: i32 = 20;
 
 #[inline(always)]
 pub fn move_head(ctx: &XdpContext) -> u32 {
     // SAFETY: the constant is read as it was loaded; then a plain helper call.
     unsafe {
-        let length = core::ptr::read_volatile(&raw const MOVE) as i32;
+        let length = core::ptr::read_volatile(&raw const MOVE);
         bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), -length);
     }
     xdp_action::XDP_TX

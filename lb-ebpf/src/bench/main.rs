@@ -11,25 +11,44 @@ mod baseline;
 #[path = "../cursor.rs"]
 #[expect(dead_code, reason = "shared with the programs under test; not all of it is needed here")]
 mod cursor;
+mod node;
 mod restore;
 
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use aya_ebpf::{
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action},
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
 
 use cursor::Cursor;
 
 /// Restore the packet, then run the program under test on it.
 #[xdp]
 pub fn repeat(ctx: XdpContext) -> u32 {
-    match restore::packet(&ctx) {
-        Some(()) => restore::run(&ctx),
-        None => xdp_action::XDP_ABORTED,
+    if restore::arriving(&ctx).is_some() {
+        restore::run(&ctx);
     }
+    xdp_action::XDP_ABORTED
+}
+
+/// The same at egress.
+#[classifier]
+pub fn repeat_egress(ctx: TcContext) -> i32 {
+    if restore::leaving(&ctx).is_some() {
+        restore::run(&ctx);
+    }
+    TC_ACT_SHOT
 }
 
 /// Nothing at all: with it, the wrapper measures itself.
 #[xdp]
 pub fn empty(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_TX
+}
+
+#[classifier]
+pub fn empty_egress(_ctx: TcContext) -> i32 {
+    TC_ACT_UNSPEC
 }
 
 /// Moves the head as an encapsulation does, and no more.
@@ -54,6 +73,19 @@ pub fn encap(ctx: XdpContext) -> u32 {
 #[xdp]
 pub fn encap8(ctx: XdpContext) -> u32 {
     baseline::encap(&ctx, &baseline::BY_IPV4).unwrap_or(xdp_action::XDP_PASS)
+}
+
+/// Takes an outer IPv4 header away and addresses the packet to a Pod, after
+/// one lookup.
+#[xdp]
+pub fn decap(ctx: XdpContext) -> u32 {
+    node::decap(&ctx).unwrap_or(xdp_action::XDP_DROP)
+}
+
+/// Makes a VIP the source of an IPv4 packet, after one lookup.
+#[classifier]
+pub fn snat(ctx: TcContext) -> i32 {
+    node::snat(&ctx).unwrap_or(TC_ACT_SHOT)
 }
 
 #[cfg(not(test))]

@@ -1,17 +1,17 @@
 //! `BPF_PROG_TEST_RUN` does not reset the packet between repetitions: after
 //! one encapsulation the program would meet its own output, and the figure
 //! would be that of another path. So this undoes what the program did, checks
-//! that it did it, and writes all headers anew with the next flow's source.
+//! that it did it, and writes all headers anew with the next flow's client.
 
 use core::arch::asm;
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::{xdp_action, xdp_md},
+    bindings::xdp_md,
     btf_maps::{Array, ProgramArray},
     helpers::bpf_xdp_adjust_head,
     macros::btf_map,
-    programs::XdpContext,
+    programs::{TcContext, XdpContext},
 };
 
 use crate::cursor::Cursor;
@@ -30,25 +30,30 @@ struct Progress {
     errors: u64,
 }
 
-/// Words of the frame, as many as hold any of the headers.
-const WORDS: usize = 10;
-const LEN: usize = WORDS * 8;
+/// The first of the flows that never come back.
+const NEW: u32 = 1 << 22;
+
+/// Words of the longest frame.
+const WORDS: usize = 17;
 
 // Constants by the time the verifier reads the program.
 
 /// The frame to restore.
 #[unsafe(no_mangle)]
 static FRAME: [u64; WORDS] = [0; WORDS];
+/// How many words of it there are.
+#[unsafe(no_mangle)]
+static LENGTH: u32 = 0;
 /// By how many bytes the program under test lengthens it.
 #[unsafe(no_mangle)]
-static GROWTH: u32 = 0;
+static GROWTH: i32 = 0;
 /// How many flows there are; 0 if no flow ever comes back.
 #[unsafe(no_mangle)]
 static FLOWS: u32 = 0;
-/// Where the last word of the source address lies.
+/// Where the last word of the client's address lies.
 #[unsafe(no_mangle)]
 static ADDRESS_AT: u32 = 0;
-/// Where the source port lies.
+/// Where the client's port lies.
 #[unsafe(no_mangle)]
 static PORT_AT: u32 = 0;
 /// Where, and what, a byte is that only the right output has.
@@ -66,22 +71,40 @@ fn constant<T: Copy>(global: &'static T) -> T {
 
 /// Check the last output and make it the next input.
 #[inline(always)]
-pub fn packet(ctx: &XdpContext) -> Option<()> {
-    let progress = PROGRESS.get_ptr_mut(0)?;
-    if !is_expected(&Cursor::new(ctx.data(), ctx.data_end())) {
-        // SAFETY: nothing else writes it while the benchmark runs.
-        unsafe { (*progress).errors += 1 };
-        return None;
-    }
-    let growth = constant(&GROWTH) as i32;
+pub fn arriving(ctx: &XdpContext) -> Option<()> {
+    let progress = check(&Cursor::new(ctx.data(), ctx.data_end()))?;
+    let growth = constant(&GROWTH);
     // SAFETY: a plain helper call; all packet pointers are taken anew below.
     if growth != 0 && unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), growth) } != 0 {
         return None;
     }
-    // SAFETY: as above.
-    write(&Cursor::new(ctx.data(), ctx.data_end()), unsafe { (*progress).runs })?;
-    // SAFETY: as above.
-    unsafe { add_and_settle(&raw mut (*progress).runs) };
+    next(&Cursor::new(ctx.data(), ctx.data_end()), progress)
+}
+
+/// The same of a packet on its way out, which keeps its length.
+#[inline(always)]
+pub fn leaving(ctx: &TcContext) -> Option<()> {
+    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    next(&cursor, check(&cursor)?)
+}
+
+/// Is the last output as it should be?
+#[inline(always)]
+fn check(output: &Cursor) -> Option<&'static mut Progress> {
+    // SAFETY: nothing else has it while the benchmark runs.
+    let progress = unsafe { &mut *PROGRESS.get_ptr_mut(0)? };
+    if !is_expected(output) {
+        progress.errors += 1;
+        return None;
+    }
+    Some(progress)
+}
+
+#[inline(always)]
+fn next(packet: &Cursor, progress: &mut Progress) -> Option<()> {
+    write(packet, progress.runs)?;
+    // SAFETY: a reference is valid.
+    unsafe { add_and_settle(&raw mut progress.runs) };
     Some(())
 }
 
@@ -100,17 +123,19 @@ unsafe fn add_and_settle(counter: *mut u64) {
 
 #[inline(always)]
 fn is_expected(output: &Cursor) -> bool {
-    output.len() == LEN + constant(&GROWTH) as usize
+    let len = constant(&LENGTH) as i32 * 8 + constant(&GROWTH);
+    output.len() == len as usize
         && output
             .window::<1>(constant(&PROOF_AT) as usize)
             .is_some_and(|byte| byte.get::<u8, 0>() as u32 == constant(&PROOF))
 }
 
-/// Write the frame, its source that of the flow whose turn it is.
+/// Write the frame, its client that of the flow whose turn it is.
 #[inline(always)]
 fn write(packet: &Cursor, run: u64) -> Option<()> {
+    let words = constant(&LENGTH) as usize;
     let mut at = 0;
-    while at < WORDS {
+    while at < WORDS && at < words {
         let word = packet.window::<8>(at * 8)?;
         let value = constant(&FRAME[at]);
         word.set::<u32, 0>(value as u32);
@@ -118,7 +143,7 @@ fn write(packet: &Cursor, run: u64) -> Option<()> {
         at += 1;
     }
     let flow = match constant(&FLOWS) {
-        0 => run as u32,
+        0 => NEW + run as u32,
         flows => run as u32 % flows,
     };
     packet.window::<4>(constant(&ADDRESS_AT) as usize)?.set::<u32, 0>((0x0a00_0000 + flow).to_be());
@@ -128,8 +153,7 @@ fn write(packet: &Cursor, run: u64) -> Option<()> {
 
 /// Run the program under test; comes back only if there is none.
 #[inline(always)]
-pub fn run(ctx: &XdpContext) -> u32 {
+pub fn run(ctx: &impl EbpfContext) {
     // SAFETY: no reference into the packet or a map is alive.
     unsafe { PROGRAM.tail_call(ctx, 0) };
-    xdp_action::XDP_ABORTED
 }

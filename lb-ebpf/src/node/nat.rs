@@ -1,32 +1,37 @@
-//! A new destination for a packet, with its checksums brought up to date
-//! (RFC 1624).
+//! A new destination for a packet, and a new source port if need be, with its
+//! checksums brought up to date (RFC 1624).
 
-use lb_common::{checksum, maps::Endpoint};
+use lb_common::{checksum, maps::NodeFlow};
 
 use crate::{
     cursor::Cursor,
     parse::{Packet, ip, l4},
 };
 
-/// Rewrite destination address and port; false if the packet is too short.
+/// Rewrite the destination address and both ports; false if the packet is too
+/// short.
 #[inline(always)]
-pub fn destination(cursor: &Cursor, packet: &Packet, to: &Endpoint) -> bool {
+pub fn rewrite(cursor: &Cursor, packet: &Packet, to: &NodeFlow) -> bool {
     let address = checksum::difference(&packet.to.addr.words(), &to.addr.words());
-    let port = checksum::difference(&[packet.to.port as u32], &[to.port as u32]);
+    let old = [packet.client_port as u32, packet.to.port as u32];
+    let ports = checksum::difference(&old, &[to.client_port as u32, to.port as u32]);
     let at = packet.l3 + packet.l3_len;
     // The transport header first: if it is cut short, nothing has changed yet.
-    let done = if packet.to.protocol == l4::TCP {
-        tcp(cursor, at, to.port, address + port)
+    let done = if packet.is_later_fragment() {
+        true
+    } else if packet.to.protocol == l4::TCP {
+        tcp(cursor, at, to, address + ports)
     } else {
-        udp(cursor, at, to.port, address + port)
+        udp(cursor, at, to, address + ports)
     };
     done && if packet.is_v4 { v4(cursor, packet, to, address) } else { v6(cursor, packet, to) }
 }
 
 #[inline(always)]
-fn tcp(cursor: &Cursor, at: usize, port: u16, difference: u64) -> bool {
+fn tcp(cursor: &Cursor, at: usize, to: &NodeFlow, difference: u64) -> bool {
     let Some(header) = cursor.window::<20>(at) else { return false };
-    header.set::<u16, 2>(port);
+    header.set::<u16, 0>(to.client_port);
+    header.set::<u16, 2>(to.port);
     header.set::<u16, 16>(checksum::update(header.get::<u16, 16>(), difference));
     true
 }
@@ -34,9 +39,10 @@ fn tcp(cursor: &Cursor, at: usize, port: u16, difference: u64) -> bool {
 /// A UDP checksum of zero says that there is none (RFC 768); one that comes
 /// out as zero is written as all ones.
 #[inline(always)]
-fn udp(cursor: &Cursor, at: usize, port: u16, difference: u64) -> bool {
+fn udp(cursor: &Cursor, at: usize, to: &NodeFlow, difference: u64) -> bool {
     let Some(header) = cursor.window::<8>(at) else { return false };
-    header.set::<u16, 2>(port);
+    header.set::<u16, 0>(to.client_port);
+    header.set::<u16, 2>(to.port);
     let check = header.get::<u16, 6>();
     if check != 0 {
         let new = checksum::update(check, difference);
@@ -46,7 +52,7 @@ fn udp(cursor: &Cursor, at: usize, port: u16, difference: u64) -> bool {
 }
 
 #[inline(always)]
-fn v4(cursor: &Cursor, packet: &Packet, to: &Endpoint, difference: u64) -> bool {
+fn v4(cursor: &Cursor, packet: &Packet, to: &NodeFlow, difference: u64) -> bool {
     let Some(header) = cursor.window::<{ ip::V4_LEN }>(packet.l3) else { return false };
     header.set::<u32, 16>(to.addr.words()[3]);
     // The upper words of mapped addresses are alike: they add nothing.
@@ -55,7 +61,7 @@ fn v4(cursor: &Cursor, packet: &Packet, to: &Endpoint, difference: u64) -> bool 
 }
 
 #[inline(always)]
-fn v6(cursor: &Cursor, packet: &Packet, to: &Endpoint) -> bool {
+fn v6(cursor: &Cursor, packet: &Packet, to: &NodeFlow) -> bool {
     let Some(header) = cursor.window::<{ ip::V6_LEN }>(packet.l3) else { return false };
     header.set_words::<24>(to.addr.words());
     true

@@ -3,43 +3,139 @@
 //! same nodes, say) passes untouched.
 
 use aya_ebpf::{EbpfContext, bindings::xdp_md, helpers::bpf_xdp_adjust_head, programs::XdpContext};
-use lb_common::{Addr, Verdict, checksum, hash, maps::Service, roles};
-use network_types::{eth::EtherType, ip::IpProto};
+use lb_common::{
+    Addr, Verdict, checksum, gue,
+    maps::{Peer, Service},
+    roles,
+};
+use network_types::eth::EtherType;
 
+use super::probe;
 use crate::{
     cursor::Cursor,
-    maps::{PEERS, SERVICES, VIPS},
-    parse::{self, ETH_LEN, Packet, Parsed, Room, ip},
+    fragments, icmp,
+    maps::{FlowScratch, PEERS, SERVICES, TUNNEL_SCRATCH, VIPS},
+    parse::{self, ETH_LEN, Packet, Parsed, ip, l4},
     receive::unless_vip,
     stats,
 };
 
+const UDP_LEN: usize = 8;
+
 /// Congestion experienced, in both families' lowest two bits (RFC 3168).
 const CE: u8 = 3;
 
-/// An IP packet in an IP packet, `outer` being the outer one.
+/// What is around the inner packet.
+struct Envelope {
+    /// Where the inner IP header begins, from the start of the frame.
+    inner: usize,
+    /// Of the inner packet, as an Ethernet header has it.
+    ethertype: u16,
+}
+
+/// An IP packet in another, or in UDP, `outer` being the outer one.
 #[inline(never)]
 pub fn receive(ctx: &XdpContext, outer: &Packet) -> Verdict {
-    if !is_peer(&outer.to.addr, roles::SELF) || !is_peer(&outer.client, roles::DIRECTOR | roles::NODE) {
-        return match unless_vip(&outer.to.addr, Verdict::DropOtherProtocol) {
-            Verdict::Pass => Verdict::PassForeignTunnel,
-            drop => drop,
-        };
+    // This machine is a peer too, but what it sends does not come in.
+    let from = peer(&outer.client, roles::DIRECTOR | roles::NODE);
+    let from = from.filter(|peer| peer.roles & roles::SELF == 0);
+    let Some(from) = from.filter(|_| peer(&outer.to.addr, roles::SELF).is_some()) else {
+        let is_udp = outer.to.protocol == l4::UDP;
+        let why = if is_udp { Verdict::DropNoSuchPort } else { Verdict::DropOtherProtocol };
+        return foreign_if_passed(unless_vip(&outer.to.addr, why));
+    };
+    if let Err(verdict) = read(ctx, outer, from) {
+        return verdict;
     }
     let cursor = Cursor::new(ctx.data(), ctx.data_end());
-    let mut room = Room::uninit();
-    let (inner, unfit) = match parse::network(&cursor, ethertype(outer), ETH_LEN + outer.l3_len, &mut room) {
-        // SAFETY: entries are replaced, never changed in place.
-        Parsed::Flow(inner) => match unsafe { SERVICES.get(&inner.to) } {
-            Some(service) => return accept(ctx, &cursor, outer, inner, service),
-            None => (inner, Verdict::DropTunnelPort),
-        },
-        Parsed::Unfit(inner, why) => (inner, why),
-        Parsed::Tunnel(inner) => (inner, Verdict::DropOtherProtocol),
-        Parsed::NotIp => return Verdict::PassForeignTunnel,
-    };
+    let Some(room) = TUNNEL_SCRATCH.get_ptr_mut(0) else { return Verdict::DropNoRoom };
+    // SAFETY: `read` has just written it; this CPU's own, and nobody else uses it
+    // until we are done.
+    let inner = unsafe { (*room).assume_init_ref() };
+    // SAFETY: entries are replaced, never changed in place.
+    match unsafe { SERVICES.get(&inner.to) } {
+        Some(service) => accept(ctx, &cursor, outer, inner, service),
+        None if probe::is_probe(outer, inner) => probe::answer(ctx, &cursor, inner),
+        None => unless_foreign(inner, Verdict::DropTunnelPort),
+    }
+}
+
+/// Read what is in the tunnel, into `TUNNEL_SCRATCH`, or say what else is to be
+/// done with it.
+///
+/// Not inlined: its stack is free again when the flow is looked for.
+#[inline(never)]
+fn read(ctx: &XdpContext, outer: &Packet, from: &Peer) -> Result<(), Verdict> {
+    // Whatever our directors send has no options, and no headers between.
+    if outer.l3_len != if outer.is_v4 { ip::V4_LEN } else { ip::V6_LEN } {
+        return Err(Verdict::PassForeignTunnel);
+    }
+    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let Some(scratch) = TUNNEL_SCRATCH.get_ptr_mut(0) else { return Err(Verdict::DropNoRoom) };
+    // SAFETY: this CPU's own, and nobody else uses it until we are done.
+    let room = unsafe { &mut *scratch };
+    let Some(envelope) = open(&cursor, outer, from) else { return Err(Verdict::PassForeignTunnel) };
+    match parse::network(&cursor, envelope.ethertype, envelope.inner, room) {
+        Parsed::Flow(_) => Ok(()),
+        Parsed::Fragment(inner) => {
+            if fragments::of_request(inner) {
+                return Ok(());
+            }
+            Err(unless_foreign(inner, Verdict::DropFragment))
+        }
+        Parsed::Icmp(inner) => icmp::receive(&cursor, inner, false).map_err(foreign_if_passed),
+        Parsed::Unfit(inner, why) => Err(unless_foreign(inner, why)),
+        Parsed::Tunnel(inner) => Err(unless_foreign(inner, Verdict::DropOtherProtocol)),
+        Parsed::NotIp => Err(Verdict::PassForeignTunnel),
+    }
+}
+
+#[inline(always)]
+fn foreign_if_passed(verdict: Verdict) -> Verdict {
+    if matches!(verdict, Verdict::Pass) { Verdict::PassForeignTunnel } else { verdict }
+}
+
+/// Somebody else's, and so to pass, unless it is for a VIP.
+#[inline(always)]
+fn unless_foreign(inner: &Packet, why: Verdict) -> Verdict {
     // SAFETY: only the presence of the entry counts.
-    if unsafe { VIPS.get(&inner.to.addr) }.is_some() { unfit } else { Verdict::PassForeignTunnel }
+    if unsafe { VIPS.get(&inner.to.addr) }.is_some() { why } else { Verdict::PassForeignTunnel }
+}
+
+/// Also tells `arrival` which nodes the packet has been to.
+#[inline(always)]
+fn open(cursor: &Cursor, outer: &Packet, from: &Peer) -> Option<Envelope> {
+    let FlowScratch { arrival, .. } = super::scratch()?;
+    arrival.begin(0);
+    arrival.from = from.backend;
+    let at = ETH_LEN + outer.l3_len;
+    if outer.to.protocol != l4::UDP {
+        let ethertype = ethertype(outer.to.protocol)?;
+        return Some(Envelope { inner: at, ethertype });
+    }
+    let header = cursor.window::<{ UDP_LEN + gue::BASE_LEN }>(at)?;
+    let ethertype = ethertype(header.get::<u8, 9>())?;
+    // Variant 0, data, no flags: all else is not of ours.
+    if header.get::<u16, 10>() != 0 {
+        return None;
+    }
+    match header.get::<u8, 8>() {
+        gue::BASE_WORDS => Some(Envelope { inner: at + UDP_LEN + gue::BASE_LEN, ethertype }),
+        gue::HANDED_WORDS => {
+            let private = cursor.window::<{ UDP_LEN + gue::HANDED_LEN }>(at)?;
+            arrival.hops = private.get::<u8, 13>() as u32;
+            arrival.tags[0] = private.get::<u16, 14>();
+            arrival.tags[1] = private.get::<u16, 16>();
+            arrival.tags[2] = private.get::<u16, 18>();
+            arrival.tags[3] = private.get::<u16, 20>();
+            arrival.tags[4] = private.get::<u16, 22>();
+            arrival.tags[5] = private.get::<u16, 24>();
+            arrival.tags[6] = private.get::<u16, 26>();
+            let inner = at + UDP_LEN + gue::HANDED_LEN;
+            (private.get::<u8, 12>() == gue::MAGIC).then_some(Envelope { inner, ethertype })
+        }
+        _ => None,
+    }
 }
 
 #[inline(always)]
@@ -48,43 +144,48 @@ fn accept(ctx: &XdpContext, cursor: &Cursor, outer: &Packet, inner: &Packet, ser
     if outer.tos & CE == CE && !mark_congestion(cursor, inner) {
         return Verdict::DropCongestion;
     }
-    let hash = hash::flow(&inner.client, inner.client_port);
-    let verdict = super::deliver(cursor, inner, service, hash);
-    if !matches!(verdict, Verdict::Deliver) {
+    match super::scratch() {
+        Some(scratch) => scratch.arrival.hash = inner.hash(service),
+        None => return Verdict::DropFlowTable,
+    }
+    let verdict = super::route(cursor, inner, service);
+    if !matches!(verdict, Verdict::Deliver | Verdict::HandOn) {
         return verdict;
     }
-    let done = if outer.is_v4 {
-        decapsulate::<{ ip::V4_LEN }>(ctx, cursor, inner)
-    } else {
-        decapsulate::<{ ip::V6_LEN }>(ctx, cursor, inner)
-    };
-    if done { verdict } else { Verdict::DropNoRoom }
+    if !decapsulate(ctx, cursor, inner) {
+        return Verdict::DropNoRoom;
+    }
+    if matches!(verdict, Verdict::HandOn) { super::hand_on(ctx, inner) } else { verdict }
 }
 
 #[inline(always)]
-fn is_peer(addr: &Addr, roles: u32) -> bool {
-    // SAFETY: one aligned word, written whole.
-    unsafe { PEERS.get(addr) }.is_some_and(|peer| peer.roles & roles != 0)
+fn peer(addr: &Addr, roles: u32) -> Option<&'static Peer> {
+    // SAFETY: entries are replaced, never changed in place.
+    unsafe { PEERS.get(addr) }.filter(|peer| peer.roles & roles != 0)
 }
 
-/// The type of the packet inside, from the outer header's protocol.
+/// The type of the packet inside, from the protocol that the header before it
+/// names.
 #[inline(always)]
-fn ethertype(outer: &Packet) -> u16 {
-    if outer.to.protocol == IpProto::Ipv4 as u8 { EtherType::Ipv4 as u16 } else { EtherType::Ipv6 as u16 }
+fn ethertype(protocol: u8) -> Option<u16> {
+    match protocol {
+        l4::IPV4 => Some(EtherType::Ipv4 as u16),
+        l4::IPV6 => Some(EtherType::Ipv6 as u16),
+        _ => None,
+    }
 }
 
-/// Take `LEN` bytes of outer header away from under the Ethernet header.
+/// Take all that is around the inner packet away from under the Ethernet header.
 #[inline(always)]
-fn decapsulate<const LEN: usize>(ctx: &XdpContext, cursor: &Cursor, inner: &Packet) -> bool {
+pub fn decapsulate(ctx: &XdpContext, cursor: &Cursor, inner: &Packet) -> bool {
+    // At most an IPv6 header, UDP and GUE: the mask tells the verifier so.
+    let len = (inner.l3 - ETH_LEN) & 0x7f;
     let Some(frame) = cursor.window::<ETH_LEN>(0) else { return false };
-    let Some(moved) = cursor.window::<ETH_LEN>(LEN) else { return false };
-    let macs = [frame.get::<u32, 0>(), frame.get::<u32, 4>(), frame.get::<u32, 8>()];
-    moved.set::<u32, 0>(macs[0]);
-    moved.set::<u32, 4>(macs[1]);
-    moved.set::<u32, 8>(macs[2]);
+    let Some(moved) = cursor.window::<ETH_LEN>(len) else { return false };
+    moved.set_macs::<0>(frame.macs::<0>());
     moved.set::<u16, 12>(if inner.is_v4 { EtherType::Ipv4 as u16 } else { EtherType::Ipv6 as u16 });
     // SAFETY: a plain helper call; no packet pointer is used after it.
-    unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), LEN as i32) == 0 }
+    unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), len as i32) == 0 }
 }
 
 /// RFC 6040 section 4.2: congestion met by the outer header is passed on in

@@ -8,19 +8,39 @@ use crate::cursor::Cursor;
 
 pub const TCP: u8 = IpProto::Tcp as u8;
 pub const UDP: u8 = IpProto::Udp as u8;
-const IPV4: u8 = IpProto::Ipv4 as u8;
-const IPV6: u8 = IpProto::Ipv6 as u8;
+pub const IPV4: u8 = IpProto::Ipv4 as u8;
+pub const IPV6: u8 = IpProto::Ipv6 as u8;
+pub const ICMP: u8 = IpProto::Icmp as u8;
+pub const ICMPV6: u8 = IpProto::Ipv6Icmp as u8;
 
-/// A UDP header, and as much of a TCP header as a director needs.
+/// A UDP or ICMP header, and as much of a TCP header as a director needs.
 pub const PORTS_LEN: usize = 8;
+/// A TCP header without options.
+pub const TCP_LEN: usize = 20;
+
+/// Flags of TCP.
+pub const SYN: u8 = 0x02;
+pub const ACK: u8 = 0x10;
 
 #[inline(always)]
 pub fn read<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
     match packet.to.protocol {
         TCP | UDP => ports(cursor, packet),
         IPV4 | IPV6 => Parsed::Tunnel(packet),
+        ICMP if packet.is_v4 => Parsed::Icmp(packet),
+        ICMPV6 if !packet.is_v4 => Parsed::Icmp(packet),
         _ => Parsed::Unfit(packet, Verdict::DropOtherProtocol),
     }
+}
+
+/// The flags of a TCP segment (RFC 9293 section 3.1) that has its header here.
+#[inline(always)]
+pub fn tcp_flags(cursor: &Cursor, packet: &Packet) -> Option<u8> {
+    const FLAGS: usize = 13;
+    if packet.to.protocol != TCP || packet.is_later_fragment() || packet.quote != 0 {
+        return None;
+    }
+    Some(cursor.window::<{ FLAGS + 1 }>(packet.l3 + packet.l3_len)?.get::<u8, FLAGS>())
 }
 
 #[inline(always)]

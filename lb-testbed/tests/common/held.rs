@@ -1,11 +1,14 @@
 //! Many connections that stay open while something happens.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
 use lb_testbed::{TCP_ECHO_PORT, TcpHold, TcpHoldOptions, Triangle, VIP, report::TcpReport};
 
-use super::{at, clients};
+use super::{PATIENCE, at, clients};
 
 /// Of both families together.
 pub const CONNECTIONS: u64 = 500;
@@ -33,11 +36,17 @@ impl Held {
     /// All are alive, and every one of them still gets answers.
     pub fn check(&mut self, when: &str) -> Result<TcpReport> {
         let before = self.each()?;
-        // Time for each of them to send a line, and to have it retransmitted.
-        thread::sleep(INTERVAL * 2);
-        let after = self.each()?;
         let moved = |(before, after): (&TcpReport, &TcpReport)| after.echoes >= before.echoes + after.opened;
-        let all_moved = before.iter().zip(&after).all(moved);
+        let begin = Instant::now();
+        let (after, all_moved) = loop {
+            // Time for each of them to send a line, and to have it retransmitted.
+            thread::sleep(INTERVAL * 2);
+            let after = self.each()?;
+            let all_moved = before.iter().zip(&after).all(moved);
+            if all_moved || begin.elapsed() > PATIENCE {
+                break (after, all_moved);
+            }
+        };
         let now = sum(after);
         println!(
             "{when}: {} of {} connections alive, {} broken, {} echoes, slowest {} ms",
@@ -56,14 +65,5 @@ impl Held {
 }
 
 fn sum(reports: Vec<TcpReport>) -> TcpReport {
-    reports.into_iter().fold(TcpReport::default(), |mut sum, one| {
-        sum.opened += one.opened;
-        sum.alive += one.alive;
-        sum.broken += one.broken;
-        sum.echoes += one.echoes;
-        sum.max_echo_ms = sum.max_echo_ms.max(one.max_echo_ms);
-        sum.per_pod.extend(one.per_pod);
-        sum.errors.extend(one.errors);
-        sum
-    })
+    reports.into_iter().fold(TcpReport::default(), TcpReport::and)
 }

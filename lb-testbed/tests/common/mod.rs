@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "no test needs everything")]
 
 pub mod held;
+pub mod raw;
 pub mod round;
 
 use std::{

@@ -44,7 +44,10 @@ impl Round {
             let answers = self.http(triangle, vip)?;
             println!("{vip}: {} of {} answered: {:?}", answers.answered, answers.requests, answers.per_pod);
             self.udp(triangle, at(vip, UDP_ECHO_PORT))?;
-            triangle.testbed.client().within(|| bulk(at(vip, TCP_ECHO_PORT)))?;
+            triangle.testbed.client().within(|| {
+                let stream = TcpStream::connect(at(vip, TCP_ECHO_PORT))?;
+                bulk(stream, BULK, Duration::from_secs(5))
+            })?;
         }
         nothing_is_masqueraded_nor_invalid(triangle)?;
         let count = counters.read()?;
@@ -98,18 +101,19 @@ impl Round {
     }
 }
 
-/// Large packets on both ways, and every byte comes back.
-fn bulk(target: SocketAddr) -> Result<()> {
-    let mut stream = TcpStream::connect(target)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+/// Large packets on both ways of a connection to an echo, and every byte comes
+/// back, none later than `patience` after the one before it.
+pub fn bulk(mut stream: TcpStream, len: usize, patience: Duration) -> Result<()> {
+    let target = stream.peer_addr()?;
+    stream.set_read_timeout(Some(patience))?;
     let sent: Vec<u8> =
-        (0..BULK as u32).map(|number| (number.wrapping_mul(0x9e37_79b1) >> 24) as u8).collect();
-    let mut returned = vec![0; BULK];
+        (0..len as u32).map(|number| (number.wrapping_mul(0x9e37_79b1) >> 24) as u8).collect();
+    let mut returned = vec![0; len];
     let mut reader = BufReader::new(stream.try_clone()?);
     reader.read_line(&mut String::new()).context("no greeting")?;
     thread::scope(|scope| {
         let sending = scope.spawn(|| stream.write_all(&sent));
-        reader.read_exact(&mut returned).with_context(|| format!("{BULK} bytes to {target} and back"))?;
+        reader.read_exact(&mut returned).with_context(|| format!("{len} bytes to {target} and back"))?;
         sending.join().map_err(|_| anyhow!("the sender panicked"))?.context("sending")
     })?;
     ensure!(sent == returned, "{target} sends back something else");

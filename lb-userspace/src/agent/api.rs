@@ -1,17 +1,27 @@
-//! The agent's API: HTTP over a Unix socket, read-only. `curl` speaks it too:
+//! The agent's API: HTTP over a Unix socket. `curl` speaks it too:
 //! `curl --unix-socket /run/trigon/agent.sock http://agent/v1/status`.
 
 use std::{
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::Path,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use anyhow::{Context, bail};
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    http::StatusCode,
+    routing::get,
+};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{View, with};
+use super::{View, explain, with};
+use crate::report::{
+    Drain,
+    explain::{Explanation, Question},
+};
 
 type Shared = Arc<Mutex<View>>;
 
@@ -47,11 +57,43 @@ impl Listener {
             .route("/v1/services", get(|State(view): State<Shared>| answer(view, View::services)))
             .route("/v1/backends", get(|State(view): State<Shared>| answer(view, View::backends)))
             .route("/v1/drops", get(|State(view): State<Shared>| answer(view, View::verdicts)))
+            .route("/v1/explain", get(explained))
+            .route("/v1/bgp", get(|State(view): State<Shared>| answer(view, View::peers)))
+            .route("/v1/l2", get(|State(view): State<Shared>| answer(view, View::l2)))
+            .route("/v1/drain", get(drain).post(begin_drain).delete(undo_drain))
             .with_state(view);
         axum::serve(self.0, app).await.context("the API ended")
     }
 }
 
+async fn drain(State(view): State<Shared>) -> Json<Drain> {
+    Json(with(&view, |view| Drain::of(view.left(Instant::now()))))
+}
+
+async fn begin_drain(State(view): State<Shared>) -> Json<Drain> {
+    with(&view, |view| view.leave(true));
+    drain(State(view)).await
+}
+
+async fn undo_drain(State(view): State<Shared>) -> Json<Drain> {
+    with(&view, |view| view.leave(false));
+    drain(State(view)).await
+}
+
 async fn answer<T>(view: Shared, ask: fn(&View) -> T) -> Json<T> {
     Json(with(&view, |view| ask(view)))
+}
+
+/// A bad question is answered with what is wrong with it.
+async fn explained(
+    State(view): State<Shared>,
+    Query(question): Query<Question>,
+) -> Result<Json<Explanation>, (StatusCode, String)> {
+    let told = tokio::task::spawn_blocking(move || explain::explain(&view, &question)).await;
+    let told = told.map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
+    told.map(Json).map_err(|error| {
+        let bad = error.is_in_question();
+        let status = if bad { StatusCode::BAD_REQUEST } else { StatusCode::INTERNAL_SERVER_ERROR };
+        (status, error.to_string())
+    })
 }

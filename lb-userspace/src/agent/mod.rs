@@ -1,33 +1,40 @@
 //! The agent: what the source says goes to the kernel, and everything that
 //! happens on the way is there to be asked.
 
+pub mod announcer;
+mod announcing;
 mod api;
+mod explain;
+mod leave;
+mod liveness;
+mod reach;
 mod reconcile;
 mod view;
 
 use std::{
     collections::BTreeSet,
-    net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::Context;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::{
+    announce::departure::Pace,
     datapath::kernel::{self, LoadError},
+    health::{self, Healths, Probing, Targets},
     model::{Cluster, Problem},
+    moment::at,
     neigh::{self, NextHops},
     plan::Identity,
+    pmtu,
     source::file::{self, Load},
     translate,
 };
+use announcer::Announcer;
 pub use api::Listener;
 use reconcile::Reconciler;
 use view::View;
@@ -40,7 +47,27 @@ pub struct Config {
     pub datapath: kernel::Options,
     /// How Services are to be understood.
     pub translate: translate::Options,
+    /// How to tell who is alive; without, everybody is.
+    pub health: Option<Asking>,
+    pub announcing: Announcing,
 }
+
+/// How to tell others of VIPs: directors do of those in the data path, any node of kube-proxy's.
+#[derive(Clone)]
+pub struct Announcing {
+    pub options: announcer::Options,
+    pub pace: Pace,
+}
+
+/// How to tell who is alive.
+#[derive(Clone, Copy)]
+pub struct Asking {
+    pub nodes: Probing,
+    pub servers: Probing,
+}
+
+/// Reports of path MTUs that wait to be looked at.
+const REPORTS: usize = 64;
 
 /// How long ids and ranges rest before they are used again.
 const REST: Duration = Duration::from_secs(1);
@@ -58,14 +85,28 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         report_attachment(attachment);
     }
     let reconciler = Reconciler::new(config.me.clone(), loaded.tables, loaded.capacity)?;
-    let view = View::new(&config, loaded.attachments, loaded.stats, reconciler);
+    let announcer = start_announcer(&config, is_restarted(&loaded.attachments, &reconciler))?;
+    let view = View::new(&config, loaded.attachments, loaded.stats, reconciler, announcer.heard());
     let view = Arc::new(Mutex::new(view));
     tokio::select! {
-        result = follow(&config, first, view.clone()) => result,
-        result = listener.serve(view) => result,
+        result = follow(&config, first, view.clone(), &announcer) => result,
+        result = listener.serve(view.clone()) => result,
         result = log_drops(&config.datapath) => result,
-        result = stop() => result,
+        result = leave::on_signal(&view, &announcer) => result,
     }
+}
+
+/// Was there an agent before us, since whose end nothing was unloaded? Its
+/// Services need not be in the data path: kube-proxy may carry them all.
+fn is_restarted<T>(attachments: &[kernel::Attachment], reconciler: &Reconciler<T>) -> bool {
+    attachments.iter().any(|attachment| attachment.adopted) || !reconciler.state.services.is_empty()
+}
+
+/// `restarted`: something is forwarded already.
+fn start_announcer(config: &Config, restarted: bool) -> anyhow::Result<Announcer> {
+    let mut options = config.announcing.options.clone();
+    options.bgp.restarted = restarted;
+    Announcer::start(options)
 }
 
 async fn log_drops(options: &kernel::Options) -> anyhow::Result<()> {
@@ -83,52 +124,95 @@ fn report_attachment(attachment: &kernel::Attachment) {
     }
 }
 
-async fn stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    info!("stopping; the data path goes on as it is (`trigon unload` removes it)");
-    Ok(())
-}
-
 /// Bring source and next hops to the reconciler whenever they change.
-async fn follow(config: &Config, first: Load, view: Arc<Mutex<View>>) -> anyhow::Result<()> {
+async fn follow(
+    config: &Config,
+    first: Load,
+    view: Arc<Mutex<View>>,
+    announcer: &Announcer,
+) -> anyhow::Result<()> {
     let (load_to, mut loads) = watch::channel(first);
     let (targets_to, targets) = watch::channel(BTreeSet::new());
     let (hops_to, mut hops) = watch::channel(Arc::new(NextHops::new()));
+    let (probe_to, probed) = watch::channel(Targets::default());
+    let (healths_to, mut healths) = watch::channel(Healths::new());
     tokio::spawn(file::follow(config.source.clone(), load_to));
     let neighbours = tokio::spawn(neigh::follow(targets, hops_to));
+    let probes = tokio::spawn(ask(config.health, probed, healths_to));
+    let (reports_to, mut reports) = mpsc::channel(REPORTS);
+    tokio::spawn(hear_of_path_mtus(reports_to));
     loads.mark_changed();
     let mut rest = tokio::time::interval(REST);
-    tokio::pin!(neighbours);
+    tokio::pin!(neighbours, probes);
+    let woken = with(&view, |view| view.woken());
     loop {
+        let due = with(&view, |view| view.due());
         tokio::select! {
             changed = loads.changed() => {
                 changed.context("the source ended")?;
                 let load = loads.borrow_and_update().clone();
                 let wanted = with(&view, |view| view.load(config.translate, load));
-                set_targets(&targets_to, wanted);
+                set_if_new(&targets_to, &wanted);
             }
             changed = hops.changed() => {
                 changed.context("netlink ended")?;
                 let hops = hops.borrow_and_update().clone();
                 with(&view, |view| view.set_hops(hops));
             }
+            changed = healths.changed() => {
+                changed.context("the prober ended")?;
+                let healths = healths.borrow_and_update().clone();
+                with(&view, |view| view.set_healths(healths));
+            }
+            Some(report) = reports.recv() => with(&view, |view| view.learn(&report)),
+            () = at(due) => with(&view, View::proceed),
             _ = rest.tick() => with(&view, View::rest),
+            () = woken.notified() => {}
             ended = &mut neighbours => {
                 ended.context("the task that follows netlink ended")??;
             }
+            ended = &mut probes => {
+                ended.context("the task that asks who is alive ended")??;
+            }
+        }
+        with(&view, |view| set_if_new(&probe_to, view.probed()));
+        if let Some(orders) = with(&view, View::orders) {
+            announcer.order(orders);
         }
     }
 }
 
-fn set_targets(targets: &watch::Sender<BTreeSet<IpAddr>>, wanted: BTreeSet<IpAddr>) {
-    targets.send_if_modified(|now| {
-        let differs = *now != wanted;
-        *now = wanted;
+async fn ask(
+    asking: Option<Asking>,
+    targets: watch::Receiver<Targets>,
+    healths: watch::Sender<Healths>,
+) -> anyhow::Result<()> {
+    let Some(asking) = asking else {
+        healths.closed().await;
+        return Ok(());
+    };
+    // Apart from each other: many checks must not delay the probes of nodes.
+    let probes = tokio::spawn(health::follow_probes(asking.nodes, targets.clone(), healths.clone()));
+    let checks = tokio::spawn(health::follow_checks(asking.servers, targets, healths));
+    tokio::select! {
+        ended = probes => ended.context("the task that probes nodes ended")?,
+        ended = checks => ended.context("the task that checks bare servers ended")?,
+    }
+}
+
+/// Without it, what is too big for a path vanishes on it.
+async fn hear_of_path_mtus(reports: mpsc::Sender<pmtu::Report>) {
+    if let Err(error) = pmtu::listen(reports).await {
+        warn!("cannot hear of path MTUs (ICMP): {error}; the agent needs CAP_NET_RAW");
+    }
+}
+
+fn set_if_new<T: Clone + PartialEq>(cell: &watch::Sender<T>, wanted: &T) {
+    cell.send_if_modified(|now| {
+        let differs = now != wanted;
+        if differs {
+            now.clone_from(wanted);
+        }
         differs
     });
 }
@@ -151,6 +235,9 @@ struct Wanted {
     cluster: Arc<Cluster>,
     /// Why what the source says now is not it; empty if it is.
     problems: Vec<Problem>,
+    /// What is wrong with objects that announcements are about: they are left out,
+    /// or as they last were good, and all else goes on.
+    refused: Vec<Problem>,
     /// Was there ever a good one?
     known: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    time::Instant,
 };
 
 use lb_common::maps::{Service, ServiceKey};
@@ -10,10 +10,11 @@ use tracing::{debug, error, info};
 
 use crate::{
     datapath::{self, TableError, Tables},
-    diff::{Shortage, diff},
+    diff::{Shortage, Stamp, diff},
+    health::Dead,
     model::Cluster,
     neigh::NextHops,
-    plan::{self, Identity, Plan, RingCache},
+    plan::{self, Identity, Memory, Plan},
     state::{Capacity, Op, State},
 };
 
@@ -22,7 +23,7 @@ pub struct Reconciler<T> {
     me: Identity,
     tables: T,
     capacity: Capacity,
-    rings: RingCache,
+    memory: Memory,
     pub state: State,
     pub plan: Plan,
     /// Generation read back from the kernel, by service.
@@ -47,7 +48,7 @@ impl<T: Tables> Reconciler<T> {
             me,
             tables,
             capacity,
-            rings: RingCache::default(),
+            memory: Memory::default(),
             state,
             plan: Plan::default(),
             proven: BTreeMap::new(),
@@ -58,14 +59,9 @@ impl<T: Tables> Reconciler<T> {
         })
     }
 
-    /// Addresses whose next hops must be known before [`Reconciler::run`].
-    pub fn targets(&self, cluster: &Cluster) -> BTreeSet<IpAddr> {
-        plan::targets(cluster, &self.me)
-    }
-
     /// Make the kernel hold what the cluster says.
-    pub fn run(&mut self, cluster: &Cluster, hops: &NextHops) {
-        self.plan = plan::plan(cluster, &self.me, hops, &mut self.rings);
+    pub fn run(&mut self, cluster: &Cluster, hops: &NextHops, dead: &Dead) {
+        self.plan = plan::plan(cluster, &self.me, hops, dead, &mut self.memory, Instant::now());
         self.planned = true;
         let result = self.converge();
         if let Err(e) = &result {
@@ -75,16 +71,20 @@ impl<T: Tables> Reconciler<T> {
     }
 
     /// A second has passed: old ids and ranges are free, failures may be over.
-    pub fn rest(&mut self) {
+    /// True if something was tried again.
+    pub fn rest(&mut self) -> bool {
         let freed = self.state.rest();
-        if self.planned && (self.failure.is_some() || (freed && !self.shortages.is_empty())) {
+        let again = self.planned && (self.failure.is_some() || (freed && !self.shortages.is_empty()));
+        if again {
             self.failure = self.converge().err().map(|e| e.to_string());
         }
+        again
     }
 
     fn converge(&mut self) -> Result<(), TableError> {
         let next = self.generation.wrapping_add(1);
-        let diff = diff(&self.plan, &self.state, self.capacity, next);
+        let stamp = Stamp { generation: next, now: monotonic_seconds() };
+        let diff = diff(&self.plan, &self.state, self.capacity, stamp);
         let news: BTreeSet<Shortage> = diff.shortages.iter().cloned().collect();
         news.difference(&self.shortages).for_each(|shortage| error!("{shortage}"));
         self.shortages = news;
@@ -142,4 +142,10 @@ impl<T: Tables> Reconciler<T> {
     pub fn me(&self) -> &Identity {
         &self.me
     }
+}
+
+/// Seconds of `CLOCK_MONOTONIC`, as `bpf_ktime_get_ns` counts them.
+fn monotonic_seconds() -> u32 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u32::try_from(now.tv_sec).unwrap_or(u32::MAX)
 }

@@ -6,17 +6,29 @@ use std::collections::BTreeSet;
 
 use lb_common::{
     Addr, Verdict,
-    maps::{Backend, ServiceKey, Traffic, backend_flags, delivery},
-    roles,
-    verdict::Fate,
+    maps::{Backend, ServiceKey, Traffic, backend_flags},
 };
 
-use super::{Config, Wanted, log_news, reconcile::Reconciler};
+use tokio::sync::Notify;
+use tracing::info;
+
+use super::{
+    Config, Wanted, announcer::Heard, announcing::Announcing, liveness::Liveness, log_news, reach,
+    reconcile::Reconciler,
+};
 use crate::{
-    datapath::kernel::{Attachment, KernelTables, Stats},
+    announce::Announcements,
+    bgp::{PeerStatus, config::Leaving},
+    datapath::kernel::{Attachment, KernelTables, Options, Stats, indices},
+    explain::story::Known,
+    health::{self, Healths, Targets, Ways},
     index,
-    neigh::{NextHops, Reach},
-    plan::PlannedService,
+    l2::VipStatus,
+    model::Cluster,
+    names,
+    neigh::{NextHop, NextHops, Reach},
+    plan::{self, BackendKey, Identity, PlannedService},
+    pmtu::{self, PathMtus},
     report::{BackendReport, Count, Interface, ServiceReport, Share, Source, Status, VerdictReport},
     source::file::Load,
     translate,
@@ -25,11 +37,25 @@ use crate::{
 pub struct View {
     started: Instant,
     directory: String,
+    options: Options,
     attachments: Vec<Attachment>,
+    /// The indices of our interfaces.
+    devices: BTreeSet<u32>,
     stats: Stats,
     reconciler: Reconciler<KernelTables>,
     wanted: Wanted,
+    /// As the kernel has them.
+    kernel_hops: Arc<NextHops>,
+    path_mtus: PathMtus,
+    /// Both together.
     hops: Arc<NextHops>,
+    liveness: Liveness,
+    /// Nodes that packets may be handed on to: those that were in a ring since we
+    /// know of rings.
+    fellows: BTreeSet<BackendKey>,
+    /// Whom to probe, as of the last plan.
+    probed: Targets,
+    announcing: Announcing,
 }
 
 impl View {
@@ -38,89 +64,210 @@ impl View {
         attachments: Vec<Attachment>,
         stats: Stats,
         reconciler: Reconciler<KernelTables>,
+        heard: Heard,
     ) -> Self {
+        let fellows = reconciler.state.former_owners();
         Self {
             started: Instant::now(),
             directory: config.source.display().to_string(),
+            options: config.datapath.clone(),
             attachments,
+            devices: indices(&config.datapath.interfaces),
             stats,
             reconciler,
             wanted: Wanted::default(),
+            kernel_hops: Arc::default(),
+            path_mtus: PathMtus::default(),
             hops: Arc::default(),
+            liveness: Liveness::default(),
+            fellows,
+            probed: Targets::default(),
+            announcing: Announcing::new(config.announcing.pace, heard),
         }
+    }
+
+    pub fn me(&self) -> &Identity {
+        self.reconciler.me()
+    }
+
+    pub fn cluster(&self) -> &Cluster {
+        &self.wanted.cluster
+    }
+
+    /// What the programs were loaded with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub fn known(&self) -> Known<'_> {
+        let Reconciler { state, plan, .. } = &self.reconciler;
+        Known { state, plan, cluster: &self.wanted.cluster, hops: &self.hops }
     }
 
     /// The source has changed. A broken one leaves everything as it is.
     /// Returns whose next hops are needed from now on.
     pub fn load(&mut self, options: translate::Options, load: Load) -> BTreeSet<IpAddr> {
-        let cluster = load.and_then(|loaded| index::load_cluster(&loaded, options));
-        let problems = match cluster {
-            Ok(cluster) => {
+        let before = &self.wanted.cluster;
+        let (problems, refused) = match load.and_then(|loaded| index::load_cluster(&loaded, options, before))
+        {
+            Ok((cluster, refused)) => {
                 self.wanted.cluster = Arc::new(cluster);
                 self.wanted.known = true;
-                Vec::new()
+                (Vec::new(), refused)
             }
-            Err(problems) => problems,
+            Err(problems) => (problems, std::mem::take(&mut self.wanted.refused)),
         };
         log_news(&self.wanted.problems, &problems);
-        self.wanted.problems = problems;
+        log_news(&self.wanted.refused, &refused);
+        (self.wanted.problems, self.wanted.refused) = (problems, refused);
         self.reconcile();
-        self.reconciler.targets(&self.wanted.cluster)
+        plan::targets(&self.wanted.cluster)
     }
 
     pub fn set_hops(&mut self, hops: Arc<NextHops>) {
-        self.hops = hops;
+        self.kernel_hops = hops;
+        self.combine_hops();
+    }
+
+    /// A router tells of a path MTU.
+    pub fn learn(&mut self, report: &pmtu::Report) {
+        if self.path_mtus.learn(report, &self.kernel_hops, Instant::now()) {
+            info!(target = %report.target, mtu = report.mtu, "a router tells of a smaller path MTU");
+            self.combine_hops();
+        }
+    }
+
+    fn combine_hops(&mut self) {
+        self.hops = self.path_mtus.applied(&self.kernel_hops);
         self.reconcile();
     }
 
+    /// The time has come that [`View::due`] named: plan again.
+    pub fn proceed(&mut self) {
+        self.announcing.changed();
+        if self.reconciler.plan.due.is_some_and(|due| due <= Instant::now()) {
+            self.reconciler.plan.due = None;
+            self.reconcile();
+        }
+    }
+
+    /// New orders for the speakers, if there is anything new.
+    pub fn orders(&mut self) -> Option<Announcements> {
+        self.announcing.orders(&self.wanted.cluster, &self.reconciler, Instant::now())
+    }
+
+    /// Drain, or come back.
+    pub fn leave(&mut self, leave: bool) {
+        self.announcing.leave(leave, Instant::now());
+    }
+
+    pub fn leaving(&self, now: Instant) -> Leaving {
+        self.announcing.leaving(now)
+    }
+
+    /// The same, but not at its end before sessions are closed.
+    pub fn left(&self, now: Instant) -> Leaving {
+        self.announcing.left(now)
+    }
+
+    /// Tells that somebody else has changed something here.
+    pub fn woken(&self) -> Arc<Notify> {
+        self.announcing.woken()
+    }
+
+    pub fn peers(&self) -> Vec<PeerStatus> {
+        self.announcing.peers()
+    }
+
+    pub fn l2(&self) -> Vec<VipStatus> {
+        self.announcing.l2()
+    }
+
+    /// When there will be something to do, even if nothing changes.
+    pub fn due(&self) -> Option<Instant> {
+        [self.reconciler.plan.due, self.announcing.due(Instant::now())].into_iter().flatten().min()
+    }
+
+    /// Who is dead leaves the rings, who is back returns; all else can wait.
+    pub fn set_healths(&mut self, healths: Healths) {
+        if self.liveness.set(healths) {
+            self.reconcile();
+        }
+    }
+
+    pub fn probed(&self) -> &Targets {
+        &self.probed
+    }
+
     pub fn rest(&mut self) {
-        self.reconciler.rest();
+        if self.path_mtus.expire(Instant::now()) {
+            self.combine_hops();
+        }
+        if self.reconciler.rest() {
+            self.announcing.changed();
+        }
     }
 
     /// Not before the source was good once, and every next hop was looked up:
     /// what is pinned from before is better than a plan that knows less.
     fn reconcile(&mut self) {
-        let targets = self.reconciler.targets(&self.wanted.cluster);
+        let targets = plan::targets(&self.wanted.cluster);
+        self.announcing.changed();
         if self.wanted.known && targets.iter().all(|target| self.hops.contains_key(target)) {
-            self.reconciler.run(&self.wanted.cluster, &self.hops);
+            self.reconciler.run(&self.wanted.cluster, &self.hops, self.liveness.avoided());
+            let (me, plan) = (self.reconciler.me(), &self.reconciler.plan);
+            let ways = Ways {
+                hops: &self.hops,
+                backends: &self.reconciler.state.backends,
+                interfaces: &self.devices,
+            };
+            self.fellows.extend(plan.services.values().flat_map(|planned| planned.owners.iter().copied()));
+            self.fellows.retain(|key| plan.backends.contains_key(key));
+            self.probed = health::targets(&self.wanted.cluster, me, &ways, plan, &self.fellows);
         }
     }
 
     pub fn status(&self) -> Status {
         let me = self.reconciler.me();
         let plan = &self.reconciler.plan;
-        let resolved = plan.backends.values().filter(|backend| is_reachable(backend)).count();
+        let is_good = |(key, backend): &(&BackendKey, &Backend)| {
+            reach::is_known(backend) && self.liveness.answers(key, plan)
+        };
+        let reachable = plan.backends.iter().filter(is_good).count();
         Status {
             ready: self.reconciler.is_settled() && self.wanted.problems.is_empty(),
             node: me.node.to_string(),
-            roles: role_names(me.roles),
+            roles: names::roles(me.roles),
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_seconds: self.started.elapsed().as_secs(),
             generation: self.reconciler.generation,
             interfaces: self.attachments.iter().map(interface).collect(),
             source: Source { directory: self.directory.clone(), good: self.wanted.problems.is_empty() },
             services: Count { total: plan.services.len(), good: self.reconciler.proven.len() },
-            backends: Count { total: plan.backends.len(), good: resolved },
+            backends: Count { total: plan.backends.len(), good: reachable },
             problems: self.problems(),
+            warnings: self.warnings(),
         }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let on_uplink = |hop: &&NextHop| self.attachments.iter().any(|a| a.interface == hop.interface);
+        let hops = self.kernel_hops.values().filter_map(|reach| match reach {
+            Reach::Via(hop) => Some(hop),
+            _ => None,
+        });
+        let uplink = hops.filter(on_uplink).map(|hop| hop.mtu).max().unwrap_or_default();
+        let mut warnings = pmtu::warnings(&self.reconciler.plan.backends, uplink);
+        warnings.extend(self.announcing.warnings(Instant::now()));
+        warnings
     }
 
     fn problems(&self) -> Vec<String> {
         let me = &self.reconciler.me().node;
-        let source = self.wanted.problems.iter().map(ToString::to_string);
+        let source = self.wanted.problems.iter().chain(&self.wanted.refused).map(ToString::to_string);
         let shortages = self.reconciler.shortages.iter().map(ToString::to_string);
         let unknown = (self.wanted.known && !self.wanted.cluster.nodes.contains_key(me)).then(|| {
             format!("Node {me}: no such object; add it to the source, or start with its --node-name: other nodes refuse tunnels from, and send none to, a machine they do not know")
-        });
-        let used: BTreeSet<IpAddr> =
-            self.reconciler.plan.backends.keys().map(|key| IpAddr::from(key.addr)).collect();
-        let hops = self.hops.iter().filter(|(addr, _)| used.contains(addr));
-        let unreachable = hops.filter_map(|(addr, reach)| match reach {
-            Reach::Unreachable(reason) => Some(format!("backend {addr}: unreachable: {reason}")),
-            Reach::Via(hop) if hop.dst_mac.is_none() => {
-                Some(format!("backend {addr}: the next hop on {} does not answer", hop.interface))
-            }
-            _ => None,
         });
         let generic = self.attachments.iter().filter(|a| a.mode == crate::datapath::kernel::XdpMode::Generic);
         let generic = generic.map(|a| {
@@ -130,7 +277,9 @@ impl View {
             .chain(shortages)
             .chain(self.reconciler.failure.clone())
             .chain(unknown)
-            .chain(unreachable)
+            .chain(reach::problems(&self.reconciler.plan.backends, &self.hops))
+            .chain(self.liveness.problems(&self.reconciler.plan))
+            .chain(self.announcing.problems(&self.wanted.cluster, self.me()))
             .chain(generic)
             .collect()
     }
@@ -143,16 +292,16 @@ impl View {
         let entry = self.reconciler.service(key);
         let traffic = entry.and_then(|entry| self.stats.service(entry.id).ok()).unwrap_or_default();
         let mut slots = vec![0; planned.members.len()];
-        planned.ring.iter().for_each(|member| slots[usize::from(*member)] += 1);
+        planned.live.iter().for_each(|member| slots[usize::from(*member)] += 1);
         let share = |((backend, weight), slots): (&(_, u32), usize)| {
-            let backend: &crate::plan::BackendKey = backend;
+            let backend: &BackendKey = backend;
             Share { address: IpAddr::from(backend.addr), weight: *weight, slots }
         };
         ServiceReport {
             name: planned.name.to_string(),
             vip: IpAddr::from(key.addr),
             port: u16::from_be(key.port),
-            protocol: protocol_name(key.protocol).into(),
+            protocol: names::protocol(key.protocol).into(),
             programmed: self.reconciler.proven.get(key).copied(),
             ring: planned.ring.len(),
             backends: planned.members.iter().zip(slots).map(share).collect(),
@@ -161,6 +310,9 @@ impl View {
                 .iter()
                 .map(|e| std::net::SocketAddr::new(IpAddr::from(e.addr), u16::from_be(e.port)).to_string())
                 .collect(),
+            source_ranges: planned.policy.ranges.iter().map(ToString::to_string).collect(),
+            affinity_seconds: Some(planned.policy.affinity).filter(|seconds| *seconds > 0),
+            new_flows_per_second: Some(planned.policy.new_flows).filter(|flows| *flows > 0),
             packets: traffic.packets,
             bytes: traffic.bytes,
         }
@@ -188,10 +340,11 @@ impl View {
             id,
             address,
             node: node.filter(|_| !is_bare).map(ToOwned::to_owned),
-            delivery: delivery_name(backend).into(),
-            resolved: is_reachable(backend),
-            next_hop: next_hop(self.hops.get(&address)),
+            delivery: names::delivery(backend).into(),
+            resolved: reach::is_known(backend),
+            next_hop: names::next_hop(self.hops.get(&address)),
             mtu: backend.mtu,
+            health: self.liveness.of(&BackendKey::of(backend), &self.reconciler.plan),
             packets: traffic.packets,
             bytes: traffic.bytes,
         }
@@ -200,22 +353,13 @@ impl View {
     pub fn verdicts(&self) -> Vec<VerdictReport> {
         let report = |verdict: Verdict| VerdictReport {
             reason: verdict.label().into(),
-            fate: match verdict.fate() {
-                Fate::Pass => "pass",
-                Fate::Transmit => "transmit",
-                Fate::Redirect => "redirect",
-                Fate::Drop => "drop",
-            }
-            .into(),
+            fate: names::fate(verdict.fate()).into(),
             packets: self.stats.verdict(verdict).unwrap_or_default(),
             meaning: verdict.sentence().into(),
+            remedy: verdict.remedy().map(Into::into),
         };
         Verdict::all().map(report).collect()
     }
-}
-
-fn is_reachable(backend: &Backend) -> bool {
-    backend.flags & (backend_flags::RESOLVED | backend_flags::LOCAL) != 0
 }
 
 fn interface(attachment: &Attachment) -> Interface {
@@ -223,36 +367,5 @@ fn interface(attachment: &Attachment) -> Interface {
         name: attachment.interface.clone(),
         xdp: attachment.mode.to_string(),
         adopted: attachment.adopted,
-    }
-}
-
-fn role_names(bits: u32) -> Vec<String> {
-    let names = [(roles::DIRECTOR, "director"), (roles::NODE, "node")];
-    names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| (*name).to_owned()).collect()
-}
-
-fn protocol_name(number: u8) -> &'static str {
-    if number == 6 { "tcp" } else { "udp" }
-}
-
-fn delivery_name(backend: &Backend) -> &'static str {
-    if backend.flags & backend_flags::LOCAL != 0 {
-        return "local";
-    }
-    let is_l2 = backend.delivery == delivery::L2 || backend.flags & backend_flags::FORCED_L2 != 0;
-    if is_l2 { "l2" } else { "ipip" }
-}
-
-fn next_hop(reach: Option<&Reach>) -> String {
-    match reach {
-        None => "not looked up yet".into(),
-        Some(Reach::Local) => "this machine".into(),
-        Some(Reach::Unreachable(reason)) => format!("unreachable: {reason}"),
-        Some(Reach::Via(hop)) => {
-            let via = hop.gateway.map_or("on link".into(), |gateway| format!("via {gateway}"));
-            let mac =
-                hop.dst_mac.map_or("no answer".into(), |mac| mac.map(|byte| format!("{byte:02x}")).join(":"));
-            format!("{via} dev {} {mac}", hop.interface)
-        }
     }
 }

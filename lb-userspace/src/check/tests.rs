@@ -12,7 +12,7 @@ fn examples() -> std::path::PathBuf {
 fn check_text(text: &str) -> CheckReport {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("a.yaml"), text).unwrap();
-    let mut report = check(dir.path(), Options::default());
+    let mut report = check(dir.path(), Options::default(), None);
     for problem in report.problems.iter_mut().chain(&mut report.warnings) {
         let location = problem.location.take().unwrap();
         problem.location = Some(location.rsplit('/').next().unwrap().to_owned());
@@ -22,22 +22,40 @@ fn check_text(text: &str) -> CheckReport {
 
 #[test]
 fn the_examples_are_good() {
-    let report = check(&examples(), Options::default());
+    let report = check(&examples(), Options::default(), None);
     assert_eq!((&report.problems, &report.warnings), (&vec![], &vec![]));
     assert_eq!((report.services, report.endpoints, report.nodes), (5, 10, 5));
-    assert!(render(&report).ends_with("5 services, 10 endpoints, 5 nodes; 0 problems, 0 warnings\n"));
+    assert!(render(&report).ends_with(
+        "5 services, 10 endpoints, 5 nodes, 5 VIPs, 2 BGP peers, 3 advertisements; 0 problems, 0 warnings\n"
+    ));
+}
+
+#[test]
+fn a_network_that_is_too_narrow_is_a_warning() {
+    let warnings = |mtu| check(&examples(), Options::default(), Some(mtu)).warnings;
+    assert_eq!(warnings(1568), []);
+    let told: Vec<_> = warnings(1500).iter().map(ToString::to_string).collect();
+    let web = "Service default/web: --mtu: encapsulation takes up to 48 of 1500 bytes: IPv4 clients are told to send at most 1452; \
+               raise the MTU between directors and backends to 1548";
+    assert!(told.iter().any(|warning| warning.ends_with(web)), "{told:#?}");
+    assert!(!told.iter().any(|warning| warning.contains("1280")), "{told:#?}");
+    let told: Vec<_> = warnings(1300).iter().map(ToString::to_string).collect();
+    assert!(
+        told.iter().any(|warning| warning.contains("IPv6 clients") && warning.contains("1280")),
+        "{told:#?}"
+    );
 }
 
 #[test]
 fn a_directory_that_is_missing_or_has_nothing_is_a_problem() {
-    let missing = check(Path::new("/does/not/exist"), Options::default());
+    let missing = check(Path::new("/does/not/exist"), Options::default(), None);
     assert!(!missing.is_good());
     assert!(missing.problems[0].to_string().starts_with("/does/not/exist: directory exist: path: "));
     assert!(!missing.problems[0].remedy.is_empty());
 
     let dir = TempDir::new().unwrap();
     for _ in 0..2 {
-        let empty = check(dir.path(), Options::default());
+        let empty = check(dir.path(), Options::default(), None);
         assert!(!empty.is_good());
         assert!(render(&empty).contains("contents: no objects in it; add .yaml, .yml or .json files with"));
         fs::write(dir.path().join("a.yaml"), "# nothing\n---\n").unwrap();
@@ -84,6 +102,12 @@ fn what_is_valid_but_not_meant_is_a_warning() {
             "a.yaml:14: Service default/web: spec.ports: tcp [2001:db8::80]:80 has no ready endpoint; add an \
              EndpointSlice with the Service's label, addressType IPv6",
         ),
+        (
+            "spec:\n  type: LoadBalancer",
+            "spec:\n  loadBalancerSourceRanges: [10.0.0.0/8]\n  type: LoadBalancer",
+            "a.yaml:12: Service default/web: spec.loadBalancerSourceRanges: has no IPv6 range: all IPv6 clients are \
+             admitted to 2001:db8::80, as by kube-proxy; add the IPv6 ranges that are meant, or ::/0",
+        ),
     ];
     for (from, to, expected) in table {
         assert!(text.contains(from), "{from}");
@@ -103,12 +127,12 @@ proptest! {
     fn bytes_never_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let dir = TempDir::new().unwrap();
         fs::write(dir.path().join("a.yaml"), bytes).unwrap();
-        render(&check(dir.path(), Options::default()));
+        render(&check(dir.path(), Options::default(), None));
     }
 
     #[test]
     fn damaged_examples_never_make_it_panic(
-        name in prop::sample::select(vec!["bare.yaml", "dns.yaml", "nodes.yaml", "web.yaml"]),
+        name in prop::sample::select(vec!["bare.yaml", "bgp.yaml", "dns.yaml", "l2.yaml", "nodes.yaml", "web.yaml"]),
         damages in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..40, "(?s).{0,3}|[0-9:.\\[\\]{}&*\n -]{1,8}"), 1..6),
     ) {
         let mut text: Vec<char> = fs::read_to_string(examples().join(name)).unwrap().chars().collect();
@@ -124,4 +148,35 @@ proptest! {
             prop_assert!(problem.location.is_some(), "{problem:?}");
         }
     }
+}
+
+#[test]
+fn what_is_wrong_with_announcements_is_told_beside_all_else() {
+    let text = ["bgp.yaml", "l2.yaml", "nodes.yaml", "web.yaml"]
+        .map(|name| fs::read_to_string(examples().join(name)).unwrap())
+        .join("---\n");
+    let good = check_text(&text);
+    assert_eq!((&good.problems, &good.warnings), (&vec![], &vec![]));
+    let bad = check_text(
+        &text
+            .replace("peerASN: 64513", "peerASN: 64513\n  dynamicASN: internal")
+            .replace("interfaces: [eth0]", "interfacse: [eth0]"),
+    );
+    let told: Vec<_> = bad.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    let unknown =
+        "L2Advertisement default/office: spec.interfacse: unknown field; did you mean `interfaces`?";
+    assert!(told[0].ends_with(unknown), "{told:#?}");
+    assert!(
+        told[1].contains("BgpPeer default/router1: spec.dynamicASN: there is a peerASN, too"),
+        "{told:#?}"
+    );
+    assert_eq!((bad.services, bad.vips, bad.bgp_peers, bad.advertisements), (2, 3, 1, 2));
+
+    let left_out = check_text(&text.replace("ip: 192.0.2.80", "ip: 203.0.113.80"));
+    let told: Vec<_> = left_out.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    let expected = "Service default/web: status.loadBalancer.ingress: 203.0.113.80 is announced by nobody: it is in no \
+                    AddressPool, and every advertisement chooses pools; add";
+    assert!(told[0].contains(expected), "{told:#?}");
 }

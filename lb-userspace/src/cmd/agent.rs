@@ -3,13 +3,18 @@
 use std::{io::IsTerminal, process::ExitCode};
 
 use anyhow::anyhow;
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use super::{Failure, Outcome, UNUSABLE};
 use crate::{
-    agent::{self, Config},
-    cli::{AgentArgs, Cli},
+    agent::{self, Announcing, Asking, Config, announcer},
+    announce::departure::Pace,
+    bgp::speaker,
+    cli::{AgentArgs, Announcing as Flags, Cli, Health},
     datapath::kernel::{LoadError, Options},
+    health::{Limits, Probing},
+    l2,
     plan::Identity,
     state::Capacity,
     translate,
@@ -39,10 +44,18 @@ fn config(cli: &Cli, args: &AgentArgs) -> Config {
     let roles = args.role.iter().fold(0, |bits, role| bits | role.bit());
     let sizes = &args.sizes;
     Config {
-        me: Identity { node: args.node_name.as_str().into(), roles },
+        me: Identity {
+            node: args.node_name.as_str().into(),
+            roles,
+            asks_former_owners: !args.no_former_owners,
+            bare_sources: args.bare_source_prefix.iter().map(IpNet::addr).collect(),
+            answer_echo: args.answer_echo,
+        },
         source: args.source.clone(),
         socket: cli.socket.clone(),
         translate: translate::Options { default_class: args.default_class },
+        health: asking(&args.health),
+        announcing: announcing(args),
         datapath: Options {
             pin_dir: args.pin.pin_dir.clone(),
             interfaces: args.interface.clone(),
@@ -53,12 +66,36 @@ fn config(cli: &Cli, args: &AgentArgs) -> Config {
                 backends: sizes.max_backends,
                 endpoints: sizes.max_endpoints,
                 ring_slots: sizes.ring_slots,
+                history_slots: sizes.history_slots,
+                ranges: sizes.max_ranges,
             },
             node_flows: sizes.node_flows,
+            affinities: sizes.affinities,
             bare_flows: sizes.bare_flows,
+            fragments: sizes.fragments,
             log_drops: args.log_drops,
+            bare_sources: args.bare_source_prefix.clone(),
         },
     }
+}
+
+fn announcing(args: &AgentArgs) -> Announcing {
+    let Flags { bgp_port, l2_port, drain_time, settle_time } = args.announcing;
+    Announcing {
+        options: announcer::Options {
+            bgp: speaker::Options { listen: Some(bgp_port).filter(|port| *port != 0), restarted: false },
+            l2: l2::Options { interfaces: args.interface.clone(), port: l2_port },
+        },
+        pace: Pace { drain: drain_time, settle: settle_time },
+    }
+}
+
+fn asking(args: &Health) -> Option<Asking> {
+    let probing = |interval, fall, rise| Probing { interval, limits: Limits { fall, rise } };
+    (!args.no_probing).then(|| Asking {
+        nodes: probing(args.probe_interval, args.probe_fall, args.probe_rise),
+        servers: probing(args.check_interval, args.check_fall, args.check_rise),
+    })
 }
 
 /// With the exit code that it deserves.

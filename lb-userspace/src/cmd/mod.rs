@@ -3,6 +3,8 @@
 mod agent;
 mod ask;
 mod check;
+mod drain;
+mod explain;
 mod render;
 mod unload;
 
@@ -35,11 +37,15 @@ type Outcome = Result<ExitCode, Failure>;
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match &cli.command {
         Command::Agent(args) => agent::run(&cli, args),
-        Command::Check { dir, default_class } => check::run(&cli, dir, *default_class),
+        Command::Check { dir, default_class, mtu } => check::run(&cli, dir, *default_class, *mtu),
         Command::Status => ask::status(&cli),
         Command::Services => ask::services(&cli),
         Command::Backends => ask::backends(&cli),
         Command::Drops { all } => ask::drops(&cli, *all),
+        Command::Bgp => ask::bgp(&cli),
+        Command::L2 => ask::l2(&cli),
+        Command::Drain { undo, no_wait } => drain::run(&cli, *undo, *no_wait),
+        Command::Explain(args) => explain::run(&cli, args),
         Command::Unload { pin } => unload::run(&cli, pin),
     };
     outcome.unwrap_or_else(|failure| {

@@ -1,8 +1,12 @@
 //! Reports as text.
 
+mod announce;
+
 use std::fmt::Write;
 
-use crate::report::{BackendReport, ServiceReport, Status, VerdictReport};
+pub use announce::{bgp, l2};
+
+use crate::report::{BackendReport, HealthReport, ServiceReport, Status, VerdictReport};
 
 pub fn status(status: &Status) -> String {
     let interfaces: Vec<_> =
@@ -21,11 +25,15 @@ pub fn status(status: &Status) -> String {
     for problem in &status.problems {
         let _ = writeln!(text, "problem: {problem}");
     }
+    for warning in &status.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
     text
 }
 
 pub fn services(services: &[ServiceReport]) -> String {
-    let mut table = vec![head(&["SERVICE", "VIP", "STATE", "BACKENDS (SLOTS)", "HERE", "PACKETS", "BYTES"])];
+    let mut table =
+        vec![head(&["SERVICE", "VIP", "STATE", "BACKENDS (SLOTS)", "HERE", "POLICY", "PACKETS", "BYTES"])];
     table.extend(services.iter().map(|service| {
         let vip = std::net::SocketAddr::new(service.vip, service.port);
         let shares: Vec<_> =
@@ -37,6 +45,7 @@ pub fn services(services: &[ServiceReport]) -> String {
             state,
             if shares.is_empty() { "none".into() } else { shares.join(" ") },
             if service.endpoints.is_empty() { "none".into() } else { service.endpoints.join(" ") },
+            policy(service),
             service.packets.to_string(),
             service.bytes.to_string(),
         ]
@@ -44,9 +53,19 @@ pub fn services(services: &[ServiceReport]) -> String {
     rows(&table)
 }
 
+fn policy(service: &ServiceReport) -> String {
+    let affinity = service.affinity_seconds.map(|seconds| format!("affinity {seconds} s"));
+    let limit = service.new_flows_per_second.map(|flows| format!("{flows} new flows/s here"));
+    let ranges = service.source_ranges.join(" ");
+    let ranges = (!ranges.is_empty()).then(|| format!("from {ranges}"));
+    let all: Vec<_> = [affinity, limit, ranges].into_iter().flatten().collect();
+    if all.is_empty() { "none".into() } else { all.join(", ") }
+}
+
 pub fn backends(backends: &[BackendReport]) -> String {
-    let mut table =
-        vec![head(&["ID", "BACKEND", "NODE", "DELIVERY", "STATE", "NEXT HOP", "MTU", "PACKETS", "BYTES"])];
+    let mut table = vec![head(&[
+        "ID", "BACKEND", "NODE", "DELIVERY", "STATE", "HEALTH", "NEXT HOP", "MTU", "PACKETS", "BYTES",
+    ])];
     table.extend(backends.iter().map(|backend| {
         vec![
             backend.id.to_string(),
@@ -54,6 +73,7 @@ pub fn backends(backends: &[BackendReport]) -> String {
             backend.node.clone().unwrap_or_else(|| "bare".into()),
             backend.delivery.clone(),
             if backend.resolved { "reachable".into() } else { "UNREACHABLE".into() },
+            health(&backend.health),
             backend.next_hop.clone(),
             backend.mtu.to_string(),
             backend.packets.to_string(),
@@ -61,6 +81,20 @@ pub fn backends(backends: &[BackendReport]) -> String {
         ]
     }));
     rows(&table)
+}
+
+/// `alive 12 s, 3 of 120 lost, 0.21 ms`: of one who is dead, if any is.
+fn health(reports: &[HealthReport]) -> String {
+    let Some(worst) = reports.iter().min_by_key(|report| report.alive) else { return "-".into() };
+    let state = if worst.alive { "alive" } else { "DEAD" };
+    let mut text = format!("{state} {} s, {} of {} lost", worst.seconds, worst.lost, worst.asked);
+    if let Some(service) = worst.service.as_ref().filter(|_| !worst.alive) {
+        let _ = write!(text, " ({service})");
+    }
+    if let Some(microseconds) = worst.round_trip_microseconds.filter(|_| worst.alive) {
+        let _ = write!(text, ", {:.2} ms", microseconds as f64 / 1000.0);
+    }
+    text
 }
 
 pub fn drops(verdicts: &[VerdictReport]) -> String {
@@ -76,7 +110,11 @@ pub fn drops(verdicts: &[VerdictReport]) -> String {
             verdict.meaning.clone(),
         ]
     }));
-    rows(&table)
+    let happened = verdicts.iter().filter(|verdict| verdict.packets > 0);
+    happened.fold(rows(&table), |text, verdict| match &verdict.remedy {
+        Some(remedy) => text + &format!("{}: {remedy}\n", verdict.reason),
+        None => text,
+    })
 }
 
 fn head(names: &[&str]) -> Vec<String> {

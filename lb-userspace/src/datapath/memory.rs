@@ -34,7 +34,8 @@ impl Tables for Memory {
     }
 
     fn read(&self) -> Result<State, TableError> {
-        let State { services, vips, peers, backends, endpoints, rings, .. } = self.state.clone();
-        Ok(State { services, vips, peers, backends, endpoints, rings, ..State::default() })
+        // What is in no map.
+        let (written, retired, resting) = Default::default();
+        Ok(State { written, retired, resting, ..self.state.clone() })
     }
 }

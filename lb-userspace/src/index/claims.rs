@@ -5,27 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
-
 use crate::{
     model::{Frontend, Problem, Service},
-    source::ObjectRef,
+    source::{ObjectRef, Rank},
     translate::Claim,
 };
-
-/// The order of precedence: the older object, so that a new one can't take
-/// what another has; then the name, so that all machines decide the same.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Rank {
-    born: Option<Timestamp>,
-    pub object: ObjectRef,
-}
-
-impl Rank {
-    pub fn new(meta: &ObjectMeta, object: ObjectRef) -> Self {
-        Self { born: meta.creation_timestamp.as_ref().map(|time| time.0), object }
-    }
-}
 
 #[derive(Default)]
 pub struct Claims {
@@ -47,7 +31,7 @@ impl Claims {
         if let Some((rank, claims)) = claims.filter(|(_, claims)| !claims.is_empty()) {
             let mut frontends = Vec::with_capacity(claims.len());
             for claim in claims {
-                let frontend = claim.service.frontend;
+                let frontend = claim.frontend;
                 self.of_frontend.entry(frontend).or_default().insert(rank.clone(), claim);
                 changed.insert(frontend);
                 frontends.push(frontend);
@@ -64,8 +48,9 @@ impl Claims {
         changed
     }
 
+    /// The service that gets it; none if kube-proxy carries it.
     pub fn winner(&self, frontend: &Frontend) -> Option<&Arc<Service>> {
-        self.of_frontend.get(frontend)?.values().next().map(|claim| &claim.service)
+        self.of_frontend.get(frontend)?.values().next()?.service.as_ref()
     }
 
     /// One for each Service that did not get what it asks for.

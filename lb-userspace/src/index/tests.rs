@@ -48,6 +48,17 @@ fn node(name: &str, address: &str, born: Option<u32>) -> Object {
     ))
 }
 
+/// Each of them has a prefix of its own.
+fn pool(name: &str, length: u8) -> Object {
+    Object::AddressPool(Box::new(
+        serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "spec": {"addresses": [format!("10.{}.0.0/{length}", name.as_bytes()[0])]},
+        }))
+        .unwrap(),
+    ))
+}
+
 fn any_object() -> impl Strategy<Value = Object> {
     let born = || prop::option::of(2024_u32..2026);
     let one = |of: [&'static str; 3]| prop::sample::select(of.to_vec());
@@ -58,6 +69,7 @@ fn any_object() -> impl Strategy<Value = Object> {
             .prop_map(|(name, owner, endpoint, node)| slice(name, owner, endpoint, node)),
         (one(NODES), one(["10.0.0.1", "10.0.0.2", "nonsense"]), born())
             .prop_map(|(name, address, born)| node(name, address, born)),
+        (one(SERVICES), 16_u8..19).prop_map(|(name, length)| pool(name, length)),
     ]
 }
 

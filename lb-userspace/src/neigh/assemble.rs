@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{NextHop, NextHops, Reach};
+use super::{
+    NextHop, NextHops, Reach,
+    vlan::{self, Vlan},
+};
 
 /// The kernel's answer to "where would a packet to this address go?"
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +34,8 @@ pub struct Link {
     pub running: bool,
     /// None: not an Ethernet link.
     pub mac: Option<[u8; 6]>,
+    /// None: not a VLAN device.
+    pub vlan: Option<Vlan>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -108,10 +113,16 @@ pub fn assemble(target: IpAddr, route: &Route, links: &Links, neighbours: &Neigh
         let family = if target.is_ipv4() { "IPv4" } else { "IPv6" };
         return Reach::Unreachable(format!("there is no usable {family} address to send from"));
     };
+    let (device, tags) = match vlan::resolve(ifindex, links) {
+        Ok(resolved) => resolved,
+        Err(reason) => return Reach::Unreachable(reason),
+    };
     let hop = Hop { ifindex, address: gateway.unwrap_or(target) };
     Reach::Via(NextHop {
         ifindex,
         interface: name.clone(),
+        device,
+        tags,
         source,
         on_link: gateway.is_none(),
         gateway,

@@ -3,7 +3,7 @@
 use std::{io, net::IpAddr};
 
 use netlink_packet_route::{
-    link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage},
+    link::{InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage},
     neighbour::{
         NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage,
         NeighbourState,
@@ -11,7 +11,10 @@ use netlink_packet_route::{
     route::{RouteAddress, RouteAttribute, RouteLwEnCapType, RouteMessage, RouteMetric, RouteType, RouteVia},
 };
 
-use super::assemble::{Hop, Link, Neighbour, Route};
+use super::{
+    assemble::{Hop, Link, Neighbour, Route},
+    vlan::{Tag, Vlan},
+};
 
 /// The kernel's answer to a lookup of `target`.
 pub fn route(target: IpAddr, message: &RouteMessage) -> Route {
@@ -87,12 +90,15 @@ fn route_mtu(metric: &RouteMetric) -> Option<u32> {
 
 /// A link by its index; None if the message lacks a name or an MTU.
 pub fn link(message: &LinkMessage) -> Option<(u32, Link)> {
-    let (mut name, mut mtu, mut mac) = (None, None, None);
+    let (mut name, mut mtu, mut mac, mut below, mut tag, mut abroad) = (None, None, None, None, None, false);
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text.clone()),
             LinkAttribute::Mtu(bytes) => mtu = Some(*bytes),
             LinkAttribute::Address(bytes) => mac = ethernet(bytes),
+            LinkAttribute::Link(ifindex) => below = Some(*ifindex),
+            LinkAttribute::LinkNetNsId(_) => abroad = true,
+            LinkAttribute::LinkInfo(info) => tag = vlan_tag(info),
             _ => {}
         }
     }
@@ -103,8 +109,27 @@ pub fn link(message: &LinkMessage) -> Option<(u32, Link)> {
         up: header.flags.contains(LinkFlags::Up),
         running: header.flags.contains(LinkFlags::Running),
         mac: mac.filter(|_| header.link_layer_type == LinkLayerType::Ether),
+        vlan: tag.map(|tag| Vlan { below: below.filter(|_| !abroad), tag }),
     };
     Some((header.index, link))
+}
+
+/// The tag of a VLAN device; None if the link is none.
+fn vlan_tag(info: &[LinkInfo]) -> Option<Tag> {
+    let is_vlan = |info: &LinkInfo| matches!(info, LinkInfo::Kind(InfoKind::Vlan));
+    let data = info.iter().find_map(|info| match info {
+        LinkInfo::Data(InfoData::Vlan(data)) => Some(data),
+        _ => None,
+    });
+    let (mut kind, mut id) = (0x8100, None);
+    for attribute in data.filter(|_| info.iter().any(is_vlan))? {
+        match attribute {
+            InfoVlan::Id(number) => id = Some(*number),
+            InfoVlan::Protocol(protocol) => kind = u16::from(*protocol),
+            _ => {}
+        }
+    }
+    Some(Tag { kind, id: id? })
 }
 
 /// A neighbour; None if it is not one of IP.

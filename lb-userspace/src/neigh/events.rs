@@ -9,8 +9,10 @@ use rtnetlink::{
 };
 
 /// All that can alter the way to an address.
-const GROUPS: [MulticastGroup; 9] =
+pub const ROUTING: [MulticastGroup; 9] =
     [Link, Neigh, Ipv4Ifaddr, Ipv6Ifaddr, Ipv4Route, Ipv6Route, Ipv4Rule, Ipv6Rule, Nexthop];
+/// Interfaces come and go, up and down.
+pub const LINKS: [MulticastGroup; 1] = [Link];
 
 /// A socket that becomes readable when something has changed. What has changed
 /// is not looked at: to ask again is simpler, and right even when the kernel
@@ -19,11 +21,11 @@ pub struct Events(TokioSocket);
 
 impl Events {
     /// Of the network namespace of the calling thread.
-    pub fn subscribe() -> io::Result<Self> {
+    pub fn subscribe(groups: &[MulticastGroup]) -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
         socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
-        for group in GROUPS {
-            socket.socket_ref().add_membership(group as u32)?;
+        for group in groups {
+            socket.socket_ref().add_membership(*group as u32)?;
         }
         Ok(Self(socket))
     }

@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 use super::{
     NextHops,
     assemble::View,
-    events::Events,
+    events::{Events, ROUTING},
     kernel::{Error, Kernel},
     nudge::Nudges,
 };
@@ -42,7 +42,7 @@ pub async fn follow(
     targets: watch::Receiver<BTreeSet<IpAddr>>,
     out: watch::Sender<Arc<NextHops>>,
 ) -> anyhow::Result<()> {
-    let events = Events::subscribe().context(DEAF)?;
+    let events = Events::subscribe(&ROUTING).context(DEAF)?;
     let (kernel, connection) = Kernel::open().context("cannot open a netlink socket")?;
     tokio::select! {
         biased;

@@ -19,8 +19,8 @@ use netlink_packet_route::{
 };
 
 use super::{
-    assemble::{Hop, Links, Neighbours, Route, View},
-    decode,
+    assemble::{Hop, Link, Links, Neighbours, Route, View},
+    decode, vlan,
 };
 
 /// How many lookups wait in the socket's queue at a time.
@@ -34,6 +34,13 @@ pub enum Error {
     /// The task that serves the socket has ended.
     #[error("the netlink socket is closed")]
     Closed,
+}
+
+/// A link that was asked for by its name.
+pub struct Named {
+    pub ifindex: u32,
+    pub link: Link,
+    pub device: Option<u32>,
 }
 
 /// A socket to ask with.
@@ -57,7 +64,7 @@ impl Kernel {
         let mut view = View { routes, ..View::default() };
         let interfaces: BTreeSet<_> = view.routes.values().filter_map(interface).collect();
         for ifindex in interfaces {
-            view.links.extend(self.link(ifindex).await?);
+            self.links(ifindex, &mut view.links).await?;
             view.neighbours.extend(self.neighbours(ifindex).await?);
         }
         Ok(view)
@@ -93,20 +100,45 @@ impl Kernel {
         })
     }
 
+    /// The link, and those below it if it is a VLAN device.
+    async fn links(&self, ifindex: u32, links: &mut Links) -> Result<(), Error> {
+        let mut next = Some(ifindex);
+        while let Some(ifindex) = next.filter(|ifindex| !links.contains_key(ifindex)) {
+            links.extend(self.link(ifindex).await?);
+            next = links.get(&ifindex).and_then(|link| link.vlan?.below);
+        }
+        Ok(())
+    }
+
     /// Empty if the link is gone.
     async fn link(&self, ifindex: u32) -> Result<Links, Error> {
         let mut message = LinkMessage::default();
         message.header.index = ifindex;
+        Ok(self.link_messages(message).await?.iter().filter_map(decode::link).collect())
+    }
+
+    /// A link, its index, and that of the Ethernet device below its VLANs; none
+    /// if there is no such link.
+    pub async fn link_named(&self, name: &str) -> Result<Option<Named>, Error> {
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        let found = self.link_messages(message).await?.iter().find_map(decode::link);
+        let Some((ifindex, link)) = found else { return Ok(None) };
+        let mut links = Links::new();
+        self.links(ifindex, &mut links).await?;
+        let device = vlan::resolve(ifindex, &links).ok().map(|(device, _)| device);
+        Ok(Some(Named { ifindex, link, device }))
+    }
+
+    async fn link_messages(&self, mut message: LinkMessage) -> Result<Vec<LinkMessage>, Error> {
         message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+        let of = |reply| match reply {
+            NewLink(message) => Some(message),
+            _ => None,
+        };
         match self.ask(GetLink(message), NLM_F_ACK).await {
-            Ok(replies) => Ok(replies
-                .iter()
-                .filter_map(|reply| match reply {
-                    NewLink(message) => decode::link(message),
-                    _ => None,
-                })
-                .collect()),
-            Err(Error::Refused(_)) => Ok(Links::new()),
+            Ok(replies) => Ok(replies.into_iter().filter_map(of).collect()),
+            Err(Error::Refused(_)) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

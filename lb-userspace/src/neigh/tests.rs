@@ -7,6 +7,8 @@ fn as_json() {
     let next = NextHop {
         ifindex: 7,
         interface: "eth0".into(),
+        device: 7,
+        tags: Vec::new(),
         source: [192, 0, 2, 1].into(),
         on_link: true,
         gateway: None,
@@ -21,7 +23,7 @@ fn as_json() {
     assert_eq!(
         json(Reach::Via(next)),
         json!({"via": {
-            "ifindex": 7, "interface": "eth0", "source": "192.0.2.1", "on_link": true, "gateway": null,
+            "ifindex": 7, "interface": "eth0", "device": 7, "tags": [], "source": "192.0.2.1", "on_link": true, "gateway": null,
             "mtu": 1500, "src_mac": "02:00:00:00:00:ab", "dst_mac": null,
         }})
     );

@@ -1,6 +1,9 @@
 //! Where objects come from. Every source hands over the same Kubernetes
 //! objects, so that nothing behind it knows which one it was.
 pub mod file;
+mod kind;
+mod rank;
+mod secret;
 
 use std::{fmt, sync::Arc};
 
@@ -12,25 +15,13 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use crate::model::Problem;
-
-/// A kind of object that Trigon reads. `Display` gives the name in manifests.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Kind {
-    Service,
-    EndpointSlice,
-    Node,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Service => "Service",
-            Self::EndpointSlice => "EndpointSlice",
-            Self::Node => "Node",
-        })
-    }
-}
+use crate::{
+    kinds::{AddressPool, BfdProfile, BgpAdvertisement, BgpPeer, Community, L2Advertisement},
+    model::Problem,
+};
+pub use kind::Kind;
+pub use rank::Rank;
+pub use secret::Secret;
 
 /// The identity of an object. `Display` gives `Service default/web`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -43,10 +34,10 @@ pub struct ObjectRef {
 
 impl ObjectRef {
     pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
-        let namespace = match kind {
-            Kind::Node => "",
-            Kind::Service | Kind::EndpointSlice if namespace.is_empty() => "default",
-            Kind::Service | Kind::EndpointSlice => namespace,
+        let namespace = match namespace {
+            _ if !kind.is_namespaced() => "",
+            "" => "default",
+            namespace => namespace,
         };
         Self { kind, namespace: namespace.into(), name: name.into() }
     }
@@ -58,9 +49,10 @@ impl ObjectRef {
 
     /// `namespace/name`, as `kubectl` and log lines write it.
     pub fn full_name(&self) -> String {
-        match self.kind {
-            Kind::Node => self.name.to_string(),
-            Kind::Service | Kind::EndpointSlice => format!("{}/{}", self.namespace, self.name),
+        if self.kind.is_namespaced() {
+            format!("{}/{}", self.namespace, self.name)
+        } else {
+            self.name.to_string()
         }
     }
 
@@ -93,26 +85,50 @@ pub enum Object {
     Service(Box<Service>),
     EndpointSlice(Box<EndpointSlice>),
     Node(Box<Node>),
+    Secret(Box<Secret>),
+    AddressPool(Box<AddressPool>),
+    BgpPeer(Box<BgpPeer>),
+    BgpAdvertisement(Box<BgpAdvertisement>),
+    L2Advertisement(Box<L2Advertisement>),
+    BfdProfile(Box<BfdProfile>),
+    Community(Box<Community>),
+    /// There is such an object, of a kind that is about announcing, but it
+    /// cannot be read; the source has told why.
+    Unreadable(ObjectRef),
 }
 
 impl Object {
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Service(_) => Kind::Service,
-            Self::EndpointSlice(_) => Kind::EndpointSlice,
-            Self::Node(_) => Kind::Node,
-        }
-    }
-
-    pub fn metadata(&self) -> &ObjectMeta {
-        match self {
+    /// None: only that there is one is known.
+    pub fn metadata(&self) -> Option<&ObjectMeta> {
+        Some(match self {
             Self::Service(service) => &service.metadata,
             Self::EndpointSlice(slice) => &slice.metadata,
             Self::Node(node) => &node.metadata,
-        }
+            Self::Secret(secret) => &secret.metadata,
+            Self::AddressPool(pool) => &pool.metadata,
+            Self::BgpPeer(peer) => &peer.metadata,
+            Self::BgpAdvertisement(advertisement) => &advertisement.metadata,
+            Self::L2Advertisement(advertisement) => &advertisement.metadata,
+            Self::BfdProfile(profile) => &profile.metadata,
+            Self::Community(community) => &community.metadata,
+            Self::Unreadable(_) => return None,
+        })
     }
 
     pub fn object_ref(&self) -> ObjectRef {
-        ObjectRef::of(self.kind(), self.metadata())
+        let kind = match self {
+            Self::Service(_) => Kind::Service,
+            Self::EndpointSlice(_) => Kind::EndpointSlice,
+            Self::Node(_) => Kind::Node,
+            Self::Secret(_) => Kind::Secret,
+            Self::AddressPool(_) => Kind::AddressPool,
+            Self::BgpPeer(_) => Kind::BgpPeer,
+            Self::BgpAdvertisement(_) => Kind::BgpAdvertisement,
+            Self::L2Advertisement(_) => Kind::L2Advertisement,
+            Self::BfdProfile(_) => Kind::BfdProfile,
+            Self::Community(_) => Kind::Community,
+            Self::Unreadable(object) => return object.clone(),
+        };
+        self.metadata().map_or_else(|| ObjectRef::new(kind, "", ""), |meta| ObjectRef::of(kind, meta))
     }
 }

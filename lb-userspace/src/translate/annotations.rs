@@ -13,16 +13,26 @@ const PREFIX: &str = "trigon.dev/";
 pub const DSR: &str = "trigon.dev/dsr";
 pub const DELIVERY: &str = "trigon.dev/delivery";
 pub const BACKENDS: &str = "trigon.dev/backends";
+pub const NEW_FLOWS: &str = "trigon.dev/new-flows-per-second";
+pub const HEALTH_CHECK: &str = "trigon.dev/health-check";
 pub const NODE_ADDRESS: &str = "trigon.dev/node-address";
 
-/// All that a Service may have. The last three belong to address management.
+pub const ALLOW_SHARED_IP: &str = "trigon.dev/allow-shared-ip";
+
+/// Whoever comes from MetalLB has one of the last two.
+pub const SHARING: &[&str] =
+    &[ALLOW_SHARED_IP, "metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip"];
+
+/// All that a Service may have. The last two belong to address management.
 pub const OF_SERVICE: &[&str] = &[
     DSR,
     DELIVERY,
     BACKENDS,
+    NEW_FLOWS,
+    HEALTH_CHECK,
+    ALLOW_SHARED_IP,
     "trigon.dev/address-pool",
     "trigon.dev/load-balancer-ips",
-    "trigon.dev/allow-shared-ip",
 ];
 pub const OF_NODE: &[&str] = &[NODE_ADDRESS];
 
@@ -71,5 +81,9 @@ pub fn choice<T: Copy + Default>(
 pub const BOOLEANS: &[(&str, bool)] = &[("true", true), ("false", false)];
 /// True: servers that own the VIP themselves.
 pub const BACKEND_KINDS: &[(&str, bool)] = &[("bare", true)];
-pub const DELIVERIES: &[(&str, DeliveryMode)] =
-    &[("auto", DeliveryMode::Auto), ("l2", DeliveryMode::L2), ("ipip", DeliveryMode::Ipip)];
+pub const DELIVERIES: &[(&str, DeliveryMode)] = &[
+    ("auto", DeliveryMode::Auto),
+    ("l2", DeliveryMode::L2),
+    ("ipip", DeliveryMode::Ipip),
+    ("gue", DeliveryMode::Gue),
+];

@@ -25,7 +25,9 @@ pub fn node(object: &v1::Node) -> (Option<Node>, Vec<Problem>) {
         Some(list) => annotated_addresses(&this, list, &mut problems),
         None => internal_ips(&this, object, &mut problems),
     };
-    let node = (!addresses.is_empty()).then(|| Node { name: Arc::clone(&this.name), addresses, director });
+    let labels = meta.labels.clone().unwrap_or_default();
+    let name = Arc::clone(&this.name);
+    let node = (!addresses.is_empty()).then_some(Node { name, addresses, director, labels });
     (node, problems)
 }
 

@@ -6,19 +6,19 @@ use k8s_openapi::api::{core::v1, discovery::v1::EndpointSlice};
 
 use super::{
     Nodes,
-    annotations::{self, BACKENDS, DELIVERY, DSR},
+    annotations::{self, BACKENDS, DELIVERY, DSR, HEALTH_CHECK},
+    health,
+    policy::{of_family, policy},
     slice::{Slice, slice},
-    values,
+    values, wish,
 };
 use crate::{
-    model::{Backends, DeliveryMode, Endpoint, Frontend, Problem, Protocol, Service},
+    model::{Backends, Check, DeliveryMode, Endpoint, Frontend, Policy, Problem, Protocol, Service, Wish},
     source::{Kind, ObjectRef},
 };
 
 /// The `loadBalancerClass` of Services that are for Trigon.
 const CLASS: &str = "trigon.dev/lb";
-/// How source ranges were written before there was a field for them.
-const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Options {
@@ -29,7 +29,9 @@ pub struct Options {
 /// A Service's wish for one (VIP, port, protocol). Two Services may have the same.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Claim {
-    pub service: Arc<Service>,
+    pub frontend: Frontend,
+    /// None: kube-proxy carries it.
+    pub service: Option<Arc<Service>>,
     /// The field that the VIP is in.
     pub field: String,
 }
@@ -37,14 +39,25 @@ pub struct Claim {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Translated {
     pub claims: Vec<Claim>,
+    /// The VIPs it wants announced.
+    pub wishes: Vec<(IpAddr, Arc<Wish>)>,
     pub problems: Vec<Problem>,
 }
 
-/// What a Service says about all of its ports.
+/// Who brings a Service's packets to its endpoints.
+enum Way {
+    DataPath(Settings),
+    KubeProxy,
+}
+
+/// What a Service in the data path says about all of its ports.
 pub struct Settings {
     pub delivery: DeliveryMode,
     pub bare: bool,
     pub publish_not_ready: bool,
+    policy: Policy,
+    /// Of bare servers, at TCP ports.
+    check: Option<Check>,
 }
 
 struct Port {
@@ -64,38 +77,73 @@ pub fn service<'a>(
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     let this = ObjectRef::new(Kind::Service, namespace, meta.name.as_deref().unwrap_or_default());
     let mut problems = annotations::unknown(&this, meta, annotations::OF_SERVICE);
-    let mut claims = Vec::new();
-    if let Some(settings) = settings(&this, object, options, &mut problems) {
-        let vips = vips(&this, object, nodes, &mut problems);
-        let ports = ports(&this, object, &mut problems);
-        let slices: Vec<Slice> =
-            slices.into_iter().filter_map(|object| slice(object, &settings, nodes, &mut problems)).collect();
-        let name: Arc<str> = this.full_name().into();
-        for port in &ports {
-            let slices = matching(port, &slices, &settings, &mut problems);
-            claims.extend(vips.iter().map(|(vip, field)| Claim {
-                service: Arc::new(Service {
-                    name: Arc::clone(&name),
-                    frontend: Frontend { vip: *vip, port: port.number, protocol: port.protocol },
-                    delivery: settings.delivery,
-                    backends: backends(*vip, &slices, &settings),
-                }),
-                field: field.clone(),
-            }));
+    let mut translated = match way(&this, object, options, &mut problems) {
+        None => Translated::default(),
+        Some(Way::KubeProxy) => {
+            let vips = vips(&this, object, nodes, &mut problems);
+            let wishes = wish::by_kube_proxy(object, slices, vips.iter().map(|(vip, _)| *vip));
+            Translated { claims: bare_claims(&this, object, &vips), wishes, problems: Vec::new() }
         }
-    }
+        Some(Way::DataPath(settings)) => {
+            let vips = vips(&this, object, nodes, &mut problems);
+            let wishes = wish::by_data_path(object, vips.iter().map(|(vip, _)| *vip));
+            let slices = slices
+                .into_iter()
+                .filter_map(|object| slice(object, &settings, nodes, &mut problems))
+                .collect();
+            let claims = claims(&this, object, &settings, &vips, slices, &mut problems);
+            Translated { claims, wishes, problems: Vec::new() }
+        }
+    };
     problems.sort_by(|a, b| (&a.object, &a.field, &a.message).cmp(&(&b.object, &b.field, &b.message)));
-    Translated { claims, problems }
+    translated.problems = problems;
+    translated
 }
 
-/// None if the Service is not for the data path, or must not be: what is set
-/// to protect it and cannot be kept is no reason to go on without.
-fn settings(
+/// Of a Service in the data path.
+fn claims(
     this: &ObjectRef,
     object: &v1::Service,
-    options: Options,
+    settings: &Settings,
+    vips: &[(IpAddr, String)],
+    slices: Vec<Slice>,
     problems: &mut Vec<Problem>,
-) -> Option<Settings> {
+) -> Vec<Claim> {
+    let name: Arc<str> = this.full_name().into();
+    let mut claims = Vec::new();
+    for port in &ports(this, object, problems) {
+        let slices = matching(port, &slices, settings, problems);
+        claims.extend(vips.iter().map(|(vip, field)| {
+            let frontend = Frontend { vip: *vip, port: port.number, protocol: port.protocol };
+            let service = Service {
+                name: Arc::clone(&name),
+                frontend,
+                delivery: settings.delivery,
+                backends: backends(*vip, &slices, settings),
+                check: health::of_port(settings.check.as_ref(), port.protocol),
+                policy: of_family(&settings.policy, vip.is_ipv4()),
+            };
+            Claim { frontend, service: Some(Arc::new(service)), field: field.clone() }
+        }));
+    }
+    claims
+}
+
+/// Of a Service that is kube-proxy's: what ports it may have is not our business.
+fn bare_claims(this: &ObjectRef, object: &v1::Service, vips: &[(IpAddr, String)]) -> Vec<Claim> {
+    let ports = ports(this, object, &mut Vec::new());
+    let of_port = |port: Port| {
+        vips.iter().map(move |(vip, field)| {
+            let frontend = Frontend { vip: *vip, port: port.number, protocol: port.protocol };
+            Claim { frontend, service: None, field: field.clone() }
+        })
+    };
+    ports.into_iter().flat_map(of_port).collect()
+}
+
+/// None if the Service is not ours, or must not be: what is set to protect it
+/// and cannot be kept is no reason to go on without.
+fn way(this: &ObjectRef, object: &v1::Service, options: Options, problems: &mut Vec<Problem>) -> Option<Way> {
     let (meta, spec) = (&object.metadata, object.spec.as_ref()?);
     if not_ours(spec, options).is_some() {
         return None;
@@ -110,11 +158,15 @@ fn settings(
     let dsr = dsr.map_err(|complaint| complain(DSR, complaint)).unwrap_or_default();
     let delivery = delivery.map_err(|complaint| complain(DELIVERY, complaint)).unwrap_or_default();
     let bare = bare.map_err(|complaint| complain(BACKENDS, complaint)).unwrap_or_default();
-    if dsr {
-        problems.extend(unsupported(this, object, spec));
-    }
+    let check = if dsr { health::check(meta, spec, bare) } else { Ok(None) };
+    let check = check.map_err(|complaint| complain(HEALTH_CHECK, complaint)).unwrap_or_default();
+    let policy = if dsr { policy(this, object, spec, problems) } else { Policy::default() };
     let publish_not_ready = spec.publish_not_ready_addresses.unwrap_or_default();
-    (dsr && problems.len() == before).then_some(Settings { delivery, bare, publish_not_ready })
+    if problems.len() > before {
+        return None;
+    }
+    let settings = Settings { delivery, bare, publish_not_ready, policy, check };
+    Some(if dsr { Way::DataPath(settings) } else { Way::KubeProxy })
 }
 
 /// What makes it somebody else's Service: the field and what it would have to be.
@@ -130,22 +182,6 @@ pub fn not_ours(spec: &v1::ServiceSpec, options: Options) -> Option<(&'static st
     } else {
         None
     }
-}
-
-fn unsupported(this: &ObjectRef, object: &v1::Service, spec: &v1::ServiceSpec) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let filter = "remove it, and filter elsewhere: with trigon.dev/dsr it has no effect yet";
-    if spec.load_balancer_source_ranges.as_ref().is_some_and(|ranges| !ranges.is_empty()) {
-        problems.push(this.problem("spec.loadBalancerSourceRanges", "not supported yet", filter));
-    }
-    if annotations::get(&object.metadata, SOURCE_RANGES).is_some_and(|ranges| !ranges.trim().is_empty()) {
-        problems.push(this.problem(annotations::field(SOURCE_RANGES), "not supported yet", filter));
-    }
-    if !matches!(spec.session_affinity.as_deref(), None | Some("" | "None")) {
-        let remedy = "write None, or remove it: with trigon.dev/dsr it has no effect yet";
-        problems.push(this.problem("spec.sessionAffinity", "not supported yet", remedy));
-    }
-    problems
 }
 
 /// The VIPs, each with its field.
@@ -233,7 +269,8 @@ fn backends(vip: IpAddr, slices: &[(&Slice, u16)], settings: &Settings) -> Backe
     }
     let mut endpoints: Vec<Endpoint> = members
         .filter_map(|(member, port)| {
-            Some(Endpoint { node: Arc::clone(member.node.as_ref()?), addr: member.address, port })
+            let node = Arc::clone(member.node.as_ref()?);
+            Some(Endpoint { node, addr: member.address, port, draining: member.draining })
         })
         .collect();
     endpoints.sort_unstable();

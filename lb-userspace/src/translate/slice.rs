@@ -38,6 +38,8 @@ pub struct Member {
     pub address: IpAddr,
     /// None for a bare server, which needs none.
     pub node: Option<Arc<str>>,
+    /// As in [`crate::model::Endpoint`].
+    pub draining: bool,
 }
 
 /// Checks a slice of a Service with these settings. None: nothing of it is usable.
@@ -70,7 +72,7 @@ pub fn slice(
     let mut members = Vec::with_capacity(endpoints.len());
     for (index, endpoint) in endpoints.iter().enumerate() {
         match member(endpoint, is_ipv4, settings, nodes) {
-            Ok(member) => members.extend(member.filter(|_| is_wanted(endpoint, settings))),
+            Ok(member) => members.extend(member.filter(|m| !m.draining || is_serving(endpoint))),
             Err((field, complaint)) => {
                 problems.push(complaint.about(&this, format!("endpoints[{index}].{field}")));
             }
@@ -103,6 +105,12 @@ fn is_wanted(endpoint: &v1::Endpoint, settings: &Settings) -> bool {
     settings.publish_not_ready || ready.unwrap_or(true)
 }
 
+/// Does it keep what it has, although it gets no more: serving, and terminating?
+fn is_serving(endpoint: &v1::Endpoint) -> bool {
+    let conditions = endpoint.conditions.as_ref();
+    conditions.is_some_and(|c| c.serving == Some(true) && c.terminating == Some(true))
+}
+
 /// Checks an endpoint. None: nothing is wrong with it, but with its Node.
 fn member(
     endpoint: &v1::Endpoint,
@@ -112,7 +120,7 @@ fn member(
 ) -> Result<Option<Member>, (&'static str, Complaint)> {
     let address = endpoint_address(endpoint, is_ipv4)?;
     if settings.bare {
-        return Ok(Some(Member { address, node: None }));
+        return Ok(is_wanted(endpoint, settings).then_some(Member { address, node: None, draining: false }));
     }
     let name = endpoint.node_name.as_deref().filter(|name| !name.is_empty()).ok_or_else(|| {
         let remedy = "set the Node that the Pod is on; or annotate the Service with \
@@ -123,7 +131,8 @@ fn member(
         let message = format!("there is no Node `{name}`");
         ("nodeName", Complaint::new(message, "add an object for this Node, or correct the name"))
     })?;
-    Ok(usable.then(|| Member { address, node: Some(Arc::clone(name)) }))
+    let draining = !is_wanted(endpoint, settings);
+    Ok(usable.then(|| Member { address, node: Some(Arc::clone(name)), draining }))
 }
 
 fn endpoint_address(endpoint: &v1::Endpoint, is_ipv4: bool) -> Result<IpAddr, (&'static str, Complaint)> {

@@ -1,3 +1,5 @@
+mod health;
+mod policy;
 mod problems;
 
 use std::net::{IpAddr, SocketAddr};

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use ipnet::IpNet;
+
 use crate::{
     model::{Problem, Protocol},
     source::ObjectRef,
@@ -24,8 +26,17 @@ impl Complaint {
     }
 }
 
-/// An address that another machine can send packets to.
+/// An address that packets from anywhere can be sent to.
 pub fn address(text: &str) -> Result<IpAddr, Complaint> {
+    usable(text, |_| true)
+}
+
+/// An address that a session can be had with, on this link or this machine too.
+pub fn host(text: &str) -> Result<IpAddr, Complaint> {
+    usable(text, |class| !matches!(class, Class::Loopback | Class::LinkLocal))
+}
+
+fn usable(text: &str, is_bad: impl Fn(Class) -> bool) -> Result<IpAddr, Complaint> {
     let Ok(address) = text.parse::<IpAddr>() else {
         let message = format!("`{text}` is not an IP address");
         return Err(Complaint::new(message, "write an address such as 192.0.2.10 or 2001:db8::10"));
@@ -34,33 +45,63 @@ pub fn address(text: &str) -> Result<IpAddr, Complaint> {
         let message = format!("{address} is an IPv4 address in IPv6 clothes");
         return Err(Complaint::new(message, format!("write {}", address.to_canonical())));
     }
-    match not_for_hosts(address) {
+    match class(address).filter(|class| is_bad(*class)) {
         None => Ok(address),
         Some(class) => {
-            let message = format!("{address} is {class} address");
+            let message = format!("{address} is {} address", class.name());
             Err(Complaint::new(message, "use an address that other machines can send to"))
         }
     }
 }
 
-fn not_for_hosts(address: IpAddr) -> Option<&'static str> {
+/// Addresses that are not any host's, or not everywhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Class {
+    Unspecified,
+    Loopback,
+    Multicast,
+    LinkLocal,
+    Broadcast,
+}
+
+impl Class {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "an unspecified",
+            Self::Loopback => "a loopback",
+            Self::Multicast => "a multicast",
+            Self::LinkLocal => "a link-local",
+            Self::Broadcast => "the broadcast",
+        }
+    }
+}
+
+fn class(address: IpAddr) -> Option<Class> {
     let (link_local, this_network) = match address {
         IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[0] == 0),
         IpAddr::V6(v6) => (v6.is_unicast_link_local(), false),
     };
     if address.is_unspecified() || this_network {
-        Some("an unspecified")
+        Some(Class::Unspecified)
     } else if address.is_loopback() {
-        Some("a loopback")
+        Some(Class::Loopback)
     } else if address.is_multicast() {
-        Some("a multicast")
+        Some(Class::Multicast)
     } else if link_local {
-        Some("a link-local")
+        Some(Class::LinkLocal)
     } else if address == IpAddr::V4(Ipv4Addr::BROADCAST) {
-        Some("the broadcast")
+        Some(Class::Broadcast)
     } else {
         None
     }
+}
+
+/// A range of clients' addresses; bits behind its prefix do not count.
+pub fn range(text: &str) -> Result<IpNet, Complaint> {
+    text.parse::<IpNet>().map(|range| range.trunc()).map_err(|_| {
+        let message = format!("`{text}` is not a range of addresses");
+        Complaint::new(message, "write one such as 198.51.100.0/24 or 2001:db8::/32")
+    })
 }
 
 pub fn port(number: i32) -> Result<u16, Complaint> {

@@ -3,7 +3,7 @@
 //! to a VIP, the same packets are dropped for a reason.
 
 use lb_common::Verdict::{
-    self, DropFragment, DropNoSuchPort, DropOptions, DropOtherProtocol, DropTruncated, Pass,
+    self, DropFragment, DropIcmp, DropNoSuchPort, DropOptions, DropOtherProtocol, DropTruncated, Pass,
 };
 
 use crate::{
@@ -35,7 +35,7 @@ pub fn table(to: Host) -> Vec<Row> {
     rows
 }
 
-/// Frames whose type is not IP. Tags are not read yet, whatever follows them.
+/// Frames whose type is not IP, and tags.
 fn link(to: Host) -> Vec<Row> {
     let ip = datagram(to, Family::V4).bytes();
     let arp = [&[0, 1, 8, 0, 6, 4, 0, 1][..], &[0; 20]].concat();
@@ -43,9 +43,9 @@ fn link(to: Host) -> Vec<Row> {
     let doubly = ethernet(ARRIVING, 0x88a8, &[&[0, 42, 0x81, 0, 0, 7, 8, 0][..], &ip].concat());
     let mut rows = vec![
         Row::new("ARP", ethernet(ARRIVING, 0x0806, &arp), Pass),
-        Row::new("a VLAN tag", tagged(0x8100), Pass),
-        Row::new("a service tag", tagged(0x88a8), Pass),
-        Row::new("two tags", doubly, Pass),
+        Row::new("a VLAN tag", tagged(0x8100), DropNoSuchPort),
+        Row::new("a service tag", tagged(0x88a8), DropNoSuchPort),
+        Row::new("two tags", doubly, DropNoSuchPort),
         Row::new("next to nothing", ethernet(ARRIVING, 0x0800, &[0]), Pass),
     ];
     rows.extend([0x0000, 0x002e, 0x0008, 0x88cc, 0x8847, 0xdd86, 0xffff].map(|ethertype| {
@@ -71,8 +71,9 @@ fn any_family(to: Host, family: Family) -> Vec<Row> {
     let protocols =
         [("ICMP", 1), ("IGMP", 2), ("GRE", 47), ("ESP", 50), ("AH", 51), ("ICMPv6", 58), ("SCTP", 132)];
     rows.extend(protocols.map(|(name, protocol)| {
-        let ip = with_protocol(datagram(to, family), protocol, vec![8; 64]);
-        row(name, frame(ARRIVING, &ip), DropOtherProtocol)
+        let ip = with_protocol(datagram(to, family), protocol, vec![42; 64]);
+        let is_icmp = [(Family::V4, 1), (Family::V6, 58)].contains(&(family, protocol));
+        row(name, frame(ARRIVING, &ip), if is_icmp { DropIcmp } else { DropOtherProtocol })
     }));
     rows.extend([0, 7].map(|len| {
         let ip = with_protocol(datagram(to, family), 17, vec![8; len]);
@@ -87,13 +88,17 @@ fn v4(to: Host) -> Vec<Row> {
     let mut shorter = frame(ARRIVING, &ip);
     shorter[14] = 0x44;
     vec![
-        Row::new("a first fragment", fragment(0x2000), DropFragment),
+        Row::new("a first fragment", fragment(0x2000), DropNoSuchPort),
         Row::new("a middle fragment", fragment(0x20b9), DropFragment),
         Row::new("a last fragment", fragment(0x0172), DropFragment),
         Row::new("the reserved flag", fragment(0x8000), DropNoSuchPort),
-        Row::new("options", frame(ARRIVING, &Ip { options: vec![0x94, 4, 0, 0], ..ip.clone() }), DropOptions),
-        Row::new("all options", frame(ARRIVING, &Ip { options: vec![1; 40], ..ip.clone() }), DropOptions),
-        Row::new("a header too short to be one", shorter, DropOptions),
+        Row::new(
+            "options",
+            frame(ARRIVING, &Ip { options: vec![0x94, 4, 0, 0], ..ip.clone() }),
+            DropNoSuchPort,
+        ),
+        Row::new("all options", frame(ARRIVING, &Ip { options: vec![1; 40], ..ip.clone() }), DropNoSuchPort),
+        Row::new("a header too short to be one", shorter, DropTruncated),
         Row::new("IPv4 that says it is IPv6", ethernet(ARRIVING, 0x86dd, &ip.bytes()), Pass),
     ]
 }
@@ -107,13 +112,27 @@ fn v6(to: Host) -> Vec<Row> {
     };
     let options = [17, 0, 1, 4, 0, 0, 0, 0];
     let routing = [17, 0, 4, 0, 0, 0, 0, 0];
+    let with_segments_left = [17, 0, 4, 1, 0, 0, 0, 0];
+    let more_options = [60, 0, 1, 4, 0, 0, 0, 0].repeat(4);
+    let long_options = [&[17, 32, 1, 254][..], &[0; 260]].concat();
+    let beyond_the_end = [17, 9, 1, 4, 0, 0, 0, 0];
+    let whole = [17, 0, 0, 0, 0, 0, 0, 9];
     let fragment = [17, 0, 0, 1, 0, 0, 0, 9];
     let later_fragment = [17, 0, 0x05, 0xa8, 0, 0, 0, 9];
     vec![
-        Row::new("hop-by-hop options", with_extension(0, &options), DropOptions),
-        Row::new("a routing header", with_extension(43, &routing), DropOptions),
-        Row::new("destination options", with_extension(60, &options), DropOptions),
-        Row::new("a first fragment in IPv6", with_extension(44, &fragment), DropFragment),
+        Row::new("hop-by-hop options", with_extension(0, &options), DropNoSuchPort),
+        Row::new("a routing header", with_extension(43, &routing), DropNoSuchPort),
+        Row::new(
+            "a routing header with a segment left",
+            with_extension(43, &with_segments_left),
+            DropOptions,
+        ),
+        Row::new("destination options", with_extension(60, &options), DropNoSuchPort),
+        Row::new("five headers", with_extension(60, &[&more_options[..], &options].concat()), DropOptions),
+        Row::new("options of 264 bytes", with_extension(60, &long_options), DropOptions),
+        Row::new("options beyond the end", with_extension(60, &beyond_the_end), DropTruncated),
+        Row::new("a first fragment in IPv6", with_extension(44, &fragment), DropNoSuchPort),
+        Row::new("a fragment that is the whole", with_extension(44, &whole), DropNoSuchPort),
         Row::new("a last fragment in IPv6", with_extension(44, &later_fragment), DropFragment),
         Row::new("mobility", with_extension(135, &options), DropOtherProtocol),
         Row::new("no next header", with_extension(59, &[]), DropOtherProtocol),

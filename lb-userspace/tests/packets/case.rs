@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use lb_common::{Verdict, maps::Traffic, verdict::Fate};
+use lb_common::{
+    Verdict,
+    maps::{NOT_TOLD, Traffic},
+    verdict::Fate,
+};
 
 use crate::{
     machine::{Added, Hook, Machine, Setup},
@@ -36,6 +40,11 @@ pub fn arrives(name: impl Into<String>, setup: Setup, frame: Vec<u8>) -> Given {
 /// A frame that is about to leave by the uplink.
 pub fn leaves(name: impl Into<String>, setup: Setup, frame: Vec<u8>) -> Given {
     given(name.into(), setup, Hook::Egress, frame)
+}
+
+/// The same of a frame whose socket has marked it.
+pub fn leaves_marked(name: impl Into<String>, setup: Setup, mark: u32, frame: Vec<u8>) -> Given {
+    given(name.into(), setup, Hook::Marked(mark), frame)
 }
 
 fn given(name: String, setup: Setup, hook: Hook, input: Vec<u8>) -> Given {
@@ -93,6 +102,18 @@ impl Case {
         self
     }
 
+    /// Have it told, and say where that is not what happens.
+    pub fn check_told(&self, machine: &mut Machine) -> Result<(), String> {
+        let (ran, story) = machine.dry_run(self.hook, &self.input);
+        let verdict = Verdict::from_index(story.verdict as usize);
+        let service = (story.service != NOT_TOLD).then_some(story.service);
+        let is_right = verdict == Some(self.verdict)
+            && ran.action == self.action()
+            && self.output.as_ref().is_none_or(|output| *output == ran.output)
+            && service == self.service.map(|(id, _)| id);
+        if is_right { Ok(()) } else { Err(format!("{}: action {}, {story:?}", self.name, ran.action)) }
+    }
+
     fn added(&self) -> Added {
         Added {
             verdicts: vec![(self.verdict, 1)],
@@ -107,8 +128,8 @@ impl Case {
             (Hook::Xdp, Fate::Pass) => 2,
             (Hook::Xdp, Fate::Transmit) => 3,
             (Hook::Xdp, Fate::Redirect) => 4,
-            (Hook::Egress, Fate::Drop) => TC_ACT_SHOT,
-            (Hook::Egress, _) => TC_ACT_UNSPEC,
+            (Hook::Egress | Hook::Marked(_), Fate::Drop) => TC_ACT_SHOT,
+            (Hook::Egress | Hook::Marked(_), _) => TC_ACT_UNSPEC,
         }
     }
 

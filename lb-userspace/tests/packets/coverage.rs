@@ -4,14 +4,30 @@ use std::collections::HashSet;
 
 use lb_common::Verdict;
 
-use crate::{bystanders, case::Case, cut, director, egress, node};
+use crate::{
+    bystanders, case::Case, checks, cut, director, egress, egress_mss, headers, hostile, icmp, limit, node,
+    owners, ranges, vlan,
+};
 
-/// The cases of all tables.
+/// The cases of all tables in which no packet depends on another.
 pub fn all() -> Vec<Case> {
-    [director::cases(), node::cases(), egress::cases(), bystanders::cases(), cut::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let tables = [
+        director::cases(),
+        node::cases(),
+        owners::cases(),
+        ranges::cases(),
+        limit::cases(),
+        icmp::cases(),
+        egress::cases(),
+        egress_mss::cases(),
+        checks::cases(),
+        bystanders::cases(),
+        cut::cases(),
+        headers::cases(),
+        hostile::cases(),
+        vlan::cases(),
+    ];
+    tables.into_iter().flatten().collect()
 }
 
 #[test]

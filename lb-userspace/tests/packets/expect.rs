@@ -3,21 +3,80 @@
 use std::net::IpAddr;
 
 use crate::{
-    packet::{Ip, Macs, Payload, frame},
+    packet::{Gue, Icmp, Ip, Macs, Payload, frame},
     services::{TARGET_PORT, TO_BACKEND},
-    world::{ARRIVING, DIRECTOR, Family, Host, NODE, OTHER_NODE, Request},
+    world::{ARRIVING, DIRECTOR, Family, Host, LEAVING, NODE, OTHER_NODE, Request},
 };
 
 /// Sent on by its MAC addresses: one hop less to live.
 pub fn by_mac(macs: Macs, request: &Request) -> Vec<u8> {
-    frame(macs, &Ip { ttl: request.ip.ttl - 1, ..request.ip.clone() })
+    frame(macs, &hop_less(&request.ip))
+}
+
+/// One hop less to live.
+pub fn hop_less(ip: &Ip) -> Ip {
+    Ip { ttl: ip.ttl - 1, ..ip.clone() }
+}
+
+/// What a client is told whose packet is too big: sent back to where it came
+/// from.
+pub fn too_big(request: &Request, mtu: usize) -> Vec<u8> {
+    frame(LEAVING, &about_size(request, mtu))
+}
+
+/// Frag-needed or packet-too-big about a request, from the VIP.
+pub fn about_size(request: &Request, mtu: usize) -> Ip {
+    about_size_of(&request.ip, mtu)
+}
+
+/// The same about any packet to the VIP.
+pub fn about_size_of(packet: &Ip, mtu: usize) -> Ip {
+    let (kind, code) = if packet.is_v4() { (3, 4) } else { (2, 0) };
+    let payload = Payload::Icmp(Icmp::error(kind, code, mtu as u32, packet, 512));
+    Ip { tos: 0xc0, ..Ip::new(packet.dst, packet.src, payload) }
 }
 
 /// Sent on to `services::backends` in an outer header.
 pub fn in_tunnel(outer: Family, request: &Request) -> Vec<u8> {
-    let label = if outer == Family::V6 { request.hash() as u32 & 0xf_ffff } else { 0 };
-    let outer = Ip { label, ..tunnel(&request.ip, DIRECTOR.ip(outer), OTHER_NODE.ip(outer)) };
+    part_in_tunnel(outer, request, &request.ip)
+}
+
+/// The same of a part of the request.
+pub fn part_in_tunnel(outer: Family, request: &Request, part: &Ip) -> Vec<u8> {
+    around(outer, part, request.hash())
+}
+
+/// Any packet of a flow with this hash, sent on in an outer header.
+pub fn around(outer: Family, inner: &Ip, hash: u64) -> Vec<u8> {
+    let label = if outer == Family::V6 { hash as u32 & 0xf_ffff } else { 0 };
+    let outer = Ip { label, ..tunnel(inner, DIRECTOR.ip(outer), OTHER_NODE.ip(outer)) };
     frame(TO_BACKEND, &outer)
+}
+
+/// Sent on to `services::backends` within UDP.
+pub fn in_gue(outer: Family, request: &Request) -> Vec<u8> {
+    around_gue(outer, &request.ip, request.hash())
+}
+
+/// Any packet of a flow with this hash, sent on within UDP.
+pub fn around_gue(outer: Family, inner: &Ip, hash: u64) -> Vec<u8> {
+    let gue = Gue::new(dynamic_port(hash), &[], inner);
+    frame(TO_BACKEND, &within(&gue, outer, DIRECTOR, OTHER_NODE, hash))
+}
+
+/// The dynamic port that the flow's hash gives (RFC 6335).
+pub fn source_port(request: &Request) -> u16 {
+    dynamic_port(request.hash())
+}
+
+fn dynamic_port(hash: u64) -> u16 {
+    0xc000 | (hash >> 16) as u16
+}
+
+/// An IP packet around a GUE datagram.
+pub fn within(gue: &Gue, outer: Family, src: Host, dst: Host, hash: u64) -> Ip {
+    let label = if outer == Family::V6 { hash as u32 & 0xf_ffff } else { 0 };
+    Ip { tos: gue.inner.tos, label, ..Ip::new(src.ip(outer), dst.ip(outer), gue.payload()) }
 }
 
 /// In an outer header: DSCP and ECN of the inner one, a TTL of its own, and

@@ -9,16 +9,27 @@
 
 mod bystanders;
 mod case;
+mod checks;
 mod coverage;
 mod cut;
 mod director;
+mod dry_run;
 mod egress;
+mod egress_mss;
 mod expect;
+mod fragments;
 mod fuzz;
+mod headers;
+mod hostile;
+mod icmp;
+mod limit;
 mod machine;
 mod node;
+mod owners;
 mod packet;
 mod random;
+mod ranges;
 mod services;
 mod told;
+mod vlan;
 mod world;

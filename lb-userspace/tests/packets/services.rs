@@ -8,7 +8,7 @@ use lb_common::{
 
 use crate::{
     packet::Macs,
-    world::{DIRECTOR, Family, Host, KINDS, Kind, OTHER_NODE, VIP},
+    world::{DIRECTOR, FAMILIES, FELLOWS, Family, Host, KINDS, Kind, NODE, OTHER_NODE, VIP, fellow},
 };
 
 /// `ingress_ifindex` in `BPF_PROG_TEST_RUN`: the loopback device's.
@@ -41,14 +41,69 @@ pub const BARE: u16 = 8012;
 pub const LOCAL: u16 = 8013;
 /// Three endpoints, `world::pod(1)` to `world::pod(3)`.
 pub const LOCAL_THREE: u16 = 8014;
+// ... and by the outer family, of which these are for IPv4; [`over`] names that for IPv6.
+/// For a director.
+pub const GUE: u16 = 8015;
+pub const GUE_ELSEWHERE: u16 = 8017;
+/// Owned by this node, then by fellows 1, 2 and 3. It has one endpoint, as all
+/// the following but `LEFT` have.
+pub const OWNED: u16 = 8019;
+/// Owned by fellow 1, and by this node before fellow 2 had it, and then 3.
+pub const FORMERLY: u16 = 8021;
+/// Owned by fellow 1, and then by this node, which has no endpoint any more.
+pub const LEFT: u16 = 8023;
+/// Owned by this node only.
+pub const ALWAYS: u16 = 8025;
+/// Owned by this node, then by `DISTANT`.
+pub const FROM_AFAR: u16 = 8027;
+/// Owned by this node, then by `SILENT`.
+pub const FROM_SILENCE: u16 = 8029;
+/// Owned by this node, then by `DEAD`.
+pub const FROM_DEAD: u16 = 8043;
+/// The same endpoint as `LOCAL`, `world::pod(1)`, by another port.
+pub const LOCAL_TOO: u16 = 8031;
+/// As `L2`, and as `LOCAL` on a node; it admits `world::RANGES` only.
+pub const RANGED: u16 = 8033;
+/// As `LOCAL_THREE`, but clients stay with their endpoints, for `AFFINITY` seconds.
+pub const STICKY: u16 = 8035;
+/// Clients stay with its endpoint; owned by this node, before that by fellow 1.
+/// See [`over`].
+pub const STICKY_OWNED: u16 = 8037;
+/// As `LOCAL` and as `BARE`, but `NEW_FLOWS` flows may begin in a second.
+pub const LIMITED: u16 = 8039;
+pub const BARE_LIMITED: u16 = 8041;
 /// No service has this port.
 pub const NO_SERVICE: u16 = 8099;
+
+/// A fellow that is reached by another interface.
+pub const DISTANT: u8 = 8;
+/// A fellow whose next hop is not known.
+pub const SILENT: u8 = 9;
+/// A fellow that does not answer probes.
+pub const DEAD: u8 = 7;
+
+/// The port for another outer family than IPv4.
+pub fn over(outer: Family, port: u16) -> u16 {
+    port + u16::from(outer == Family::V6)
+}
 
 /// Where all endpoints listen.
 pub const TARGET_PORT: u16 = 3000;
 
 /// Bare servers of `BARE`: two ids, of which the ring names the first.
 pub const BARE_SERVERS: [u32; 2] = [20, 21];
+
+/// Bare servers that no ring names: by an outer header of each family, by
+/// another interface, and without a next hop.
+pub const BARE_IPIP4: u16 = 22;
+pub const BARE_IPIP6: u16 = 23;
+pub const BARE_ELSEWHERE: u16 = 24;
+pub const BARE_UNRESOLVED: u16 = 25;
+
+/// Seconds for which clients stay with their endpoints where they do.
+pub const AFFINITY: u32 = 100;
+/// So many flows may begin in a second where there is a limit.
+pub const NEW_FLOWS: u32 = 2;
 
 /// A service in both families and protocols.
 struct Entry {
@@ -57,13 +112,40 @@ struct Entry {
     backend: Option<u16>,
     flags: u32,
     endpoints: u8,
+    /// Who owned all slots, and before that, newest first; empty without history.
+    owners: &'static [u16],
+    new_flows: u32,
 }
 
 const fn director(port: u16, backend: u16) -> Entry {
-    Entry { port, backend: Some(backend), flags: 0, endpoints: 0 }
+    Entry { port, backend: Some(backend), flags: 0, endpoints: 0, owners: &[], new_flows: 0 }
 }
 
-const ENTRIES: [Entry; 14] = [
+const fn node(port: u16, owners: &'static [u16]) -> Entry {
+    Entry { endpoints: 1, owners, ..director(port, owners[0]) }
+}
+
+/// The backend that stands for this node.
+pub const ME: u16 = 9;
+
+/// The backend by which packets are handed on to a fellow.
+pub const fn fellow_id(outer: Family, number: u8) -> u16 {
+    let first = match outer {
+        Family::V4 => 30,
+        Family::V6 => 40,
+    };
+    first + number as u16
+}
+
+const fn v4(fellow: u8) -> u16 {
+    fellow_id(Family::V4, fellow)
+}
+
+const fn v6(fellow: u8) -> u16 {
+    fellow_id(Family::V6, fellow)
+}
+
+const ENTRIES: [Entry; 39] = [
     director(L2, 1),
     director(IPIP4, 2),
     director(IPIP6, 3),
@@ -74,10 +156,39 @@ const ENTRIES: [Entry; 14] = [
     director(CLEARED, 8),
     director(EMPTY_SLOT, NO_BACKEND),
     director(BEYOND_THE_TABLE, u16::MAX),
-    Entry { port: NO_RING, backend: None, flags: 0, endpoints: 0 },
+    Entry { backend: None, ..director(NO_RING, NO_BACKEND) },
     Entry { flags: service_flags::BARE, ..director(BARE, BARE_SERVERS[0] as u16) },
-    Entry { endpoints: 1, ..director(LOCAL, 9) },
-    Entry { endpoints: 3, ..director(LOCAL_THREE, 9) },
+    Entry { endpoints: 1, ..director(LOCAL, ME) },
+    Entry { endpoints: 3, ..director(LOCAL_THREE, ME) },
+    director(GUE, 10),
+    director(GUE + 1, 11),
+    director(GUE_ELSEWHERE, 12),
+    director(GUE_ELSEWHERE + 1, 13),
+    node(OWNED, &[ME, v4(1), v4(2), v4(3)]),
+    node(OWNED + 1, &[ME, v6(1), v6(2), v6(3)]),
+    node(FORMERLY, &[v4(1), v4(2), ME, v4(3)]),
+    node(FORMERLY + 1, &[v6(1), v6(2), ME, v6(3)]),
+    Entry { endpoints: 0, ..node(LEFT, &[v4(1), ME]) },
+    Entry { endpoints: 0, ..node(LEFT + 1, &[v6(1), ME]) },
+    node(ALWAYS, &[ME]),
+    node(ALWAYS + 1, &[ME]),
+    node(FROM_AFAR, &[ME, v4(DISTANT)]),
+    node(FROM_AFAR + 1, &[ME, v6(DISTANT)]),
+    node(FROM_SILENCE, &[ME, v4(SILENT)]),
+    node(FROM_SILENCE + 1, &[ME, v6(SILENT)]),
+    node(FROM_DEAD, &[ME, v4(DEAD)]),
+    node(FROM_DEAD + 1, &[ME, v6(DEAD)]),
+    Entry { flags: service_flags::AFFINITY, ..node(STICKY_OWNED, &[ME, v4(1)]) },
+    Entry { flags: service_flags::AFFINITY, ..node(STICKY_OWNED + 1, &[ME, v6(1)]) },
+    Entry { endpoints: 1, ..director(LOCAL_TOO, ME) },
+    Entry { flags: service_flags::RANGES, endpoints: 1, ..director(RANGED, 1) },
+    Entry { flags: service_flags::AFFINITY, endpoints: 3, ..director(STICKY, ME) },
+    Entry { endpoints: 1, new_flows: NEW_FLOWS, ..director(LIMITED, ME) },
+    Entry {
+        flags: service_flags::BARE,
+        new_flows: NEW_FLOWS,
+        ..director(BARE_LIMITED, BARE_SERVERS[0] as u16)
+    },
 ];
 
 /// Service ids are below this, and backend ids too.
@@ -91,6 +202,12 @@ fn position(port: u16) -> usize {
 pub fn id(kind: Kind, port: u16) -> u32 {
     let within = KINDS.iter().position(|k| *k == kind).expect("all kinds are in KINDS");
     (position(port) * KINDS.len() + within) as u32 + 1
+}
+
+/// Do all flows of a client go to the same endpoint?
+pub fn keeps_clients(port: u16) -> bool {
+    let mut entries = ENTRIES.iter().filter(|entry| entry.port == port);
+    entries.any(|entry| entry.flags & service_flags::AFFINITY != 0)
 }
 
 /// The backend that owns all slots of the ring of `port`.
@@ -115,10 +232,32 @@ pub fn services() -> Vec<(ServiceKey, Service)> {
             ring_len: if entry.backend.is_some() { RING_LEN } else { 0 },
             endpoints: u32::from(entry.endpoints),
             generation: 1,
+            history_offset: if entry.owners.is_empty() { 0 } else { history_offset(position) },
+            changed: now(),
+            affinity: if keeps_clients(entry.port) { AFFINITY } else { 0 },
+            new_flows: entry.new_flows,
+            ..Service::default()
         };
         (key(kind, entry.port), service)
     })
     .collect()
+}
+
+/// As dense as may be: the map is not large.
+fn history_offset(position: usize) -> u32 {
+    let before = ENTRIES[..position].iter().filter(|entry| !entry.owners.is_empty()).count();
+    (1 + before as u32 * RING_CHUNKS) * CHUNK_SLOTS
+}
+
+/// Seconds of `CLOCK_MONOTONIC`.
+pub fn now() -> u32 {
+    rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec as u32
+}
+
+/// Histories to write: the service's port, and who had all slots.
+pub fn histories() -> impl Iterator<Item = (u16, &'static [u16])> {
+    let of = |entry: &'static Entry| (entry.port, entry.owners);
+    ENTRIES.iter().map(of).filter(|(_, owners)| !owners.is_empty())
 }
 
 /// Rings to write: the service's port, and what all slots name.
@@ -129,8 +268,13 @@ pub fn rings() -> impl Iterator<Item = (u16, u16)> {
 /// `BACKENDS`.
 pub fn backends() -> Vec<(u32, Backend)> {
     let entry = |delivery, family, ifindex| backend(delivery, family, OTHER_NODE, ifindex);
+    let fellows = FAMILIES.into_iter().flat_map(|outer| {
+        FELLOWS.map(move |number| (u32::from(fellow_id(outer, number)), to_fellow(outer, number)))
+    });
     let bare = |id| (id, Backend { flags: backend_flags::RESOLVED | backend_flags::BARE, ..bare_server(id) });
-    vec![
+    let bare_too =
+        |id: u16, flags, backend| (u32::from(id), Backend { flags: backend_flags::BARE | flags, ..backend });
+    let others = [
         (1, entry(delivery::L2, Family::V4, HERE)),
         (2, entry(delivery::IPIP4, Family::V4, HERE)),
         (3, entry(delivery::IPIP6, Family::V6, HERE)),
@@ -138,10 +282,40 @@ pub fn backends() -> Vec<(u32, Backend)> {
         (5, entry(delivery::IPIP4, Family::V4, ELSEWHERE)),
         (6, entry(delivery::IPIP6, Family::V6, ELSEWHERE)),
         (7, Backend { flags: 0, ..entry(delivery::IPIP4, Family::V4, HERE) }),
-        (9, Backend { flags: backend_flags::LOCAL, ..entry(delivery::IPIP4, Family::V4, HERE) }),
+        (
+            u32::from(ME),
+            Backend { flags: backend_flags::LOCAL, ..backend(delivery::IPIP4, Family::V4, NODE, HERE) },
+        ),
+        (10, entry(delivery::GUE4, Family::V4, HERE)),
+        (11, entry(delivery::GUE6, Family::V6, HERE)),
+        (12, entry(delivery::GUE4, Family::V4, ELSEWHERE)),
+        (13, entry(delivery::GUE6, Family::V6, ELSEWHERE)),
         bare(BARE_SERVERS[0]),
         bare(BARE_SERVERS[1]),
-    ]
+        bare_too(BARE_IPIP4, backend_flags::RESOLVED, entry(delivery::IPIP4, Family::V4, HERE)),
+        bare_too(BARE_IPIP6, backend_flags::RESOLVED, entry(delivery::IPIP6, Family::V6, HERE)),
+        bare_too(BARE_ELSEWHERE, backend_flags::RESOLVED, entry(delivery::L2, Family::V4, ELSEWHERE)),
+        bare_too(BARE_UNRESOLVED, 0, entry(delivery::IPIP4, Family::V4, HERE)),
+    ];
+    others.into_iter().chain(fellows).collect()
+}
+
+/// A fellow, its number in its MAC address.
+fn to_fellow(outer: Family, number: u8) -> Backend {
+    let delivery = if outer == Family::V4 { delivery::GUE4 } else { delivery::GUE6 };
+    let ifindex = if number == DISTANT { ELSEWHERE } else { HERE };
+    let (src, dst) = (NODE.addr(outer), fellow(number).addr(outer));
+    Backend {
+        macs: macs_to(number),
+        outer_src: src,
+        outer_sum: Backend::outer_sum(&src, &dst),
+        flags: match number {
+            SILENT => 0,
+            DEAD => backend_flags::RESOLVED | backend_flags::DEAD,
+            _ => backend_flags::RESOLVED,
+        },
+        ..backend(delivery, outer, fellow(number), ifindex)
+    }
 }
 
 /// A bare server on the same link, its id in its MAC address.
@@ -153,8 +327,13 @@ fn bare_server(id: u32) -> Backend {
 
 /// What leaves for a bare server has these addresses.
 pub fn to_bare_server(id: u32) -> Macs {
+    macs_to(id as u8)
+}
+
+/// What leaves for a fellow has these addresses.
+pub fn macs_to(number: u8) -> Macs {
     let mut macs = TO_BACKEND;
-    macs[5] = id as u8;
+    macs[5] = number;
     macs
 }
 
@@ -169,5 +348,6 @@ fn backend(delivery: u8, family: Family, to: Host, ifindex: u32) -> Backend {
         flags: backend_flags::RESOLVED,
         mtu: MTU as u16,
         outer_sum: Backend::outer_sum(&outer_src, &outer_dst),
+        ..Backend::default()
     }
 }

@@ -4,6 +4,7 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::RangeInclusive,
 };
 
 use lb_common::{Addr, hash, maps::FlowKey};
@@ -42,6 +43,13 @@ pub const STRANGER: Host = host([203, 0, 113, 9], 0x99);
 pub const fn pod(number: u8) -> Host {
     host([10, 1, 0, number], 0x1000 + number as u16)
 }
+
+/// Other nodes, which have been and are owners of slots.
+pub const fn fellow(number: u8) -> Host {
+    host([10, 0, 1, number], 0xf00 + number as u16)
+}
+
+pub const FELLOWS: RangeInclusive<u8> = 1..=9;
 
 const fn host(v4: [u8; 4], last: u16) -> Host {
     let [a, b, c, d] = v4;
@@ -163,6 +171,21 @@ impl Request {
         packet::frame(ARRIVING, &self.ip)
     }
 
+    /// The same packet, but from an address so many after the client's own.
+    pub fn with_neighbour(mut self, distance: i8) -> Self {
+        self.ip.src = match self.ip.src {
+            IpAddr::V4(v4) => Ipv4Addr::from(u32::from(v4).wrapping_add_signed(distance.into())).into(),
+            IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6).wrapping_add_signed(distance.into())).into(),
+        };
+        self
+    }
+
+    /// The same packet, but from another host.
+    pub fn with_client(mut self, host: Host) -> Self {
+        self.ip.src = host.ip(self.kind.family);
+        self
+    }
+
     /// The same packet, but to another address.
     pub fn with_destination(mut self, host: Host) -> Self {
         self.ip.dst = host.ip(self.kind.family);
@@ -179,7 +202,8 @@ impl Request {
     }
 
     pub fn hash(&self) -> u64 {
-        hash::flow(&Addr::from(self.ip.src), self.client_port().to_be())
+        let port = if services::keeps_clients(self.port) { 0 } else { self.client_port().to_be() };
+        hash::flow(&Addr::from(self.ip.src), port)
     }
 
     /// As flow tables have it.

@@ -1,11 +1,8 @@
-//! What is measured. Names follow `PROTOCOL-DELIVERY-FLOWS`.
+//! What is measured. Names follow `[SIDE-]PROTOCOL-DELIVERY-FLOWS`.
 
 use lb_common::Verdict;
 
-use super::frame::{TCP, To, Traffic, UDP};
-
-/// The case that all others are related to.
-pub const REFERENCE: &str = "encap";
+use super::frame::{Family, POD4, TCP, To, Traffic, UDP, VIP4, Within};
 
 /// The ports of the services: one for each way to their backends.
 pub const PORT_IPIP: u16 = 80;
@@ -15,13 +12,51 @@ pub const PORT_IPIP6: u16 = 82;
 pub const PORT_LONG_RING: u16 = 83;
 /// No service has it.
 const PORT_NONE: u16 = 84;
+pub const PORT_GUE: u16 = 85;
+pub const PORT_GUE6: u16 = 86;
+/// As `PORT_IPIP`, but of bare servers, whose flows the director remembers.
+pub const PORT_BARE: u16 = 87;
 
 #[derive(Clone, Copy)]
 pub struct Case {
     pub name: &'static str,
+    pub side: Side,
     pub program: Program,
     pub traffic: Traffic,
     pub output: Output,
+}
+
+/// Where the packets are handled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// `trigon_xdp` in the director's role.
+    Director,
+    /// `trigon_xdp` in the node's role.
+    Node,
+    /// `trigon_egress`.
+    Egress,
+}
+
+impl Side {
+    /// The case that all others of this side are related to.
+    pub fn reference(self) -> &'static str {
+        match self {
+            Side::Director => "encap",
+            Side::Node => "decap",
+            Side::Egress => "snat",
+        }
+    }
+}
+
+impl Case {
+    /// Is it what the others of its side are related to?
+    pub fn is_reference(&self) -> bool {
+        self.name == self.side.reference()
+    }
+
+    pub fn is_trigon(&self) -> bool {
+        matches!(self.program, Program::Trigon(_))
+    }
 }
 
 /// Who handles the packets.
@@ -37,24 +72,30 @@ pub enum Program {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     Unchanged,
-    /// The same, so many bytes further on: what was before them now counts.
-    Moved(u32),
+    /// The same, so many bytes further on, or less far if negative: what was
+    /// before them now counts.
+    Moved(i32),
     /// One hop less to live.
     Routed,
     /// In an outer IPv4 header, whose protocol is this.
     InIpv4(u8),
     /// In an outer IPv6 header, whose next header is this.
     InIpv6(u8),
+    /// Freed of all that was around it, and addressed to a Pod.
+    AtPod,
+    /// From the VIP.
+    FromVip,
 }
 
 impl Output {
     /// By how many bytes the frame grows.
-    pub fn growth(self) -> u32 {
+    pub fn growth(self, traffic: &Traffic) -> i32 {
         match self {
-            Output::Unchanged | Output::Routed => 0,
+            Output::Unchanged | Output::Routed | Output::FromVip => 0,
             Output::Moved(by) => by,
-            Output::InIpv4(_) => 20,
-            Output::InIpv6(_) => 40,
+            Output::InIpv4(protocol) => 20 + udp_and_gue(protocol),
+            Output::InIpv6(protocol) => 40 + udp_and_gue(protocol),
+            Output::AtPod => -(traffic.outer_len() as i32),
         }
     }
 
@@ -62,12 +103,20 @@ impl Output {
     pub fn proof(self, traffic: &Traffic) -> (u32, u32) {
         match self {
             Output::Unchanged => (traffic.ttl_at(), 64),
-            Output::Moved(by) => (traffic.ttl_at() + by, 64),
+            Output::Moved(by) => (traffic.ttl_at().saturating_add_signed(by), 64),
             Output::Routed => (traffic.ttl_at(), 63),
             Output::InIpv4(protocol) => (23, protocol.into()),
             Output::InIpv6(protocol) => (20, protocol.into()),
+            Output::AtPod => {
+                (traffic.destination_at() - traffic.outer_len() as u32 + 3, POD4.octets()[3].into())
+            }
+            Output::FromVip => (traffic.source_at() + 3, VIP4.octets()[3].into()),
         }
     }
+}
+
+fn udp_and_gue(protocol: u8) -> i32 {
+    if protocol == UDP { 12 } else { 0 }
 }
 
 const IPV4: u8 = 4;
@@ -78,38 +127,110 @@ const MILLION: u32 = 1_000_000;
 const NEW: u32 = 0;
 
 pub fn all() -> Vec<Case> {
+    [director(), node(), egress()].concat()
+}
+
+fn director() -> Vec<Case> {
     use Output::{InIpv4, InIpv6, Routed, Unchanged};
-    use Verdict::{ForwardIpip, ForwardL2, Pass};
-    let v4 = |port, flows| Traffic { to: To::Vip4, protocol: TCP, port, flows };
-    let v6 = |port, flows| Traffic { to: To::Vip6, protocol: TCP, port, flows };
-    let udp = |flows| Traffic { to: To::Vip4, protocol: UDP, port: PORT_IPIP, flows };
-    let elsewhere = Traffic { to: To::Elsewhere, protocol: TCP, port: PORT_NONE, flows: 1 };
+    use Verdict::{ForwardGue, ForwardIpip, ForwardL2, Pass};
+    let to = |to, family, protocol, port, flows| Traffic {
+        to,
+        family,
+        protocol,
+        port,
+        flows,
+        within: Within::Nothing,
+    };
+    let v4 = |port, flows| to(To::Vip, Family::V4, TCP, port, flows);
+    let v6 = |port, flows| to(To::Vip, Family::V6, TCP, port, flows);
+    let udp = |flows| to(To::Vip, Family::V4, UDP, PORT_IPIP, flows);
+    let elsewhere = to(To::Elsewhere, Family::V4, TCP, PORT_NONE, 1);
+    let baseline = |name, output| baseline(name, Side::Director, v4(PORT_IPIP, 1), output);
+    let trigon = |name, traffic, output, verdict| trigon(name, Side::Director, traffic, output, verdict);
     vec![
-        baseline("empty", v4(PORT_IPIP, 1), Unchanged),
-        baseline("macswap", v4(PORT_IPIP, 1), Unchanged),
-        baseline(REFERENCE, v4(PORT_IPIP, 1), InIpv4(IPV4)),
-        baseline("encap8", v4(PORT_IPIP, 1), InIpv4(IPV4)),
+        baseline("empty", Unchanged),
+        baseline("macswap", Unchanged),
+        baseline("encap", InIpv4(IPV4)),
+        baseline("encap8", InIpv4(IPV4)),
         trigon("tcp4-ipip-1", v4(PORT_IPIP, 1), InIpv4(IPV4), ForwardIpip),
         trigon("tcp4-ipip-10k", v4(PORT_IPIP, TEN_K), InIpv4(IPV4), ForwardIpip),
         trigon("tcp4-ipip-1m", v4(PORT_IPIP, MILLION), InIpv4(IPV4), ForwardIpip),
         trigon("tcp4-ipip-1m-65537", v4(PORT_LONG_RING, MILLION), InIpv4(IPV4), ForwardIpip),
         trigon("tcp4-ipip-new", v4(PORT_IPIP, NEW), InIpv4(IPV4), ForwardIpip),
+        trigon("tcp4-gue-1", v4(PORT_GUE, 1), InIpv4(UDP), ForwardGue),
+        trigon("tcp4-gue-10k", v4(PORT_GUE, TEN_K), InIpv4(UDP), ForwardGue),
         trigon("tcp4-l2-1", v4(PORT_L2, 1), Routed, ForwardL2),
         trigon("tcp4-l2-10k", v4(PORT_L2, TEN_K), Routed, ForwardL2),
+        trigon("tcp4-bare-1", v4(PORT_BARE, 1), InIpv4(IPV4), ForwardIpip),
+        trigon("tcp4-bare-10k", v4(PORT_BARE, TEN_K), InIpv4(IPV4), ForwardIpip),
         trigon("udp4-ipip-1", udp(1), InIpv4(IPV4), ForwardIpip),
         trigon("udp4-ipip-10k", udp(TEN_K), InIpv4(IPV4), ForwardIpip),
         trigon("tcp6-ipip-1", v6(PORT_IPIP, 1), InIpv4(IPV6), ForwardIpip),
         trigon("tcp6-ipip-10k", v6(PORT_IPIP, TEN_K), InIpv4(IPV6), ForwardIpip),
         trigon("tcp6-ipip6-1", v6(PORT_IPIP6, 1), InIpv6(IPV6), ForwardIpip),
+        trigon("tcp6-gue-1", v6(PORT_GUE, 1), InIpv4(UDP), ForwardGue),
+        trigon("tcp6-gue6-1", v6(PORT_GUE6, 1), InIpv6(UDP), ForwardGue),
         trigon("tcp6-l2-1", v6(PORT_L2, 1), Routed, ForwardL2),
         trigon("pass", elsewhere, Unchanged, Pass),
     ]
 }
 
-fn trigon(name: &'static str, traffic: Traffic, output: Output, verdict: Verdict) -> Case {
-    Case { name, program: Program::Trigon(verdict), traffic, output }
+/// From a director's tunnel, or by MAC address, to a Pod.
+fn node() -> Vec<Case> {
+    let tcp = |family, within, flows| Traffic {
+        to: To::Vip,
+        family,
+        protocol: TCP,
+        port: PORT_IPIP,
+        flows,
+        within,
+    };
+    let (v4, v6) = (|within, flows| tcp(Family::V4, within, flows), |within| tcp(Family::V6, within, 1));
+    let trigon = |name, traffic| trigon(name, Side::Node, traffic, Output::AtPod, Verdict::Deliver);
+    vec![
+        baseline("decap", Side::Node, v4(Within::Ip, 1), Output::AtPod),
+        trigon("node-tcp4-ipip-1", v4(Within::Ip, 1)),
+        trigon("node-tcp4-ipip-10k", v4(Within::Ip, TEN_K)),
+        trigon("node-tcp4-ipip-new", v4(Within::Ip, NEW)),
+        trigon("node-tcp4-gue-1", v4(Within::Gue, 1)),
+        trigon("node-tcp4-gue-10k", v4(Within::Gue, TEN_K)),
+        trigon("node-tcp4-l2-1", v4(Within::Nothing, 1)),
+        trigon("node-tcp6-ipip6-1", v6(Within::Ip)),
+        trigon("node-tcp6-gue6-1", v6(Within::Gue)),
+    ]
 }
 
-fn baseline(name: &'static str, traffic: Traffic, output: Output) -> Case {
-    Case { name, program: Program::Baseline(name), traffic, output }
+/// Replies of a Pod, and packets that are none.
+fn egress() -> Vec<Case> {
+    use Output::{FromVip, Unchanged};
+    use Verdict::{EgressPass, EgressReply};
+    let from_pod = |family, protocol, port, flows| Traffic {
+        to: To::Client,
+        family,
+        protocol,
+        port,
+        flows,
+        within: Within::Nothing,
+    };
+    let known = |family, protocol, flows| from_pod(family, protocol, TARGET_PORT, flows);
+    let trigon = |name, traffic, output, verdict| trigon(name, Side::Egress, traffic, output, verdict);
+    vec![
+        baseline("snat", Side::Egress, known(Family::V4, TCP, 1), FromVip),
+        trigon("egress-tcp4-1", known(Family::V4, TCP, 1), FromVip, EgressReply),
+        trigon("egress-tcp4-10k", known(Family::V4, TCP, TEN_K), FromVip, EgressReply),
+        trigon("egress-udp4-1", known(Family::V4, UDP, 1), FromVip, EgressReply),
+        trigon("egress-tcp6-1", known(Family::V6, TCP, 1), FromVip, EgressReply),
+        trigon("egress-pass", from_pod(Family::V4, TCP, PORT_NONE, 1), Unchanged, EgressPass),
+    ]
+}
+
+/// Where all Pods listen.
+pub const TARGET_PORT: u16 = 3000;
+
+fn trigon(name: &'static str, side: Side, traffic: Traffic, output: Output, verdict: Verdict) -> Case {
+    Case { name, side, program: Program::Trigon(verdict), traffic, output }
+}
+
+fn baseline(name: &'static str, side: Side, traffic: Traffic, output: Output) -> Case {
+    Case { name, side, program: Program::Baseline(name), traffic, output }
 }

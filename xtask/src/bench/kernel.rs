@@ -1,25 +1,24 @@
-//! The programs in the kernel: Trigon as a director, and the wrapper around
-//! whatever is measured.
+//! Trigon in the kernel, as a director and as a node.
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use aya::{
-    Ebpf, EbpfLoader, TestRun, TestRunOptions,
-    maps::{PerCpuArray, ProgramArray},
-    programs::{ProgramFd, Xdp},
+    Ebpf, EbpfLoader, TestRun, TestRunOptions, TestRunResult,
+    maps::PerCpuArray,
+    programs::{ProgramFd, SchedClassifier, Xdp},
 };
 use lb_common::{Verdict, roles};
 
 use super::{
-    cases::{Case, Output, Program},
-    frame, measure, tables,
+    cases::Side,
+    tables::{self, Scale},
 };
 
 /// The compiled objects.
 pub struct Objects {
-    trigon: Vec<u8>,
-    bench: Vec<u8>,
+    pub trigon: Vec<u8>,
+    pub bench: Vec<u8>,
 }
 
 impl Objects {
@@ -32,26 +31,57 @@ impl Objects {
     }
 }
 
-/// Trigon in the director's role, its maps filled.
-pub struct Director(Ebpf);
+/// Trigon for each side, its maps filled. The way out has maps of its own, from
+/// which no new flow on the way in drives known ones.
+pub struct Machines {
+    director: Ebpf,
+    node: Ebpf,
+    egress: Ebpf,
+    pub scale: Scale,
+}
 
 /// How often each verdict was counted, by its discriminant.
 pub type Counters = [u64; Verdict::COUNT];
 
-impl Director {
-    pub fn load(objects: &Objects) -> Result<Self> {
-        let mut ebpf = EbpfLoader::new()
-            .override_global("ROLES", &roles::DIRECTOR, true)
-            .map_max_entries("RINGS", tables::chunks())
-            .load(&objects.trigon)
-            .context("object trigon")?;
-        tables::fill(&mut ebpf)?;
-        load(&mut ebpf, "trigon_xdp")?;
-        Ok(Self(ebpf))
+impl Machines {
+    pub fn load(objects: &Objects, scale: Scale) -> Result<Self> {
+        let machine = |roles: u32, program| {
+            let mut ebpf = EbpfLoader::new()
+                .override_global("ROLES", &roles, true)
+                .map_max_entries("RINGS", tables::director::chunks())
+                .map_max_entries("FLOWS", tables::FLOWS)
+                .map_max_entries("NODE_FLOWS", tables::FLOWS)
+                .map_max_entries("NODE_REPLIES", tables::FLOWS)
+                .load(&objects.trigon)
+                .context("object trigon")?;
+            load(&mut ebpf, program)?;
+            anyhow::Ok(ebpf)
+        };
+        let mut director = machine(roles::DIRECTOR, "trigon_xdp")?;
+        tables::director::fill(&mut director, scale)?;
+        let mut node = machine(roles::NODE, "trigon_xdp")?;
+        tables::node::fill(&mut node, scale)?;
+        let mut egress = machine(roles::NODE, "trigon_egress")?;
+        tables::node::fill_replies(&mut egress, scale)?;
+        Ok(Self { director, node, egress, scale })
     }
 
-    pub fn counters(&self) -> Result<Counters> {
-        let map = self.0.map("COUNTERS").context("the object has no map COUNTERS")?;
+    fn of(&self, side: Side) -> &Ebpf {
+        match side {
+            Side::Director => &self.director,
+            Side::Node => &self.node,
+            Side::Egress => &self.egress,
+        }
+    }
+
+    /// Trigon's program for this side.
+    pub fn program(&self, side: Side) -> Result<ProgramFd> {
+        let name = if side == Side::Egress { "trigon_egress" } else { "trigon_xdp" };
+        Loaded::find(self.of(side), name)?.fd()
+    }
+
+    pub fn counters(&self, side: Side) -> Result<Counters> {
+        let map = self.of(side).map("COUNTERS").context("the object has no map COUNTERS")?;
         let map = PerCpuArray::<_, u64>::try_from(map)?;
         let mut sums = [0; Verdict::COUNT];
         for (index, sum) in (0..).zip(&mut sums) {
@@ -61,105 +91,43 @@ impl Director {
     }
 }
 
-/// The wrapper, with the program it runs.
-pub struct Wrapper {
-    ebpf: Ebpf,
-    input: Vec<u8>,
-    /// What the program is to return.
-    action: u32,
+/// A program of either kind.
+pub enum Loaded<'a> {
+    Xdp(&'a Xdp),
+    Egress(&'a SchedClassifier),
 }
 
-impl Wrapper {
-    /// With a program that makes `output` of the case's packets.
-    pub fn load(
-        objects: &Objects,
-        case: &Case,
-        output: Output,
-        program: Program,
-        director: &Director,
-    ) -> Result<Self> {
-        let frame = case.traffic.frame();
-        let (proof_at, proof) = output.proof(&case.traffic);
-        let words: [u64; frame::LEN / 8] = words(&frame);
-        let growth = output.growth();
-        let mut ebpf = EbpfLoader::new()
-            .btf(None)
-            .override_global("FRAME", &words, true)
-            .override_global("GROWTH", &growth, true)
-            .override_global("MOVE", &growth, true)
-            .override_global("FLOWS", &case.traffic.flows, true)
-            .override_global("ADDRESS_AT", &case.traffic.address_at(), true)
-            .override_global("PORT_AT", &case.traffic.port_at(), true)
-            .override_global("PROOF_AT", &proof_at, true)
-            .override_global("PROOF", &proof, true)
-            .load(&objects.bench)
-            .context("object bench")?;
-        tables::fill_baselines(&mut ebpf)?;
-        load(&mut ebpf, "repeat")?;
-        let fd = match program {
-            Program::Trigon(_) => fd(&director.0, "trigon_xdp")?,
-            Program::Baseline(name) => load(&mut ebpf, name)?,
+impl<'a> Loaded<'a> {
+    pub fn find(ebpf: &'a Ebpf, name: &str) -> Result<Self> {
+        let program = ebpf.program(name).ok_or_else(|| anyhow!("the object has no program {name}"))?;
+        Ok(match program {
+            aya::programs::Program::Xdp(xdp) => Self::Xdp(xdp),
+            other => Self::Egress(other.try_into()?),
+        })
+    }
+
+    pub fn fd(&self) -> Result<ProgramFd> {
+        Ok(match self {
+            Self::Xdp(program) => program.fd()?.try_clone()?,
+            Self::Egress(program) => program.fd()?.try_clone()?,
+        })
+    }
+
+    pub fn run(&self, options: TestRunOptions<'_>) -> Result<TestRunResult> {
+        let result = match self {
+            Self::Xdp(program) => program.test_run(options),
+            Self::Egress(program) => program.test_run(options),
         };
-        let map = ebpf.map_mut("PROGRAM").context("the object has no map PROGRAM")?;
-        ProgramArray::try_from(map)?.set(0, &fd, 0)?;
-        // The first repetition, too, is to find what the program leaves.
-        let mut input = vec![0; growth as usize];
-        input.extend(frame);
-        input[proof_at as usize] = proof as u8;
-        Ok(Self { ebpf, input, action: program.action() })
-    }
-
-    /// Nanoseconds per packet over so many packets.
-    pub fn run(&mut self, packets: u32) -> Result<f64> {
-        let before = self.progress()?;
-        let program = self.ebpf.program("repeat").context("the object has no program repeat")?;
-        let program: &Xdp = program.try_into()?;
-        let start = measure::cpu_time()?;
-        let options = TestRunOptions { data_in: Some(&self.input), repeat: packets, ..Default::default() };
-        let action = program.test_run(options).context("BPF_PROG_TEST_RUN")?.return_value;
-        let spent = measure::cpu_time()? - start;
-        let [runs, errors] = self.progress()?;
-        ensure!(errors == 0, "the program's output was not what the case expects, {errors} times");
-        ensure!(action == self.action, "XDP action {action} instead of {}", self.action);
-        let done = runs - before[0];
-        ensure!(done == u64::from(packets), "{done} repetitions instead of {packets}");
-        Ok(spent / f64::from(packets))
-    }
-
-    /// Repetitions and errors.
-    fn progress(&mut self) -> Result<[u64; 2]> {
-        Ok(tables::array(&mut self.ebpf, "PROGRESS")?.get(&0, 0)?)
+        result.context("BPF_PROG_TEST_RUN")
     }
 }
 
-fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
-    let mut words = [0; N];
-    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-        *word = bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
-    }
-    words
-}
-
-fn load(ebpf: &mut Ebpf, name: &str) -> Result<ProgramFd> {
+pub fn load(ebpf: &mut Ebpf, name: &str) -> Result<ProgramFd> {
     let program = ebpf.program_mut(name).ok_or_else(|| anyhow!("the object has no program {name}"))?;
-    let program: &mut Xdp = program.try_into()?;
-    program.load().with_context(|| format!("program {name}"))?;
-    fd(ebpf, name)
-}
-
-fn fd(ebpf: &Ebpf, name: &str) -> Result<ProgramFd> {
-    let program = ebpf.program(name).ok_or_else(|| anyhow!("the object has no program {name}"))?;
-    let program: &Xdp = program.try_into()?;
-    Ok(program.fd()?.try_clone()?)
-}
-
-impl Program {
-    /// The XDP action it ends with.
-    fn action(self) -> u32 {
-        const XDP_TX: u32 = 3;
-        match self {
-            Program::Trigon(verdict) => verdict.xdp_action(),
-            Program::Baseline(_) => XDP_TX,
-        }
+    match program {
+        aya::programs::Program::Xdp(xdp) => xdp.load(),
+        other => <&mut SchedClassifier>::try_from(other)?.load(),
     }
+    .with_context(|| format!("program {name}"))?;
+    Loaded::find(ebpf, name)?.fd()
 }

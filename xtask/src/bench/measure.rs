@@ -1,12 +1,11 @@
 //! Measuring one case: the program, and the wrapper's own cost beside it.
 
-use std::mem;
-
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    cases::{Case, Output, Program},
-    kernel::{Counters, Director, Objects, Wrapper},
+    cases::{Case, Output, Program, Side},
+    kernel::{Counters, Machines, Objects},
+    wrapper::Wrapper,
 };
 
 /// A case, loaded, and what has been measured of it so far.
@@ -14,12 +13,12 @@ pub struct Subject {
     pub case: Case,
     program: Wrapper,
     empty: Wrapper,
-    /// If the program lengthens the packet.
+    /// If the program changes the length of the packet.
     move_head: Option<Wrapper>,
     pub rounds: Vec<Round>,
 }
 
-/// Nanoseconds per packet in one round.
+/// The cost of a packet in one round.
 #[derive(Clone, Copy)]
 pub struct Round {
     program: f64,
@@ -44,33 +43,34 @@ impl Round {
 }
 
 impl Subject {
-    pub fn load(case: Case, objects: &Objects, director: &Director) -> Result<Self> {
-        let wrapper = |output, program| Wrapper::load(objects, &case, output, program, director);
-        let moves = case.output.growth() > 0;
-        Self::with(case, wrapper, moves).with_context(|| format!("case {}", case.name))
+    pub fn load(case: Case, objects: &Objects, machines: &Machines) -> Result<Self> {
+        let wrapper = |output, program| Wrapper::load(objects, &case, output, program, machines);
+        Self::with(case, wrapper).with_context(|| format!("case {}", case.name))
     }
 
-    fn with(case: Case, wrapper: impl Fn(Output, Program) -> Result<Wrapper>, moves: bool) -> Result<Self> {
+    fn with(case: Case, wrapper: impl Fn(Output, Program) -> Result<Wrapper>) -> Result<Self> {
+        let growth = case.output.growth(&case.traffic);
         // The head alone moves: what was the frame lies behind it unchanged.
-        let moved = || wrapper(Output::Moved(case.output.growth()), Program::Baseline("move_head"));
+        let moved = || wrapper(Output::Moved(growth), Program::Baseline("move_head"));
+        let empty = if case.side == Side::Egress { "empty_egress" } else { "empty" };
         Ok(Self {
             program: wrapper(case.output, case.program)?,
-            empty: wrapper(Output::Unchanged, Program::Baseline("empty"))?,
-            move_head: moves.then(moved).transpose()?,
+            empty: wrapper(Output::Unchanged, Program::Baseline(empty))?,
+            move_head: (growth != 0).then(moved).transpose()?,
             rounds: Vec::new(),
             case,
         })
     }
 
     /// One round: program, A and B, one after the other.
-    pub fn measure(&mut self, director: &Director, packets: u32) -> Result<()> {
-        self.round(director, packets).with_context(|| format!("case {}", self.case.name))
+    pub fn measure(&mut self, machines: &Machines, packets: u32) -> Result<()> {
+        self.round(machines, packets).with_context(|| format!("case {}", self.case.name))
     }
 
-    fn round(&mut self, director: &Director, packets: u32) -> Result<()> {
-        let before = director.counters()?;
+    fn round(&mut self, machines: &Machines, packets: u32) -> Result<()> {
+        let before = machines.counters(self.case.side)?;
         let program = self.program.run(packets)?;
-        self.check(&before, &director.counters()?, packets)?;
+        self.check(&before, &machines.counters(self.case.side)?, packets)?;
         let empty = self.empty.run(packets)?;
         let move_head = match &mut self.move_head {
             Some(wrapper) => wrapper.run(packets)?,
@@ -94,28 +94,4 @@ impl Subject {
         }
         Ok(())
     }
-}
-
-/// Stay on one CPU.
-pub fn pin(cpu: usize) -> Result<()> {
-    ensure!(cpu < libc::CPU_SETSIZE as usize, "no such CPU");
-    // SAFETY: the set is a plain bit field, and lives as long as the call.
-    let done = unsafe {
-        let mut set: libc::cpu_set_t = mem::zeroed();
-        libc::CPU_SET(cpu, &mut set);
-        libc::sched_setaffinity(0, size_of_val(&set), &set)
-    };
-    ensure!(done == 0, std::io::Error::last_os_error());
-    Ok(())
-}
-
-/// Nanoseconds that this thread has had the CPU. Unlike the kernel's own
-/// figure it is not rounded to whole nanoseconds per packet, and unlike the
-/// wall clock it leaves out the time of others.
-pub fn cpu_time() -> Result<f64> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes to `time` and nothing else.
-    let done = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    ensure!(done == 0, std::io::Error::last_os_error());
-    Ok(time.tv_sec as f64 * 1e9 + time.tv_nsec as f64)
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The first process of the virtual machine.
-export PATH=/bin TRIGON_EBPF_OBJECT=/trigon.o
+export PATH=/bin TRIGON_EBPF_OBJECT=/trigon
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev

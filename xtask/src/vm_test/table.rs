@@ -11,6 +11,8 @@ pub struct Outcome {
     /// In their order, each with its result, as `vm-smoke` says them.
     steps: Vec<(String, String)>,
     took: Duration,
+    /// Of a million instructions that a verifier takes, the most for a program.
+    verified: Option<u32>,
     /// Why it did not pass, and the end of what it said.
     failure: Option<(String, String)>,
 }
@@ -18,7 +20,7 @@ pub struct Outcome {
 impl Outcome {
     pub fn new(kernel: &str, said: &str, took: Duration, failure: Option<String>) -> Self {
         let failure = failure.map(|why| (why, tail(said)));
-        Self { kernel: kernel.to_owned(), steps: steps(said), took, failure }
+        Self { kernel: kernel.to_owned(), steps: steps(said), took, verified: verified(said), failure }
     }
 
     pub fn not_run(kernel: &str, error: &anyhow::Error) -> Self {
@@ -44,6 +46,11 @@ fn steps(said: &str) -> Vec<(String, String)> {
     said.lines().filter_map(step).collect()
 }
 
+/// The greatest of the lines `verified: COUNT`.
+fn verified(said: &str) -> Option<u32> {
+    said.lines().filter_map(|line| line.split_once("verified: ")?.1.trim().parse().ok()).max()
+}
+
 fn tail(said: &str) -> String {
     let lines: Vec<_> = said.lines().collect();
     lines[lines.len().saturating_sub(TAIL)..].join("\n")
@@ -62,14 +69,15 @@ pub fn print(outcomes: &[Outcome]) {
             columns.push(name);
         }
     }
-    let line = |kernel: &str, cells: Vec<&str>, end: &str| {
+    let line = |kernel: &str, cells: Vec<&str>, verified: &str, end: &str| {
         let cells: String = cells.iter().map(|cell| format!("{cell:<10}")).collect();
-        println!("{kernel:<32}{cells}{end:>7}");
+        println!("{kernel:<32}{cells}{verified:<10}{end:>7}");
     };
-    line("kernel", columns.clone(), "seconds");
+    line("kernel", columns.clone(), "verified", "seconds");
     for outcome in outcomes {
         let cells = columns.iter().map(|step| outcome.result(step)).collect();
-        line(&outcome.kernel, cells, &format!("{:.1}", outcome.took.as_secs_f64()));
+        let verified = outcome.verified.map_or("-".to_owned(), |count| count.to_string());
+        line(&outcome.kernel, cells, &verified, &format!("{:.1}", outcome.took.as_secs_f64()));
     }
 }
 
@@ -82,6 +90,12 @@ mod tests {
         let said = "[    1.2] booting\r\nsmoke: node: ok\r\n[ 2.0] x smoke: ready: failed\r\nno\r\n";
         let step = |name: &str, result: &str| (name.to_owned(), result.to_owned());
         assert_eq!(steps(said), [step("node", "ok"), step("ready", "failed")]);
+    }
+
+    #[test]
+    fn the_most_that_a_verifier_took_is_told() {
+        assert_eq!(verified("verified: 31\r\n[ 1.0] verified: 400\r\nverified: 7"), Some(400));
+        assert_eq!(verified("smoke: node: ok"), None);
     }
 
     #[test]

@@ -8,14 +8,20 @@ use aya::{
     programs::{SchedClassifier, Xdp},
 };
 
-/// Load both programs in these roles, with the log of drops and without.
+/// Load both programs in these roles: plain, with the log of drops, and the
+/// copy for dry runs. Says how many instructions that took the verifier, on
+/// kernels that tell (5.16): `verified: COUNT`.
 pub fn verify(roles: u32) -> Result<()> {
     let path = object()?;
     let object = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-    for log_drops in [0u32, 1] {
+    for (log_drops, dry_run) in [(0u32, 0u32), (1, 0), (0, 1)] {
         let mut loader = EbpfLoader::new();
-        loader.override_global("ROLES", &roles, true).override_global("LOG_DROPS", &log_drops, true);
-        load(&mut loader.load(&object)?).with_context(|| format!("LOG_DROPS={log_drops}"))?;
+        loader
+            .override_global("ROLES", &roles, true)
+            .override_global("LOG_DROPS", &log_drops, true)
+            .override_global("DRY_RUN", &dry_run, true);
+        load(&mut loader.load(&object)?)
+            .with_context(|| format!("LOG_DROPS={log_drops} DRY_RUN={dry_run}"))?;
     }
     Ok(())
 }
@@ -23,6 +29,9 @@ pub fn verify(roles: u32) -> Result<()> {
 fn load(ebpf: &mut Ebpf) -> Result<()> {
     let xdp: &mut Xdp = ebpf.program_mut("trigon_xdp").context("no trigon_xdp")?.try_into()?;
     xdp.load().context("trigon_xdp")?;
+    if let Some(count) = xdp.info()?.verified_instruction_count() {
+        println!("verified: {count}");
+    }
     let egress: &mut SchedClassifier =
         ebpf.program_mut("trigon_egress").context("no trigon_egress")?.try_into()?;
     egress.load().context("trigon_egress")

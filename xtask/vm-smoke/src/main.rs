@@ -32,7 +32,8 @@ fn everything() -> Option<()> {
         [("director", roles::DIRECTOR), ("node", roles::NODE), ("both", roles::DIRECTOR | roles::NODE)]
             .map(|(name, roles)| step(name, || load::verify(roles)));
     let mut triangle = step("ready", Triangle::start)?;
-    let held = step("traffic", || triangle.traffic())?;
+    let mut held = step("traffic", || triangle.traffic())?;
+    step("hand-on", || triangle.hand_on(&mut held))?;
     step("restart", || triangle.restart(held))?;
     step("demote", || triangle.demote())?;
     step("unload", || triangle.unload())?;

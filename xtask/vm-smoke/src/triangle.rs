@@ -2,14 +2,15 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    time::Duration,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
 use lb_testbed::{
-    Config, PortSpec, Process, Protocol, ServiceSpec, TCP_ECHO_PORT, TcpHold, TcpHoldOptions, Testbed,
-    UDP_ECHO_PORT, UdpStreamOptions, VIP, manifest, write_manifest,
+    Config, EndpointState, PortSpec, Process, Protocol, ServiceSpec, TCP_ECHO_PORT, TcpHold, TcpHoldOptions,
+    Testbed, UDP_ECHO_PORT, UdpStreamOptions, VIP, manifest, write_manifest,
 };
 
 use crate::agent::Agent;
@@ -17,11 +18,12 @@ use crate::agent::Agent;
 /// Who is what.
 const ROLES: [(&str, &str); 3] = [("director1", "director"), ("node1", "node"), ("node2", "director,node")];
 /// Each way to a backend, and what its ports are beyond those of the servers.
-const DELIVERIES: [(&str, u16); 2] = [("l2", 0), ("ipip", 1000)];
+const DELIVERIES: [(&str, u16); 3] = [("l2", 0), ("ipip", 1000), ("gue", 2000)];
 /// What must have happened on the way round.
-const WAYS: [(&str, &str); 4] = [
+const WAYS: [(&str, &str); 5] = [
     ("director1", "forward_l2"),
     ("director1", "forward_ipip"),
+    ("director1", "forward_gue"),
     ("node1", "deliver"),
     ("node1", "egress_reply"),
 ];
@@ -29,6 +31,10 @@ const WAYS: [(&str, &str); 4] = [
 const CONNECTIONS: usize = 4;
 /// Between two lines on one: an emulated CPU has more to do than this.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// For something that takes an emulated CPU a second or two.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// On `node1` and on `node2`.
+const PODS: [&str; 2] = ["pod1_1", "pod2_1"];
 
 pub struct Triangle {
     // In the order in which they must go.
@@ -53,7 +59,8 @@ impl Triangle {
             servers.push(testbed.start_udp_echo(pod, UDP_ECHO_PORT)?);
         }
         let source = testbed.dir().join("source");
-        write_manifest(&source, "cluster.yaml", &manifest(&testbed, &DELIVERIES.map(service))?)?;
+        let both_ready = PODS.map(|pod| (pod, EndpointState::Ready));
+        describe(&testbed, &source, &both_ready)?;
         let start = |(name, roles)| Agent::start(&testbed, name, roles, &source);
         let mut agents = ROLES.into_iter().map(start).collect::<Result<Vec<_>>>()?;
         agents.iter_mut().try_for_each(|agent| agent.wait_ready(&testbed))?;
@@ -67,11 +74,33 @@ impl Triangle {
         let held = targets(TCP_ECHO_PORT).map(|target| hold(&self.testbed, target)).collect::<Result<_>>()?;
         targets(UDP_ECHO_PORT).try_for_each(|target| stream(&self.testbed, target))?;
         for (name, way) in WAYS {
-            let agent = self.agents.iter().find(|agent| agent.machine.name == name);
-            let count = agent.context("a machine is missing")?.verdict(&self.testbed, way)?;
-            ensure!(count > 0, "{name} never came to {way}");
+            ensure!(self.verdict(name, way)? > 0, "{name} never came to {way}");
         }
         Ok(held)
+    }
+
+    /// A Pod terminates, and has its connections still: directors send them to
+    /// the other node now, which hands them on.
+    pub fn hand_on(&self, held: &mut Held) -> Result<()> {
+        let [stays, goes] = PODS;
+        let one_goes = [(stays, EndpointState::Ready), (goes, EndpointState::Terminating)];
+        describe(&self.testbed, &self.source, &one_goes)?;
+        let start = Instant::now();
+        while self.verdict("node1", "hand_on")? == 0 {
+            ensure!(start.elapsed() < PATIENCE, "node1 hands nothing on");
+            thread::sleep(INTERVAL);
+        }
+        for hold in held {
+            let report = hold.status()?;
+            ensure!(report.broken == 0 && report.alive == CONNECTIONS as u64, "{report:?}");
+        }
+        describe(&self.testbed, &self.source, &PODS.map(|pod| (pod, EndpointState::Ready)))
+    }
+
+    /// How often a machine came to this verdict.
+    fn verdict(&self, machine: &str, name: &str) -> Result<u64> {
+        let agent = self.agents.iter().find(|agent| agent.machine.name == machine);
+        agent.context("a machine is missing")?.verdict(&self.testbed, name)
     }
 
     /// Kills every agent, one after the other, and starts it again: connections
@@ -92,8 +121,8 @@ impl Triangle {
         Ok(())
     }
 
-    /// The machine that is both becomes a mere director: nothing may be left
-    /// of it at egress.
+    /// The machine that is both becomes a mere director, with one program each
+    /// at ingress and egress as before.
     pub fn demote(&mut self) -> Result<()> {
         let agent = self.agents.last_mut().context("no agents")?;
         agent.restart(&self.testbed, Some("director"), &self.source)?;
@@ -121,6 +150,13 @@ fn stream(testbed: &Testbed, target: SocketAddr) -> Result<()> {
     let options = UdpStreamOptions { target, rate: 200, length, source: None, source_port: 0 };
     let report = testbed.udp_stream(&options)?.finish()?;
     ensure!(report.received > 0 && report.lost == 0, "UDP to {target}: {report:?}");
+    Ok(())
+}
+
+/// Write what the agents read: all services, with these Pods.
+fn describe(testbed: &Testbed, source: &Path, pods: &[(&str, EndpointState)]) -> Result<()> {
+    let services = DELIVERIES.map(|delivery| service(delivery).endpoints(pods));
+    write_manifest(source, "cluster.yaml", &manifest(testbed, &services)?)?;
     Ok(())
 }
 

@@ -2,12 +2,14 @@
 //! count; and testbeds by hand.
 
 mod connection;
+mod decapsulate;
 mod sockets;
 mod sources;
 mod tcp_echo;
 mod tcp_hold;
 mod testbeds;
 mod udp_echo;
+mod udp_session;
 mod udp_stream;
 
 use std::process::ExitCode;
@@ -28,10 +30,14 @@ enum Command {
     TcpEcho(tcp_echo::Options),
     /// Echo datagrams, with a name before each
     UdpEcho(udp_echo::Options),
+    /// Answer datagrams of connections that were opened, and of no others
+    UdpSession(udp_session::Options),
     /// Hold TCP connections to `tcp-echo`; `status` or `stop` on stdin prints a report as JSON
     TcpHold(tcp_hold::Options),
     /// Send numbered datagrams to `udp-echo` at a steady rate; prints a report as JSON
     UdpStream(udp_stream::Options),
+    /// Take packets out of outer IP headers, as a bare server's ipip device does
+    Decapsulate,
     /// Build a testbed, and tear it down when this ends
     Up(testbeds::Up),
     /// Tear testbeds down
@@ -52,7 +58,9 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::TcpEcho(options) => tcp_echo::run(&options),
         Command::UdpEcho(options) => udp_echo::run(&options),
+        Command::UdpSession(options) => udp_session::run(&options),
         Command::TcpHold(options) => tcp_hold::run(&options),
+        Command::Decapsulate => decapsulate::run(),
         Command::UdpStream(options) => udp_stream::run(&options),
         Command::Up(options) => testbeds::up(&options),
         Command::Down(options) => testbeds::down(&options),

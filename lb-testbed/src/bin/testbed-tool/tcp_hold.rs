@@ -156,6 +156,9 @@ fn add(report: &mut TcpReport, connection: &Connection) {
         report.opened += 1;
         report.alive += u64::from(broken.is_none());
         *report.per_pod.entry(pod.to_owned()).or_default() += 1;
+        if broken.is_some() {
+            *report.broken_per_pod.entry(pod.to_owned()).or_default() += 1;
+        }
     }
     if report.errors.len() < SAMPLES {
         report.errors.extend(broken.map(str::to_owned));

@@ -8,6 +8,7 @@ use aya::{
     maps::{MapData, MapError},
     programs::{ProgramError, SchedClassifier, Xdp},
 };
+use ipnet::IpNet;
 use lb_common::{ring::CHUNK_SLOTS, roles};
 use thiserror::Error;
 
@@ -34,10 +35,17 @@ pub struct Options {
     pub capacity: Capacity,
     /// Connections a node remembers, for each direction.
     pub node_flows: u32,
-    /// Connections to bare servers that a director remembers.
+    /// Clients of services with affinity that a node remembers.
+    pub affinities: u32,
+    /// Connections to bare servers that a director remembers, and on a node
+    /// those that were found on another one.
     pub bare_flows: u32,
+    /// Packets of which fragments are on their way.
+    pub fragments: u32,
     /// Tell of each dropped packet.
     pub log_drops: bool,
+    /// From which addresses tunnels to bare servers come, by flow.
+    pub bare_sources: Vec<IpNet>,
 }
 
 #[derive(Debug, Error)]
@@ -84,7 +92,7 @@ pub struct Loaded {
 
 /// The maps, and how many entries each is to have. One per-CPU map of
 /// statistics goes with services and backends.
-fn sizes(options: &Options) -> [(&'static str, u32); 11] {
+fn sizes(options: &Options) -> [(&'static str, u32); 16] {
     let only = |role, size| if options.roles & role != 0 { size } else { 1 };
     let capacity = options.capacity;
     [
@@ -92,11 +100,16 @@ fn sizes(options: &Options) -> [(&'static str, u32); 11] {
         ("SERVICE_STATS", capacity.services),
         ("VIPS", capacity.services),
         ("RINGS", only(roles::DIRECTOR, capacity.ring_slots.div_ceil(CHUNK_SLOTS))),
+        ("HISTORY", only(roles::NODE, capacity.history_slots)),
         ("BACKENDS", capacity.backends),
         ("BACKEND_STATS", capacity.backends),
         ("ENDPOINTS", only(roles::NODE, capacity.endpoints)),
+        ("RANGES", capacity.ranges),
+        ("AFFINITIES", only(roles::NODE, options.affinities)),
+        ("NEW_FLOWS", capacity.services),
         ("PEERS", capacity.backends),
-        ("FLOWS", only(roles::DIRECTOR, options.bare_flows)),
+        ("FLOWS", options.bare_flows),
+        ("FRAGMENTS", options.fragments),
         ("NODE_FLOWS", only(roles::NODE, options.node_flows)),
         ("NODE_REPLIES", only(roles::NODE, options.node_flows)),
     ]
@@ -119,7 +132,7 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
 
 fn load_pinned(options: &Options, lock: PinLock, adopted: bool) -> Result<Loaded, LoadError> {
     make_room(options)?;
-    let mut ebpf = open_object(options)?;
+    let mut ebpf = open_object(options, false)?;
     let attachments = attach_programs(&mut ebpf, options)?;
     let capacity = actual_capacity(&options.pin_dir, options.capacity)?;
     let stats = Stats::open(&options.pin_dir)?;
@@ -152,20 +165,34 @@ fn make_room(options: &Options) -> Result<(), LoadError> {
     Ok(())
 }
 
-fn open_object(options: &Options) -> Result<Ebpf, LoadError> {
+/// `dry_run`: the copy that only tells.
+pub(super) fn open_object(options: &Options, dry_run: bool) -> Result<Ebpf, LoadError> {
     let sizes = sizes(options);
     let mut loader = EbpfLoader::new();
     let log_drops = u32::from(options.log_drops);
     loader.override_global("ROLES", &options.roles, true);
     loader.override_global("LOG_DROPS", &log_drops, true);
+    let masks = [true, false].map(|is_v4| source_mask(&options.bare_sources, is_v4));
+    loader.override_global("SOURCE_MASK_V4", &masks[0], true);
+    loader.override_global("SOURCE_MASK_V6", &masks[1], true);
+    let dry_run = u32::from(dry_run);
+    loader.override_global("DRY_RUN", &dry_run, true);
     for (name, size) in sizes {
         loader.map_max_entries(name, size);
         loader.map_pin_path(name, map_pin(&options.pin_dir, name));
     }
-    for name in ["COUNTERS", "DROPPED"] {
+    for name in ["COUNTERS", "DROPPED", "STRAYS", "TOLD"] {
         loader.map_pin_path(name, map_pin(&options.pin_dir, name));
     }
     loader.load(OBJECT).map_err(LoadError::Object)
+}
+
+/// The bits of a source address (of IPv6, of its last word) that are the
+/// flow's, in memory order.
+fn source_mask(prefixes: &[IpNet], is_v4: bool) -> u32 {
+    let prefix = prefixes.iter().find(|prefix| prefix.addr().is_ipv4() == is_v4);
+    let bits = prefix.map_or(0, |prefix| u32::from(prefix.max_prefix_len() - prefix.prefix_len()));
+    u32::MAX.checked_shr(32 - bits).unwrap_or(0).to_be()
 }
 
 fn attach_programs(ebpf: &mut Ebpf, options: &Options) -> Result<Vec<Attachment>, LoadError> {
@@ -173,13 +200,11 @@ fn attach_programs(ebpf: &mut Ebpf, options: &Options) -> Result<Vec<Attachment>
     xdp.load().map_err(|e| LoadError::Program("trigon_xdp", e))?;
     let egress: &mut SchedClassifier = program(ebpf, "trigon_egress")?;
     egress.load().map_err(|e| LoadError::Program("trigon_egress", e))?;
-    attach::detach_others(&options.pin_dir, &options.interfaces, options.roles, options.mode)?;
+    attach::detach_others(&options.pin_dir, &options.interfaces, options.mode)?;
     let mut attachments = Vec::new();
     for interface in &options.interfaces {
         // Replies must find their way before requests come in.
-        if options.roles & roles::NODE != 0 {
-            attach::egress(program(ebpf, "trigon_egress")?, &options.pin_dir, interface)?;
-        }
+        attach::egress(program(ebpf, "trigon_egress")?, &options.pin_dir, interface)?;
         attachments.push(attach::xdp(
             program(ebpf, "trigon_xdp")?,
             &options.pin_dir,
@@ -190,7 +215,7 @@ fn attach_programs(ebpf: &mut Ebpf, options: &Options) -> Result<Vec<Attachment>
     Ok(attachments)
 }
 
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
+pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
 where
     &'a mut P: TryFrom<&'a mut aya::programs::Program>,
 {
@@ -218,6 +243,8 @@ fn actual_capacity(pin_dir: &Path, wanted: Capacity) -> Result<Capacity, LoadErr
         backends: size("BACKENDS")?,
         endpoints: size("ENDPOINTS")?,
         ring_slots: size("RINGS")?.saturating_mul(CHUNK_SLOTS),
+        history_slots: size("HISTORY")?,
+        ranges: size("RANGES")?,
     };
     if actual.services < wanted.services || actual.backends < wanted.backends {
         tracing::warn!(

@@ -6,15 +6,18 @@
 
 mod attach;
 pub mod drops;
+mod dry_run;
 mod environment;
 mod load;
 mod lock;
+mod ranges;
 mod slab;
 mod stats;
 mod sweep;
 mod tables;
 
-pub use attach::{Attachment, XdpMode};
+pub use attach::{Attachment, XdpMode, indices};
+pub use dry_run::{DryRun, Told};
 pub use environment::{EnvironmentError, check};
 pub use load::{LoadError, Loaded, Options, load, unload};
 pub use stats::Stats;

@@ -3,7 +3,7 @@
 //! is waiting is done in one pass.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     path::Path,
     sync::mpsc::{Receiver, Sender, channel},
     thread,
@@ -13,7 +13,7 @@ use aya::{
     Pod,
     maps::{HashMap, Map, MapData},
 };
-use lb_common::maps::{BareFlow, Endpoint, FlowKey, Reply, ReplyKey};
+use lb_common::maps::{Endpoint, FlowKey, Holder, NodeFlow, Reply, ReplyKey};
 
 use super::{
     load::{LoadError, open},
@@ -52,7 +52,8 @@ fn run(mut tables: FlowTables, queue: &Receiver<Op>) {
 /// What is gone, all together.
 #[derive(Default)]
 struct Gone {
-    endpoints: HashSet<(u32, Endpoint)>,
+    /// By service: the endpoints that are not gone. The last word counts.
+    others: BTreeMap<u32, HashSet<Endpoint>>,
     services: HashSet<u32>,
     backends: HashSet<u32>,
 }
@@ -60,30 +61,32 @@ struct Gone {
 impl Gone {
     fn add(&mut self, op: Op) {
         match op {
-            Op::ForgetEndpoint { service, endpoint } => drop(self.endpoints.insert((service, endpoint))),
+            Op::ForgetOthers { service, endpoints } => {
+                self.others.insert(service, endpoints.into_iter().collect());
+            }
             Op::ForgetService { service } => drop(self.services.insert(service)),
             Op::ForgetBackend { backend } => drop(self.backends.insert(u32::from(backend))),
             _ => {}
         }
     }
 
-    fn has_flow(&self, key: &FlowKey, endpoint: &Endpoint) -> bool {
-        self.services.contains(&key.service) || self.endpoints.contains(&(key.service, *endpoint))
+    fn has_flow(&self, key: &FlowKey, flow: &NodeFlow) -> bool {
+        let is_other = |kept: &HashSet<Endpoint>| !kept.contains(&flow.endpoint());
+        self.services.contains(&key.service) || self.others.get(&key.service).is_some_and(is_other)
     }
 
-    fn has_reply(&self, key: &ReplyKey, reply: &Reply) -> bool {
-        let endpoint = Endpoint { addr: key.endpoint, port: key.endpoint_port, pad: 0 };
-        self.services.contains(&reply.service) || self.endpoints.contains(&(reply.service, endpoint))
+    fn has_reply(&self, reply: &Reply) -> bool {
+        self.services.contains(&reply.service)
     }
 
-    fn has_bare_flow(&self, key: &FlowKey, flow: &BareFlow) -> bool {
+    fn has_bare_flow(&self, key: &FlowKey, flow: &Holder) -> bool {
         self.services.contains(&key.service) || self.backends.contains(&flow.backend)
     }
 }
 
 struct FlowTables {
-    bare: HashMap<MapData, FlowKey, BareFlow>,
-    flows: HashMap<MapData, FlowKey, Endpoint>,
+    bare: HashMap<MapData, FlowKey, Holder>,
+    flows: HashMap<MapData, FlowKey, NodeFlow>,
     replies: HashMap<MapData, ReplyKey, Reply>,
 }
 
@@ -98,11 +101,11 @@ impl FlowTables {
 
     fn sweep(&mut self, gone: &Gone) {
         delete(&mut self.bare, |key, flow| gone.has_bare_flow(key, flow));
-        delete(&mut self.flows, |key, endpoint| gone.has_flow(key, endpoint));
+        delete(&mut self.flows, |key, flow| gone.has_flow(key, flow));
         // A Pod that is gone may still have something to say: its last FIN or
         // RST must carry the VIP. So replies go only with their service.
         if !gone.services.is_empty() {
-            delete(&mut self.replies, |key, reply| gone.has_reply(key, reply));
+            delete(&mut self.replies, |_, reply| gone.has_reply(reply));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The maps that the control plane writes, in the kernel.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{path::Path, sync::Arc};
 
 use aya::{
     Pod,
@@ -9,10 +9,12 @@ use aya::{
 use lb_common::{
     Addr,
     maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip, delivery},
+    ring::{CHUNK_SLOTS, FORMER, Owners},
 };
 
 use super::{
     load::{LoadError, open},
+    ranges::Ranges,
     slab::Slab,
     sweep::Sweeper,
 };
@@ -26,8 +28,10 @@ pub struct KernelTables {
     vips: Hash<Addr, Vip>,
     peers: Hash<Addr, Peer>,
     endpoints: Hash<EndpointKey, Endpoint>,
+    ranges: Ranges,
     backends: Array<MapData, Backend>,
     rings: Slab,
+    history: Slab,
     sweeper: Sweeper,
 }
 
@@ -40,8 +44,10 @@ impl KernelTables {
             vips: Hash::open(pin_dir, "VIPS")?,
             peers: Hash::open(pin_dir, "PEERS")?,
             endpoints: Hash::open(pin_dir, "ENDPOINTS")?,
+            ranges: Ranges::open(pin_dir)?,
             backends: Array::try_from(aya::maps::Map::Array(open(pin_dir, "BACKENDS")?)).map_err(pinned)?,
-            rings: Slab::open(pin_dir)?,
+            rings: Slab::open(pin_dir, "RINGS", CHUNK_SLOTS as usize, 1)?,
+            history: Slab::open(pin_dir, "HISTORY", OWNERS, OWNERS)?,
             sweeper: Sweeper::start(pin_dir)?,
         })
     }
@@ -50,14 +56,6 @@ impl KernelTables {
         let entry = || format!("{id}");
         self.backends.set(u32::from(id), backend, 0).map_err(|e| table_error("BACKENDS", entry(), e))
     }
-
-    fn write_ring(&mut self, offset: u32, slots: &[u16]) -> Result<(), TableError> {
-        if self.rings.write(offset, slots) {
-            return Ok(());
-        }
-        let entry = format!("slots {offset} to {}", offset as usize + slots.len());
-        Err(TableError { map: "RINGS", entry, source: "beyond the end of the map".into() })
-    }
 }
 
 impl Tables for KernelTables {
@@ -65,16 +63,24 @@ impl Tables for KernelTables {
         match op {
             Op::SetPeer(addr, peer) => self.peers.set(addr, peer),
             Op::SetBackend(id, backend) => self.set_backend(*id, *backend),
-            Op::WriteRing { offset, slots } => self.write_ring(*offset, slots),
+            Op::WriteRing { offset, slots } => {
+                fits("RINGS", *offset, self.rings.write(*offset, slots.iter().copied()))
+            }
+            Op::WriteHistory { offset, owners } => {
+                let ids = owners.iter().flat_map(|owners| owners.ids).collect::<Vec<_>>();
+                fits("HISTORY", *offset, self.history.write(*offset, ids.into_iter()))
+            }
             Op::SetEndpoint(key, endpoint) => self.endpoints.set(key, endpoint),
-            Op::SetVip(addr) => self.vips.set(addr, &Vip::default()),
+            Op::SetRange(service, range) => self.ranges.set(*service, range),
+            Op::SetVip(addr, vip) => self.vips.set(addr, vip),
             Op::SetService(key, service) => self.services.set(key, service),
             Op::DeleteService(key) => self.services.delete(key),
             Op::DeleteVip(addr) => self.vips.delete(addr),
             Op::DeleteEndpoint(key) => self.endpoints.delete(key),
+            Op::DeleteRange(service, range) => self.ranges.delete(*service, range),
             Op::ClearBackend(id) => self.set_backend(*id, Backend::default()),
             Op::DeletePeer(addr) => self.peers.delete(addr),
-            Op::ForgetEndpoint { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => {
+            Op::ForgetOthers { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => {
                 self.sweeper.forget(op.clone());
                 Ok(())
             }
@@ -88,9 +94,10 @@ impl Tables for KernelTables {
     fn read(&self) -> Result<State, TableError> {
         let mut state = State {
             services: self.services.all()?,
-            vips: self.vips.all::<BTreeMap<_, _>>()?.into_keys().collect(),
+            vips: self.vips.all()?,
             peers: self.peers.all()?,
             endpoints: self.endpoints.all()?,
+            ranges: self.ranges.all()?,
             ..State::default()
         };
         for (id, backend) in (0..=u16::MAX).zip(self.backends.iter()) {
@@ -99,13 +106,31 @@ impl Tables for KernelTables {
                 state.backends.insert(id, backend);
             }
         }
-        for service in state.services.values().filter(|service| service.ring_len > 0) {
-            if let Some(slots) = self.rings.read(service.ring_offset, service.ring_len) {
-                state.rings.insert(service.ring_offset, slots.into());
+        for service in state.services.values() {
+            let (ring, history) = (service.ring_offset, service.history_offset);
+            if let Some(slots) = self.rings.read(ring, service.ring_len).filter(|_| ring > 0) {
+                state.rings.insert(ring, slots.into());
+            }
+            if let Some(ids) = self.history.read(history, service.ring_len).filter(|_| history > 0) {
+                state.histories.insert(history, owners(&ids));
             }
         }
         Ok(state)
     }
+}
+
+/// Ids in an element of `HISTORY`.
+const OWNERS: usize = 1 + FORMER;
+
+fn owners(ids: &[u16]) -> Arc<[Owners]> {
+    ids.as_chunks::<OWNERS>().0.iter().map(|ids| Owners { ids: *ids }).collect()
+}
+
+fn fits(map: &'static str, offset: u32, fits: bool) -> Result<(), TableError> {
+    if fits {
+        return Ok(());
+    }
+    Err(TableError { map, entry: format!("slot {offset}"), source: "beyond the end of the map".into() })
 }
 
 /// A hash map whose errors say which map and which entry.
@@ -128,9 +153,8 @@ impl<K: Pod + std::fmt::Debug, V: Pod> Hash<K, V> {
     /// It is no error if there is nothing to delete.
     fn delete(&mut self, key: &K) -> Result<(), TableError> {
         match self.map.remove(key) {
-            Err(MapError::KeyNotFound) | Ok(()) => Ok(()),
-            Err(MapError::SyscallError(e)) if e.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-            Err(e) => Err(table_error(self.name, format!("{key:?}"), e)),
+            Err(e) if !is_absence(&e) => Err(table_error(self.name, format!("{key:?}"), e)),
+            _ => Ok(()),
         }
     }
 
@@ -148,6 +172,15 @@ impl<K: Pod + std::fmt::Debug, V: Pod> Hash<K, V> {
     }
 }
 
-fn table_error(map: &'static str, entry: String, source: MapError) -> TableError {
+/// Was there nothing to delete?
+pub(super) fn is_absence(error: &MapError) -> bool {
+    match error {
+        MapError::KeyNotFound => true,
+        MapError::SyscallError(e) => e.io_error.raw_os_error() == Some(libc::ENOENT),
+        _ => false,
+    }
+}
+
+pub(super) fn table_error(map: &'static str, entry: String, source: MapError) -> TableError {
     TableError { map, entry, source: Box::new(source) }
 }

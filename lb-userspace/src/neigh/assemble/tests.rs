@@ -8,7 +8,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn link() -> Link {
-    Link { name: "eth0".into(), mtu: 1500, up: true, running: true, mac: Some(LINK_MAC) }
+    Link { name: "eth0".into(), mtu: 1500, up: true, running: true, mac: Some(LINK_MAC), vlan: None }
 }
 
 fn via(source: &str, gateway: Option<&str>, mtu: Option<u32>) -> Route {
@@ -40,6 +40,8 @@ fn ways_through() {
         let want = NextHop {
             ifindex: 7,
             interface: "eth0".into(),
+            device: 7,
+            tags: vec![],
             source: ip(source),
             on_link: gateway.is_none(),
             gateway: gateway.map(ip),

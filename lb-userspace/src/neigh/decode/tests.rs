@@ -1,6 +1,6 @@
 use std::net::Ipv6Addr;
 
-use netlink_packet_route::route::RouteNextHop;
+use netlink_packet_route::{link::VlanProtocol, route::RouteNextHop};
 
 use super::*;
 
@@ -85,7 +85,7 @@ fn links() {
         LinkAttribute::Mtu(1500),
         LinkAttribute::Address(MAC.to_vec()),
     ];
-    let want = Link { name: "eth0".into(), mtu: 1500, up: true, running: true, mac: Some(MAC) };
+    let want = Link { name: "eth0".into(), mtu: 1500, up: true, running: true, mac: Some(MAC), vlan: None };
     assert_eq!(link(&message), Some((7, want.clone())));
     message.header.flags = LinkFlags::Up;
     assert_eq!(link(&message), Some((7, Link { running: false, ..want.clone() })));
@@ -97,6 +97,37 @@ fn links() {
     assert_eq!(link(&message), Some((7, Link { mac: None, ..want })));
     message.attributes.clear();
     assert_eq!(link(&message), None);
+}
+
+#[test]
+fn vlan_devices() {
+    let vlan = |data| vec![LinkInfo::Kind(InfoKind::Vlan), LinkInfo::Data(InfoData::Vlan(data))];
+    let ad = InfoVlan::Protocol(VlanProtocol::Ieee8021Ad);
+    let below = LinkAttribute::Link(7);
+    let abroad = LinkAttribute::LinkNetNsId(3);
+    let some = |below, kind, id| Some(Vlan { below, tag: Tag { kind, id } });
+    let table = [
+        (
+            vec![below.clone(), LinkAttribute::LinkInfo(vlan(vec![InfoVlan::Id(20)]))],
+            some(Some(7), 0x8100, 20),
+        ),
+        (
+            vec![below.clone(), LinkAttribute::LinkInfo(vlan(vec![InfoVlan::Id(20), ad]))],
+            some(Some(7), 0x88a8, 20),
+        ),
+        (
+            vec![below.clone(), abroad, LinkAttribute::LinkInfo(vlan(vec![InfoVlan::Id(20)]))],
+            some(None, 0x8100, 20),
+        ),
+        (vec![below.clone(), LinkAttribute::LinkInfo(vlan(vec![]))], None),
+        (vec![below, LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Veth)])], None),
+    ];
+    for (attributes, want) in table {
+        let mut message = LinkMessage::default();
+        message.attributes = vec![LinkAttribute::IfName("eth0.20".into()), LinkAttribute::Mtu(1500)];
+        message.attributes.extend(attributes);
+        assert_eq!(link(&message).unwrap().1.vlan, want);
+    }
 }
 
 fn entry(state: NeighbourState, mac: Option<&[u8]>) -> NeighbourMessage {

@@ -1,18 +1,20 @@
 //! Values to Kubernetes objects, strictly: a field that Kubernetes does not
 //! know is an error here, since nothing behind a file would ever tell.
 
-use k8s_openapi::serde::de::DeserializeOwned;
+use k8s_openapi::{api::core::v1::Secret, serde::de::DeserializeOwned};
 use serde_ignored::Path as Ignored;
 use serde_json::Value;
 use serde_path_to_error::{Segment, Track};
 
 use super::{
-    Located, Origin,
+    Located, Origin, Reading,
+    fields::FIELDS,
     lines::{Below, Lines},
     suggest::nearest,
     yaml::Document,
 };
 use crate::{
+    kinds,
     model::Problem,
     source::{Kind, Object, ObjectRef},
 };
@@ -26,68 +28,79 @@ enum Identity {
     Other(String),
 }
 
-/// Adds the objects of a document to `objects`, and what is wrong with it to `problems`.
-pub fn decode(document: Document, file: &Origin, objects: &mut Vec<Located>, problems: &mut Vec<Problem>) {
+/// Adds the objects of a document, and what is wrong with it.
+pub fn decode(document: Document, file: &Origin, reading: &mut Reading) {
     let Document { value, lines } = document;
     let origin = Origin { file: file.file.clone(), lines };
     if value.is_null() {
         return;
     }
     match identify(&value) {
-        Err(problem) => problems.push(origin.locate(problem)),
+        Err(problem) => {
+            let is_ours = value["apiVersion"].as_str().is_some_and(|text| group_of(text).0 == kinds::GROUP);
+            let problems = if is_ours { &mut reading.loaded.problems } else { &mut reading.problems };
+            problems.push(origin.locate(problem));
+        }
         Ok(Identity::Other(kind)) => {
             tracing::debug!(at = origin.at(""), kind, "not a kind that Trigon reads");
         }
         Ok(Identity::List) => {
             for item in items(value, origin.lines) {
-                decode(item, file, objects, problems);
+                decode(item, file, reading);
             }
         }
         Ok(Identity::Ours(kind)) => match object(kind, value) {
-            Ok(object) => objects.push(Located { object, origin }),
-            Err(found) => problems.extend(found.into_iter().map(|p| origin.locate(p))),
+            Ok(object) => reading.loaded.objects.push(Located { object, origin }),
+            Err(Refusal { this: Some(this), problems }) if kind.is_announcing() => {
+                reading.loaded.problems.extend(problems.into_iter().map(|p| origin.locate(p)));
+                reading.loaded.objects.push(Located { object: Object::Unreadable(this), origin });
+            }
+            Err(Refusal { problems, .. }) => {
+                let to =
+                    if kind.is_announcing() { &mut reading.loaded.problems } else { &mut reading.problems };
+                to.extend(problems.into_iter().map(|p| origin.locate(p)));
+            }
         },
     }
+}
+
+/// Group and version.
+fn group_of(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
 }
 
 fn identify(value: &Value) -> Result<Identity, Problem> {
     let api_version = type_field(value, "apiVersion")?;
     let kind = type_field(value, "kind")?;
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let ours = match (group, kind) {
-        ("", "Service") => Kind::Service,
-        ("", "Node") => Kind::Node,
-        ("discovery.k8s.io", "EndpointSlice") => Kind::EndpointSlice,
-        _ if kind.ends_with("List") && value["items"].is_array() => return Ok(Identity::List),
-        _ => return other(value, group, kind),
+    let (group, version) = group_of(api_version);
+    let Some(ours) = Kind::of_group(group).find(|ours| ours.name() == kind) else {
+        if kind.ends_with("List") && value["items"].is_array() {
+            return Ok(Identity::List);
+        }
+        return other(value, group, kind);
     };
-    if version == "v1" {
+    if version == ours.version() {
         return Ok(Identity::Ours(ours));
     }
-    let (right, slash) = if group.is_empty() { ("", "") } else { (group, "/") };
+    let slash = if group.is_empty() { "" } else { "/" };
     Err(nameless(value).problem(
         "apiVersion",
         format!("`{api_version}` is not a version that Trigon reads"),
-        format!("write `apiVersion: {right}{slash}v1`"),
+        format!("write `apiVersion: {group}{slash}{}`", ours.version()),
     ))
 }
 
 /// A kind that is not ours, unless it is ours with a typing error: skipping
 /// that in silence would lose a service.
 fn other(value: &Value, group: &str, kind: &str) -> Result<Identity, Problem> {
-    let known: &[&str] = match group {
-        "" => &["Service", "Node"],
-        "discovery.k8s.io" => &["EndpointSlice"],
-        _ => &[],
+    let known: Vec<&str> = Kind::of_group(group).map(Kind::name).collect();
+    let (what, remedy) = match nearest(kind, &known) {
+        Some(meant) if group == kinds::GROUP => (group, format!("write `kind: {meant}`")),
+        Some(meant) => ("Kubernetes", format!("write `kind: {meant}`")),
+        None if group == kinds::GROUP => (group, format!("write one of {}", known.join(", "))),
+        None => return Ok(Identity::Other(kind.to_owned())),
     };
-    match nearest(kind, known) {
-        None => Ok(Identity::Other(kind.to_owned())),
-        Some(meant) => Err(nameless(value).problem(
-            "kind",
-            format!("`{kind}` is not a Kubernetes kind"),
-            format!("write `kind: {meant}`"),
-        )),
-    }
+    Err(nameless(value).problem("kind", format!("`{kind}` is not a {what} kind"), remedy))
 }
 
 fn type_field<'a>(value: &'a Value, field: &str) -> Result<&'a str, Problem> {
@@ -149,19 +162,42 @@ fn items(mut list: Value, lines: Lines) -> Vec<Document> {
     values.into_iter().zip(item_lines).map(item).collect()
 }
 
-fn object(kind: Kind, value: Value) -> Result<Object, Vec<Problem>> {
+/// Why there is no object, and which one there would have been.
+struct Refusal {
+    this: Option<ObjectRef>,
+    problems: Vec<Problem>,
+}
+
+fn object(kind: Kind, mut value: Value) -> Result<Object, Refusal> {
     if value["metadata"]["name"].as_str().is_none_or(str::is_empty) {
         let remedy = "give the object a name of its own in its namespace";
-        return Err(vec![nameless(&value).problem("metadata.name", "is missing", remedy)]);
+        let problems = vec![nameless(&value).problem("metadata.name", "is missing", remedy)];
+        return Err(Refusal { this: None, problems });
+    }
+    if let (kinds::GROUP, Value::Object(fields)) = (kind.group(), &mut value) {
+        // What these say is known, and their types have no such fields.
+        fields.remove("apiVersion");
+        fields.remove("kind");
+        // An advertisement that chooses nothing is for everything, as with MetalLB.
+        if matches!(kind, Kind::BgpAdvertisement | Kind::L2Advertisement) {
+            fields.entry("spec").or_insert_with(|| Value::Object(serde_json::Map::new()));
+        }
     }
     match kind {
         Kind::Service => typed(kind, value).map(|o| Object::Service(Box::new(o))),
         Kind::EndpointSlice => typed(kind, value).map(|o| Object::EndpointSlice(Box::new(o))),
         Kind::Node => typed(kind, value).map(|o| Object::Node(Box::new(o))),
+        Kind::Secret => typed(kind, value).map(|o: Secret| Object::Secret(Box::new(o.into()))),
+        Kind::AddressPool => typed(kind, value).map(|o| Object::AddressPool(Box::new(o))),
+        Kind::BgpPeer => typed(kind, value).map(|o| Object::BgpPeer(Box::new(o))),
+        Kind::BgpAdvertisement => typed(kind, value).map(|o| Object::BgpAdvertisement(Box::new(o))),
+        Kind::L2Advertisement => typed(kind, value).map(|o| Object::L2Advertisement(Box::new(o))),
+        Kind::BfdProfile => typed(kind, value).map(|o| Object::BfdProfile(Box::new(o))),
+        Kind::Community => typed(kind, value).map(|o| Object::Community(Box::new(o))),
     }
 }
 
-fn typed<T: DeserializeOwned>(kind: Kind, value: Value) -> Result<T, Vec<Problem>> {
+fn typed<T: DeserializeOwned>(kind: Kind, value: Value) -> Result<T, Refusal> {
     let meta = &value["metadata"];
     let text = |field: &str| meta[field].as_str().unwrap_or_default();
     let object = ObjectRef::new(kind, text("namespace"), text("name"));
@@ -171,16 +207,19 @@ fn typed<T: DeserializeOwned>(kind: Kind, value: Value) -> Result<T, Vec<Problem
     let mut track = Track::new();
     let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
     let result = T::deserialize(serde_ignored::Deserializer::new(tracked, &mut on_ignored));
-    match result {
-        Ok(typed) if unknown.is_empty() => Ok(typed),
-        Ok(_) => Err(unknown.iter().map(|field| unknown_field(&object, field)).collect()),
-        Err(error) => Err(vec![wrong_type(&object, &track.path(), &error.to_string())]),
-    }
+    let problems = match result {
+        Ok(typed) if unknown.is_empty() => return Ok(typed),
+        Ok(_) => unknown.iter().map(|field| unknown_field(&object, field)).collect(),
+        Err(error) => vec![wrong_type(&object, &track.path(), &error.to_string())],
+    };
+    Err(Refusal { this: Some(object), problems })
 }
 
 fn unknown_field(object: &ObjectRef, field: &str) -> Problem {
     let name = field.rsplit('.').next().unwrap_or(field);
-    let remedy = match nearest(name, FIELDS) {
+    // One that exists elsewhere is most likely near one that exists here.
+    let others: Vec<&str> = FIELDS.iter().copied().filter(|known| *known != name).collect();
+    let remedy = match nearest(name, &others) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "remove it, or check its place and indentation".to_owned(),
     };
@@ -200,12 +239,36 @@ fn wrong_type(object: &ObjectRef, path: &serde_path_to_error::Path, message: &st
             Segment::Unknown => {}
         }
     }
+    if let Some(missing) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+        push_key(&mut field, missing);
+        return object.problem(field, "is missing", format!("add it; see `kubectl explain {explain}`"));
+    }
+    let message = if may_be_secret(object.kind, &field) { &without_value(message) } else { message };
     let remedy = if message.ends_with("expected a string") {
         "put the value in quotes".to_owned()
     } else {
         format!("see `kubectl explain {explain}`")
     };
     object.problem(field, message, remedy)
+}
+
+/// Might what is wrong be a password, or have one in it?
+fn may_be_secret(kind: Kind, field: &str) -> bool {
+    match kind {
+        Kind::Secret => true,
+        Kind::BgpPeer => !field.contains('.') || field.starts_with("spec.password"),
+        _ => false,
+    }
+}
+
+/// "invalid type: integer `123456`, expected a string" without the number.
+fn without_value(message: &str) -> String {
+    let what = message.split(['`', '"']).next().unwrap_or_default().trim_end();
+    match message.rfind(", expected ") {
+        Some(at) if at >= what.len() => format!("{what}{}", &message[at..]),
+        _ if what.len() == message.len() => what.to_owned(),
+        _ => "cannot be read".to_owned(),
+    }
 }
 
 fn ignored_path(path: &Ignored<'_>) -> String {
@@ -241,52 +304,3 @@ fn push_key(field: &mut String, key: &str) {
     }
     field.push_str(key);
 }
-
-/// The fields that a Trigon user writes by hand, for "did you mean".
-const FIELDS: &[&str] = &[
-    "apiVersion",
-    "kind",
-    "metadata",
-    "name",
-    "namespace",
-    "labels",
-    "annotations",
-    "spec",
-    "status",
-    "type",
-    "ports",
-    "port",
-    "protocol",
-    "targetPort",
-    "nodePort",
-    "appProtocol",
-    "selector",
-    "clusterIP",
-    "clusterIPs",
-    "ipFamilies",
-    "ipFamilyPolicy",
-    "loadBalancerClass",
-    "loadBalancerIP",
-    "loadBalancerSourceRanges",
-    "externalTrafficPolicy",
-    "internalTrafficPolicy",
-    "sessionAffinity",
-    "publishNotReadyAddresses",
-    "loadBalancer",
-    "ingress",
-    "ip",
-    "ipMode",
-    "hostname",
-    "addressType",
-    "endpoints",
-    "addresses",
-    "address",
-    "conditions",
-    "ready",
-    "serving",
-    "terminating",
-    "nodeName",
-    "targetRef",
-    "zone",
-    "hints",
-];

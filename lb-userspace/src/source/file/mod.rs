@@ -2,6 +2,7 @@
 pub mod follow;
 
 mod decode;
+mod fields;
 mod lines;
 mod suggest;
 #[cfg(test)]
@@ -56,6 +57,16 @@ pub struct Located {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Loaded {
     pub objects: Vec<Located>,
+    /// What is wrong with objects that are about announcing: it concerns nobody else.
+    pub problems: Vec<Problem>,
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Reading {
+    loaded: Loaded,
+    /// With any of these, nothing of the directory is taken.
+    problems: Vec<Problem>,
 }
 
 /// Reads all objects of a directory: all of them, or everything that is wrong.
@@ -64,27 +75,22 @@ pub fn read_dir(dir: &Path) -> Result<Loaded, Vec<Problem>> {
         let remedy = "name a directory with YAML files of Services, EndpointSlices and Nodes";
         vec![file_problem("directory", dir, "path", error.to_string(), remedy)]
     })?;
-    let (mut objects, mut problems) = (Vec::new(), Vec::new());
+    let mut reading = Reading::default();
     for file in files {
         match read(&file) {
-            Ok(text) => parse(&file, &text, &mut objects, &mut problems),
-            Err(problem) => problems.push(problem),
+            Ok(text) => reading.parse(&file, &text),
+            Err(problem) => reading.problems.push(problem),
         }
     }
-    conclude(objects, problems)
-}
-
-fn conclude(objects: Vec<Located>, mut problems: Vec<Problem>) -> Result<Loaded, Vec<Problem>> {
-    problems.extend(duplicates(&objects));
-    if problems.is_empty() { Ok(Loaded { objects }) } else { Err(problems) }
+    reading.conclude()
 }
 
 /// What a directory with this text in `test.yaml` is read as.
 #[cfg(test)]
 pub fn read_text(text: &str) -> Result<Loaded, Vec<Problem>> {
-    let (mut objects, mut problems) = (Vec::new(), Vec::new());
-    parse(Path::new("test.yaml"), text, &mut objects, &mut problems);
-    conclude(objects, problems)
+    let mut reading = Reading::default();
+    reading.parse(Path::new("test.yaml"), text);
+    reading.conclude()
 }
 
 /// The files of a directory that are ours to read, sorted. Hidden ones are
@@ -127,35 +133,49 @@ fn read(path: &Path) -> Result<String, Problem> {
     })
 }
 
-/// Adds the objects in a file's text to `objects`, what is wrong to `problems`.
-fn parse(path: &Path, text: &str, objects: &mut Vec<Located>, problems: &mut Vec<Problem>) {
-    let file = Origin { file: path.into(), lines: Lines::default() };
-    let result = yaml::documents(text.trim_start_matches('\u{feff}'), |document| {
-        decode::decode(document, &file, objects, problems);
-    });
-    if let Err(error) = result {
-        let remedy = "correct the YAML: mostly it is the indentation, or a quote or bracket left open";
-        let located = file_problem("file", path, "syntax", error.message, remedy);
-        let location = Some(format!("{}:{}", path.display(), error.line));
-        problems.push(Problem { location, ..located });
-    }
-}
-
-fn duplicates(objects: &[Located]) -> Vec<Problem> {
-    let mut first: BTreeMap<ObjectRef, &Origin> = BTreeMap::new();
-    let mut problems = Vec::new();
-    for Located { object, origin } in objects {
-        let object = object.object_ref();
-        match first.get(&object) {
-            Some(other) => {
-                let message = format!("is there twice, first at {}", other.at("metadata.name"));
-                let problem = object.problem("metadata.name", message, "remove or rename one of the two");
-                problems.push(origin.locate(problem));
-            }
-            None => drop(first.insert(object, origin)),
+impl Reading {
+    /// Adds the objects in a file's text, and what is wrong with it.
+    fn parse(&mut self, path: &Path, text: &str) {
+        let file = Origin { file: path.into(), lines: Lines::default() };
+        let result = yaml::documents(text.trim_start_matches('\u{feff}'), |document| {
+            decode::decode(document, &file, self);
+        });
+        if let Err(error) = result {
+            let remedy = "correct the YAML: mostly it is the indentation, or a quote or bracket left open";
+            let located = file_problem("file", path, "syntax", error.message, remedy);
+            let location = Some(format!("{}:{}", path.display(), error.line));
+            self.problems.push(Problem { location, ..located });
         }
     }
-    problems
+
+    fn conclude(mut self) -> Result<Loaded, Vec<Problem>> {
+        self.remove_duplicates();
+        if self.problems.is_empty() { Ok(self.loaded) } else { Err(self.problems) }
+    }
+
+    /// Nobody can tell which of two is meant.
+    fn remove_duplicates(&mut self) {
+        let mut first: BTreeMap<ObjectRef, usize> = BTreeMap::new();
+        let mut objects: Vec<Located> = Vec::with_capacity(self.loaded.objects.len());
+        for Located { object, origin } in std::mem::take(&mut self.loaded.objects) {
+            let this = object.object_ref();
+            let Some(other) = first.get(&this).and_then(|index| objects.get_mut(*index)) else {
+                first.insert(this, objects.len());
+                objects.push(Located { object, origin });
+                continue;
+            };
+            let message = format!("is there twice, first at {}", other.origin.at("metadata.name"));
+            let problem = this.problem("metadata.name", message, "remove or rename one of the two");
+            let problem = origin.locate(problem);
+            if this.kind.is_announcing() {
+                other.object = Object::Unreadable(this);
+                self.loaded.problems.push(problem);
+            } else {
+                self.problems.push(problem);
+            }
+        }
+        self.loaded.objects = objects;
+    }
 }
 
 fn file_problem(what: &str, path: &Path, field: &str, message: String, remedy: &str) -> Problem {

@@ -116,6 +116,38 @@ fn what_is_wrong_is_told_with_line_object_field_and_remedy() {
     }
 }
 
+/// Problems go to logs, `trigon status` and `trigon check`.
+#[test]
+fn no_problem_shows_a_password() {
+    let peer = "kind: BgpPeer\napiVersion: trigon.dev/v1alpha1\nmetadata: {name: a}\n";
+    let secret = "kind: Secret\napiVersion: v1\nmetadata: {name: a}\ntype: kubernetes.io/basic-auth\n";
+    let table = [
+        (peer, "spec: {myASN: 1, password: 123456}", "invalid type: integer, expected a string; put"),
+        (
+            peer,
+            "spec: {myASN: 1, password: 0.123456}",
+            "invalid type: floating point, expected a string; put",
+        ),
+        (peer, "spec: {myASN: 1, password: [123456]}", "invalid type: sequence, expected a string; put"),
+        (peer, "spec: {myASN: 1, password: !!int x123456}", "a value is not what its tag says; "),
+        (peer, "spec: 'password: 123456'", "invalid type: string, expected "),
+        (secret, "stringData: {password: 123456}", "invalid type: integer, expected a string; put"),
+        (secret, "stringData: 123456", "invalid type: integer, expected "),
+        (secret, "stringData: 'password: \"123456, expected nothing\"'", "invalid type: string, expected "),
+        (secret, "data: {password: 123456}", "invalid type: integer, expected "),
+        (secret, "data: {password: '123456?'}", ""),
+    ];
+    for (head, rest, expected) in table {
+        let problems = match read_text(&format!("{head}{rest}\n")) {
+            Ok(loaded) => loaded.problems,
+            Err(problems) => problems,
+        };
+        assert_eq!(problems.len(), 1, "{rest}");
+        let found = problems[0].to_string();
+        assert!(found.contains(&format!(": {expected}")) && !found.contains("123456"), "{rest}: {found}");
+    }
+}
+
 #[test]
 fn files_that_cannot_be_read_are_told() {
     let dir = TempDir::new().unwrap();

@@ -201,7 +201,8 @@ fn scalar(
 ) -> Result<Value, SyntaxError> {
     let written = text.to_string();
     match Scalar::parse_from_cow_and_metadata(text, style, tag.as_ref()) {
-        None => Err(SyntaxError::new(line, format!("`{written}` is not what its tag says"))),
+        // Without the text: it may be a password.
+        None => Err(SyntaxError::new(line, "a value is not what its tag says")),
         Some(Scalar::Null) => Ok(Value::Null),
         Some(Scalar::Boolean(value)) => Ok(value.into()),
         Some(Scalar::Integer(value)) => Ok(value.into()),

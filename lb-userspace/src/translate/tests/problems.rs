@@ -106,6 +106,34 @@ const PROBLEMS: &[(&str, &str, &str, usize)] = &[
         0,
     ),
     (
+        "delivery: auto",
+        "health-check: tcp",
+        "14: Service default/web: metadata.annotations[trigon.dev/health-check]: only bare servers are checked; nodes \
+         are probed; remove it, or write trigon.dev/backends: bare",
+        0,
+    ),
+    (
+        "delivery: auto",
+        "backends: bare\n    trigon.dev/health-check: https:/live",
+        "15: Service default/web: metadata.annotations[trigon.dev/health-check]: `https:/live` is not a value of it; \
+         write one of `tcp`, `http:/PATH`, `icmp`, `none`",
+        0,
+    ),
+    (
+        "delivery: auto",
+        "backends: bare\n    trigon.dev/health-check: http:live",
+        "15: Service default/web: metadata.annotations[trigon.dev/health-check]: `live` is not a path that can be \
+         asked for; write http:/PATH",
+        0,
+    ),
+    (
+        "delivery: auto",
+        "backends: bare\n    trigon.dev/health-check: 'http:/a b'",
+        "15: Service default/web: metadata.annotations[trigon.dev/health-check]: `/a b` is not a path that can be \
+         asked for; write http:/PATH",
+        0,
+    ),
+    (
         "trigon.dev/delivery: auto",
         "trigon.dev/delivry: auto",
         "14: Service default/web: metadata.annotations[trigon.dev/delivry]: unknown annotation; use one of",
@@ -113,21 +141,55 @@ const PROBLEMS: &[(&str, &str, &str, usize)] = &[
     ),
     (
         "spec:\n",
-        "spec:\n  loadBalancerSourceRanges: [10.0.0.0/8]\n",
-        "16: Service default/web: spec.loadBalancerSourceRanges: not supported yet; remove it",
+        "spec:\n  loadBalancerSourceRanges: [10.0.0.0/8, 10.0.0.0/33]\n",
+        "16: Service default/web: spec.loadBalancerSourceRanges[1]: `10.0.0.0/33` is not a range of addresses; write",
         0,
     ),
     (
         "trigon.dev/delivery: auto",
-        "service.beta.kubernetes.io/load-balancer-source-ranges: 10.0.0.0/8",
-        "14: Service default/web: metadata.annotations[service.beta.kubernetes.io/load-balancer-source-ranges]: not \
-         supported yet; remove it",
+        "service.beta.kubernetes.io/load-balancer-source-ranges: 10.0.0.0/8,",
+        "14: Service default/web: metadata.annotations[service.beta.kubernetes.io/load-balancer-source-ranges]: `` is \
+         not a range of addresses; write",
         0,
     ),
     (
         "spec:\n",
-        "spec:\n  sessionAffinity: ClientIP\n",
-        "16: Service default/web: spec.sessionAffinity: not supported yet; write None",
+        "spec:\n  sessionAffinity: ClientIp\n",
+        "16: Service default/web: spec.sessionAffinity: `ClientIp` is not a value of it; write ClientIP or None",
+        0,
+    ),
+    (
+        "spec:\n",
+        "spec:\n  sessionAffinity: ClientIP\n  sessionAffinityConfig: {clientIP: {timeoutSeconds: 0}}\n",
+        "17: Service default/web: spec.sessionAffinityConfig.clientIP.timeoutSeconds: 0 is too little; write a number \
+         of seconds from 1 to 86400",
+        0,
+    ),
+    (
+        "spec:\n",
+        "spec:\n  sessionAffinity: ClientIP\n  sessionAffinityConfig: {clientIP: {timeoutSeconds: 86401}}\n",
+        "17: Service default/web: spec.sessionAffinityConfig.clientIP.timeoutSeconds: 86401 is too much; write",
+        0,
+    ),
+    (
+        "spec:\n",
+        "spec:\n  sessionAffinityConfig: {clientIP: {timeoutSeconds: 60}}\n",
+        "16: Service default/web: spec.sessionAffinityConfig.clientIP: has no effect without sessionAffinity; write \
+         sessionAffinity: ClientIP",
+        0,
+    ),
+    (
+        "trigon.dev/delivery: auto",
+        "trigon.dev/new-flows-per-second: \"0\"",
+        "14: Service default/web: metadata.annotations[trigon.dev/new-flows-per-second]: `0` is not a number of flows; \
+         write a number from 1",
+        0,
+    ),
+    (
+        "trigon.dev/delivery: auto",
+        "trigon.dev/new-flows-per-second: many",
+        "14: Service default/web: metadata.annotations[trigon.dev/new-flows-per-second]: `many` is not a number of \
+         flows; write",
         0,
     ),
     // Slices
@@ -279,6 +341,15 @@ fn of_two_services_with_the_same_vip_and_port_the_older_has_it() {
             && problems[0].contains("belongs to Service default/web")
     );
     assert_eq!(&*cluster.services.values().next().unwrap().name, "default/web");
+
+    // kube-proxy cannot have it either, nor be put out.
+    let proxied = second.replace("trigon.dev/dsr: \"true\"", "trigon.dev/dsr: \"false\"");
+    let (cluster, problems) = cluster_with(&format!("{BASE}---\n{proxied}"), Options::default());
+    assert!(
+        problems[0].contains("tcp 192.0.2.1:80 belongs to Service default/intruder already"),
+        "{problems:?}"
+    );
+    assert_eq!((problems.len(), cluster.services.len()), (1, 0));
 
     let other_port = second.replace("port: 80\n", "port: 81\n");
     assert_eq!(services(&format!("{BASE}---\n{other_port}")).len(), 2);

@@ -1,11 +1,11 @@
 //! Delivery in an outer IP header, all four combinations of families.
 
-use lb_common::Verdict::{DropNoRoom, DropTooBig, ForwardIpip, RedirectIpip};
+use lb_common::Verdict::{DropNoRoom, ForwardIpip, RedirectIpip, TellTooBig};
 
 use super::DIRECTORS;
 use crate::{
     case::{Case, arrives, check_all},
-    expect::in_tunnel,
+    expect::{self, in_tunnel},
     machine::{AS_DIRECTOR, WITHOUT_HEADROOM},
     packet::{ACK, FIN, Ip, RST},
     services::{IPIP4, IPIP4_ELSEWHERE, IPIP6, IPIP6_ELSEWHERE, MTU},
@@ -43,8 +43,8 @@ fn of_kind(kind: Kind, outer: Family) -> Vec<Case> {
         forwarded(name("the inner packet may be fragmented"), outer, with(|ip| Ip { fragment: 0, ..ip })),
         forwarded(name("another flow, another label"), outer, kind.request(here).with_client_port(40_002)),
         forwarded(name("just the MTU"), outer, kind.request(here).with_len(MTU - overhead)),
-        too_big(name("one byte too long"), kind.request(here).with_len(MTU - overhead + 1)),
-        too_big(name("so long that it would fit no frame"), kind.request(here).with_len(3000)),
+        too_big(name("one byte too long"), outer, kind.request(here).with_len(MTU - overhead + 1)),
+        too_big(name("so long that it would fit no frame"), outer, kind.request(here).with_len(3000)),
         padded(name("a padded frame"), outer, kind.request(here)),
         no_room(name("no headroom"), kind.request(here)),
     ]);
@@ -65,8 +65,11 @@ fn forwarded(name: String, outer: Family, request: Request) -> Case {
     arrives(name, AS_DIRECTOR, request.frame()).becomes(ForwardIpip, output).for_its_backend(&request)
 }
 
-fn too_big(name: String, request: Request) -> Case {
-    arrives(name, AS_DIRECTOR, request.frame()).dropped(DropTooBig).for_its_backend(&request)
+/// Told to the client, with what fits if it has to be handed on.
+fn too_big(name: String, outer: Family, request: Request) -> Case {
+    let fits = MTU - Kind { family: outer, ..request.kind }.header_len() - 8 - 20;
+    let output = expect::too_big(&request, fits);
+    arrives(name, AS_DIRECTOR, request.frame()).becomes(TellTooBig, output).for_its_backend(&request)
 }
 
 fn no_room(name: String, request: Request) -> Case {

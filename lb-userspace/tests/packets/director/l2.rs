@@ -1,11 +1,11 @@
 //! Delivery on the same link.
 
-use lb_common::Verdict::{DropHopLimit, DropTooBig, ForwardL2, RedirectL2};
+use lb_common::Verdict::{DropHopLimit, ForwardL2, RedirectL2, TellTooBig};
 
 use super::DIRECTORS;
 use crate::{
     case::{Case, arrives, check_all},
-    expect::by_mac,
+    expect::{self, by_mac},
     machine::{AS_DIRECTOR, Machine},
     packet::{Ip, frame},
     services::{L2, L2_ELSEWHERE, MTU, TO_BACKEND},
@@ -65,7 +65,9 @@ fn hop_limit(name: String, request: Request) -> Case {
 }
 
 fn too_big(name: String, request: Request) -> Case {
-    arrives(name, AS_DIRECTOR, request.frame()).dropped(DropTooBig).for_its_backend(&request)
+    // A node may have to hand it on, in IPv4.
+    let output = expect::too_big(&request, MTU - 20 - 8 - 20);
+    arrives(name, AS_DIRECTOR, request.frame()).becomes(TellTooBig, output).for_its_backend(&request)
 }
 
 /// What a driver puts behind a short packet stays, and does not count.

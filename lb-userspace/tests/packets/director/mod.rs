@@ -1,10 +1,12 @@
 //! The role of a director: from a service to the backend that takes the packet.
 
 mod bare;
+mod gue;
 mod ipip;
 mod l2;
 mod refusals;
 mod ring;
+mod spread;
 
 use crate::{
     case::Case,
@@ -15,5 +17,5 @@ use crate::{
 const DIRECTORS: [Setup; 2] = [AS_DIRECTOR, AS_BOTH];
 
 pub fn cases() -> Vec<Case> {
-    [l2::cases(), ipip::cases(), refusals::cases()].into_iter().flatten().collect()
+    [l2::cases(), ipip::cases(), gue::cases(), refusals::cases()].into_iter().flatten().collect()
 }

@@ -2,19 +2,25 @@
 
 use aya::{
     Ebpf, Pod,
-    maps::{Array, HashMap, MapData},
+    maps::{Array, HashMap, LpmTrie, MapData, lpm_trie::Key},
 };
 use lb_common::{
-    Addr,
-    maps::{Backend, Endpoint, EndpointKey, Peer, Reply, ReplyKey, Service, ServiceKey, Vip},
-    ring::{CHUNK_SLOTS, RingChunk},
+    Addr, hash,
+    maps::{
+        Backend, Endpoint, EndpointKey, FlowKey, Holder, NodeFlow, Peer, RangeKey, Reply, ReplyKey, Service,
+        ServiceKey, Vip, vip_flags,
+    },
+    ring::{CHUNK_SLOTS, Owners, RingChunk},
     roles,
 };
 
 use super::Machine;
 use crate::{
-    services::{self, LOCAL, RING_LEN, TARGET_PORT},
-    world::{CLIENT, DIRECTOR, FAMILIES, Family, Host, KINDS, Kind, NODE, OTHER_NODE, Request, VIP, pod},
+    services::{self, L2, LOCAL, RANGED, RING_LEN, TARGET_PORT, fellow_id},
+    world::{
+        CLIENT, DIRECTOR, FAMILIES, FELLOWS, Family, Host, KINDS, Kind, NODE, OTHER_NODE, Request, STRANGER,
+        VIP, fellow, pod,
+    },
 };
 
 pub fn all(ebpf: &mut Ebpf) {
@@ -27,42 +33,117 @@ pub fn all(ebpf: &mut Ebpf) {
             hash_map::<EndpointKey, Endpoint>(ebpf, "ENDPOINTS").insert(place, value, 0).unwrap();
         }
     }
+    for (key, (len, addr)) in KINDS.iter().flat_map(|kind| admitted(kind.family).map(|range| (kind, range))) {
+        let key =
+            Key::new(RangeKey::SERVICE_BITS + len, RangeKey { service: services::id(*key, RANGED), addr });
+        LpmTrie::try_from(ebpf.map_mut("RANGES").unwrap()).unwrap().insert(&key, 0u32, 0).unwrap();
+    }
+    set_begun(ebpf, 0);
     for (id, backend) in services::backends() {
         array::<Backend>(ebpf, "BACKENDS").set(id, backend, 0).unwrap();
+    }
+    for (port, owners) in services::histories() {
+        write_owners(ebpf, port, owners);
     }
     for (port, backend) in services::rings() {
         write_ring(ebpf, offset(port), &[backend; RING_LEN as usize]);
     }
     for family in FAMILIES {
-        hash_map::<Addr, Vip>(ebpf, "VIPS").insert(VIP.addr(family), Vip::default(), 0).unwrap();
-        for (host, roles) in [(DIRECTOR, roles::DIRECTOR), (OTHER_NODE, roles::NODE), (NODE, roles::SELF)] {
+        hash_map::<Addr, Vip>(ebpf, "VIPS")
+            .insert(VIP.addr(family), Vip { flags: vip_flags::ECHO }, 0)
+            .unwrap();
+        for (host, roles) in
+            [(DIRECTOR, roles::DIRECTOR), (OTHER_NODE, roles::NODE), (NODE, roles::SELF | roles::NODE)]
+        {
             let mut peers = hash_map::<Addr, Peer>(ebpf, "PEERS");
-            peers.insert(host.addr(family), Peer { roles }, 0).unwrap();
+            peers.insert(host.addr(family), Peer { roles, backend: 0 }, 0).unwrap();
+        }
+        for number in FELLOWS {
+            let peer = Peer { roles: roles::NODE, backend: u32::from(fellow_id(family, number)) };
+            hash_map(ebpf, "PEERS").insert(fellow(number).addr(family), peer, 0).unwrap();
         }
     }
 }
 
+/// As if nothing had come yet.
+fn forget_flows(ebpf: &mut Ebpf) {
+    clear::<FlowKey, NodeFlow>(ebpf, "NODE_FLOWS");
+    clear::<ReplyKey, Reply>(ebpf, "NODE_REPLIES");
+    clear::<FlowKey, Holder>(ebpf, "FLOWS");
+}
+
+fn clear<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &str) {
+    let mut map = hash_map::<K, V>(ebpf, name);
+    let keys: Vec<K> = map.keys().map(Result::unwrap).collect();
+    keys.iter().for_each(|key| map.remove(key).unwrap());
+}
+
+/// Prefix length in bits and address of whom `RANGED` admits: some of the
+/// client's neighbours, and one machine.
+fn admitted(family: Family) -> [(u32, Addr); 2] {
+    let len = match family {
+        Family::V4 => 96 + 30,
+        Family::V6 => 126,
+    };
+    [(len, CLIENT.addr(family)), (128, STRANGER.addr(family))]
+}
+
+/// So many flows have begun in a second that never ends.
+pub fn set_begun(ebpf: &mut Ebpf, count: u32) {
+    for id in 0..services::IDS {
+        array::<u64>(ebpf, "NEW_FLOWS").set(id, begun(u32::MAX, count), 0).unwrap();
+    }
+}
+
+/// The entry of `NEW_FLOWS` of a service of which so many have begun.
+pub fn begun(second: u32, count: u32) -> u64 {
+    u64::from(second) << 32 | u64::from(count)
+}
+
+/// The MSS that clients are offered at most, by the flows of [`flows`].
+pub const MSS: u16 = 1400;
+
 /// As if `Kind::request(LOCAL)` had come, of every kind.
-pub fn replies(ebpf: &mut Ebpf) {
+pub fn flows(ebpf: &mut Ebpf) {
     for request in KINDS.map(|kind| kind.request(LOCAL)) {
         let (key, reply) = reply_entry(&request, pod(1));
+        let reply = Reply { mss: MSS, ..reply };
         hash_map::<ReplyKey, Reply>(ebpf, "NODE_REPLIES").insert(key, reply, 0).unwrap();
+        let (key, flow) = flow_entry(&request, pod(1));
+        hash_map::<FlowKey, NodeFlow>(ebpf, "NODE_FLOWS").insert(key, flow, 0).unwrap();
     }
 }
 
 /// What `NODE_REPLIES` has of a request that went to this endpoint.
 pub fn reply_entry(request: &Request, pod: Host) -> (ReplyKey, Reply) {
     let family = request.kind.family;
-    let key = ReplyKey {
-        endpoint: pod.addr(family),
-        client: CLIENT.addr(family),
-        endpoint_port: TARGET_PORT.to_be(),
-        client_port: request.client_port().to_be(),
-        protocol: request.kind.protocol(),
-        pad: [0; 3],
-    };
-    let port = request.port.to_be();
-    (key, Reply { vip: VIP.addr(family), port, pad: 0, service: request.service() })
+    let (port, client_port) = (request.port.to_be(), request.client_port().to_be());
+    let client = CLIENT.addr(family);
+    let key = ReplyKey::new(endpoint(pod, family), client, client_port, request.kind.protocol());
+    (key, Reply { vip: VIP.addr(family), port, client_port, mss: 0, pad: 0, service: request.service() })
+}
+
+/// What `NODE_FLOWS` has of a request that went to this endpoint.
+pub fn flow_entry(request: &Request, pod: Host) -> (FlowKey, NodeFlow) {
+    let client_port = request.client_port().to_be();
+    let Endpoint { addr, port, .. } = endpoint(pod, request.kind.family);
+    (request.flow(), NodeFlow { addr, port, client_port })
+}
+
+/// As if other services had brought a flow to `pod(1)` from each port that the
+/// node could show it for `Kind::request(LOCAL)`.
+pub fn taken_ports(ebpf: &mut Ebpf) {
+    for request in KINDS.map(|kind| kind.request(LOCAL)) {
+        let substitutes =
+            (1..=8).map(|attempt| hash::substitute_port(request.hash(), request.service(), attempt));
+        for port in std::iter::once(request.client_port().to_be()).chain(substitutes) {
+            let other = request.clone().with_port(L2).with_client_port(u16::from_be(port));
+            let (key, reply) = reply_entry(&other, pod(1));
+            hash_map::<ReplyKey, Reply>(ebpf, "NODE_REPLIES").insert(key, reply, 0).unwrap();
+            let (key, flow) = flow_entry(&other, pod(1));
+            hash_map::<FlowKey, NodeFlow>(ebpf, "NODE_FLOWS").insert(key, flow, 0).unwrap();
+        }
+    }
 }
 
 /// An endpoint's address and target port.
@@ -72,8 +153,25 @@ pub fn endpoint(pod: Host, family: Family) -> Endpoint {
 
 /// Where the ring of a service lies, which is the same for all kinds.
 fn offset(port: u16) -> u32 {
+    service(port).ring_offset
+}
+
+fn service(port: u16) -> Service {
     let services = services::services();
-    services.iter().find(|(key, _)| key.port == port.to_be()).unwrap().1.ring_offset
+    services.iter().find(|(key, _)| key.port == port.to_be()).unwrap().1
+}
+
+/// The same list for all slots.
+fn write_owners(ebpf: &mut Ebpf, port: u16, owners: &[u16]) {
+    let mut list = Owners::default();
+    list.ids[..owners.len()].copy_from_slice(owners);
+    write_history(ebpf, port, &[list; RING_LEN as usize]);
+}
+
+fn write_history(ebpf: &mut Ebpf, port: u16, lists: &[Owners]) {
+    for (index, list) in (service(port).history_offset..).zip(lists) {
+        array::<Owners>(ebpf, "HISTORY").set(index, list, 0).unwrap();
+    }
 }
 
 fn write_ring(ebpf: &mut Ebpf, offset: u32, slots: &[u16]) {
@@ -91,8 +189,50 @@ impl Machine {
         write_ring(&mut self.ebpf, offset(port), slots);
     }
 
+    /// Write who owns and owned the slots of the services with this port,
+    /// newest first.
+    pub fn set_owners(&mut self, port: u16, owners: &[u16]) {
+        write_owners(&mut self.ebpf, port, owners);
+    }
+
+    /// The same, slot by slot.
+    pub fn set_history(&mut self, port: u16, lists: &[Owners]) {
+        write_history(&mut self.ebpf, port, lists);
+    }
+
+    /// Change the entry of a service.
+    pub fn set_service(&mut self, (kind, port): (Kind, u16), change: impl FnOnce(&mut Service)) {
+        let mut services = self.map::<ServiceKey, Service>("SERVICES");
+        let key = services::key(kind, port);
+        let mut service = services.get(&key, 0).unwrap();
+        change(&mut service);
+        services.insert(key, service, 0).unwrap();
+    }
+
+    pub fn forget_flows(&mut self) {
+        forget_flows(&mut self.ebpf);
+    }
+
+    /// Let the path to the backend of this port carry just so much.
+    pub fn set_mtu(&mut self, port: u16, mtu: u16) {
+        let id = services::backend_of(port);
+        let backend = array::<Backend>(&mut self.ebpf, "BACKENDS").get(&id, 0).unwrap();
+        self.set_backend(id, Backend { mtu, ..backend });
+    }
+
     pub fn set_backend(&mut self, id: u32, backend: Backend) {
         array(&mut self.ebpf, "BACKENDS").set(id, backend, 0).unwrap();
+    }
+
+    /// So many flows of these services have begun in this second.
+    pub fn set_begun(&mut self, id: u32, second: u32, count: u32) {
+        array::<u64>(&mut self.ebpf, "NEW_FLOWS").set(id, begun(second, count), 0).unwrap();
+    }
+
+    /// The second and number of the flows of a service that began last.
+    pub fn begun(&mut self, id: u32) -> (u32, u32) {
+        let entry = array::<u64>(&mut self.ebpf, "NEW_FLOWS").get(&id, 0).unwrap();
+        ((entry >> 32) as u32, entry as u32)
     }
 
     pub fn set_endpoint(&mut self, (kind, port): (Kind, u16), index: u32, pod: Host) {
@@ -105,6 +245,6 @@ pub fn hash_map<'a, K: Pod, V: Pod>(ebpf: &'a mut Ebpf, name: &str) -> HashMap<&
     HashMap::try_from(ebpf.map_mut(name).unwrap_or_else(|| panic!("no map {name}"))).unwrap()
 }
 
-fn array<'a, V: Pod>(ebpf: &'a mut Ebpf, name: &str) -> Array<&'a mut MapData, V> {
+pub fn array<'a, V: Pod>(ebpf: &'a mut Ebpf, name: &str) -> Array<&'a mut MapData, V> {
     Array::try_from(ebpf.map_mut(name).unwrap_or_else(|| panic!("no map {name}"))).unwrap()
 }

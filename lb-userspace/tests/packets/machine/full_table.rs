@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya::{Ebpf, EbpfLoader};
-use lb_common::maps::{Endpoint, FlowKey, Reply, ReplyKey};
+use lb_common::maps::{FlowKey, NodeFlow, Reply, ReplyKey};
 use tempfile::TempDir;
 
 use super::fill::hash_map;
@@ -23,7 +23,7 @@ pub struct FullTable {
 pub const NODE_REPLIES: FullTable =
     FullTable { name: "NODE_REPLIES", key_size: size_of::<ReplyKey>(), value_size: size_of::<Reply>() };
 pub const NODE_FLOWS: FullTable =
-    FullTable { name: "NODE_FLOWS", key_size: size_of::<FlowKey>(), value_size: size_of::<Endpoint>() };
+    FullTable { name: "NODE_FLOWS", key_size: size_of::<FlowKey>(), value_size: size_of::<NodeFlow>() };
 
 impl FullTable {
     /// Load the object with this table in place of its own.
@@ -34,7 +34,7 @@ impl FullTable {
         bpftool(&pin, &format!("type hash key {key_size} value {value_size} entries 1 name {name}"));
         let mut ebpf = loader.map_pin_path(name, pin).load(object).unwrap();
         match self {
-            NODE_REPLIES => hash_map::<[u8; 40], [u8; 24]>(&mut ebpf, name).insert([0; 40], [0; 24], 0),
+            NODE_REPLIES => hash_map::<[u8; 40], [u8; 28]>(&mut ebpf, name).insert([0; 40], [0; 28], 0),
             _ => hash_map::<[u8; 24], [u8; 20]>(&mut ebpf, name).insert([0; 24], [0; 20], 0),
         }
         .unwrap();

@@ -1,8 +1,10 @@
 //! The programs in the kernel, with maps of their own, and how to run them.
 
 mod counts;
+mod dry;
 mod fill;
 mod full_table;
+mod pool;
 mod setup;
 
 use aya::{
@@ -13,22 +15,27 @@ use aya::{
 use lb_common::maps::Dropped;
 
 pub use counts::Added;
-pub use fill::{endpoint, reply_entry};
+pub use fill::{MSS, endpoint, flow_entry, reply_entry};
+pub use pool::{Lent, lend};
 pub use setup::{
-    AS_BOTH, AS_DIRECTOR, AS_NODE, Condition, FLOWS_FULL, REPLIES_FULL, Setup, WITH_FLOWS, WITHOUT_HEADROOM,
+    AS_BOTH, AS_DIRECTOR, AS_NODE, Condition, DIRECTOR_AT_LIMIT, FLOWS_FULL, NODE_AT_LIMIT,
+    NODE_WITHOUT_HEADROOM, REPLIES_FULL, SPREADING, Setup, WITH_FLOWS, WITH_PORTS_TAKEN, WITHOUT_HEADROOM,
+    WITHOUT_STRAYS,
 };
 
-use crate::packet::ETH_LEN;
+use crate::{packet::ETH_LEN, services::NEW_FLOWS};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRIGON_EBPF_OBJECT"));
 
 /// The programs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Hook {
     /// `trigon_xdp`
     Xdp,
     /// `trigon_egress`
     Egress,
+    /// The same, of packets with this mark.
+    Marked(u32),
 }
 
 /// One run of a program.
@@ -44,24 +51,51 @@ pub struct Machine {
     metadata: usize,
 }
 
+/// The bits of sources that are the flow's, where they are spread: of IPv4, and of IPv6.
+pub const SPREAD: [u32; 2] = [0xff, 0xffff];
+
 /// Leaves 16 of the 216 bytes that `BPF_PROG_TEST_RUN` gives.
 const MUCH_METADATA: usize = 200;
-/// Room for whatever a program puts in front.
-const GROWTH: usize = 64;
+/// Room for the most that a program puts in front: IPv6, UDP, GUE with private data.
+const GROWTH: usize = 40 + 8 + 20;
 
 impl Machine {
     pub fn new(setup: Setup) -> Self {
+        Self::load(setup, false)
+    }
+
+    /// Its copy of the programs that only tells.
+    pub fn of_dry_runs(setup: Setup) -> Self {
+        Self::load(setup, true)
+    }
+
+    fn load(setup: Setup, dry_run: bool) -> Self {
         let mut loader = EbpfLoader::new();
         let log_drops = u32::from(setup.condition == Condition::TellsDrops);
+        // For the lists of all services of these tests.
+        loader.map_max_entries("HISTORY", 2048);
         loader.override_global("ROLES", &setup.roles, true);
         loader.override_global("LOG_DROPS", &log_drops, true);
+        let dry_run = u32::from(dry_run);
+        loader.override_global("DRY_RUN", &dry_run, true);
+        let spread = SPREAD.map(u32::to_be);
+        if setup.condition == Condition::SpreadsSources {
+            loader.override_global("SOURCE_MASK_V4", &spread[0], true);
+            loader.override_global("SOURCE_MASK_V6", &spread[1], true);
+        }
+        if let Condition::Strays(limit) = &setup.condition {
+            loader.override_global("STRAY_LIMIT", limit, true);
+        }
         let mut ebpf = match setup.condition {
             Condition::Full(table) => table.load(&mut loader, OBJECT),
             _ => loader.load(OBJECT).unwrap(),
         };
         fill::all(&mut ebpf);
-        if setup.condition == Condition::FlowsOpen {
-            fill::replies(&mut ebpf);
+        match setup.condition {
+            Condition::FlowsOpen => fill::flows(&mut ebpf),
+            Condition::AtLimit => fill::set_begun(&mut ebpf, NEW_FLOWS),
+            Condition::PortsTaken => fill::taken_ports(&mut ebpf),
+            _ => {}
         }
         let xdp: &mut Xdp = ebpf.program_mut("trigon_xdp").unwrap().try_into().unwrap();
         xdp.load().unwrap();
@@ -80,7 +114,8 @@ impl Machine {
     pub fn run(&self, hook: Hook, frame: &[u8]) -> Ran {
         match hook {
             Hook::Xdp => self.xdp(frame),
-            Hook::Egress => self.egress(frame),
+            Hook::Egress => self.egress(frame, 0),
+            Hook::Marked(mark) => self.egress(frame, mark),
         }
     }
 
@@ -109,9 +144,9 @@ impl Machine {
         frame.len() >= ETH_LEN + header_len
     }
 
-    pub fn egress(&self, frame: &[u8]) -> Ran {
+    fn egress(&self, frame: &[u8], mark: u32) -> Ran {
         let program: &SchedClassifier = self.ebpf.program("trigon_egress").unwrap().try_into().unwrap();
-        run(program, frame, None).unwrap_or_else(|e| panic!("{} bytes: {e:?}", frame.len()))
+        run(program, frame, Some(&sk_buff(mark))).unwrap_or_else(|e| panic!("{} bytes: {e:?}", frame.len()))
     }
 
     /// What it has told of dropped packets since the last time.
@@ -146,6 +181,11 @@ where
     let result = program.test_run(options)?;
     output.truncate(result.data_size_out as usize);
     Ok(Ran { action: result.return_value, output })
+}
+
+/// `struct __sk_buff` as far as its mark, which is taken of it.
+fn sk_buff(mark: u32) -> Vec<u8> {
+    [0, 0, mark].into_iter().flat_map(u32::to_ne_bytes).collect()
 }
 
 /// `struct xdp_md`: of it, `data` and `data_end` are taken.

@@ -31,10 +31,18 @@ pub enum Condition {
     Ordinary,
     /// A client has opened a flow of each kind, all to the same endpoint.
     FlowsOpen,
+    /// The client's other flows have all ports that could stand for its own.
+    PortsTaken,
+    /// As many flows of each service have begun in this second as may.
+    AtLimit,
     /// An agent wants to be told of every packet that is dropped.
     TellsDrops,
     /// The driver leaves too little room in front of a frame.
     NoHeadroom,
+    /// Sources of tunnels to bare servers are spread over a /24 and a /112.
+    SpreadsSources,
+    /// So many packets of unknown flows are handed on in a second.
+    Strays(u32),
     /// This table takes no new entries.
     Full(FullTable),
 }
@@ -47,7 +55,13 @@ pub const AS_DIRECTOR: Setup = ordinary(roles::DIRECTOR);
 pub const AS_NODE: Setup = ordinary(roles::NODE);
 pub const AS_BOTH: Setup = ordinary(roles::DIRECTOR | roles::NODE);
 pub const WITH_FLOWS: Setup = Setup { roles: roles::NODE, condition: Condition::FlowsOpen };
+pub const NODE_AT_LIMIT: Setup = Setup { roles: roles::NODE, condition: Condition::AtLimit };
+pub const DIRECTOR_AT_LIMIT: Setup = Setup { roles: roles::DIRECTOR, condition: Condition::AtLimit };
+pub const WITH_PORTS_TAKEN: Setup = Setup { roles: roles::NODE, condition: Condition::PortsTaken };
 pub const WITHOUT_HEADROOM: Setup = Setup { roles: roles::DIRECTOR, condition: Condition::NoHeadroom };
+pub const SPREADING: Setup = Setup { roles: roles::DIRECTOR, condition: Condition::SpreadsSources };
+pub const WITHOUT_STRAYS: Setup = Setup { roles: roles::NODE, condition: Condition::Strays(0) };
+pub const NODE_WITHOUT_HEADROOM: Setup = Setup { roles: roles::NODE, condition: Condition::NoHeadroom };
 pub const REPLIES_FULL: Setup =
     Setup { roles: roles::NODE, condition: Condition::Full(full_table::NODE_REPLIES) };
 pub const FLOWS_FULL: Setup =

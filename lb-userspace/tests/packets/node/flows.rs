@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use lb_common::{
     Verdict::{Deliver, DropNoEndpoint, EgressReply},
     hash,
-    maps::{Endpoint, EndpointKey, FlowKey, Reply, ReplyKey},
+    maps::{Endpoint, EndpointKey, FlowKey, NodeFlow, Reply, ReplyKey},
 };
 
 use super::kinds_in_tunnels;
 use crate::{
     case::{arrives, leaves},
     expect::{at_endpoint, from_director, from_vip, reply},
-    machine::{AS_BOTH, AS_NODE, Machine, endpoint, reply_entry},
+    machine::{AS_BOTH, AS_NODE, Machine, flow_entry, reply_entry},
     packet::frame,
     services::{self, LOCAL, LOCAL_THREE},
     world::{Host, KINDS, Kind, LEAVING, Request, pod},
@@ -43,7 +43,7 @@ impl Story {
         given.becomes(EgressReply, output).happens_on(&self.machine);
     }
 
-    fn flows(&mut self) -> Vec<(FlowKey, Endpoint)> {
+    fn flows(&mut self) -> Vec<(FlowKey, NodeFlow)> {
         self.machine.map("NODE_FLOWS").iter().map(Result::unwrap).collect()
     }
 
@@ -53,7 +53,7 @@ impl Story {
 
     /// Exactly one flow, to this endpoint, and its reply.
     fn remembers(&mut self, request: &Request, pod: Host) {
-        assert_eq!(self.flows(), [(request.flow(), endpoint(pod, self.kind.family))]);
+        assert_eq!(self.flows(), [flow_entry(request, pod)]);
         assert_eq!(self.replies(), [reply_entry(request, pod)]);
     }
 }

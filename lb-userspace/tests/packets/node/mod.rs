@@ -1,12 +1,16 @@
 //! The role of a node: from a service to one of the endpoints here.
 
+mod affinity;
 mod congestion;
 mod flows;
 mod foreign;
 mod full;
+mod gue;
 mod local;
+mod probes;
 mod refusals;
 mod rewrite;
+mod same_port;
 
 use crate::{
     case::Case,
@@ -23,8 +27,11 @@ pub fn cases() -> Vec<Case> {
         local::cases(),
         refusals::cases(),
         foreign::cases(),
+        probes::cases(),
         congestion::cases(),
         full::cases(),
+        gue::cases(),
+        same_port::cases(),
     ];
     tables.into_iter().flatten().collect()
 }

@@ -1,7 +1,7 @@
 //! Packets from a director that this node can do nothing with.
 
 use lb_common::Verdict::{
-    DropFragment, DropNoEndpoint, DropNoSuchPort, DropOptions, DropOtherProtocol, DropTruncated,
+    DropFragment, DropIcmp, DropNoEndpoint, DropNoSuchPort, DropOptions, DropOtherProtocol, DropTruncated,
     DropTunnelPort,
 };
 
@@ -85,19 +85,18 @@ fn nested(outer: Family, inner: Family) -> Case {
 
 /// What no service takes does not come in by a tunnel either.
 fn unfit_inside(outer: Family) -> Vec<Case> {
-    let [v4, _, v6, _] = KINDS.map(|kind| kind.request(LOCAL).ip);
+    let [v4, _, v6, _] = KINDS.map(|kind| kind.request(LOCAL).with_len(200).ip);
     let other = |ip: &Ip, protocol| {
         let payload = Payload::Other { protocol, bytes: vec![0; 40] };
         Ip { payload, ..ip.clone() }
     };
+    let later_v6 = v6.fragments(0x77, &[80]).remove(1);
     let table = [
-        ("an IPv4 fragment", Ip { fragment: 0x2000, ..v4.clone() }, DropFragment),
         ("a later IPv4 fragment", Ip { fragment: 0x00b9, ..v4.clone() }, DropFragment),
-        ("IPv4 options", Ip { options: vec![1; 4], ..v4.clone() }, DropOptions),
-        ("ICMP", other(&v4, 1), DropOtherProtocol),
-        ("an IPv6 fragment", other(&v6, 44), DropFragment),
-        ("a routing header", other(&v6, 43), DropOptions),
-        ("ICMPv6", other(&v6, 58), DropOtherProtocol),
+        ("ICMP", other(&v4, 1), DropIcmp),
+        ("a later IPv6 fragment", later_v6, DropFragment),
+        ("five extension headers", other(&v6, 0), DropOptions),
+        ("ICMPv6", other(&v6, 58), DropIcmp),
     ];
     let given =
         |what: &str, ip: &Ip| arrives(format!("{what} in {outer:?}"), AS_NODE, from_director(outer, ip));

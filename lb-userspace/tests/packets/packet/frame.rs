@@ -16,3 +16,23 @@ pub fn frame(macs: Macs, ip: &Ip) -> Vec<u8> {
 pub fn ethernet(macs: Macs, ethertype: u16, payload: &[u8]) -> Vec<u8> {
     [&macs[..], &ethertype.to_be_bytes(), payload].concat()
 }
+
+/// Type and control information of a VLAN tag.
+pub type Tag = (u16, u16);
+
+/// The frame with VLAN tags, outermost first.
+pub fn tagged(tags: &[Tag], frame: &[u8]) -> Vec<u8> {
+    let (macs, rest) = frame.split_at(12);
+    let tags = tags.iter().flat_map(|(kind, tci)| [kind.to_be_bytes(), tci.to_be_bytes()].concat());
+    [macs, &tags.collect::<Vec<_>>(), rest].concat()
+}
+
+/// The frame without any VLAN tags.
+pub fn untagged(frame: &[u8]) -> Vec<u8> {
+    match frame.get(12..14) {
+        Some([0x81, 0x00] | [0x88, 0xa8]) if frame.len() >= 18 => {
+            untagged(&[&frame[..12], &frame[16..]].concat())
+        }
+        _ => frame.to_vec(),
+    }
+}

@@ -3,11 +3,15 @@
 
 mod checksum;
 mod frame;
+mod gue;
+mod icmp;
 mod ip;
 mod transport;
 mod verify;
 
-pub use frame::{ETH_LEN, Macs, ethernet, frame};
-pub use ip::{Ip, Payload};
+pub use frame::{ETH_LEN, Macs, Tag, ethernet, frame, tagged, untagged};
+pub use gue::Gue;
+pub use icmp::Icmp;
+pub use ip::{Extension, Ip, Payload};
 pub use transport::{ACK, FIN, RST, SYN, Transport};
 pub use verify::checksums;

@@ -15,6 +15,8 @@ pub struct Transport {
     pub src_port: u16,
     pub dst_port: u16,
     kind: Kind,
+    /// Of a TCP segment, a multiple of four bytes.
+    pub options: Vec<u8>,
     pub data: Vec<u8>,
 }
 
@@ -45,7 +47,7 @@ impl Transport {
     }
 
     fn new(kind: Kind, data: &[u8]) -> Self {
-        Self { src_port: 0, dst_port: 0, kind, data: data.to_vec() }
+        Self { src_port: 0, dst_port: 0, kind, options: Vec::new(), data: data.to_vec() }
     }
 
     pub fn between(self, src_port: u16, dst_port: u16) -> Self {
@@ -95,7 +97,9 @@ impl Transport {
         let mut header = self.ports();
         header.extend(0x0123_4567u32.to_be_bytes());
         header.extend(0x89ab_cdefu32.to_be_bytes());
-        header.extend([5 << 4, tcp.flags, 0xfa, 0xf0, 0, 0, 0, 0]);
+        let words = (20 + self.options.len()) / 4;
+        header.extend([(words << 4) as u8, tcp.flags, 0xfa, 0xf0, 0, 0, 0, 0]);
+        header.extend(&self.options);
         header
     }
 

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use super::{
     ETH_LEN,
     checksum::{pseudo_header, sum},
+    gue, untagged,
 };
 
 /// Every IP and transport checksum of a frame, however deep.
 pub fn checksums(frame: &[u8]) -> Result<(), String> {
-    network(&frame[ETH_LEN..])
+    network(&untagged(frame)[ETH_LEN..])
 }
 
 fn network(packet: &[u8]) -> Result<(), String> {
@@ -19,29 +20,56 @@ fn network(packet: &[u8]) -> Result<(), String> {
             if sum(&[header]) != 0xffff {
                 return Err(format!("IPv4 header checksum of {header:02x?}"));
             }
+            // Of a fragment, the header alone can be checked.
+            if u16::from_be_bytes([packet[6], packet[7]]) & 0x3fff != 0 {
+                return Ok(());
+            }
             let len = usize::from(u16::from_be_bytes([packet[2], packet[3]])) - header.len();
             inside(v4(&packet[12..16]), v4(&packet[16..20]), packet[9], &rest[..len])
         }
         6 => {
             let len = usize::from(u16::from_be_bytes([packet[4], packet[5]]));
-            inside(v6(&packet[8..24]), v6(&packet[24..40]), packet[6], &packet[40..40 + len])
+            let (protocol, payload) = behind_extensions(packet[6], &packet[40..40 + len]);
+            inside(v6(&packet[8..24]), v6(&packet[24..40]), protocol, payload)
         }
         version => Err(format!("IP version {version}")),
+    }
+}
+
+/// What the extension headers of IPv6 lead to; nothing in a fragment.
+fn behind_extensions(kind: u8, rest: &[u8]) -> (u8, &[u8]) {
+    match kind {
+        0 | 43 | 60 => behind_extensions(rest[0], &rest[(usize::from(rest[1]) + 1) * 8..]),
+        44 if rest[2..4] == [0, 0] => behind_extensions(rest[0], &rest[8..]),
+        _ => (kind, rest),
     }
 }
 
 fn inside(src: IpAddr, dst: IpAddr, protocol: u8, payload: &[u8]) -> Result<(), String> {
     match protocol {
         4 | 41 => network(payload),
+        17 if payload[2..4] == gue::PORT.to_be_bytes() => tunnel(payload),
         17 if payload[6..8] == [0, 0] && src.is_ipv4() => Ok(()),
         17 if payload[6..8] == [0, 0] => Err("UDP without checksum in IPv6".into()),
-        6 | 17 => {
+        1 if src.is_ipv4() => {
+            let right = sum(&[payload]) == 0xffff;
+            right.then_some(()).ok_or_else(|| format!("ICMP checksum from {src} to {dst}"))
+        }
+        6 | 17 | 58 => {
             let pseudo = pseudo_header(src, dst, protocol, payload.len());
             let right = sum(&[&pseudo, payload]) == 0xffff;
             right.then_some(()).ok_or_else(|| format!("transport checksum from {src} to {dst}"))
         }
         _ => Ok(()),
     }
+}
+
+/// UDP with its length, and without checksum; then GUE.
+fn tunnel(udp: &[u8]) -> Result<(), String> {
+    if udp[4..8] != [(udp.len() >> 8) as u8, udp.len() as u8, 0, 0] {
+        return Err(format!("UDP header {:02x?} of a tunnel, {} bytes", &udp[..8], udp.len()));
+    }
+    network(&udp[12 + usize::from(udp[8] & 0x1f) * 4..])
 }
 
 fn v4(bytes: &[u8]) -> IpAddr {

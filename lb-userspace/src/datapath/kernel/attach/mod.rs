@@ -7,12 +7,12 @@ mod pins;
 mod xdp;
 
 use std::{
+    collections::BTreeSet,
     fmt, io,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
-use lb_common::roles;
 use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index};
 use serde::Serialize;
 use thiserror::Error;
@@ -99,6 +99,13 @@ impl AttachError {
     }
 }
 
+/// The indices of interfaces, of those that exist.
+pub fn indices(interfaces: &[String]) -> BTreeSet<u32> {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None);
+    let index = |name: &String| name_to_index(socket.as_ref().ok()?, name).ok();
+    interfaces.iter().filter_map(index).collect()
+}
+
 /// Do they exist? Asked of the kernel: /sys may show another network namespace.
 pub fn check_interfaces(interfaces: &[String]) -> Result<(), AttachError> {
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).map_err(|e| {
@@ -109,17 +116,11 @@ pub fn check_interfaces(interfaces: &[String]) -> Result<(), AttachError> {
 }
 
 /// Detach from interfaces, and in modes, that are no longer asked for.
-pub fn detach_others(
-    pin_dir: &Path,
-    interfaces: &[String],
-    roles: u32,
-    mode: XdpMode,
-) -> Result<(), AttachError> {
-    let is_node = roles & roles::NODE != 0;
+pub fn detach_others(pin_dir: &Path, interfaces: &[String], mode: XdpMode) -> Result<(), AttachError> {
     for pin in pins::all(&links_dir(pin_dir)) {
         let wanted = interfaces.iter().any(|interface| {
             let egress = [pins::egress_link(pin_dir, interface), pins::egress_filter(pin_dir, interface)];
-            pin == pins::xdp(pin_dir, interface, mode) || (is_node && egress.contains(&pin))
+            pin == pins::xdp(pin_dir, interface, mode) || egress.contains(&pin)
         });
         if !wanted {
             tracing::info!(pin = %pin.display(), "detaching what is not asked for any more");

@@ -1,6 +1,9 @@
 //! What the control plane works with: Kubernetes objects reduced to what the
 //! data path needs, checked, and independent of where they came from.
 
+mod announce;
+mod selector;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -8,7 +11,14 @@ use std::{
     sync::Arc,
 };
 
+use ipnet::IpNet;
 use serde::Serialize;
+
+pub use announce::{
+    Announced, Announcing, BgpAdvertisement, BgpPeer, Carrier, Communities, L2Advertisement, Pool,
+    PoolChoice, Range, Sharing, Wish,
+};
+pub use selector::{Labels, Requirement, Selector, Selectors};
 
 /// A transport protocol that a Service port can have here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -55,11 +65,13 @@ impl fmt::Display for Frontend {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryMode {
-    /// `l2` to a backend on the same link, else `ipip`.
+    /// `l2` to a backend on the same link, else `gue` to a node and `ipip` to
+    /// a bare server.
     #[default]
     Auto,
     L2,
     Ipip,
+    Gue,
 }
 
 /// One Pod address and target port, on a node that runs the agent.
@@ -69,17 +81,46 @@ pub struct Endpoint {
     pub node: Arc<str>,
     pub addr: IpAddr,
     pub port: u16,
+    /// It is terminating, but still serves: keeps its connections, gets no new
+    /// ones.
+    pub draining: bool,
 }
 
 /// Who answers for a service.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backends {
-    /// Ready Pods, on nodes that run the agent. Sorted, without duplicates.
+    /// Ready and draining Pods, on nodes that run the agent. Sorted, without duplicates.
     Endpoints(Vec<Endpoint>),
     /// `trigon.dev/backends: bare`: servers that own the VIP themselves.
     /// Sorted, without duplicates.
     Bare(Vec<IpAddr>),
+}
+
+/// `trigon.dev/health-check`: how a bare server is asked whether it serves. It
+/// is asked at the VIP, by the way of traffic to it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    /// It takes a connection to the service's port.
+    Tcp,
+    /// It answers a GET of this path there by a status of 2xx or 3xx.
+    Http(Arc<str>),
+    /// It answers an echo request.
+    Icmp,
+}
+
+/// Who may connect to a service, how often, and whether to stay.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Policy {
+    /// `loadBalancerSourceRanges`: who may connect. Empty: everybody. Sorted,
+    /// without duplicates.
+    pub ranges: Vec<IpNet>,
+    /// `sessionAffinity: ClientIP`: seconds for which a client that was idle
+    /// gets to the same endpoint again.
+    pub affinity: Option<u32>,
+    /// `trigon.dev/new-flows-per-second`, over all machines.
+    pub new_flows: Option<u32>,
 }
 
 /// One (VIP, port, protocol) of a Service with `trigon.dev/dsr: "true"`.
@@ -90,6 +131,10 @@ pub struct Service {
     pub frontend: Frontend,
     pub delivery: DeliveryMode,
     pub backends: Backends,
+    /// Of bare servers; without, they are all taken for alive.
+    pub check: Option<Check>,
+    /// Its ranges are of the VIP's family.
+    pub policy: Policy,
 }
 
 /// A machine of the cluster.
@@ -101,6 +146,8 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
     /// Has the label `trigon.dev/director`.
     pub director: bool,
+    #[serde(skip)]
+    pub labels: Labels,
 }
 
 impl Node {
@@ -117,6 +164,12 @@ pub struct Cluster {
     #[serde(serialize_with = "values")]
     pub services: BTreeMap<Frontend, Arc<Service>>,
     pub nodes: BTreeMap<Arc<str>, Arc<Node>>,
+    /// All VIPs of Services that are ours, in the data path or not.
+    #[serde(skip)]
+    pub announced: BTreeMap<IpAddr, Arc<Announced>>,
+    /// How they are to be announced.
+    #[serde(skip)]
+    pub announcing: Arc<Announcing>,
 }
 
 fn values<S: serde::Serializer, K, V: Serialize>(map: &BTreeMap<K, V>, to: S) -> Result<S::Ok, S::Error> {

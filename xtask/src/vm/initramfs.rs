@@ -1,5 +1,5 @@
-//! The file system that the kernels start with: busybox, our programs, what
-//! they run, and modules.
+//! The file system that a kernel starts with: busybox, our programs, what they
+//! run, and modules.
 
 use std::{
     collections::BTreeSet,
@@ -14,61 +14,59 @@ use anyhow::{Context, Result};
 use super::debian::{Kernel, modules};
 use crate::shell::{find, run_quietly, stdout};
 
-const INIT: &str = include_str!("init.sh");
-/// What `init.sh` and the testbed run that busybox has.
-const APPLETS: &[&str] = &["sh", "mount", "insmod", "poweroff", "rm", "sleep"];
-/// What the testbed runs that it has not.
-const TOOLS: &[&str] = &["ip", "tc", "nft", "ethtool"];
-/// Links, the rules that a CNI would have on a node, and filters at egress. No
-/// kernel has all of them: some build one in, or made two into one.
-const MODULES: &[&str] = &[
-    "veth",
-    "bridge",
-    "nf_tables",
-    "nft_ct",
-    "nft_chain_nat",
-    "nft_masq",
-    "nft_counter",
-    "nft_objref",
-    "sch_ingress",
-    "cls_bpf",
-];
+/// What is to be in it, whatever the kernel.
+pub struct Contents<'a> {
+    /// A directory of this name, beside the programs, has everything of this
+    /// run: archives and logs.
+    pub name: &'static str,
+    /// The script that is the first process.
+    pub init: &'static str,
+    /// Our own programs, built beside us.
+    pub programs: &'static [&'static str],
+    /// Files for `/`.
+    pub files: &'a [PathBuf],
+    /// What busybox has that `init` runs.
+    pub applets: &'static [&'static str],
+    /// What it has not.
+    pub tools: &'static [&'static str],
+}
 
 /// What is the same for all kernels.
 pub struct Base {
-    /// Everything of this run: archives and logs.
     dir: PathBuf,
-    programs: Vec<PathBuf>,
     archive: PathBuf,
 }
 
 impl Base {
-    pub fn build(programs: &[PathBuf], object: &Path) -> Result<Self> {
-        let first = programs.first().context("no programs")?;
-        let dir = first.with_file_name("vm-test");
+    pub fn build(contents: &Contents<'_>) -> Result<Self> {
+        let dir = beside_us(contents.name)?;
         let root = fresh(&dir.join("root"))?;
         for name in ["bin", "dev", "proc", "run", "sys", "tmp"] {
             fs::create_dir_all(root.join(name))?;
         }
-        executable(&root.join("init"), INIT)?;
-        fs::copy(object, root.join("trigon.o")).with_context(|| format!("copying {}", object.display()))?;
-        for program in programs {
-            install(&root, program)?;
+        executable(&root.join("init"), contents.init)?;
+        for file in contents.files {
+            let name = file.file_name().context("a file without name")?;
+            fs::copy(file, root.join(name)).with_context(|| format!("copying {}", file.display()))?;
         }
-        for name in TOOLS.iter().chain(&["busybox"]) {
+        for program in contents.programs {
+            install(&root, &beside_us(program)?)?;
+        }
+        for name in contents.tools.iter().chain(&["busybox"]) {
             install(&root, &find(name).with_context(|| format!("no program {name}"))?)?;
         }
-        for applet in APPLETS {
+        for applet in contents.applets {
             symlink("busybox", root.join("bin").join(applet))?;
         }
         let archive = pack(&root, &dir.join("base.cpio"))?;
-        Ok(Self { dir, programs: programs.to_vec(), archive })
+        Ok(Self { dir, archive })
     }
 
     /// The whole, for a kernel: the archive of its modules behind the other.
-    pub fn with_modules(&self, kernel: &Kernel) -> Result<PathBuf> {
+    /// No kernel has all of them: some build one in, or made two into one.
+    pub fn with_modules(&self, kernel: &Kernel, names: &[&str]) -> Result<PathBuf> {
         let root = fresh(&self.dir.join("modules"))?;
-        copy_modules(kernel, &root.join("modules"))?;
+        copy_modules(kernel, names, &root.join("modules"))?;
         let archive = pack(&root, &self.dir.join("modules.cpio"))?;
         let mut whole = fs::read(&self.archive)?;
         whole.extend(fs::read(archive)?);
@@ -77,16 +75,15 @@ impl Base {
         Ok(path)
     }
 
-    /// One of our own programs.
-    pub fn program(&self, name: &str) -> PathBuf {
-        let found = self.programs.iter().find(|path| path.ends_with(name));
-        found.cloned().unwrap_or_else(|| PathBuf::from(name))
-    }
-
     /// Where what a machine says goes.
     pub fn log(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.log"))
     }
+}
+
+/// Where cargo puts what it builds as it built us.
+pub fn beside_us(name: &str) -> Result<PathBuf> {
+    Ok(std::env::current_exe().context("finding our own path")?.with_file_name(name))
 }
 
 /// A program without its symbols, and its libraries where it looks for them.
@@ -114,10 +111,10 @@ fn libraries(program: &Path) -> Result<Vec<String>> {
 
 /// Uncompressed, as insmod of busybox wants them, and in a file the order in
 /// which they have to be loaded.
-fn copy_modules(kernel: &Kernel, to: &Path) -> Result<()> {
+fn copy_modules(kernel: &Kernel, names: &[&str], to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     let (mut seen, mut order) = (BTreeSet::new(), String::new());
-    for name in MODULES {
+    for name in names {
         for module in modules(kernel, name)? {
             let file = module.file_name().context("a module without name")?.to_string_lossy().into_owned();
             if !seen.insert(file.clone()) {

@@ -1,0 +1,46 @@
+//! Generic UDP Encapsulation (draft-ietf-intarea-gue-09), variant 0.
+//!
+//! A director sends the base header alone. A node that hands a packet on to
+//! another adds private data (section 3.4), so that it cannot loop.
+
+use crate::Addr;
+
+/// UDP port (IANA).
+pub const PORT: u16 = 6080;
+/// The base header, in bytes.
+pub const BASE_LEN: usize = 4;
+/// With the private data of a packet that is handed on.
+pub const HANDED_LEN: usize = BASE_LEN + 16;
+/// UDP and the base header, in bytes.
+pub const PLAIN_OVERHEAD: u16 = 8 + BASE_LEN as u16;
+/// Header length field of the base header alone, and with our private data:
+/// words of 32 bits beyond the first.
+pub const BASE_WORDS: u8 = 0;
+pub const HANDED_WORDS: u8 = 4;
+
+/// The first byte of our private data: what follows is ours. The second one
+/// counts the nodes that the packet has been to, whose tags follow.
+pub const MAGIC: u8 = b'T';
+
+// Instead of the count, one byte in the header:
+
+/// The search is over, the packet ends where it arrives.
+pub const OVER: u32 = 0xff;
+
+/// The node before has been told that the flow is here.
+pub const DIRECT: u32 = 0xfe;
+
+/// Back to where the search began, since the sender knows the flow. What
+/// follows of it can come [`DIRECT`].
+pub const FOUND: u32 = 0xfd;
+
+/// How many nodes a packet can have been to.
+pub const TAGS: usize = 7;
+
+/// Stands for a node among those that a packet has been to. Never 0.
+#[inline(always)]
+pub const fn tag(addr: &Addr) -> u16 {
+    let w = addr.words();
+    let sum = w[0] as u64 + w[1] as u64 + w[2] as u64 + w[3] as u64;
+    (sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16 | 1
+}

@@ -1,0 +1,66 @@
+//! A dry run: what would become of a packet, told without changing anything.
+//!
+//! The agent loads a second copy of the programs with `DRY_RUN` set, on the
+//! same maps. All that they write to maps goes through here or through
+//! `stats`, so that the verifier removes it from that copy; and from the copy
+//! that carries traffic it removes the telling.
+
+use aya_ebpf::{bindings::BPF_NOEXIST, btf_maps::LruHashMap};
+use lb_common::maps::Story;
+
+use crate::maps::STORY;
+
+/// A constant, as `maps::ROLES` is.
+#[unsafe(no_mangle)]
+static DRY_RUN: u32 = 0;
+
+#[inline(always)]
+pub fn dry_run() -> bool {
+    // SAFETY: as in `maps::role`.
+    unsafe { core::ptr::read_volatile(&DRY_RUN) != 0 }
+}
+
+/// Insert into a table of flows; false if that failed.
+#[inline(always)]
+pub fn remember<K, V, const N: usize, const F: usize>(
+    table: &LruHashMap<K, V, N, F>,
+    key: &K,
+    value: &V,
+) -> bool {
+    dry_run() || table.insert(key, value, 0).is_ok()
+}
+
+/// The same, but only if the table has no such entry yet.
+#[inline(always)]
+pub fn remember_new<K, V, const N: usize, const F: usize>(
+    table: &LruHashMap<K, V, N, F>,
+    key: &K,
+    value: &V,
+) -> bool {
+    if dry_run() {
+        // SAFETY: only the presence of the entry counts.
+        return unsafe { table.get(key) }.is_none();
+    }
+    table.insert(key, value, BPF_NOEXIST as u64).is_ok()
+}
+
+/// Tell something if this is a dry run. Is it?
+#[inline(always)]
+pub fn tell(note: impl FnOnce(&mut Story)) -> bool {
+    if !dry_run() {
+        return false;
+    }
+    if let Some(story) = STORY.get_ptr_mut(0) {
+        // SAFETY: there is one dry run at a time, and nobody else has its map.
+        note(unsafe { &mut *story });
+    }
+    true
+}
+
+/// Is this a dry run of a packet that came in by this interface?
+/// `BPF_PROG_TEST_RUN` can be told one only since 5.15, so a dry run has it
+/// from its map, and by its context comes in by one that is nobody's way out.
+#[inline(always)]
+pub fn came_by(ifindex: u32) -> bool {
+    dry_run() && STORY.get(0).is_some_and(|story| story.ingress == ifindex)
+}

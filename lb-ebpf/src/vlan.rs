@@ -1,0 +1,117 @@
+//! VLAN tags (IEEE 802.1Q, and two of them: 802.1ad).
+//!
+//! Tags are taken off a frame that is for a VIP or for this machine before
+//! anything else looks at it, and put back if it stays here or is answered; to
+//! a backend it goes with the tags of the backend. So nobody else knows of
+//! tags, but for replies on their way out, which are not moved.
+
+use aya_ebpf::{EbpfContext, bindings::xdp_md, helpers::bpf_xdp_adjust_head, programs::XdpContext};
+use lb_common::{Addr, Verdict, roles};
+use network_types::eth::EtherType;
+
+use crate::{
+    cursor::Cursor,
+    drops::XDP_DROP,
+    maps::{PEERS, TAGS_SCRATCH, VIPS},
+    parse::{ETH_LEN, ip},
+};
+
+/// Type and control information.
+const TAG_LEN: usize = 4;
+
+/// Two at most; outermost first, 0 where there is none. As they stand in a
+/// frame.
+pub type Tags = [u32; 2];
+
+/// Is this type of a frame, in network byte order, that of a tag?
+#[inline(always)]
+pub fn is_tag(ethertype: u16) -> bool {
+    ethertype == EtherType::Ieee8021q as u16 || ethertype == EtherType::Ieee8021ad as u16
+}
+
+/// What is behind the tags, and where: type of the frame, start of the IP header.
+#[inline(always)]
+pub fn behind(cursor: &Cursor) -> Option<(u16, usize)> {
+    let inner = cursor.window::<{ ETH_LEN + TAG_LEN }>(0)?.get::<u16, { ETH_LEN + 2 }>();
+    if !is_tag(inner) {
+        return Some((inner, ETH_LEN + TAG_LEN));
+    }
+    let frame = cursor.window::<{ ETH_LEN + 2 * TAG_LEN }>(0)?;
+    Some((frame.get::<u16, { ETH_LEN + TAG_LEN + 2 }>(), ETH_LEN + 2 * TAG_LEN))
+}
+
+/// Take the tags off the frame, and note them, if it is for us. Is it?
+#[inline(never)]
+pub fn strip(ctx: &XdpContext) -> bool {
+    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let Some((ethertype, l3)) = behind(&cursor) else { return false };
+    if !destination(&cursor, ethertype, l3).is_some_and(|to| is_ours(&to)) {
+        return false;
+    }
+    let Some(noted) = TAGS_SCRATCH.get_ptr_mut(0) else { return false };
+    // SAFETY: this CPU's own, and nobody else uses it until we are done.
+    let noted = unsafe { &mut *noted };
+    let Some(frame) = cursor.window::<{ ETH_LEN + 2 * TAG_LEN }>(0) else { return false };
+    let macs = frame.macs::<0>();
+    *noted = [frame.get::<u32, 12>(), 0];
+    let by = l3 - ETH_LEN;
+    if by == TAG_LEN {
+        frame.set_macs::<TAG_LEN>(macs);
+    } else {
+        noted[1] = frame.get::<u32, 16>();
+        frame.set_macs::<{ 2 * TAG_LEN }>(macs);
+    }
+    // SAFETY: a plain helper call; no packet pointer is used after it.
+    unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), by as i32) == 0 }
+}
+
+/// Of a frame whose tags are off: put them back if it does not leave for a
+/// backend, which has tags of its own, or none.
+#[inline(never)]
+pub fn restore(ctx: &XdpContext, verdict: Verdict) -> Verdict {
+    if verdict.leaves_for_backend() || verdict.xdp_action() == XDP_DROP {
+        return verdict;
+    }
+    match TAGS_SCRATCH.get(0) {
+        Some(tags) if push(ctx, tags) => verdict,
+        _ => Verdict::DropNoRoom,
+    }
+}
+
+/// Put tags on the frame; false if there is no room for them.
+#[inline(never)]
+pub fn push(ctx: &XdpContext, tags: &Tags) -> bool {
+    let more = if tags[1] == 0 { TAG_LEN } else { 2 * TAG_LEN };
+    // SAFETY: a plain helper call; all packet pointers are taken anew below.
+    if unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), -(more as i32)) } != 0 {
+        return false;
+    }
+    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let Some(frame) = cursor.window::<{ ETH_LEN + 2 * TAG_LEN }>(0) else { return false };
+    if tags[1] == 0 {
+        frame.set_macs::<0>(frame.macs::<TAG_LEN>());
+    } else {
+        frame.set_macs::<0>(frame.macs::<{ 2 * TAG_LEN }>());
+        frame.set::<u32, 16>(tags[1]);
+    }
+    frame.set::<u32, 12>(tags[0]);
+    true
+}
+
+#[inline(always)]
+fn destination(cursor: &Cursor, ethertype: u16, l3: usize) -> Option<Addr> {
+    if ethertype == EtherType::Ipv4 as u16 {
+        return Some(Addr::v4(cursor.window::<{ ip::V4_LEN }>(l3)?.get::<u32, 16>()));
+    }
+    if ethertype != EtherType::Ipv6 as u16 {
+        return None;
+    }
+    Some(Addr::from_words(cursor.window::<{ ip::V6_LEN }>(l3)?.words::<24>()))
+}
+
+/// A VIP, or an address of this machine, where tunnels end.
+#[inline(always)]
+fn is_ours(addr: &Addr) -> bool {
+    // SAFETY: only the presence of the entry counts; one aligned word, written whole.
+    unsafe { VIPS.get(addr).is_some() || PEERS.get(addr).is_some_and(|peer| peer.roles & roles::SELF != 0) }
+}

@@ -1,0 +1,300 @@
+//! The promise, tried: directors, nodes and Pods come, go and drain while
+//! connections live. `cargo xtask churn` at full size, a test at a small one.
+
+use std::{
+    collections::BTreeMap,
+    fmt, thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    Config, EndpointState, ServiceSpec, TCP_ECHO_PORT, TcpHold, TcpHoldOptions, Triangle, VIP,
+    report::TcpReport,
+};
+
+/// How large a churn is to be.
+#[derive(Clone, Debug)]
+pub struct Size {
+    /// Of both families together.
+    pub connections: usize,
+    /// From each connection's echo to its next line.
+    pub interval: Duration,
+    /// How long Pods terminate.
+    pub grace: Duration,
+    pub nodes: usize,
+    pub pods_per_node: usize,
+    /// Addresses of the client, of each family.
+    pub clients: usize,
+    /// For every agent.
+    pub agent_args: Vec<String>,
+}
+
+impl Size {
+    pub fn small() -> Self {
+        Self {
+            connections: 600,
+            interval: Duration::from_millis(200),
+            grace: Duration::from_secs(2),
+            nodes: 6,
+            pods_per_node: 4,
+            clients: 50,
+            agent_args: Vec::new(),
+        }
+    }
+
+    pub fn full() -> Self {
+        Self {
+            connections: 2000,
+            interval: Duration::from_secs(1),
+            grace: Duration::from_secs(30),
+            clients: 200,
+            ..Self::small()
+        }
+    }
+}
+
+/// What an event did.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct Row {
+    pub event: String,
+    /// Connections to Pods that live.
+    pub connections: u64,
+    /// Those of them that broke since the beginning.
+    pub broken: u64,
+    /// Packets that took a second hop during the event.
+    pub second_hops: u64,
+    /// The slowest answer since the beginning.
+    pub slowest_ms: u64,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { event, connections, broken, second_hops, slowest_ms } = self;
+        write!(f, "{event:<44} {connections:>11} {broken:>6} {second_hops:>11} {slowest_ms:>9} ms")
+    }
+}
+
+/// Above the rows.
+pub const HEADER: &str =
+    "event                                        connections broken second hops  slowest answer";
+
+/// Machines, and connections that live.
+pub struct Churn {
+    size: Size,
+    triangle: Triangle,
+    holds: Vec<TcpHold>,
+    /// Of the Pods that the Service has.
+    pods: BTreeMap<String, EndpointState>,
+    dead: Vec<String>,
+    hops: u64,
+}
+
+type Event = fn(&mut Churn) -> Result<()>;
+
+/// For the agents to have read what was written.
+const PROGRAMMED: Duration = Duration::from_millis(700);
+/// For TCP to send again what was lost.
+const RETRANSMISSION: Duration = Duration::from_millis(1000);
+
+/// After as long, `tcp-hold` takes an echo for lost; and some more.
+const HANGING: Duration = Duration::from_secs(12);
+
+const ALL_DIRECTORS: [usize; 3] = [0, 1, 2];
+
+impl Churn {
+    /// Three directors; the Pods of all nodes but the last one.
+    pub fn begin(size: Size) -> Result<Self> {
+        let config = Config {
+            directors: 3,
+            nodes: size.nodes,
+            pods_per_node: size.pods_per_node,
+            clients: size.clients,
+            agent_args: size.agent_args.clone(),
+            ..Config::l3()
+        };
+        let nobody = ServiceSpec::everything("web").endpoints(&[]);
+        let triangle = Triangle::start(config, &[nobody])?;
+        let mut churn =
+            Self { size, triangle, holds: Vec::new(), pods: BTreeMap::new(), dead: Vec::new(), hops: 0 };
+        churn.set(1..=churn.size.nodes - 1, EndpointState::Ready);
+        churn.write()?;
+        thread::sleep(PROGRAMMED);
+        churn.open()?;
+        Ok(churn)
+    }
+
+    /// Everything that may happen, one after the other; each row is told as
+    /// soon as it is known. Ends at the first connection that breaks.
+    pub fn run(&mut self, mut tell: impl FnMut(&Row)) -> Result<()> {
+        let events: [(&str, Event); 12] = [
+            ("nothing", |_| Ok(())),
+            ("a director goes", |churn| churn.directors(&[0, 1])),
+            ("a director comes", |churn| churn.directors(&ALL_DIRECTORS)),
+            ("a node joins", Self::node_joins),
+            ("a node drains, and its Pods end", Self::node_drains),
+            ("a Pod ends", Self::pod_ends),
+            ("every agent is killed and restarted", Self::agents_restart),
+            ("to 2 endpoints", |churn| churn.scale(2)),
+            ("to 20 endpoints", |churn| churn.scale(20)),
+            ("to 3 endpoints", |churn| churn.scale(3)),
+            ("a director goes while a node joins", Self::both_at_once),
+            ("some time later", Self::time_passes),
+        ];
+        for (event, happen) in events {
+            happen(self).with_context(|| event.to_owned())?;
+            let row = self.row(event)?;
+            tell(&row);
+            ensure!(row.broken == 0, "{event}: {} connections to Pods that live broke", row.broken);
+        }
+        ensure!(self.hops > 0, "no packet took a second hop: nothing was tested");
+        Ok(())
+    }
+
+    /// A connection that hangs, and is not reset, counts as broken only after a while.
+    #[expect(clippy::unnecessary_wraps, reason = "an event like the others")]
+    fn time_passes(&mut self) -> Result<()> {
+        thread::sleep(self.size.interval + HANGING);
+        Ok(())
+    }
+
+    /// For the report of a churn that failed.
+    pub fn story(&self) -> String {
+        self.triangle.story()
+    }
+
+    fn open(&mut self) -> Result<()> {
+        for vip in VIP.both() {
+            let clients = self.triangle.testbed.client_addresses().iter().flat_map(|dual| dual.both());
+            self.holds.push(self.triangle.testbed.tcp_hold(&TcpHoldOptions {
+                target: (vip, TCP_ECHO_PORT).into(),
+                connections: self.size.connections / 2,
+                sources: clients.filter(|client| client.is_ipv4() == vip.is_ipv4()).collect(),
+                interval: self.size.interval,
+            })?);
+        }
+        Ok(())
+    }
+
+    /// Waits until every connection that is to live has had an answer again.
+    fn row(&mut self, event: &str) -> Result<Row> {
+        let before = self.report()?;
+        let deadline = Instant::now() + self.size.interval * 3 + RETRANSMISSION * 3;
+        let mut now = before.clone();
+        while Instant::now() < deadline && now.echoes < before.echoes + 2 * now.alive {
+            thread::sleep(self.size.interval / 4);
+            now = self.report()?;
+        }
+        let is_dead = |pod: &String| self.dead.contains(pod);
+        let of_living = |per_pod: &BTreeMap<String, u64>| -> u64 {
+            per_pod.iter().filter(|(pod, _)| !is_dead(pod)).map(|(_, count)| count).sum()
+        };
+        let opened = self.size.connections as u64;
+        ensure!(now.opened == opened, "{event}: only {} of {opened} connections opened: {now:?}", now.opened);
+        let hops = self.handed_on()?;
+        let second_hops = hops - std::mem::replace(&mut self.hops, hops);
+        Ok(Row {
+            event: event.to_owned(),
+            connections: of_living(&now.per_pod),
+            broken: of_living(&now.broken_per_pod),
+            second_hops,
+            slowest_ms: now.max_echo_ms,
+        })
+    }
+
+    fn report(&mut self) -> Result<TcpReport> {
+        let reports = self.holds.iter_mut().map(TcpHold::status).collect::<Result<Vec<_>>>()?;
+        Ok(reports.into_iter().fold(TcpReport::default(), TcpReport::and))
+    }
+
+    /// Packets that took a second hop since the beginning, over all nodes.
+    fn handed_on(&self) -> Result<u64> {
+        let testbed = &self.triangle.testbed;
+        let verdicts = testbed.nodes().into_iter().map(|node| testbed.verdicts(node));
+        let verdicts = verdicts.collect::<Result<Vec<_>>>()?;
+        let hops = verdicts.iter().flatten().filter(|(reason, _)| reason.starts_with("hand_on"));
+        Ok(hops.map(|(_, packets)| packets).sum())
+    }
+
+    fn directors(&mut self, chosen: &[usize]) -> Result<()> {
+        self.triangle.testbed.set_directors(chosen)
+    }
+
+    fn node_joins(&mut self) -> Result<()> {
+        let last = self.size.nodes;
+        self.set(last..=last, EndpointState::Ready);
+        self.write_and_wait()
+    }
+
+    fn node_drains(&mut self) -> Result<()> {
+        self.set(1..=1, EndpointState::Terminating);
+        self.write_and_wait()?;
+        thread::sleep(self.size.grace);
+        let row = self.row("while it drains")?;
+        ensure!(row.broken == 0, "while it drains: {} connections broke", row.broken);
+        self.end(&self.names(1..=1))
+    }
+
+    fn pod_ends(&mut self) -> Result<()> {
+        self.end(&["pod2_1".to_owned()])
+    }
+
+    fn agents_restart(&mut self) -> Result<()> {
+        let names = self.triangle.agent_names();
+        names.iter().try_for_each(|name| self.triangle.restart_agent(name))
+    }
+
+    /// So many Pods are ready, one of each node before a second one; the rest
+    /// terminates, but lives.
+    fn scale(&mut self, endpoints: usize) -> Result<()> {
+        let mut names: Vec<_> = self.pods.keys().cloned().collect();
+        names.sort_by_key(|name| name.split_once('_').map(|(node, pod)| (pod.to_owned(), node.to_owned())));
+        for (place, name) in names.into_iter().enumerate() {
+            let state = if place < endpoints { EndpointState::Ready } else { EndpointState::Terminating };
+            self.pods.insert(name, state);
+        }
+        self.write_and_wait()
+    }
+
+    fn both_at_once(&mut self) -> Result<()> {
+        let last = self.size.nodes;
+        self.set(last..=last, EndpointState::Ready);
+        self.write()?;
+        self.directors(&[1, 2])?;
+        thread::sleep(PROGRAMMED);
+        Ok(())
+    }
+
+    fn names(&self, nodes: std::ops::RangeInclusive<usize>) -> Vec<String> {
+        let pods = 1..=self.size.pods_per_node;
+        nodes.flat_map(|node| pods.clone().map(move |pod| format!("pod{node}_{pod}"))).collect()
+    }
+
+    fn set(&mut self, nodes: std::ops::RangeInclusive<usize>, state: EndpointState) {
+        for name in self.names(nodes) {
+            self.pods.insert(name, state);
+        }
+    }
+
+    /// Pods are gone, and their connections with them.
+    fn end(&mut self, pods: &[String]) -> Result<()> {
+        for pod in pods {
+            self.pods.remove(pod);
+            self.dead.push(pod.clone());
+            self.triangle.kill_pod(pod)?;
+        }
+        self.write_and_wait()
+    }
+
+    fn write(&self) -> Result<()> {
+        let pods: Vec<_> = self.pods.iter().map(|(name, state)| (name.as_str(), *state)).collect();
+        self.triangle.write(&[ServiceSpec::everything("web").endpoints(&pods)])
+    }
+
+    fn write_and_wait(&self) -> Result<()> {
+        self.write()?;
+        thread::sleep(PROGRAMMED);
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! Datagrams in fragments that the test cuts itself, to send them in any order.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context, Result};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+/// Of each fragment but the last; a multiple of eight.
+const PIECE: usize = 1200;
+const UDP: u8 = 17;
+const FRAGMENT: u8 = 44;
+
+/// A UDP datagram as IP packets, the first fragment first.
+pub fn fragments(from: SocketAddr, to: SocketAddr, id: u16, data: &[u8]) -> Vec<Vec<u8>> {
+    let datagram = datagram(from, to, data);
+    let count = datagram.len().div_ceil(PIECE);
+    let piece = |(n, piece): (usize, &[u8])| packet(from.ip(), to.ip(), id, n * PIECE, n + 1 < count, piece);
+    datagram.chunks(PIECE).enumerate().map(piece).collect()
+}
+
+/// Sends whole IP packets, from the namespace of this thread.
+pub fn send<'a>(to: IpAddr, packets: impl IntoIterator<Item = &'a Vec<u8>>) -> Result<()> {
+    let domain = if to.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(255))).context("a raw socket")?;
+    let to = SockAddr::from(SocketAddr::new(to, 0));
+    for packet in packets {
+        socket.send_to(packet, &to).context("sending a fragment")?;
+    }
+    Ok(())
+}
+
+fn datagram(from: SocketAddr, to: SocketAddr, data: &[u8]) -> Vec<u8> {
+    let len = (8 + data.len()) as u16;
+    let ports = [from.port(), to.port(), len, 0].map(u16::to_be_bytes).concat();
+    let mut datagram = [&ports, data].concat();
+    let pseudo = [octets(from.ip()), octets(to.ip()), vec![0, UDP], len.to_be_bytes().to_vec()].concat();
+    let check = !sum(&[pseudo, datagram.clone()].concat());
+    datagram[6..8].copy_from_slice(&check.to_be_bytes());
+    datagram
+}
+
+/// Offset in bytes. The kernel fills in the checksum of an IPv4 header.
+fn packet(from: IpAddr, to: IpAddr, id: u16, offset: usize, more: bool, piece: &[u8]) -> Vec<u8> {
+    let addresses = [octets(from), octets(to)].concat();
+    let (offset, more, id) = (offset as u16, u16::from(more), id.to_be_bytes());
+    let header = if from.is_ipv4() {
+        let len = (20 + piece.len() as u16).to_be_bytes();
+        let place = ((offset / 8) | (more << 13)).to_be_bytes();
+        [&[0x45, 0][..], &len, &id, &place, &[64, UDP, 0, 0], &addresses].concat()
+    } else {
+        let len = (8 + piece.len() as u16).to_be_bytes();
+        let place = (offset | more).to_be_bytes();
+        let fragment = [&[UDP, 0][..], &place, &[0, 0], &id].concat();
+        [&[0x60, 0, 0, 0][..], &len, &[FRAGMENT, 64], &addresses, &fragment].concat()
+    };
+    [&header, piece].concat()
+}
+
+fn octets(ip: IpAddr) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    }
+}
+
+/// RFC 1071.
+fn sum(bytes: &[u8]) -> u16 {
+    let words = bytes.chunks(2).map(|pair| u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0)));
+    let mut total: u64 = words.sum();
+    while total > 0xffff {
+        total = (total & 0xffff) + (total >> 16);
+    }
+    total as u16
+}

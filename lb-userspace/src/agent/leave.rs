@@ -1,0 +1,65 @@
+//! On SIGTERM: VIPs are withdrawn before the agent ends, and the data path stays.
+
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{sleep, timeout},
+};
+use tracing::info;
+
+use super::{Announcer, View, with};
+use crate::bgp::config::Leaving;
+
+/// Between looks at how far we are.
+const LOOK: Duration = Duration::from_millis(20);
+/// For sessions to close, once they are told to.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Returns when all is said; at once after a second signal. Who undoes the drain
+/// calls the end off.
+pub async fn on_signal(view: &Mutex<View>, announcer: &Announcer) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    loop {
+        either(&mut terminate, &mut interrupt).await;
+        if announcer.is_idle() {
+            break;
+        }
+        info!("VIPs are withdrawn first; a second signal ends at once");
+        with(view, |view| view.leave(true));
+        tokio::select! {
+            () = closed(view) => break,
+            () = either(&mut terminate, &mut interrupt) => break,
+            () = until(Leaving::No, || with(view, |view| view.leaving(Instant::now()))) => {
+                info!("the drain was undone: the agent goes on");
+            }
+        }
+    }
+    info!("stopping; the data path goes on as it is (`trigon unload` removes it)");
+    Ok(())
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+async fn closed(view: &Mutex<View>) {
+    until(Leaving::Closed, || with(view, |view| view.leaving(Instant::now()))).await;
+    // A router that takes nothing is not waited for.
+    let _ =
+        timeout(LAST_WORDS, until(Leaving::Closed, || with(view, |view| view.left(Instant::now())))).await;
+}
+
+async fn until(end: Leaving, step: impl Fn() -> Leaving) {
+    while step() != end {
+        sleep(LOOK).await;
+    }
+}

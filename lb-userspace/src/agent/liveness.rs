@@ -1,0 +1,104 @@
+//! Who looks dead, as far as the agent acts on it and tells of it.
+
+use lb_common::maps::ServiceKey;
+use tracing::{info, warn};
+
+use crate::{
+    health::{Dead, Health, Healths, Subject},
+    names,
+    plan::{BackendKey, Plan, PlannedService},
+    report::HealthReport,
+};
+
+#[derive(Default)]
+pub struct Liveness {
+    healths: Healths,
+    dead: Dead,
+    /// Those whom the plan does without.
+    avoided: Dead,
+}
+
+impl Liveness {
+    /// True if somebody died or came back.
+    pub fn set(&mut self, healths: Healths) -> bool {
+        let dead: Dead =
+            healths.iter().filter(|(_, health)| !health.alive).map(|(subject, _)| *subject).collect();
+        for subject in dead.difference(&self.dead) {
+            warn!("{} does not answer: it gets nothing while others do", subject);
+        }
+        for subject in self.dead.difference(&dead) {
+            info!("{} answers again", subject);
+        }
+        // Nodes that nobody has ever heard of say more of the asking than of themselves.
+        let is_deaf = !healths.iter().any(|(s, h)| matches!(s, Subject::Node(_)) && h.round_trip.is_some());
+        let is_told = |subject: &&Subject| !is_deaf || matches!(subject, Subject::Server(..));
+        let avoided: Dead = dead.iter().filter(is_told).copied().collect();
+        let changed = (&self.dead, &self.avoided) != (&dead, &avoided);
+        (self.healths, self.dead, self.avoided) = (healths, dead, avoided);
+        changed
+    }
+
+    /// Those to do without.
+    pub fn avoided(&self) -> &Dead {
+        &self.avoided
+    }
+
+    /// What the probes of a backend say, in every service that it is behind.
+    pub fn of(&self, backend: &BackendKey, plan: &Plan) -> Vec<HealthReport> {
+        let report = |subject: Subject| Some(report(&subject, self.healths.get(&subject)?));
+        if !backend.bare {
+            return report(Subject::node(backend)).into_iter().collect();
+        }
+        plan.services.keys().filter_map(|service| report(Subject::Server(*service, *backend))).collect()
+    }
+
+    /// Does nothing speak against it?
+    pub fn answers(&self, backend: &BackendKey, plan: &Plan) -> bool {
+        self.dead.is_empty() || self.of(backend, plan).iter().all(|health| health.alive)
+    }
+
+    pub fn problems(&self, plan: &Plan) -> impl Iterator<Item = String> {
+        let dead = self.dead.iter().filter_map(|subject| {
+            let health = self.healths.get(subject)?;
+            Some(format!(
+                "{}: has not answered for {} s, and gets nothing while others do; is the machine up, and on it {}?",
+                subject,
+                health.since.elapsed().as_secs(),
+                match subject {
+                    Subject::Node(_) => "the agent's program attached (`trigon status` there)",
+                    Subject::Server(..) => "the server running, and the VIP on its loopback interface",
+                }
+            ))
+        });
+        let ignored = plan.services.iter().filter(|(key, planned)| self.is_ignored(key, planned));
+        let ignored = ignored.map(|(key, planned)| {
+            format!(
+                "Service {}, {}: none of its backends answers; they all stay in the ring, since it is \
+                 more likely the asking that fails",
+                planned.name,
+                names::frontend(key)
+            )
+        });
+        dead.chain(ignored).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Do all backends of a service look dead, so that the plan takes none for it?
+    fn is_ignored(&self, key: &ServiceKey, planned: &PlannedService) -> bool {
+        let mut members = planned.members.iter().map(|(backend, _)| Subject::of(key, backend));
+        !planned.members.is_empty() && members.all(|subject| self.dead.contains(&subject))
+    }
+}
+
+fn report(subject: &Subject, health: &Health) -> HealthReport {
+    HealthReport {
+        service: match subject {
+            Subject::Node(_) => None,
+            Subject::Server(service, _) => Some(names::frontend(service)),
+        },
+        alive: health.alive,
+        seconds: health.since.elapsed().as_secs(),
+        asked: health.asked,
+        lost: health.lost,
+        round_trip_microseconds: health.round_trip.map(|time| time.as_micros() as u64),
+    }
+}

@@ -1,0 +1,113 @@
+//! Backends that packets cannot get to, for people. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use lb_common::maps::{Backend, backend_flags};
+
+use crate::{
+    model::DeliveryMode,
+    neigh::{NextHops, Reach},
+    plan::BackendKey,
+};
+
+/// Is the way to it known?
+pub fn is_known(backend: &Backend) -> bool {
+    backend.flags & (backend_flags::RESOLVED | backend_flags::LOCAL) != 0
+}
+
+/// Why there is no way to some of them: once for each address, and for those to
+/// which there would be another one.
+pub fn problems(backends: &BTreeMap<BackendKey, Backend>, hops: &NextHops) -> Vec<String> {
+    let addresses: BTreeSet<IpAddr> = backends.keys().map(|key| IpAddr::from(key.addr)).collect();
+    let lost = addresses.iter().filter_map(|addr| lost(*addr, hops.get(addr)?));
+    let far = backends.iter().filter(|(key, entry)| !is_known(entry) && is_far(key, hops));
+    lost.chain(far.map(|(key, _)| far_away(key))).collect()
+}
+
+fn lost(addr: IpAddr, reach: &Reach) -> Option<String> {
+    match reach {
+        Reach::Unreachable(reason) => Some(format!("backend {addr}: unreachable: {reason}")),
+        Reach::Via(hop) if hop.dst_mac.is_none() => {
+            Some(format!("backend {addr}: the next hop on {} does not answer", hop.interface))
+        }
+        _ => None,
+    }
+}
+
+/// Is it behind a router, which would not know what a VIP is?
+fn is_far(key: &BackendKey, hops: &NextHops) -> bool {
+    let hop = hops.get(&IpAddr::from(key.addr));
+    key.mode == DeliveryMode::L2 && matches!(hop, Some(Reach::Via(hop)) if !hop.on_link)
+}
+
+fn far_away(key: &BackendKey) -> String {
+    format!(
+        "backend {}: delivery `l2` needs it on the same link, and it is behind a router; use `auto`, `gue` or `ipip`",
+        IpAddr::from(key.addr)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use lb_common::Addr;
+
+    use super::*;
+    use crate::neigh::NextHop;
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    fn backend(last: u8, mode: DeliveryMode, flags: u8) -> (BackendKey, Backend) {
+        let key = BackendKey { addr: Addr::from(ip(last)), mode, bare: false };
+        (key, Backend { flags, ..Backend::default() })
+    }
+
+    fn via(on_link: bool, dst_mac: Option<[u8; 6]>) -> Reach {
+        Reach::Via(NextHop {
+            ifindex: 2,
+            interface: "uplink".into(),
+            device: 2,
+            tags: Vec::new(),
+            source: ip(9),
+            on_link,
+            gateway: None,
+            mtu: 1500,
+            src_mac: [2; 6],
+            dst_mac,
+        })
+    }
+
+    #[test]
+    fn each_backend_without_a_way_is_named_once_with_the_reason() {
+        use DeliveryMode::{Auto, Gue, L2};
+        let backends = [
+            backend(1, Auto, backend_flags::RESOLVED),
+            backend(2, Auto, 0),
+            backend(2, Gue, 0),
+            backend(3, Gue, 0),
+            backend(4, L2, 0),
+            backend(4, Gue, backend_flags::RESOLVED),
+            backend(5, L2, backend_flags::LOCAL),
+            backend(6, Auto, 0),
+        ];
+        let hops = [
+            (ip(1), via(true, Some([3; 6]))),
+            (ip(2), Reach::Unreachable("no route".into())),
+            (ip(3), via(true, None)),
+            (ip(4), via(false, Some([3; 6]))),
+            (ip(5), Reach::Local),
+            // Of nobody that is a backend.
+            (ip(7), Reach::Unreachable("no route".into())),
+        ];
+        let expected = [
+            "backend 10.0.0.2: unreachable: no route",
+            "backend 10.0.0.3: the next hop on uplink does not answer",
+            "backend 10.0.0.4: delivery `l2` needs it on the same link, and it is behind a router; use `auto`, `gue` or `ipip`",
+        ];
+        assert_eq!(problems(&backends.into(), &hops.into()), expected);
+    }
+}

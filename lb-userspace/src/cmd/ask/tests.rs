@@ -1,0 +1,61 @@
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixListener,
+    path::PathBuf,
+    thread,
+};
+
+use clap::Parser;
+use tempfile::TempDir;
+
+use super::*;
+
+/// The exit code of a command if the agent has this to say.
+fn code(command: fn(&Cli) -> Outcome, answer: Option<&str>) -> ExitCode {
+    let dir = TempDir::new().unwrap();
+    let socket: PathBuf = dir.path().join("agent.sock");
+    let agent = answer.map(|answer| {
+        let (listener, answer) = (UnixListener::bind(&socket).unwrap(), answer.to_owned());
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let head = lines.map(Result::unwrap).take_while(|line| !line.is_empty());
+            assert!(head.count() > 0);
+            let length = answer.len();
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{answer}").unwrap();
+        })
+    });
+    let cli = ["trigon", "--socket", socket.to_str().unwrap(), "status"];
+    let outcome = command(&Cli::parse_from(cli));
+    if let Some(agent) = agent {
+        agent.join().unwrap();
+    }
+    outcome.unwrap_or_else(|failure| ExitCode::from(failure.code))
+}
+
+fn peers(states: &[State]) -> String {
+    let peer = |state: &State| PeerStatus { state: *state, ..PeerStatus::default() };
+    serde_json::to_string(&states.iter().map(peer).collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn bgp_fails_if_a_session_is_down() {
+    let up = State::Established;
+    let table = [
+        (Some(peers(&[])), ExitCode::SUCCESS),
+        (Some(peers(&[up, up])), ExitCode::SUCCESS),
+        (Some(peers(&[up, State::Active])), ExitCode::from(1)),
+        (Some(peers(&[State::Idle])), ExitCode::from(1)),
+        (Some("what?".to_owned()), ExitCode::from(1)),
+        (None, ExitCode::from(1)),
+    ];
+    for (answer, expected) in table {
+        assert_eq!(code(bgp, answer.as_deref()), expected, "{answer:?}");
+    }
+}
+
+#[test]
+fn l2_fails_if_no_agent_answers() {
+    assert_eq!(code(l2, Some("[]")), ExitCode::SUCCESS);
+    assert_eq!(code(l2, None), ExitCode::from(1));
+}

@@ -1,0 +1,57 @@
+//! Running the programs' code on a packet of our own, without consequences:
+//! a second copy of the object, on the same maps, that only tells.
+
+use aya::{
+    TestRun, TestRunOptions,
+    maps::Array,
+    programs::{ProgramError, Xdp},
+};
+use lb_common::maps::Story;
+
+use super::load::{LoadError, Options, open_object, program};
+
+/// What became of a packet.
+pub struct Told {
+    pub story: Story,
+    /// The frame afterwards.
+    pub frame: Vec<u8>,
+}
+
+/// A copy of the programs for dry runs. Nothing of it stays when it is dropped.
+pub struct DryRun(aya::Ebpf);
+
+/// Room for all that a program puts in front of a frame.
+const GROWTH: usize = 128;
+
+impl DryRun {
+    /// Of the agent that was started with these options.
+    pub fn load(options: &Options) -> Result<Self, LoadError> {
+        let mut ebpf = open_object(options, true)?;
+        let xdp: &mut Xdp = program(&mut ebpf, "trigon_xdp")?;
+        xdp.load().map_err(|e| LoadError::Program("trigon_xdp", e))?;
+        Ok(Self(ebpf))
+    }
+
+    /// Run `trigon_xdp` on a frame that comes in by the interface `ingress`.
+    pub fn run(&mut self, ingress: u32, frame: &[u8]) -> Result<Told, LoadError> {
+        let mut story = self.story()?;
+        story.set(0, Story::of_packet_from(ingress), 0).map_err(story_error)?;
+        let mut output = vec![0; frame.len() + GROWTH];
+        let options =
+            TestRunOptions { data_in: Some(frame), data_out: Some(&mut output), ..TestRunOptions::default() };
+        let xdp: &mut Xdp = program(&mut self.0, "trigon_xdp")?;
+        let result = xdp.test_run(options).map_err(|e| LoadError::Program("trigon_xdp", e))?;
+        output.truncate(result.data_size_out as usize);
+        let story = self.story()?.get(&0, 0).map_err(story_error)?;
+        Ok(Told { story, frame: output })
+    }
+
+    fn story(&mut self) -> Result<Array<&mut aya::maps::MapData, Story>, LoadError> {
+        let map = self.0.map_mut("STORY").ok_or(LoadError::Missing("STORY"))?;
+        Array::try_from(map).map_err(story_error)
+    }
+}
+
+fn story_error(error: aya::maps::MapError) -> LoadError {
+    LoadError::Program("trigon_xdp", ProgramError::MapError(error))
+}

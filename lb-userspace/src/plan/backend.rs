@@ -1,0 +1,118 @@
+//! Entries of `BACKENDS`: how a backend is reached. Pure.
+
+use std::net::IpAddr;
+
+use lb_common::{
+    Addr,
+    maps::{self, backend_flags, delivery},
+};
+
+use super::BackendKey;
+use crate::{
+    model::{DeliveryMode, Node},
+    neigh::{NextHop, NextHops, Reach},
+};
+
+/// Where our tunnels come from.
+pub struct Origin<'a> {
+    /// What the objects know of this machine.
+    pub node: Option<&'a Node>,
+    /// Towards bare servers: see [`Identity::bare_sources`].
+    pub bare: &'a [IpAddr],
+}
+
+impl Origin<'_> {
+    /// Our own address as the nodes know it, so that they accept the tunnel; the
+    /// one the kernel would take if no Node object describes us. Bare servers
+    /// take what comes.
+    fn address(&self, bare: bool, hop: &NextHop) -> IpAddr {
+        let same_family = |addr: &&IpAddr| addr.is_ipv4() == hop.source.is_ipv4();
+        let shared = self.bare.iter().filter(|_| bare).find(same_family);
+        let known = || self.node.and_then(|node| node.addresses.iter().find(same_family));
+        shared.or_else(known).copied().unwrap_or(hop.source)
+    }
+}
+
+/// The entry of `BACKENDS`, without its next hop if that is not known.
+pub fn backend(key: &BackendKey, origin: &Origin<'_>, hops: &NextHops) -> maps::Backend {
+    let unresolved = unresolved(key);
+    match hops.get(&IpAddr::from(key.addr)) {
+        Some(Reach::Local) => maps::Backend { flags: unresolved.flags | backend_flags::LOCAL, ..unresolved },
+        Some(Reach::Via(hop)) => via(key, origin, hop, unresolved),
+        Some(Reach::Unreachable(_)) | None => unresolved,
+    }
+}
+
+/// As long as nothing is known of the way to it.
+pub fn unresolved(key: &BackendKey) -> maps::Backend {
+    let flags = if key.bare { backend_flags::BARE } else { 0 } | mode_flags(key.mode);
+    maps::Backend { outer_dst: key.addr, delivery: tunnel(key), flags, ..maps::Backend::default() }
+}
+
+fn via(key: &BackendKey, origin: &Origin<'_>, hop: &NextHop, entry: maps::Backend) -> maps::Backend {
+    let is_l2 = match key.mode {
+        DeliveryMode::Auto => hop.on_link,
+        DeliveryMode::L2 => true,
+        DeliveryMode::Ipip | DeliveryMode::Gue => false,
+    };
+    // A gateway would route the packet by its VIP, straight back to a director.
+    let usable = !is_l2 || hop.on_link;
+    let Some(dst_mac) = hop.dst_mac.filter(|_| usable) else { return entry };
+    let outer_src = Addr::from(origin.address(key.bare, hop));
+    let mut macs = [0; 12];
+    macs[..6].copy_from_slice(&dst_mac);
+    macs[6..].copy_from_slice(&hop.src_mac);
+    let tags = [0, 1].map(|n| hop.tags.get(n).map_or(0, |tag| tag.word()));
+    let tagged = if tags[0] == 0 { 0 } else { backend_flags::TAGGED };
+    maps::Backend {
+        macs,
+        ifindex: hop.device,
+        outer_src,
+        delivery: if is_l2 { delivery::L2 } else { entry.delivery },
+        flags: entry.flags | backend_flags::RESOLVED | tagged,
+        mtu: u16::try_from(hop.mtu).unwrap_or(u16::MAX),
+        outer_sum: maps::Backend::outer_sum(&outer_src, &entry.outer_dst),
+        tags,
+        ..entry
+    }
+}
+
+/// The tunnel to a backend: in UDP if it can be, so that the fabric and the
+/// backend's queues tell its flows apart; bare servers understand IPIP only.
+fn tunnel(key: &BackendKey) -> u8 {
+    let gue = key.mode == DeliveryMode::Gue || (key.mode == DeliveryMode::Auto && !key.bare);
+    match (gue, key.addr.is_v4()) {
+        (false, true) => delivery::IPIP4,
+        (false, false) => delivery::IPIP6,
+        (true, true) => delivery::GUE4,
+        (true, false) => delivery::GUE6,
+    }
+}
+
+fn mode_flags(mode: DeliveryMode) -> u8 {
+    match mode {
+        DeliveryMode::Auto => 0,
+        DeliveryMode::L2 => backend_flags::FORCED_L2,
+        DeliveryMode::Ipip => backend_flags::FORCED_IPIP,
+        DeliveryMode::Gue => backend_flags::FORCED_GUE,
+    }
+}
+
+impl BackendKey {
+    /// A node, for another one that hands packets on.
+    pub fn fellow(addr: Addr) -> Self {
+        Self { addr, mode: DeliveryMode::Gue, bare: false }
+    }
+
+    /// The key of an entry that was found in the kernel.
+    pub fn of(backend: &maps::Backend) -> Self {
+        use backend_flags::{FORCED_GUE, FORCED_IPIP, FORCED_L2};
+        let mode = match backend.flags & (FORCED_L2 | FORCED_IPIP | FORCED_GUE) {
+            FORCED_L2 => DeliveryMode::L2,
+            FORCED_IPIP => DeliveryMode::Ipip,
+            FORCED_GUE => DeliveryMode::Gue,
+            _ => DeliveryMode::Auto,
+        };
+        Self { addr: backend.outer_dst, mode, bare: backend.flags & backend_flags::BARE != 0 }
+    }
+}

@@ -1,0 +1,174 @@
+//! Clients that stay with their endpoint, whatever port they come from.
+
+use lb_common::{
+    Verdict::{Deliver, ForwardL2},
+    hash,
+    maps::{Affinity, FlowKey, service_flags},
+};
+
+use crate::{
+    case::arrives,
+    expect::{at_endpoint, by_mac, from_director},
+    machine::{AS_DIRECTOR, AS_NODE, Machine, endpoint},
+    services::{AFFINITY, L2, LOCAL_THREE, RING_LEN, STICKY, TO_BACKEND, now},
+    world::{KINDS, Kind, Request, pod},
+};
+
+struct Story {
+    machine: Machine,
+    kind: Kind,
+}
+
+impl Story {
+    fn of(kind: Kind) -> Self {
+        Self { machine: Machine::new(AS_NODE), kind }
+    }
+
+    fn request(&self, client_port: u16) -> Request {
+        self.kind.request(STICKY).with_client_port(client_port)
+    }
+
+    fn goes_to(&self, request: &Request, number: u8) {
+        let output = at_endpoint(request, pod(number)).frame();
+        let name = format!("{} from {} to {number}", self.kind, request.client_port());
+        let given = arrives(name, AS_NODE, from_director(self.kind.family, &request.ip));
+        given.becomes(Deliver, output).for_service(request).happens_on(&self.machine);
+    }
+
+    /// The Pods that are there now, by their number.
+    fn endpoints_are(&mut self, numbers: &[u8]) {
+        for (index, number) in (0..).zip(numbers) {
+            self.machine.set_endpoint((self.kind, STICKY), index, pod(*number));
+        }
+        let count = numbers.len() as u32;
+        self.machine.set_service((self.kind, STICKY), |service| {
+            service.endpoints = count;
+            service.generation += 1;
+        });
+    }
+
+    fn affinities(&mut self) -> Vec<(FlowKey, Affinity)> {
+        self.machine.map("AFFINITIES").iter().map(Result::unwrap).collect()
+    }
+
+    /// The client was here last so many seconds ago.
+    fn was_idle_for(&mut self, seconds: u32) {
+        for (key, affinity) in self.affinities() {
+            let affinity = Affinity { used: now() - seconds, ..affinity };
+            self.machine.map("AFFINITIES").insert(key, affinity, 0).unwrap();
+        }
+    }
+}
+
+/// Which of three the client's address leads to.
+fn first_choice(kind: Kind) -> u8 {
+    hash::endpoint(kind.request(STICKY).hash(), 3) as u8 + 1
+}
+
+#[test]
+fn all_flows_of_a_client_go_to_one_endpoint() {
+    for kind in KINDS {
+        let mut story = Story::of(kind);
+        let number = first_choice(kind);
+        for port in 40_000..40_020 {
+            story.goes_to(&story.request(port), number);
+        }
+        let request = story.request(40_000);
+        let affinities = story.affinities();
+        let [(key, affinity)] = affinities.as_slice() else { panic!("{affinities:?}") };
+        assert_eq!(*key, FlowKey { client_port: 0, ..request.flow() });
+        assert_eq!((affinity.endpoint, affinity.generation), (endpoint(pod(number), kind.family), 1));
+        assert!(now() - affinity.used < 60);
+    }
+}
+
+#[test]
+fn a_client_stays_while_other_endpoints_come_and_go() {
+    for kind in KINDS {
+        let mut story = Story::of(kind);
+        let number = first_choice(kind);
+        story.goes_to(&story.request(40_000), number);
+        // Wherever its hash leads now, it is one of the others.
+        story.endpoints_are(&[7, 8, 9, number, 7, 8, 9]);
+        for port in 40_001..40_004 {
+            story.goes_to(&story.request(port), number);
+        }
+        story.endpoints_are(&[number]);
+        story.goes_to(&story.request(40_005), number);
+    }
+}
+
+#[test]
+fn a_client_whose_endpoint_is_gone_or_drains_gets_another_one_and_stays_there() {
+    for kind in KINDS {
+        let mut story = Story::of(kind);
+        let number = first_choice(kind);
+        let old = story.request(40_000);
+        story.goes_to(&old, number);
+        story.endpoints_are(&[8]);
+        story.goes_to(&story.request(40_001), 8);
+        story.endpoints_are(&[number, 8, number]);
+        story.goes_to(&story.request(40_002), 8);
+        // A flow that has begun is another matter.
+        story.goes_to(&old.later(), number);
+    }
+}
+
+#[test]
+fn a_client_that_was_idle_for_too_long_chooses_anew() {
+    for kind in KINDS {
+        let mut story = Story::of(kind);
+        let number = first_choice(kind);
+        story.goes_to(&story.request(40_000), number);
+        story.endpoints_are(&[7, 7, 7, number]);
+        story.was_idle_for(AFFINITY - 60);
+        story.goes_to(&story.request(40_001), number);
+        // Which is a use of it.
+        assert!(story.affinities().iter().all(|(_, affinity)| now() - affinity.used < 40));
+        story.was_idle_for(AFFINITY + 1);
+        let choice = hash::endpoint(story.request(40_002).hash(), 4);
+        story.goes_to(&story.request(40_002), if choice == 3 { number } else { 7 });
+    }
+}
+
+/// It ends in an RST; where the next connection goes is not its business.
+#[test]
+fn what_does_not_open_a_flow_is_not_remembered() {
+    for kind in KINDS.into_iter().filter(|kind| kind.is_tcp) {
+        let mut story = Story::of(kind);
+        story.goes_to(&story.request(40_000).later(), first_choice(kind));
+        assert_eq!(story.affinities(), []);
+    }
+}
+
+#[test]
+fn services_without_affinity_remember_no_clients() {
+    for kind in KINDS {
+        let mut story = Story::of(kind);
+        let request = kind.request(LOCAL_THREE);
+        let number = hash::endpoint(request.hash(), 3) as u8 + 1;
+        story.goes_to(&request, number);
+        assert_eq!(story.affinities(), []);
+    }
+}
+
+/// On the director too, only the client's address counts.
+#[test]
+fn a_director_sends_all_of_a_client_to_the_same_slot() {
+    for kind in KINDS {
+        let mut machine = Machine::new(AS_DIRECTOR);
+        let mut slots = [0; RING_LEN as usize];
+        let request = kind.request(STICKY);
+        slots[hash::slot(request.hash(), RING_LEN) as usize] = 1;
+        machine.set_ring(L2, &slots);
+        machine.set_service((kind, L2), |service| service.flags = service_flags::AFFINITY);
+        for port in 40_000..40_020 {
+            let request = kind.request(L2).with_client_port(port);
+            let given = arrives(format!("{kind} from {port}"), AS_DIRECTOR, request.frame());
+            given
+                .becomes(ForwardL2, by_mac(TO_BACKEND, &request))
+                .for_its_backend(&request)
+                .happens_on(&machine);
+        }
+    }
+}

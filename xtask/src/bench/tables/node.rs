@@ -1,0 +1,81 @@
+//! The node's: whose tunnels it takes, where its Pods are, and which flows
+//! they have.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use anyhow::Result;
+use aya::Ebpf;
+use lb_common::{
+    Addr,
+    maps::{Endpoint, EndpointKey, Peer, Reply, ReplyKey, Service, ServiceKey},
+    ring::NO_BACKEND,
+    roles,
+};
+
+use super::{Scale, bystanders, hash_map, keys, write_services};
+use crate::bench::{
+    cases::{PORT_IPIP, TARGET_PORT},
+    frame::{DIRECTOR4, DIRECTOR6, Family, NODE4, NODE6, POD4, POD6, VIP4, VIP6, client, client_port},
+};
+
+/// Pods here, of the one service that the cases use.
+const PODS: u32 = 4;
+
+pub fn fill(trigon: &mut Ebpf, scale: Scale) -> Result<()> {
+    let service = Service { endpoints: PODS, ..Service::default() };
+    let ours: Vec<_> = keys(PORT_IPIP).map(|key| (key, service)).collect();
+    for (id, (key, _)) in (1..).zip(&ours) {
+        endpoints(trigon, id, key)?;
+    }
+    let others = bystanders(scale).map(|key| (key, Service::default()));
+    write_services(trigon, &ours.into_iter().chain(others).collect::<Vec<_>>())?;
+    for (ip, roles) in [
+        (IpAddr::from(DIRECTOR4), roles::DIRECTOR),
+        (DIRECTOR6.into(), roles::DIRECTOR),
+        (NODE4.into(), roles::SELF),
+        (NODE6.into(), roles::SELF),
+    ] {
+        let peer = Peer { roles, backend: NO_BACKEND.into() };
+        hash_map(trigon, "PEERS")?.insert(Addr::from(ip), peer, 0)?;
+    }
+    Ok(())
+}
+
+/// What the first Pod has to answer to clients of the flows that come back.
+pub fn fill_replies(trigon: &mut Ebpf, scale: Scale) -> Result<()> {
+    keys(PORT_IPIP).try_for_each(|key| replies(trigon, &key, scale))
+}
+
+/// Of a service's Pods, all have addresses with the same last byte.
+fn pod(number: u32, is_v4: bool) -> Endpoint {
+    let [_, _, high, low] = number.to_be_bytes();
+    let addr: IpAddr = if is_v4 {
+        let [a, b, _, last] = POD4.octets();
+        Ipv4Addr::new(a, b, low, last).into()
+    } else {
+        let [a, b, c, .., last] = POD6.segments();
+        Ipv6Addr::new(a, b, c, 0, 0, 0, u16::from_be_bytes([high, low]), last).into()
+    };
+    Endpoint { addr: addr.into(), port: TARGET_PORT.to_be(), pad: 0 }
+}
+
+fn endpoints(trigon: &mut Ebpf, service: u32, key: &ServiceKey) -> Result<()> {
+    for index in 0..PODS {
+        let place = EndpointKey { service, index };
+        hash_map(trigon, "ENDPOINTS")?.insert(place, pod(index, key.addr.is_v4()), 0)?;
+    }
+    Ok(())
+}
+
+fn replies(trigon: &mut Ebpf, key: &ServiceKey, scale: Scale) -> Result<()> {
+    let (family, vip): (_, IpAddr) =
+        if key.addr.is_v4() { (Family::V4, VIP4.into()) } else { (Family::V6, VIP6.into()) };
+    let mut map = hash_map(trigon, "NODE_REPLIES")?;
+    for flow in 0..scale.replies {
+        let client = Addr::from(client(family, flow));
+        let port = client_port(flow).to_be();
+        let reply = Reply { vip: vip.into(), port: key.port, client_port: port, mss: 0, pad: 0, service: 1 };
+        map.insert(ReplyKey::new(pod(0, key.addr.is_v4()), client, port, key.protocol), reply, 0)?;
+    }
+    Ok(())
+}

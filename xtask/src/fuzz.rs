@@ -1,0 +1,35 @@
+//! `cargo xtask fuzz`: many mutated packets through both programs, on every kind
+//! of machine that the packet tables know.
+//!
+//! The same test as in `cargo xtask test`, which sends few of them.
+
+use anyhow::Result;
+
+use crate::{
+    apt, build_ebpf,
+    shell::{self, cargo, need_root},
+    test::PACKAGES,
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// For all machines together.
+    #[arg(long, default_value_t = 10_000_000)]
+    packets: u64,
+    /// Of the random numbers; it says which one it took.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+pub fn run(args: Args) -> Result<()> {
+    need_root()?;
+    apt::install(PACKAGES, "the packet tables")?;
+    build_ebpf::run()?;
+    let mut command = cargo();
+    command.args(["test", "--quiet", "-p", "lb-userspace", "--test", "packets", "fuzz::"]);
+    command.env("TRIGON_FUZZ_PACKETS", args.packets.to_string());
+    if let Some(seed) = args.seed {
+        command.env("TRIGON_FUZZ_SEED", seed.to_string());
+    }
+    shell::run(&mut command)
+}
