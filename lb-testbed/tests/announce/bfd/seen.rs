@@ -1,0 +1,61 @@
+//! Sessions as routers have them.
+
+use std::{net::IpAddr, time::Duration};
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::lab::Router;
+
+/// One of BFD.
+#[derive(Debug)]
+pub struct Seen {
+    pub is_up: bool,
+    /// The router holds us for lost when so long nothing came.
+    pub detection: Duration,
+}
+
+pub fn sessions(router: &Router) -> Result<Vec<Seen>> {
+    match router {
+        Router::Bird(bird) => Ok(bird.ask("show bfd sessions")?.lines().filter_map(of_bird).collect()),
+        Router::Frr(frr) => {
+            let told = frr.ask_json("show bfd peers json")?;
+            Ok(told.as_array().into_iter().flatten().map(of_frr).collect())
+        }
+    }
+}
+
+/// `10.77.1.2  director1  Up  20:50:00.123  0.200  0.600`: address, interface,
+/// state, since, interval, timeout.
+fn of_bird(line: &str) -> Option<Seen> {
+    let words: Vec<_> = line.split_whitespace().collect();
+    words.first()?.parse::<IpAddr>().ok()?;
+    let timeout = words.get(5)?.parse().ok()?;
+    Some(Seen { is_up: words[2] == "Up", detection: Duration::from_secs_f64(timeout) })
+}
+
+/// What it asks for, and what it hears that we do; the slower counts.
+fn of_frr(peer: &Value) -> Seen {
+    let number = |field: &str| peer[field].as_u64().unwrap_or_default();
+    let interval = number("receive-interval").max(number("remote-transmit-interval"));
+    Seen {
+        is_up: peer["status"] == "up",
+        detection: Duration::from_millis(interval * number("remote-detect-multiplier")),
+    }
+}
+
+/// What changes whenever a BGP session is established anew.
+pub fn established(router: &Router) -> Result<String> {
+    match router {
+        // With the time since when.
+        Router::Bird(bird) => {
+            let told = bird.ask("show protocols")?;
+            Ok(told.lines().filter(|line| line.contains(" BGP ")).collect())
+        }
+        Router::Frr(frr) => {
+            let told = frr.ask_json("show bgp neighbors json")?;
+            let peers = told.as_object().into_iter().flatten();
+            Ok(peers.map(|(name, peer)| format!("{name}: {} ", peer["connectionsEstablished"])).collect())
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Changes reach routers at once, and nobody but whom they are for.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use lb_testbed::{PortSpec, Protocol, ServiceSpec, UDP_ECHO_PORT};
+
+use super::lab::{Lab, SOON, prefixes, small};
+
+const BIRD: &str = include_str!("bird.conf");
+const OBJECTS: &str = include_str!("objects.yaml");
+
+const NEW_SERVICES: u8 = 50;
+/// As the issue has it.
+const CEILING: Duration = Duration::from_millis(100);
+
+/// Since when BIRD has had them: the lines of its table for the first VIPs.
+fn ages(lab: &mut Lab) -> Result<Vec<String>> {
+    let bird = lab.router.bird()?;
+    let table = |prefix: &String| bird.ask(&format!("show route for {prefix}"));
+    let tables: Vec<String> = prefixes().iter().map(table).collect::<Result<_>>()?;
+    Ok(tables
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter(|line| line.contains("unicast"))
+        .map(Into::into)
+        .collect())
+}
+
+/// How often sessions were established.
+fn established(lab: &Lab) -> Result<[u64; 2]> {
+    Ok([lab.established("director1", "v4")?, lab.established("director1", "v6")?])
+}
+
+fn vips(number: u8) -> [IpAddr; 2] {
+    let v6 = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 1, number.into());
+    [Ipv4Addr::new(192, 0, 2, 100 + number).into(), v6.into()]
+}
+
+/// From the change of the file until the router has the routes.
+fn add(lab: &Lab, services: &mut Vec<ServiceSpec>, number: u8) -> Result<Duration> {
+    let port = PortSpec::new("udp-echo", Protocol::Udp, UDP_ECHO_PORT, UDP_ECHO_PORT);
+    let [v4, v6] = vips(number);
+    services.push(ServiceSpec::new(&format!("new-{number}"), vec![port]).vips(vec![v4, v6]));
+    lab.triangle.write(services)?;
+    let start = Instant::now();
+    for prefix in [format!("{v4}/32"), format!("{v6}/128")] {
+        while lab.router.routes(&prefix)?.is_empty() {
+            ensure!(start.elapsed() < SOON, "{prefix} is not announced");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    Ok(start.elapsed())
+}
+
+fn announced(lab: &Lab) -> Result<()> {
+    lab.wait_established("director1", "v4")?;
+    lab.wait_established("director1", "v6")?;
+    let [v4, v6] = prefixes();
+    lab.wait_routes(&v4, |routes| routes.len() == 1)?;
+    lab.wait_routes(&v6, |routes| routes.len() == 2).map(drop)
+}
+
+#[test]
+fn a_new_service_is_at_the_router_within_100_ms() -> Result<()> {
+    Lab::bird(small(), BIRD, OBJECTS)?.told(|lab| {
+        announced(lab)?;
+        let before = ages(lab)?;
+        let mut services = vec![ServiceSpec::everything("web")];
+        let mut times = Vec::new();
+        for number in 0..NEW_SERVICES {
+            times.push(add(lab, &mut services, number)?);
+            thread::sleep(Duration::from_millis(50));
+        }
+        times.sort();
+        let median = times[times.len() / 2];
+        println!("median {median:?}, from {:?} to {:?}", times[0], times[times.len() - 1]);
+        ensure!(median <= CEILING, "{times:?}");
+        ensure!(established(lab)? == [1, 1], "sessions were reset");
+        let after = ages(lab)?;
+        ensure!(before == after && before.len() == 3, "other routes came again: {before:?} {after:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn another_community_resets_no_session() -> Result<()> {
+    Lab::bird(small(), BIRD, OBJECTS)?.told(|lab| {
+        announced(lab)?;
+        lab.write(&OBJECTS.replace("64512:1", "64512:2"))?;
+        for prefix in prefixes() {
+            lab.wait_routes(&prefix, |routes| {
+                !routes.is_empty() && routes.iter().all(|route| route.communities.iter().eq(["64512:2"]))
+            })?;
+        }
+        ensure!(established(lab)? == [1, 1], "sessions were reset");
+        Ok(())
+    })
+}
+
+#[test]
+fn another_hold_time_resets_that_session_alone() -> Result<()> {
+    Lab::bird(small(), BIRD, OBJECTS)?.told(|lab| {
+        announced(lab)?;
+        let before = ages(lab)?;
+        lab.write(&OBJECTS.replace("fd77:1::1\n", "fd77:1::1\n  holdTime: 30s\n"))?;
+        lab.wait_peer("director1", "v6", "a hold time of 30 s", |told| {
+            told["state"] == "Established" && told["hold_time_seconds"] == 30
+        })?;
+        announced(lab)?;
+        let (after, counts) = (ages(lab)?, established(lab)?);
+        ensure!(counts[0] == 1, "the other session was reset: {counts:?}");
+        let of_v4 =
+            |lines: &[String]| lines.iter().filter(|line| line.contains("[v4 ")).cloned().collect::<Vec<_>>();
+        ensure!(of_v4(&before) == of_v4(&after), "{before:?} {after:?}");
+        Ok(())
+    })
+}

@@ -1,0 +1,41 @@
+//! Sessions of every kind come up, and carry routes.
+
+use anyhow::{Result, ensure};
+use lb_testbed::VIP;
+
+use super::{
+    common::round::Round,
+    lab::{Lab, prefixes, small},
+};
+
+mod collision;
+mod far;
+mod kinds;
+
+const BIRD: &str = include_str!("bird.conf");
+const FRR: &str = include_str!("frr.conf");
+const OBJECTS: &str = include_str!("objects.yaml");
+
+/// External sessions over both families, each with routes of its own family;
+/// and traffic takes them.
+fn carry_routes_and_traffic(lab: &mut Lab) -> Result<()> {
+    lab.wait_announced()?;
+    lab.wait_established("director1", "v4")?;
+    lab.wait_established("director1", "v6")?;
+    for (prefix, vip) in prefixes().iter().zip(VIP.both()) {
+        let routes = lab.router.routes(prefix)?;
+        ensure!(routes[0].as_path == [64512], "{vip}: {routes:?}");
+    }
+    lab.wait_forwarding()?;
+    Round::of(&lab.triangle).run(&lab.triangle)
+}
+
+#[test]
+fn bird_learns_vips_over_both_families() -> Result<()> {
+    Lab::bird(small(), BIRD, OBJECTS)?.told(carry_routes_and_traffic)
+}
+
+#[test]
+fn frr_learns_vips_over_both_families() -> Result<()> {
+    Lab::frr(small(), FRR, OBJECTS)?.told(carry_routes_and_traffic)
+}

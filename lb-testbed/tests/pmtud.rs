@@ -1,0 +1,206 @@
+//! Path MTU discovery (RFC 1191, RFC 8201): whatever the links on the way
+//! carry, connections with large packets go on. And pings to a VIP.
+
+mod common;
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    net::{IpAddr, TcpStream},
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+use common::{at, clients, round::bulk, told};
+use lb_testbed::{Config, Machine, ServiceSpec, TCP_ECHO_PORT, Triangle, VIP, believe_mss};
+
+/// What goes up, and comes down again.
+const LEN: usize = 10 << 20;
+/// For any byte. A sender whose packets vanish waits longer with each of them.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Links between directors and nodes carry 1500 bytes, as those to the client do.
+fn ordinary() -> Config {
+    Config { nodes: 1, mtu: 1500, ..Config::l3() }
+}
+
+fn start(config: Config, delivery: &str) -> Result<Triangle> {
+    Triangle::start(config, &[ServiceSpec::everything("web").delivery(delivery)])
+}
+
+/// An upload by a client that takes the MSS which it is offered.
+fn upload(triangle: &Triangle, vip: IpAddr) -> Result<()> {
+    triangle.testbed.client().within(|| bulk(TcpStream::connect(at(vip, TCP_ECHO_PORT))?, LEN, PATIENCE))
+}
+
+/// By one that fills its link, whatever it is offered.
+fn defiant_upload(triangle: &Triangle, vip: IpAddr) -> Result<()> {
+    let client = triangle.testbed.client();
+    // It looks at its MSS again when the MTU of its route changes.
+    set_client_mtu(triangle, 1499)?;
+    client.within(|| {
+        let stream = TcpStream::connect(at(vip, TCP_ECHO_PORT))?;
+        believe_mss(&stream, if vip.is_ipv4() { 1460 } else { 1440 })?;
+        set_client_mtu(triangle, 1500)?;
+        bulk(stream, LEN, PATIENCE)
+    })
+}
+
+fn set_client_mtu(triangle: &Triangle, mtu: u32) -> Result<()> {
+    let gateways = ["198.51.100.1", "2001:db8:c::1"];
+    let lines = gateways.map(|gateway| format!("route replace default via {gateway} dev eth0 mtu {mtu}\n"));
+    triangle.testbed.client().ip_batch(&lines.concat())
+}
+
+/// How often directors came to this verdict.
+fn counted(triangle: &Triangle, machines: &[&Machine], verdict: &str) -> Result<u64> {
+    machines.iter().try_fold(0, |sum, machine| {
+        Ok(sum + triangle.testbed.verdicts(machine)?.get(verdict).copied().unwrap_or_default())
+    })
+}
+
+/// The router passes on to these addresses what has at most `mtu` bytes, and
+/// tells the sender of anything longer.
+fn narrow(triangle: &Triangle, to: &[IpAddr], interface: &str, mtu: u32) -> Result<()> {
+    let mut lines = String::new();
+    for address in to {
+        writeln!(lines, "route replace {address} dev {interface} mtu lock {mtu}")?;
+    }
+    triangle.testbed.router().ip_batch(&lines)
+}
+
+fn fills_a_link(delivery: &str) -> Result<()> {
+    told(&mut start(ordinary(), delivery)?, |triangle| {
+        let directors = triangle.testbed.directors();
+        for vip in VIP.both() {
+            let before = counted(triangle, &directors, "tell_too_big")?;
+            upload(triangle, vip)?;
+            let meanwhile = counted(triangle, &directors, "tell_too_big")?;
+            ensure!(
+                meanwhile == before,
+                "{vip}: {} packets too big from who knows the MSS",
+                meanwhile - before
+            );
+            defiant_upload(triangle, vip)?;
+            let after = counted(triangle, &directors, "tell_too_big")?;
+            println!("{delivery}, {vip}: told {} times", after - meanwhile);
+            ensure!(after > meanwhile, "{vip}: nothing was too big: the test shows nothing");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_client_that_ignores_the_mss_uploads_by_ipip() -> Result<()> {
+    fills_a_link("ipip")
+}
+
+#[test]
+fn a_client_that_ignores_the_mss_uploads_by_gue() -> Result<()> {
+    fills_a_link("gue")
+}
+
+/// A router between directors and node has less room than the directors' links.
+fn narrow_to_the_node(delivery: &str) -> Result<()> {
+    told(&mut start(ordinary(), delivery)?, |triangle| {
+        let nodes = triangle.testbed.nodes();
+        narrow(triangle, &nodes[0].addresses(), &nodes[0].name, 1400)?;
+        for vip in VIP.both() {
+            upload(triangle, vip)?;
+            defiant_upload(triangle, vip)?;
+        }
+        let mut learnt = BTreeSet::new();
+        for director in triangle.testbed.directors() {
+            let backends = triangle.testbed.trigon_json(director, &["backends"])?;
+            let narrow = backends.as_array().into_iter().flatten().filter(|backend| backend["mtu"] == 1400);
+            learnt.extend(narrow.map(|backend| backend["address"].to_string()));
+        }
+        ensure!(learnt.len() == 2, "path MTUs learnt to {learnt:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_path_mtu_on_the_way_to_a_node_is_learnt_by_ipip() -> Result<()> {
+    narrow_to_the_node("ipip")
+}
+
+#[test]
+fn a_path_mtu_on_the_way_to_a_node_is_learnt_by_gue() -> Result<()> {
+    narrow_to_the_node("gue")
+}
+
+#[test]
+fn status_warns_where_encapsulation_does_not_fit() -> Result<()> {
+    for (mtu, warnings) in [(1500, 2), (1568, 0)] {
+        told(&mut start(Config { mtu, ..ordinary() }, "auto")?, |triangle| {
+            for machine in triangle.testbed.machines() {
+                let status = triangle.testbed.status(machine)?;
+                let found = status["warnings"].as_array().map_or(0, Vec::len);
+                // Of IPv4 and of IPv6.
+                ensure!(found == warnings, "{}: {status}", machine.name);
+                ensure!(status["ready"] == true, "{}: {status}", machine.name);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The reply's path is narrow. The router's error is routed as anything else
+/// that it sends, and comes to a director that never saw the connection.
+#[test]
+fn an_error_that_comes_by_another_director_finds_the_connection() -> Result<()> {
+    told(&mut start(Config { mtu: 1600, ..ordinary() }, "auto")?, |triangle| {
+        let testbed = &triangle.testbed;
+        let directors = testbed.directors();
+        testbed.set_directors(&[1])?;
+        let mut lines = String::new();
+        for vip in VIP.both() {
+            let family = if vip.is_ipv4() { "-4" } else { "-6" };
+            let via = if vip.is_ipv4() {
+                directors[0].address.v4.into()
+            } else {
+                IpAddr::from(directors[0].address.v6)
+            };
+            testbed.router().ip(&format!("{family} rule add iif client lookup 100"))?;
+            writeln!(lines, "route add {vip} via {via} table 100")?;
+        }
+        testbed.router().ip_batch(&lines)?;
+        for vip in VIP.both() {
+            narrow(triangle, &clients(triangle, vip), "client", 1400)?;
+            let before = counted(triangle, &directors[1..2], "forward_gue")?;
+            upload(triangle, vip)?;
+            let errors = counted(triangle, &directors[1..2], "forward_gue")? - before;
+            println!("{vip}: {errors} errors by the other director");
+            // An upload has thousands of packets.
+            ensure!((1..100).contains(&errors), "{vip}: {errors} packets by the other director");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn directors_answer_pings() -> Result<()> {
+    let ping = |triangle: &Triangle, vip: IpAddr| {
+        let vip = vip.to_string();
+        triangle.testbed.client().output(&["ping", "-c", "3", "-i", "0.1", "-W", "1", "-s", "1000", &vip])
+    };
+    told(&mut start(ordinary(), "auto")?, |triangle| {
+        for vip in VIP.both() {
+            let output = ping(triangle, vip)?;
+            ensure!(output.status.success(), "{vip}: {}", String::from_utf8_lossy(&output.stdout));
+        }
+        let answered = counted(triangle, &triangle.testbed.directors(), "echo_reply")?;
+        ensure!(answered == 6, "{answered} answers");
+        Ok(())
+    })?;
+    let silent = Config { agent_args: vec!["--answer-echo=false".into()], ..ordinary() };
+    told(&mut start(silent, "auto")?, |triangle| {
+        for vip in VIP.both() {
+            let output = ping(triangle, vip)?;
+            ensure!(!output.status.success(), "{vip}: {}", String::from_utf8_lossy(&output.stdout));
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,265 @@
+//! Who may connect, how often, with whom clients stay; and one Pod behind
+//! several services.
+
+mod common;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{BufRead, BufReader, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use common::{at, clients, held::Held, told, within};
+use lb_testbed::{
+    Config, Machine, PortSpec, Protocol, ServiceSpec, TCP_ECHO_PORT, Triangle, UDP_ECHO_PORT, VIP,
+};
+use serde_json::json;
+use socket2::{Domain, Socket, Type};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const OTHER_VIP: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 20)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x20))];
+const OTHER_PORT: u16 = 7777;
+
+/// What machines in a role counted under a verdict.
+fn sum<'a>(
+    triangle: &Triangle,
+    machines: impl IntoIterator<Item = &'a Machine>,
+    verdict: &str,
+) -> Result<u64> {
+    let counts = machines.into_iter().map(|machine| {
+        let verdicts = triangle.testbed.verdicts(machine)?;
+        verdicts.get(verdict).copied().with_context(|| format!("no verdict {verdict}"))
+    });
+    counts.sum()
+}
+
+/// Waits until every agent shows this of all its services.
+fn everywhere(triangle: &Triangle, field: &str, is: impl Fn(&serde_json::Value) -> bool) -> Result<()> {
+    within(PATIENCE, field, || {
+        for machine in triangle.testbed.machines() {
+            let services = triangle.testbed.trigon_json(machine, &["services"])?;
+            let services = services.as_array().context("no services")?;
+            if !services.iter().all(|service| is(&service[field]) && !service["programmed"].is_null()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })?;
+    triangle.agent_names().iter().try_for_each(|name| triangle.check_ready(name))
+}
+
+/// Three ways to the same ports of the same Pod.
+fn three_ways() -> [ServiceSpec; 2] {
+    let mut ports = vec![
+        PortSpec::new("tcp", Protocol::Tcp, TCP_ECHO_PORT, TCP_ECHO_PORT),
+        PortSpec::new("udp", Protocol::Udp, UDP_ECHO_PORT, UDP_ECHO_PORT),
+    ];
+    let other = ServiceSpec::new("other", ports.clone()).vips(OTHER_VIP);
+    ports.push(PortSpec::new("tcp-too", Protocol::Tcp, OTHER_PORT, TCP_ECHO_PORT));
+    ports.push(PortSpec::new("udp-too", Protocol::Udp, OTHER_PORT, UDP_ECHO_PORT));
+    [ServiceSpec::new("one", ports), other].map(|service| service.pods(&["pod1_1"]))
+}
+
+#[test]
+fn one_client_socket_address_and_three_ways_to_one_pod() -> Result<()> {
+    told(&mut Triangle::start(Config::l3(), &three_ways())?, |triangle| {
+        for (vip, other) in VIP.both().into_iter().zip(OTHER_VIP) {
+            let source = *clients(triangle, vip).first().context("no client")?;
+            let ways = |port| [at(vip, port), at(other, port), at(vip, OTHER_PORT)];
+            triangle.testbed.client().within(|| {
+                connections(source, &ways(TCP_ECHO_PORT))?;
+                datagrams(source, &ways(UDP_ECHO_PORT))
+            })?;
+        }
+        ensure!(sum(triangle, triangle.testbed.nodes(), "same_port")? == 0, "dropped as same_port");
+        Ok(())
+    })
+}
+
+/// All at the same time, from the same address and port.
+fn connections(source: IpAddr, targets: &[SocketAddr]) -> Result<()> {
+    let mut local = SocketAddr::new(source, 0);
+    let mut streams = Vec::new();
+    for target in targets {
+        let socket = Socket::new(Domain::for_address(*target), Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&local.into())?;
+        socket
+            .connect_timeout(&(*target).into(), PATIENCE)
+            .with_context(|| format!("connecting to {target} from {local}"))?;
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE))?;
+        local = stream.local_addr()?;
+        streams.push((target, BufReader::new(stream)));
+    }
+    for round in 0..3 {
+        for (target, stream) in &mut streams {
+            if round == 0 {
+                stream.read_line(&mut String::new()).with_context(|| format!("the greeting of {target}"))?;
+            }
+            let (sent, mut returned) = (format!("{target} {round}\n"), String::new());
+            stream.get_mut().write_all(sent.as_bytes())?;
+            stream.read_line(&mut returned).with_context(|| format!("the echo of {target}"))?;
+            ensure!(sent == returned, "{target}: {returned:?}, not {sent:?}");
+        }
+    }
+    println!("{} connections from {local}", streams.len());
+    Ok(())
+}
+
+fn datagrams(source: IpAddr, targets: &[SocketAddr]) -> Result<()> {
+    let socket = UdpSocket::bind(SocketAddr::new(source, 0))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    for round in 0..3 {
+        for target in targets {
+            socket.send_to(format!("{target} {round}").as_bytes(), target)?;
+            let mut buffer = [0; 1500];
+            let (_, from) = socket.recv_from(&mut buffer).with_context(|| format!("the echo of {target}"))?;
+            ensure!(from == *target, "{target} answers from {from}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn only_clients_in_the_source_ranges_are_served() -> Result<()> {
+    let admitting = |addresses: &[IpAddr]| {
+        let ranges: Vec<_> =
+            addresses.iter().map(|ip| format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 })).collect();
+        ServiceSpec::everything("web").field("loadBalancerSourceRanges", json!(ranges))
+    };
+    let open = ServiceSpec::everything("web");
+    told(&mut Triangle::start(Config::l3(), std::slice::from_ref(&open))?, |triangle| {
+        let all: Vec<_> = VIP.both().into_iter().map(|vip| clients(triangle, vip)).collect();
+        let choose = |n: usize| all.iter().map(|clients| clients[n]).collect::<Vec<_>>();
+        for admitted in [[choose(0), choose(1)].concat(), choose(2)] {
+            triangle.write(&[admitting(&admitted)])?;
+            let count = admitted.len() / 2;
+            everywhere(triangle, "source_ranges", |ranges| {
+                let ranges = ranges.as_array().map_or(&[][..], Vec::as_slice);
+                let has =
+                    |ip: &IpAddr| ranges.iter().any(|range| range.to_string().contains(&format!("{ip}/")));
+                ranges.len() == count && admitted.iter().filter(|ip| has(ip)).count() == count
+            })?;
+            serves_only(triangle, &all, &admitted)?;
+        }
+        // As they were, for the next agent too.
+        let names = triangle.agent_names();
+        names.iter().try_for_each(|name| triangle.restart_agent(name))?;
+        serves_only(triangle, &all, &choose(2))?;
+        triangle.write(&[open])?;
+        everywhere(triangle, "source_ranges", |ranges| ranges.as_array().is_some_and(Vec::is_empty))?;
+        serves_only(triangle, &all, &all.concat())
+    })
+}
+
+fn serves_only(triangle: &Triangle, all: &[Vec<IpAddr>], admitted: &[IpAddr]) -> Result<()> {
+    let dropped = || sum(triangle, triangle.testbed.directors(), "source_range");
+    for (vip, clients) in VIP.both().into_iter().zip(all) {
+        for client in clients {
+            let target = at(vip, TCP_ECHO_PORT);
+            let is_admitted = admitted.contains(client);
+            let before = dropped()?;
+            let served = triangle.testbed.client().within(|| {
+                let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
+                socket.bind(&SocketAddr::new(*client, 0).into())?;
+                let patience = if is_admitted { PATIENCE } else { Duration::from_millis(50) };
+                Ok(socket.connect_timeout(&target.into(), patience).is_ok())
+            })?;
+            ensure!(served == is_admitted, "{client} to {target}: served: {served}");
+            ensure!(is_admitted || dropped()? > before, "{client}: not counted as source_range");
+        }
+    }
+    Ok(())
+}
+
+/// The Pod that each client address gets to, if it is one.
+fn pods_of_clients(triangle: &Triangle) -> Result<BTreeMap<IpAddr, String>> {
+    let mut pods = BTreeMap::new();
+    for vip in VIP.both() {
+        for client in clients(triangle, vip) {
+            let answers = triangle.testbed.requests_from(client, at(vip, 80), 10)?;
+            ensure!(answers.all_answered() && answers.per_pod.len() == 1, "{client}: {answers:?}");
+            pods.extend(answers.per_pod.into_keys().map(|pod| (client, pod)));
+        }
+    }
+    Ok(pods)
+}
+
+#[test]
+fn a_client_stays_with_its_pod_while_rings_change() -> Result<()> {
+    let few = ["pod1_1", "pod2_1"];
+    let web = || ServiceSpec::everything("web").field("sessionAffinity", json!("ClientIP"));
+    told(&mut Triangle::start(Config::l3(), &[web().pods(&few)])?, |triangle| {
+        everywhere(triangle, "affinity_seconds", |seconds| *seconds == json!(10_800))?;
+        let before = pods_of_clients(triangle)?;
+        println!("{before:?}");
+        triangle.write(&[web()])?;
+        within(PATIENCE, "six endpoints on three nodes", || {
+            let settled = triangle.testbed.machines().iter().map(|machine| {
+                let services = triangle.testbed.trigon_json(machine, &["services"])?;
+                let services = services.as_array().context("no services")?.clone();
+                let total = |service: &serde_json::Value| {
+                    let shares = service["backends"].as_array().map_or(&[][..], Vec::as_slice);
+                    shares.iter().filter_map(|share| share["weight"].as_u64()).sum::<u64>()
+                };
+                Ok(services.iter().all(|service| total(service) == 6))
+            });
+            Ok(settled.collect::<Result<Vec<bool>>>()?.into_iter().all(|settled| settled))
+        })?;
+        triangle.agent_names().iter().try_for_each(|name| triangle.wait_ready(name))?;
+        for _ in 0..2 {
+            let now = pods_of_clients(triangle)?;
+            ensure!(now == before, "{before:?} became {now:?}");
+        }
+        let handed_on = sum(triangle, triangle.testbed.nodes(), "hand_on")?;
+        ensure!(handed_on > 0, "no slot changed hands: this shows nothing");
+        // Without affinity the same clients get around.
+        triangle.write(&[ServiceSpec::everything("web")])?;
+        everywhere(triangle, "affinity_seconds", serde_json::Value::is_null)?;
+        let mut pods = BTreeSet::new();
+        for client in clients(triangle, VIP.v4.into()).into_iter().take(2) {
+            pods.extend(
+                triangle.testbed.requests_from(client, at(VIP.v4.into(), 80), 30)?.per_pod.into_keys(),
+            );
+        }
+        ensure!(pods.len() > 2, "only {pods:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn new_flows_are_limited_and_those_that_exist_never_notice() -> Result<()> {
+    const LIMIT: u64 = 30;
+    let web = ServiceSpec::everything("web");
+    told(&mut Triangle::start(Config::l3(), std::slice::from_ref(&web))?, |triangle| {
+        let mut held = Held::open(triangle)?;
+        let limited = web.annotation("trigon.dev/new-flows-per-second", &LIMIT.to_string());
+        triangle.write(&[limited])?;
+        within(PATIENCE, "the limit on nodes", || {
+            let mut shares = triangle.testbed.nodes().into_iter().map(|node| {
+                let services = triangle.testbed.trigon_json(node, &["services"])?;
+                Ok(services[0]["new_flows_per_second"].as_u64())
+            });
+            shares.try_fold(true, |all, share: Result<_>| Ok(all && share? == Some(LIMIT / 3)))
+        })?;
+        const DATAGRAMS: u64 = 1000;
+        let vip = at(VIP.v4.into(), UDP_ECHO_PORT);
+        triangle.testbed.client().within(|| {
+            for _ in 0..DATAGRAMS {
+                UdpSocket::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0))?
+                    .send_to(b"one more", vip)?;
+            }
+            Ok(())
+        })?;
+        held.check("while new flows are limited")?;
+        let dropped = sum(triangle, triangle.testbed.nodes(), "new_flows")?;
+        println!("{DATAGRAMS} flows in a burst: {dropped} did not begin");
+        // A burst takes a second or two; each CPU may let one more through.
+        ensure!((DATAGRAMS / 2..DATAGRAMS).contains(&dropped), "{dropped} of {DATAGRAMS} dropped");
+        Ok(())
+    })
+}
