@@ -57,6 +57,10 @@ pub fn find(program: &str) -> Option<PathBuf> {
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    if std::env::var_os("CI").is_some() {
+        // CI builds once. State for a second build is gigabytes, and once filled its disk.
+        command.env("CARGO_INCREMENTAL", "0");
+    }
     command
 }
 
