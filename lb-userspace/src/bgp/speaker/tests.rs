@@ -101,7 +101,9 @@ async fn speakers_that_call_each_other_agree_on_a_session_and_tell_their_routes(
     let heard = two.until("one", |status| is_up(status) && status.routes_refused >= 5000).await;
     assert_eq!(heard.remote_as, Some(one.asn));
     let told = one.until("two", |status| status.routes_sent == 5000).await;
-    assert_eq!((told.routes_pending, told.established), (0, heard.established));
+    // How often each was established may differ: who lost the collision can have been on the
+    // connection that the other closed before it was established there (RFC 4271 section 6.8).
+    assert_eq!((told.state, told.routes_pending), (State::Established, 0));
     one.tell("two", routes(5001));
     two.until("one", |status| status.routes_refused == heard.routes_refused + 1).await;
     one.tell("two", Routes::new());
