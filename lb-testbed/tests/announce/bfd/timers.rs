@@ -15,7 +15,7 @@ fn change_while_sessions_stand(lab: &Lab) -> Result<()> {
         settle(lab, PEERS, interval)?;
     }
     let after = seen::established(&lab.router)?;
-    ensure!(before == after, "sessions fell: {before}, {after}");
+    ensure!(before.is_same(&after), "sessions fell: {before:?}, {after:?}");
     Ok(())
 }
 
