@@ -4,8 +4,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use lb_userspace::{cli::Cli, cmd};
+use lb_userspace::cli::{self, args::Cli};
 
 fn main() -> ExitCode {
-    cmd::run(Cli::parse())
+    cli::run(Cli::parse())
 }

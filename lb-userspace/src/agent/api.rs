@@ -4,8 +4,6 @@
 use std::{
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::Path,
-    sync::{Arc, Mutex},
-    time::Instant,
 };
 
 use anyhow::{Context, bail};
@@ -17,13 +15,14 @@ use axum::{
 };
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{View, explain, with};
-use crate::report::{
-    Drain,
-    explain::{Explanation, Question},
+use super::{
+    explain,
+    report::{
+        Drain,
+        explain::{Explanation, Question},
+    },
+    snapshot::Reader,
 };
-
-type Shared = Arc<Mutex<View>>;
 
 /// The socket, bound before anything else is touched: one agent for each.
 pub struct Listener(UnixListener);
@@ -51,49 +50,50 @@ impl Listener {
         Ok(Self(listener))
     }
 
-    pub async fn serve(self, view: Shared) -> anyhow::Result<()> {
+    pub async fn serve(self, reader: Reader) -> anyhow::Result<()> {
         let app = Router::new()
-            .route("/v1/status", get(|State(view): State<Shared>| answer(view, View::status)))
-            .route("/v1/services", get(|State(view): State<Shared>| answer(view, View::services)))
-            .route("/v1/backends", get(|State(view): State<Shared>| answer(view, View::backends)))
-            .route("/v1/drops", get(|State(view): State<Shared>| answer(view, View::verdicts)))
-            .route("/v1/explain", get(explained))
-            .route("/v1/bgp", get(|State(view): State<Shared>| answer(view, View::peers)))
-            .route("/v1/l2", get(|State(view): State<Shared>| answer(view, View::l2)))
-            .route("/v1/drain", get(drain).post(begin_drain).delete(undo_drain))
-            .with_state(view);
+            .route("/v1/status", get(async |State(reader): State<Reader>| Json(reader.status())))
+            .route("/v1/services", get(async |State(reader): State<Reader>| Json(reader.services())))
+            .route("/v1/backends", get(async |State(reader): State<Reader>| Json(reader.backends())))
+            .route("/v1/drops", get(async |State(reader): State<Reader>| Json(reader.verdicts())))
+            .route("/v1/explain", get(explain_flow))
+            .route(
+                "/v1/bgp",
+                get(async |State(reader): State<Reader>| Json(reader.snapshot().outlook.peers())),
+            )
+            .route("/v1/l2", get(async |State(reader): State<Reader>| Json(reader.snapshot().outlook.l2())))
+            .route("/v1/drain", get(show_drain).post(begin_drain).delete(undo_drain))
+            .with_state(reader);
         axum::serve(self.0, app).await.context("the API ended")
     }
 }
 
-async fn drain(State(view): State<Shared>) -> Json<Drain> {
-    Json(with(&view, |view| Drain::of(view.left(Instant::now()))))
+type Answer<T> = Result<Json<T>, (StatusCode, String)>;
+
+async fn show_drain(State(reader): State<Reader>) -> Json<Drain> {
+    Json(reader.drained())
 }
 
-async fn begin_drain(State(view): State<Shared>) -> Json<Drain> {
-    with(&view, |view| view.leave(true));
-    drain(State(view)).await
+async fn begin_drain(State(reader): State<Reader>) -> Answer<Drain> {
+    reader.leave(true).await.map_err(internal)?;
+    Ok(Json(reader.drained()))
 }
 
-async fn undo_drain(State(view): State<Shared>) -> Json<Drain> {
-    with(&view, |view| view.leave(false));
-    drain(State(view)).await
-}
-
-async fn answer<T>(view: Shared, ask: fn(&View) -> T) -> Json<T> {
-    Json(with(&view, |view| ask(view)))
+async fn undo_drain(State(reader): State<Reader>) -> Answer<Drain> {
+    reader.leave(false).await.map_err(internal)?;
+    Ok(Json(reader.drained()))
 }
 
 /// A bad question is answered with what is wrong with it.
-async fn explained(
-    State(view): State<Shared>,
-    Query(question): Query<Question>,
-) -> Result<Json<Explanation>, (StatusCode, String)> {
-    let told = tokio::task::spawn_blocking(move || explain::explain(&view, &question)).await;
-    let told = told.map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
-    told.map(Json).map_err(|error| {
+async fn explain_flow(State(reader): State<Reader>, Query(question): Query<Question>) -> Answer<Explanation> {
+    let explanation = tokio::task::spawn_blocking(move || explain::explain(&reader, &question)).await;
+    explanation.map_err(internal)?.map(Json).map_err(|error| {
         let bad = error.is_in_question();
         let status = if bad { StatusCode::BAD_REQUEST } else { StatusCode::INTERNAL_SERVER_ERROR };
         (status, error.to_string())
     })
+}
+
+fn internal(error: impl ToString) -> (StatusCode, String) {
+    (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }

@@ -1,23 +1,30 @@
-//! `trigon explain`: the question made into frames, a dry run of each, and
-//! what they tell put into words.
+//! What becomes of a packet, and why: `trigon explain`.
+//!
+//! ```text
+//! FLOW ──flow──> Flow ──frame──> bytes ──datapath::kernel::dry_run──> Told ──story──> report
+//! ```
+//! `flow`, `frame` and `story` are pure; the program's own code is what decides.
 
-use std::{net::IpAddr, sync::Mutex};
+pub mod flow;
+pub mod frame;
+pub mod story;
+
+use std::net::IpAddr;
 
 use lb_common::roles;
 use thiserror::Error;
 
-use super::{View, with};
+use self::{
+    flow::{Flow, FlowError},
+    frame::{LONGEST, Packet, Tunnel},
+};
+use super::snapshot::{Reader, Snapshot};
 use crate::{
-    datapath::kernel::{self, DryRun, LoadError, Told},
-    explain::{
-        Flow, FlowError,
-        frame::{self, LONGEST, Packet, Tunnel},
-        story,
-    },
-    model::{Cluster, Node},
+    agent::report::explain::{Explanation, Question},
+    datapath::kernel::{DatapathConfig, DryRun, LoadError, Told},
+    objects::model::{Cluster, Node},
+    os::sockopt,
     plan::Identity,
-    report::explain::{Explanation, Question},
-    sockopt,
 };
 
 #[derive(Debug, Error)]
@@ -56,66 +63,68 @@ struct Asked {
     arrival: String,
     interface: String,
     frames: Vec<(Packet, Vec<u8>)>,
-    options: kernel::Options,
+    config: DatapathConfig,
 }
 
-/// Blocks for as long as it takes to load a program, some 100 ms; but not the
-/// agent.
-pub fn explain(view: &Mutex<View>, question: &Question) -> Result<Explanation, ExplainError> {
-    let asked = with(view, |view| view.understand(question))?;
+/// Blocks for as long as it takes to load a program, some 100 ms.
+pub fn explain(reader: &Reader, question: &Question) -> Result<Explanation, ExplainError> {
+    let snapshot = reader.snapshot();
+    let asked = understand(&snapshot, &reader.facts.datapath, question)?;
     let told = asked.run()?;
-    Ok(with(view, |view| view.explanation(&asked, &told)))
+    Ok(explanation(&snapshot, &asked, &told))
 }
 
 impl Asked {
     fn run(&self) -> Result<Vec<Told>, ExplainError> {
-        let mut copy = DryRun::load(&self.options).map_err(failed)?;
+        let mut copy = DryRun::load(&self.config).map_err(failed)?;
         let ingress = sockopt::index_of(&self.interface).map_err(failed)?;
         let told = self.frames.iter().map(|(_, frame)| copy.run(ingress, frame));
         told.collect::<Result<_, LoadError>>().map_err(failed)
     }
 }
 
-impl View {
-    fn understand(&self, question: &Question) -> Result<Asked, ExplainError> {
-        let flow: Flow = question.flow.parse()?;
-        if question.len > LONGEST {
-            return Err(ExplainError::TooLong(question.len));
-        }
-        let interface = self.interface(question.interface.as_deref())?;
-        let (me, cluster) = (self.me(), self.cluster());
-        let tunnel = question.at_node.as_deref().map(|name| tunnel(name, me, cluster, &flow)).transpose()?;
-        let arrival = match tunnel {
-            None => format!("as it comes in by {interface}"),
-            Some(Tunnel { from, to }) => {
-                format!("as it comes in by {interface}, in a tunnel from the director {from} to {to}")
-            }
-        };
-        let frame = |packet| Ok((packet, frame::frame(&flow, packet, question.len, tunnel).map_err(failed)?));
-        let frames = Packet::of(flow.protocol).iter().map(|packet| frame(*packet));
-        let frames = frames.collect::<Result<_, ExplainError>>()?;
-        Ok(Asked { flow, arrival, interface, frames, options: self.options().clone() })
+fn understand(
+    snapshot: &Snapshot,
+    config: &DatapathConfig,
+    question: &Question,
+) -> Result<Asked, ExplainError> {
+    let flow: Flow = question.flow.parse()?;
+    if question.len > LONGEST {
+        return Err(ExplainError::TooLong(question.len));
     }
-
-    fn interface(&self, wanted: Option<&str>) -> Result<String, ExplainError> {
-        let names = &self.options().interfaces;
-        let chosen = names.iter().find(|name| wanted.is_none_or(|wanted| **name == wanted));
-        chosen
-            .cloned()
-            .ok_or_else(|| ExplainError::Interface(wanted.unwrap_or_default().into(), names.join(", ")))
-    }
-
-    fn explanation(&self, asked: &Asked, told: &[Told]) -> Explanation {
-        let packets = asked.frames.iter().zip(told);
-        let story = |((packet, _), told): (&(Packet, _), &Told)| {
-            story::tell(self.known(), &asked.flow, *packet, &told.story, &told.frame)
-        };
-        Explanation {
-            flow: asked.flow.to_string(),
-            node: self.me().node.to_string(),
-            arrival: asked.arrival.clone(),
-            packets: packets.map(story).collect(),
+    let interface = interface(config, question.interface.as_deref())?;
+    let (me, cluster) = (&snapshot.me, &snapshot.wanted.cluster);
+    let tunnel = question.at_node.as_deref().map(|name| tunnel(name, me, cluster, &flow)).transpose()?;
+    let arrival = match tunnel {
+        None => format!("as it comes in by {interface}"),
+        Some(Tunnel { from, to }) => {
+            format!("as it comes in by {interface}, in a tunnel from the director {from} to {to}")
         }
+    };
+    let frame = |packet| Ok((packet, frame::frame(&flow, packet, question.len, tunnel).map_err(failed)?));
+    let frames = Packet::of(flow.protocol).iter().map(|packet| frame(*packet));
+    let frames = frames.collect::<Result<_, ExplainError>>()?;
+    Ok(Asked { flow, arrival, interface, frames, config: config.clone() })
+}
+
+fn interface(config: &DatapathConfig, wanted: Option<&str>) -> Result<String, ExplainError> {
+    let names = &config.interfaces;
+    let chosen = names.iter().find(|name| wanted.is_none_or(|wanted| **name == wanted));
+    chosen
+        .cloned()
+        .ok_or_else(|| ExplainError::Interface(wanted.unwrap_or_default().into(), names.join(", ")))
+}
+
+fn explanation(snapshot: &Snapshot, asked: &Asked, told: &[Told]) -> Explanation {
+    let packets = asked.frames.iter().zip(told);
+    let story = |((packet, _), told): (&(Packet, _), &Told)| {
+        story::tell(snapshot.known(), &asked.flow, *packet, &told.story, &told.frame)
+    };
+    Explanation {
+        flow: asked.flow.to_string(),
+        node: snapshot.me.node.to_string(),
+        arrival: asked.arrival.clone(),
+        packets: packets.map(story).collect(),
     }
 }
 

@@ -1,9 +1,6 @@
 //! On SIGTERM: VIPs are withdrawn before the agent ends, and the data path stays.
 
-use std::{
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::{
@@ -12,8 +9,8 @@ use tokio::{
 };
 use tracing::info;
 
-use super::{Announcer, View, with};
-use crate::bgp::config::Leaving;
+use super::{snapshot::Reader, speakers::Speakers};
+use crate::protocols::bgp::config::Leaving;
 
 /// Between looks at how far we are.
 const LOOK: Duration = Duration::from_millis(20);
@@ -22,20 +19,20 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Returns when all is said; at once after a second signal. Who undoes the drain
 /// calls the end off.
-pub async fn on_signal(view: &Mutex<View>, announcer: &Announcer) -> anyhow::Result<()> {
+pub async fn on_signal(reader: &Reader, speakers: &Speakers) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     loop {
         either(&mut terminate, &mut interrupt).await;
-        if announcer.is_idle() {
+        if speakers.is_idle() {
             break;
         }
         info!("VIPs are withdrawn first; a second signal ends at once");
-        with(view, |view| view.leave(true));
+        reader.leave(true).await?;
         tokio::select! {
-            () = closed(view) => break,
+            () = closed(reader) => break,
             () = either(&mut terminate, &mut interrupt) => break,
-            () = until(Leaving::No, || with(view, |view| view.leaving(Instant::now()))) => {
+            () = until(Leaving::No, || reader.snapshot().outlook.leaving(Instant::now())) => {
                 info!("the drain was undone: the agent goes on");
             }
         }
@@ -51,11 +48,11 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-async fn closed(view: &Mutex<View>) {
-    until(Leaving::Closed, || with(view, |view| view.leaving(Instant::now()))).await;
+async fn closed(reader: &Reader) {
+    until(Leaving::Closed, || reader.snapshot().outlook.leaving(Instant::now())).await;
     // A router that takes nothing is not waited for.
     let _ =
-        timeout(LAST_WORDS, until(Leaving::Closed, || with(view, |view| view.left(Instant::now())))).await;
+        timeout(LAST_WORDS, until(Leaving::Closed, || reader.snapshot().outlook.left(Instant::now()))).await;
 }
 
 async fn until(end: Leaving, step: impl Fn() -> Leaving) {

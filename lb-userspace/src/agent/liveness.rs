@@ -1,21 +1,23 @@
 //! Who looks dead, as far as the agent acts on it and tells of it.
 
+use std::sync::Arc;
+
 use lb_common::maps::ServiceKey;
 use tracing::{info, warn};
 
 use crate::{
-    health::{Dead, Health, Healths, Subject},
-    names,
-    plan::{BackendKey, Plan, PlannedService},
-    report::HealthReport,
+    agent::report::HealthReport,
+    health::{Health, Healths},
+    plan::{BackendKey, Dead, Plan, PlannedService, Subject, names},
 };
 
-#[derive(Default)]
+/// Cheap to copy.
+#[derive(Clone, Default)]
 pub struct Liveness {
-    healths: Healths,
-    dead: Dead,
+    healths: Arc<Healths>,
+    dead: Arc<Dead>,
     /// Those whom the plan does without.
-    avoided: Dead,
+    avoided: Arc<Dead>,
 }
 
 impl Liveness {
@@ -33,8 +35,8 @@ impl Liveness {
         let is_deaf = !healths.iter().any(|(s, h)| matches!(s, Subject::Node(_)) && h.round_trip.is_some());
         let is_told = |subject: &&Subject| !is_deaf || matches!(subject, Subject::Server(..));
         let avoided: Dead = dead.iter().filter(is_told).copied().collect();
-        let changed = (&self.dead, &self.avoided) != (&dead, &avoided);
-        (self.healths, self.dead, self.avoided) = (healths, dead, avoided);
+        let changed = (&*self.dead, &*self.avoided) != (&dead, &avoided);
+        (self.healths, self.dead, self.avoided) = (Arc::new(healths), Arc::new(dead), Arc::new(avoided));
         changed
     }
 

@@ -8,8 +8,8 @@ use std::{
 use lb_common::maps::{Backend, backend_flags};
 
 use crate::{
-    model::DeliveryMode,
     neigh::{NextHops, Reach},
+    objects::model::DeliveryMode,
     plan::BackendKey,
 };
 

@@ -1,7 +1,8 @@
-//! Plan, diff, apply, proof: from a cluster to the kernel, synchronously.
+//! Plan, diff, apply, proof: from a cluster to the maps, synchronously.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Instant,
 };
 
@@ -10,142 +11,160 @@ use tracing::{debug, error, info};
 
 use crate::{
     datapath::{self, TableError, Tables},
-    diff::{Shortage, Stamp, diff},
-    health::Dead,
-    model::Cluster,
     neigh::NextHops,
-    plan::{self, Identity, Memory, Plan},
-    state::{Capacity, Op, State},
+    objects::model::Cluster,
+    os::moment::Now,
+    plan::{
+        Dead, Identity, Plan, Planner,
+        diff::{Shortage, Stamp, diff},
+        mirror::{Capacity, Mirror, Op},
+    },
 };
+
+/// What was planned, and how much of it the maps are known to hold. Cheap to copy.
+#[derive(Clone, Debug, Default)]
+pub struct Programmed {
+    pub plan: Arc<Plan>,
+    pub mirror: Arc<Mirror>,
+    /// Generation read back from the kernel, by service.
+    pub proven: Arc<BTreeMap<ServiceKey, u32>>,
+    pub generation: u32,
+    pub shortages: Arc<BTreeSet<Shortage>>,
+    /// The last change of a map failed, and why.
+    pub failure: Option<String>,
+    /// Something was planned since the start.
+    pub is_planned: bool,
+}
+
+impl Programmed {
+    /// The entry of a service, as the kernel has it.
+    pub fn service(&self, key: &ServiceKey) -> Option<&Service> {
+        self.mirror.services.get(key)
+    }
+
+    /// Is everything that was planned there, and proven?
+    pub fn is_settled(&self) -> bool {
+        self.is_planned
+            && self.failure.is_none()
+            && self.shortages.is_empty()
+            && self.proven.len() == self.plan.services.len()
+    }
+}
 
 /// Owns the maps and knows what is in them.
 pub struct Reconciler<T> {
     me: Identity,
     tables: T,
     capacity: Capacity,
-    memory: Memory,
-    pub state: State,
-    pub plan: Plan,
-    /// Generation read back from the kernel, by service.
-    pub proven: BTreeMap<ServiceKey, u32>,
-    pub generation: u32,
-    pub shortages: BTreeSet<Shortage>,
-    /// The last change of a map failed, and why.
-    pub failure: Option<String>,
-    /// Something was planned since the start.
-    pub planned: bool,
+    planner: Planner,
+    programmed: Programmed,
+    /// When to plan again: some rings are to grow then.
+    due: Option<Instant>,
 }
 
 impl<T: Tables> Reconciler<T> {
     /// Begins with what is pinned.
     pub fn new(me: Identity, mut tables: T, capacity: Capacity) -> Result<Self, TableError> {
-        let state = datapath::adopt(&mut tables)?;
-        let generation = state.services.values().map(|service| service.generation).max().unwrap_or(0);
-        if !state.services.is_empty() {
-            info!(services = state.services.len(), generation, "adopted what is pinned");
+        let mirror = datapath::adopt(&mut tables)?;
+        let generation = mirror.services.values().map(|service| service.generation).max().unwrap_or(0);
+        if !mirror.services.is_empty() {
+            info!(services = mirror.services.len(), generation, "adopted what is pinned");
         }
-        Ok(Self {
-            me,
-            tables,
-            capacity,
-            memory: Memory::default(),
-            state,
-            plan: Plan::default(),
-            proven: BTreeMap::new(),
-            generation,
-            shortages: BTreeSet::new(),
-            failure: None,
-            planned: false,
-        })
-    }
-
-    /// Make the kernel hold what the cluster says.
-    pub fn run(&mut self, cluster: &Cluster, hops: &NextHops, dead: &Dead) {
-        self.plan = plan::plan(cluster, &self.me, hops, dead, &mut self.memory, Instant::now());
-        self.planned = true;
-        let result = self.converge();
-        if let Err(e) = &result {
-            error!("{e}; trying again in a second");
-        }
-        self.failure = result.err().map(|e| e.to_string());
-    }
-
-    /// A second has passed: old ids and ranges are free, failures may be over.
-    /// True if something was tried again.
-    pub fn rest(&mut self) -> bool {
-        let freed = self.state.rest();
-        let again = self.planned && (self.failure.is_some() || (freed && !self.shortages.is_empty()));
-        if again {
-            self.failure = self.converge().err().map(|e| e.to_string());
-        }
-        again
-    }
-
-    fn converge(&mut self) -> Result<(), TableError> {
-        let next = self.generation.wrapping_add(1);
-        let stamp = Stamp { generation: next, now: monotonic_seconds() };
-        let diff = diff(&self.plan, &self.state, self.capacity, stamp);
-        let news: BTreeSet<Shortage> = diff.shortages.iter().cloned().collect();
-        news.difference(&self.shortages).for_each(|shortage| error!("{shortage}"));
-        self.shortages = news;
-        if !diff.ops.is_empty() {
-            debug!(ops = diff.ops.len(), generation = next, "changing the data path");
-        }
-        // Of services alone, since it is found in their entries after a restart.
-        if diff.ops.iter().any(|op| matches!(op, Op::SetService(..))) {
-            self.generation = next;
-        }
-        let written: Vec<ServiceKey> = diff.written.iter().map(|(key, _)| *key).collect();
-        datapath::apply(&mut self.tables, &mut self.state, diff)?;
-        let state = &self.state;
-        self.proven.retain(|key, _| state.services.contains_key(key));
-        written.into_iter().try_for_each(|key| self.prove(key))
-    }
-
-    fn prove(&mut self, key: ServiceKey) -> Result<(), TableError> {
-        match datapath::prove(&self.tables, &self.state, &key)? {
-            Some(generation) => {
-                if self.proven.insert(key, generation) != Some(generation) {
-                    let name = self.plan.services.get(&key).map(|planned| planned.name.clone());
-                    let (vip, port) = (key.addr, u16::from_be(key.port));
-                    info!(service = name.as_deref(), %vip, port, generation, "programmed");
-                }
-            }
-            None => {
-                // Whatever wrote there: write it again, in a second.
-                self.proven.remove(&key);
-                self.state.written.remove(&key);
-                return Err(TableError {
-                    map: "SERVICES",
-                    entry: format!("{key:?}"),
-                    source: "what was read back is not what was written".into(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// The entry of a service, as the kernel has it.
-    pub fn service(&self, key: &ServiceKey) -> Option<&Service> {
-        self.state.services.get(key)
-    }
-
-    /// Is everything that was planned there, and proven?
-    pub fn is_settled(&self) -> bool {
-        self.planned
-            && self.failure.is_none()
-            && self.shortages.is_empty()
-            && self.proven.len() == self.plan.services.len()
+        let programmed = Programmed { mirror: Arc::new(mirror), generation, ..Programmed::default() };
+        Ok(Self { me, tables, capacity, planner: Planner::default(), programmed, due: None })
     }
 
     /// Who we are.
     pub fn me(&self) -> &Identity {
         &self.me
     }
-}
 
-/// Seconds of `CLOCK_MONOTONIC`, as `bpf_ktime_get_ns` counts them.
-fn monotonic_seconds() -> u32 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    u32::try_from(now.tv_sec).unwrap_or(u32::MAX)
+    pub fn programmed(&self) -> &Programmed {
+        &self.programmed
+    }
+
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Make the maps hold what the cluster says.
+    pub fn run(&mut self, cluster: &Cluster, hops: &NextHops, dead: &Dead, now: Now) {
+        let plan = self.planner.plan(cluster, &self.me, hops, dead, now.instant);
+        self.due = plan.due;
+        self.programmed.plan = Arc::new(plan);
+        self.programmed.is_planned = true;
+        let result = self.converge(now);
+        if let Err(e) = &result {
+            error!("{e}; trying again in a second");
+        }
+        self.programmed.failure = result.err().map(|e| e.to_string());
+    }
+
+    /// A second has passed: old ids and ranges are free, failures may be over.
+    /// True if something was tried again.
+    pub fn tick(&mut self, now: Now) -> bool {
+        // The mirror may be shared with readers, and is copied where it changes.
+        let is_waiting = !self.programmed.mirror.quarantine.is_empty();
+        let freed = is_waiting && Arc::make_mut(&mut self.programmed.mirror).quarantine.age();
+        let Programmed { is_planned, failure, shortages, .. } = &self.programmed;
+        let again = *is_planned && (failure.is_some() || (freed && !shortages.is_empty()));
+        if again {
+            self.programmed.failure = self.converge(now).err().map(|e| e.to_string());
+        }
+        again
+    }
+
+    fn converge(&mut self, now: Now) -> Result<(), TableError> {
+        let next = self.programmed.generation.wrapping_add(1);
+        let stamp = Stamp { generation: next, now: now.monotonic_seconds };
+        let diff = diff(&self.programmed.plan, &self.programmed.mirror, self.capacity, stamp);
+        self.note_shortages(diff.shortages.iter().cloned().collect());
+        if diff.ops.is_empty() && diff.written.is_empty() {
+            return Ok(());
+        }
+        if !diff.ops.is_empty() {
+            debug!(ops = diff.ops.len(), generation = next, "changing the data path");
+        }
+        // Of services alone, since it is found in their entries after a restart.
+        if diff.ops.iter().any(|op| matches!(op, Op::SetService(..))) {
+            self.programmed.generation = next;
+        }
+        let written: Vec<ServiceKey> = diff.written.iter().map(|(key, _)| *key).collect();
+        let mirror = Arc::make_mut(&mut self.programmed.mirror);
+        datapath::apply(&mut self.tables, mirror, diff)?;
+        Arc::make_mut(&mut self.programmed.proven).retain(|key, _| mirror.services.contains_key(key));
+        written.into_iter().try_for_each(|key| self.prove(key))
+    }
+
+    /// Each shortage is logged when it begins.
+    fn note_shortages(&mut self, shortages: BTreeSet<Shortage>) {
+        shortages.difference(&self.programmed.shortages).for_each(|shortage| error!("{shortage}"));
+        if shortages != *self.programmed.shortages {
+            self.programmed.shortages = Arc::new(shortages);
+        }
+    }
+
+    fn prove(&mut self, key: ServiceKey) -> Result<(), TableError> {
+        let Programmed { plan, mirror, proven, .. } = &mut self.programmed;
+        match datapath::prove(&self.tables, mirror, &key)? {
+            Some(generation) => {
+                if Arc::make_mut(proven).insert(key, generation) != Some(generation) {
+                    let name = plan.services.get(&key).map(|planned| planned.name.clone());
+                    let (vip, port) = (key.addr, u16::from_be(key.port));
+                    info!(service = name.as_deref(), %vip, port, generation, "programmed");
+                }
+                Ok(())
+            }
+            None => {
+                // Whatever wrote there: write it again, in a second.
+                Arc::make_mut(proven).remove(&key);
+                Arc::make_mut(mirror).written.remove(&key);
+                Err(TableError {
+                    map: "SERVICES",
+                    entry: format!("{key:?}"),
+                    source: "what was read back is not what was written".into(),
+                })
+            }
+        }
+    }
 }

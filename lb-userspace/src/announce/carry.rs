@@ -6,7 +6,7 @@ use lb_common::roles;
 
 use super::sharing::sharers;
 use crate::{
-    model::{Announced, Backends, Carrier, Cluster, Frontend, Labels, Node, Protocol, Wish},
+    objects::model::{Announced, Backends, Carrier, Cluster, Frontend, Labels, Node, Protocol, Wish},
     plan::Identity,
 };
 

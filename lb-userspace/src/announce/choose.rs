@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
-use crate::model::{Announcing, BgpAdvertisement, L2Advertisement, Pool, PoolChoice, Range, Selectors, Wish};
+use crate::objects::model::{
+    Announcing, BgpAdvertisement, L2Advertisement, Pool, PoolChoice, Range, Selectors, Wish,
+};
 
 /// All advertisements, sorted by the pools they are about.
 pub struct Advertisements<'a> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::bgp::config::Leaving;
+use crate::protocols::bgp::config::Leaving;
 
 /// How long the steps take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{carry::Site, choose::Advertisements};
 use crate::{
-    l2::{Fault, VipStatus, Why},
-    model::{Cluster, L2Advertisement, Problem},
+    objects::model::{Cluster, L2Advertisement, Problem},
     plan::Identity,
+    protocols::l2::{Fault, VipStatus, Why},
 };
 
 /// One for each interface of each advertisement that chooses this node.

@@ -11,9 +11,11 @@ use super::{
     choose::{Advertisements, is_for},
 };
 use crate::{
-    bgp::config::Leaving,
-    l2::{Ballot, Candidates, Wanted},
-    model::{Announced, Carrier, Cluster},
+    objects::model::{Announced, Carrier, Cluster},
+    protocols::{
+        bgp::config::Leaving,
+        l2::{Ballot, Candidates, Wanted},
+    },
 };
 
 pub fn wanted(

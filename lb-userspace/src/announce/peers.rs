@@ -8,9 +8,9 @@ use std::{
 
 use super::{carry::Site, routes::ByPeer};
 use crate::{
-    bgp::{PeerConfig, Remote, config::Peer},
     hash::fnv1a,
-    model::{BgpPeer, Cluster},
+    objects::model::{BgpPeer, Cluster},
+    protocols::bgp::{PeerConfig, Remote, config::Peer},
 };
 
 pub fn peers(cluster: &Cluster, here: &Site<'_>, routes: &ByPeer) -> BTreeMap<Arc<str>, Peer> {

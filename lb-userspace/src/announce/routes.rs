@@ -13,8 +13,8 @@ use super::{
     choose::{Advertisements, is_for},
 };
 use crate::{
-    bgp::{Attributes, Routes},
-    model::{BgpAdvertisement, Cluster, Problem},
+    objects::model::{BgpAdvertisement, Cluster, Problem},
+    protocols::bgp::{Attributes, Routes},
 };
 
 /// For each peer, by its name.

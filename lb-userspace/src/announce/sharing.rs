@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use crate::{
+use crate::objects::{
     model::{Announced, Carrier, Cluster, Problem, Wish},
     translate::{ALLOW_SHARED_IP, annotation},
 };

@@ -7,7 +7,7 @@ use super::{
     choose::{About, Advertisements, is_for},
     sharing::sharers,
 };
-use crate::model::{Announced, BgpAdvertisement, Cluster, Problem, Wish};
+use crate::objects::model::{Announced, BgpAdvertisement, Cluster, Problem, Wish};
 
 /// VIPs that no node can announce, by what the objects say, and why: a problem
 /// for each. None, if nothing is to be announced at all.

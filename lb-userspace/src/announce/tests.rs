@@ -11,10 +11,8 @@ use lb_common::roles;
 
 use super::*;
 use crate::{
-    bgp::{Attributes, PeerConfig},
-    index::load_cluster,
-    source::file::read_text,
-    translate::Options,
+    objects::{index::testing::load_cluster, source::file::read_text, translate::TranslateConfig},
+    protocols::bgp::{Attributes, PeerConfig},
 };
 
 /// Two directors and two nodes; a Service in the data path and others that
@@ -108,7 +106,7 @@ fn l2_advertisement(name: &str, spec: &str) -> String {
 
 fn cluster_of(text: &str) -> Cluster {
     let loaded = read_text(text).unwrap();
-    let (cluster, problems) = load_cluster(&loaded, Options::default(), &Cluster::default()).unwrap();
+    let (cluster, problems) = load_cluster(&loaded, TranslateConfig::default(), &Cluster::default()).unwrap();
     assert_eq!(problems, [], "{text}");
     cluster
 }

@@ -3,19 +3,19 @@
 use lb_common::maps::{Service, ServiceKey};
 
 use super::{TableError, Tables};
-use crate::state::{Op, State};
+use crate::plan::mirror::{Mirror, Op};
 
 /// Maps that are none; optionally they fail at a certain write.
 #[derive(Default)]
-pub struct Memory {
-    pub state: State,
+pub struct MemoryTables {
+    pub mirror: Mirror,
     /// All changes, in their order.
     pub log: Vec<Op>,
     /// Fail when the log is this long.
     pub fail_at: Option<usize>,
 }
 
-impl Tables for Memory {
+impl Tables for MemoryTables {
     fn write(&mut self, op: &Op) -> Result<(), TableError> {
         if self.fail_at == Some(self.log.len()) {
             return Err(TableError {
@@ -24,18 +24,18 @@ impl Tables for Memory {
                 source: "told to fail".into(),
             });
         }
-        self.state.apply(op);
+        self.mirror.apply(op);
         self.log.push(op.clone());
         Ok(())
     }
 
     fn service(&self, key: &ServiceKey) -> Result<Option<Service>, TableError> {
-        Ok(self.state.services.get(key).copied())
+        Ok(self.mirror.services.get(key).copied())
     }
 
-    fn read(&self) -> Result<State, TableError> {
+    fn read(&self) -> Result<Mirror, TableError> {
         // What is in no map.
-        let (written, retired, resting) = Default::default();
-        Ok(State { written, retired, resting, ..self.state.clone() })
+        let (written, quarantine) = Default::default();
+        Ok(Mirror { written, quarantine, ..self.mirror.clone() })
     }
 }

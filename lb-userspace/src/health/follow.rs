@@ -13,8 +13,15 @@ use lb_common::Addr;
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tracing::{debug, warn};
 
-use super::{Healths, Probing, Subject, Targets, prober::Prober, publish, sockets::Sockets, wire::Question};
-use crate::{model::DeliveryMode, plan::BackendKey};
+use super::{
+    prober::Prober,
+    record::{Healths, Probing, publish},
+    sockets::Sockets,
+    targets::Targets,
+    wire::Question,
+};
+use crate::plan::Subject;
+use crate::{objects::model::DeliveryMode, plan::BackendKey};
 
 /// Datagrams taken in one go: a flood must not keep a round from ending.
 const AT_ONCE: usize = 4096;

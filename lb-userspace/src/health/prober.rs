@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Health, Healths, Limits, Subject};
+use super::record::{Health, Healths, Limits};
+use crate::plan::Subject;
 
 pub struct Prober {
     limits: Limits,

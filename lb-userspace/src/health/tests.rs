@@ -1,13 +1,20 @@
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use lb_common::{Addr, roles};
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    model::{Backends, Check, Endpoint, Frontend, Labels, Node, Policy, Protocol, Service},
-    neigh::{NextHop, Tag},
-    plan::{Memory, plan},
+    neigh::{NextHop, NextHops, Reach, Tag},
+    objects::model::{
+        Backends, Check, Cluster, DeliveryMode, Endpoint, Frontend, Labels, Node, Policy, Protocol, Service,
+    },
+    plan::{BackendKey, Dead, Identity, Planner, Subject},
 };
 
 fn ip(last: u8) -> IpAddr {
@@ -54,7 +61,7 @@ fn targets_of(delivery: DeliveryMode, roles: u32) -> Targets {
     let cluster = cluster(delivery);
     let me = me(roles);
     let hops: NextHops = [(ip(1), Reach::Local)].into();
-    let plan = plan(&cluster, &me, &hops, &Dead::new(), &mut Memory::default(), Instant::now());
+    let plan = Planner::default().plan(&cluster, &me, &hops, &Dead::new(), Instant::now());
     let ways = Ways { hops: &hops, backends: &BTreeMap::new(), interfaces: &BTreeSet::new() };
     targets(&cluster, &me, &ways, &plan, &BTreeSet::new())
 }
@@ -70,7 +77,7 @@ fn questions(check: Option<Check>, reach: Reach, roles: u32) -> Vec<(IpAddr, Que
     }
     let me = me(roles);
     let hops: NextHops = [(ip(4), reach), (ip(5), via(2, &[]))].into();
-    let plan = plan(&cluster, &me, &hops, &Dead::new(), &mut Memory::default(), Instant::now());
+    let plan = Planner::default().plan(&cluster, &me, &hops, &Dead::new(), Instant::now());
     // The second one's entry is not written: there was no room.
     let first = BackendKey { addr: Addr::from(ip(4)), mode: DeliveryMode::L2, bare: true };
     let backends = plan.backends.get(&first).map(|backend| (7, *backend)).into_iter().collect();
@@ -142,7 +149,7 @@ fn a_node_probes_the_fellows_that_it_may_hand_packets_on_to() {
     let hops: NextHops = [(ip(1), Reach::Local)].into();
     let ways = Ways { hops: &hops, backends: &BTreeMap::new(), interfaces: &BTreeSet::new() };
     let me = me(roles::NODE);
-    let plan = plan(&cluster, &me, &hops, &Dead::new(), &mut Memory::default(), Instant::now());
+    let plan = Planner::default().plan(&cluster, &me, &hops, &Dead::new(), Instant::now());
     let fellows: BTreeSet<_> = [1, 2].map(|n| BackendKey::fellow(Addr::from(ip(n)))).into();
     let targets = targets(&cluster, &me, &ways, &plan, &fellows);
     let nodes = [BackendKey::fellow(Addr::from(ip(2)))].into();

@@ -3,69 +3,20 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
-    NextHop, NextHops, Reach,
-    vlan::{self, Vlan},
+    next_hop::{NextHop, NextHops, Reach},
+    routing::{Links, NeighbourKey, Neighbours, Route},
+    vlan,
 };
-
-/// The kernel's answer to "where would a packet to this address go?"
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Route {
-    Local,
-    Via {
-        ifindex: u32,
-        /// None: the kernel has no address to send from.
-        source: Option<IpAddr>,
-        gateway: Option<IpAddr>,
-        /// Bytes of IP packet; None: the link's decides.
-        mtu: Option<u32>,
-    },
-    /// None, and why.
-    None(String),
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Link {
-    pub name: String,
-    /// Bytes of IP packet.
-    pub mtu: u32,
-    /// Administratively up.
-    pub up: bool,
-    /// Operational, as RFC 2863 has it: with carrier, and not dormant.
-    pub running: bool,
-    /// None: not an Ethernet link.
-    pub mac: Option<[u8; 6]>,
-    /// None: not a VLAN device.
-    pub vlan: Option<Vlan>,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Neighbour {
-    /// None: it has not answered.
-    pub mac: Option<[u8; 6]>,
-    /// Someone else looks after it: it is static, or a routing daemon's, or
-    /// the kernel has been told to keep it fresh.
-    pub tended: bool,
-}
-
-/// A neighbour's place: its address means something on one interface only.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Hop {
-    pub ifindex: u32,
-    pub address: IpAddr,
-}
-
-pub type Links = BTreeMap<u32, Link>;
-pub type Neighbours = BTreeMap<Hop, Neighbour>;
 
 /// All that has been read of the kernel's state in one go.
 #[derive(Default, Debug)]
-pub struct View {
+pub struct Routing {
     pub routes: BTreeMap<IpAddr, Route>,
     pub links: Links,
     pub neighbours: Neighbours,
 }
 
-impl View {
+impl Routing {
     pub fn next_hops(&self) -> NextHops {
         let reach = |target, route| assemble(target, route, &self.links, &self.neighbours);
         self.routes.iter().map(|(target, route)| (*target, reach(*target, route))).collect()
@@ -73,13 +24,13 @@ impl View {
 
     /// The neighbours that `next_hops` need and nobody else looks after, and
     /// whether each is resolved.
-    pub fn to_tend(&self, next_hops: &NextHops) -> BTreeMap<Hop, bool> {
+    pub fn to_tend(&self, next_hops: &NextHops) -> BTreeMap<NeighbourKey, bool> {
         next_hops
             .iter()
             .filter_map(|(target, reach)| match reach {
                 Reach::Via(next) => {
                     let address = next.gateway.unwrap_or(*target);
-                    Some((Hop { ifindex: next.ifindex, address }, next.dst_mac.is_some()))
+                    Some((NeighbourKey { ifindex: next.ifindex, address }, next.dst_mac.is_some()))
                 }
                 Reach::Local | Reach::Unreachable(_) => None,
             })
@@ -117,7 +68,7 @@ pub fn assemble(target: IpAddr, route: &Route, links: &Links, neighbours: &Neigh
         Ok(resolved) => resolved,
         Err(reason) => return Reach::Unreachable(reason),
     };
-    let hop = Hop { ifindex, address: gateway.unwrap_or(target) };
+    let hop = NeighbourKey { ifindex, address: gateway.unwrap_or(target) };
     Reach::Via(NextHop {
         ifindex,
         interface: name.clone(),

@@ -12,8 +12,8 @@ use netlink_packet_route::{
 };
 
 use super::{
-    assemble::{Hop, Link, Neighbour, Route},
-    vlan::{Tag, Vlan},
+    routing::{Link, Neighbour, NeighbourKey, Route},
+    tag::{Tag, Vlan},
 };
 
 /// The kernel's answer to a lookup of `target`.
@@ -133,7 +133,7 @@ fn vlan_tag(info: &[LinkInfo]) -> Option<Tag> {
 }
 
 /// A neighbour; None if it is not one of IP.
-pub fn neighbour(message: &NeighbourMessage) -> Option<(Hop, Neighbour)> {
+pub fn neighbour(message: &NeighbourMessage) -> Option<(NeighbourKey, Neighbour)> {
     let (mut address, mut mac, mut managed) = (None, None, false);
     for attribute in &message.attributes {
         match attribute {
@@ -150,7 +150,7 @@ pub fn neighbour(message: &NeighbourMessage) -> Option<(Hop, Neighbour)> {
         mac: mac.filter(|_| usable(header.state)),
         tended: fixed || managed || header.flags.contains(NeighbourFlags::ExtLearned),
     };
-    Some((Hop { ifindex: header.ifindex, address: address? }, neighbour))
+    Some((NeighbourKey { ifindex: header.ifindex, address: address? }, neighbour))
 }
 
 /// Whether the kernel itself would send to the MAC of an entry in `state`.

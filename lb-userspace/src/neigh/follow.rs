@@ -12,10 +12,10 @@ use tokio::{sync::watch, time::sleep_until};
 use tracing::{debug, warn};
 
 use super::{
-    NextHops,
-    assemble::View,
+    assemble::Routing,
     events::{Events, ROUTING},
-    kernel::{Error, Kernel},
+    netlink::{Error, Netlink},
+    next_hop::NextHops,
     nudge::Nudges,
 };
 
@@ -43,7 +43,7 @@ pub async fn follow(
     out: watch::Sender<Arc<NextHops>>,
 ) -> anyhow::Result<()> {
     let events = Events::subscribe(&ROUTING).context(DEAF)?;
-    let (kernel, connection) = Kernel::open().context("cannot open a netlink socket")?;
+    let (kernel, connection) = Netlink::open().context("cannot open a netlink socket")?;
     tokio::select! {
         biased;
         () = connection => bail!("the netlink socket that asks for next hops has failed"),
@@ -52,7 +52,7 @@ pub async fn follow(
 }
 
 async fn keep_current(
-    kernel: &Kernel,
+    kernel: &Netlink,
     events: &Events,
     mut targets: watch::Receiver<BTreeSet<IpAddr>>,
     out: &watch::Sender<Arc<NextHops>>,
@@ -97,7 +97,7 @@ async fn keep_current(
     }
 }
 
-fn publish(view: &View, nudges: &mut Nudges, out: &watch::Sender<Arc<NextHops>>) {
+fn publish(view: &Routing, nudges: &mut Nudges, out: &watch::Sender<Arc<NextHops>>) {
     let next_hops = view.next_hops();
     nudges.track(&view.to_tend(&next_hops), Instant::now());
     out.send_if_modified(|current| {

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::assemble::Hop;
+use super::routing::NeighbourKey;
 
 /// Between nudges of a resolved neighbour. Well under the 60 s after which an
 /// unused entry may be forgotten (`gc_stale_time`).
@@ -21,7 +21,7 @@ const RETRY_LAST: Duration = Duration::from_secs(5);
 
 /// The neighbours to nudge, and when.
 #[derive(Default, Debug)]
-pub struct Nudges(BTreeMap<Hop, Nudge>);
+pub struct Nudges(BTreeMap<NeighbourKey, Nudge>);
 
 #[derive(Debug)]
 struct Nudge {
@@ -46,7 +46,7 @@ impl Nudge {
 
 impl Nudges {
     /// Looks after `hops` from now on (true: resolved) and no others.
-    pub fn track(&mut self, hops: &BTreeMap<Hop, bool>, now: Instant) {
+    pub fn track(&mut self, hops: &BTreeMap<NeighbourKey, bool>, now: Instant) {
         self.0.retain(|hop, _| hops.contains_key(hop));
         for (&hop, &resolved) in hops {
             let nudge = self.0.entry(hop).or_insert_with(|| Nudge::new(resolved, now));
@@ -57,7 +57,7 @@ impl Nudges {
     }
 
     /// Takes those that are due.
-    pub fn due(&mut self, now: Instant) -> Vec<Hop> {
+    pub fn due(&mut self, now: Instant) -> Vec<NeighbourKey> {
         let mut hops = Vec::new();
         for (&hop, nudge) in self.0.iter_mut().filter(|(_, nudge)| nudge.due <= now) {
             nudge.taken(now);

@@ -7,17 +7,17 @@ use lb_common::{
     maps::{self, backend_flags, delivery},
 };
 
-use super::BackendKey;
+use super::planned::BackendKey;
 use crate::{
-    model::{DeliveryMode, Node},
     neigh::{NextHop, NextHops, Reach},
+    objects::model::{DeliveryMode, Node},
 };
 
 /// Where our tunnels come from.
 pub struct Origin<'a> {
     /// What the objects know of this machine.
     pub node: Option<&'a Node>,
-    /// Towards bare servers: see [`Identity::bare_sources`].
+    /// Towards bare servers: see [`super::Identity::bare_sources`].
     pub bare: &'a [IpAddr],
 }
 

@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lb_common::{Addr, mtu, roles};
 
-use super::Identity;
+use super::planned::Identity;
 use crate::{
-    model::Cluster,
     neigh::{NextHops, Reach},
+    objects::model::Cluster,
 };
 
 /// By the family of a VIP; 0 to leave it to the endpoints.

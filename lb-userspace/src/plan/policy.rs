@@ -8,7 +8,7 @@ use lb_common::{
     maps::{RangeKey, service_flags},
 };
 
-use crate::model;
+use crate::objects::model;
 
 /// What there is to keep.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

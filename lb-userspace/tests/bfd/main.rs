@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_userspace::bfd::{self, Key, Profile, State, Status};
+use lb_userspace::protocols::bfd::{self, Key, Profile, State, Status};
 use netns::{Namespace, run};
 use tokio::sync::watch;
 

@@ -16,7 +16,7 @@ use std::{
 };
 
 use client::{Client, Log};
-use lb_userspace::l2::{self, Ballot, Candidates, Options, VipStatus, Wanted};
+use lb_userspace::protocols::l2::{self, Ballot, Candidates, L2Config, VipStatus, Wanted};
 use netns::{Namespace, run};
 use tokio::sync::{oneshot, watch};
 
@@ -100,7 +100,7 @@ impl Agent {
         let (wanted, to) = watch::channel(Arc::new(wanted));
         let (from, statuses) = watch::channel(Arc::default());
         let (kill, killed) = oneshot::channel::<()>();
-        let options = Options { interfaces: vec!["eth0".into()], port: l2::PORT };
+        let options = L2Config { interfaces: vec!["eth0".into()], port: l2::PORT };
         let thread = namespace.block_on(|| async {
             tokio::select! {
                 result = l2::run(options, to, from) => Some(result),

@@ -16,8 +16,8 @@ fn relabelled(more: &str) -> (Cluster, Vec<String>) {
     let text = format!("{WORLD}{}{more}", services())
         .replace("name: node1, labels: {rack: a}", "name: node1, labels: {rack: a, disk: ssd}");
     let loaded = read_text(&text).unwrap();
-    let (after, problems) = load_cluster(&loaded, Options::default(), &before).unwrap();
-    let anew = load_cluster(&loaded, Options::default(), &Cluster::default()).unwrap();
+    let (after, problems) = load_cluster(&loaded, TranslateConfig::default(), &before).unwrap();
+    let anew = load_cluster(&loaded, TranslateConfig::default(), &Cluster::default()).unwrap();
     assert_eq!((&after, &problems), (&anew.0, &anew.1), "a restart makes no difference");
     (after, problems.iter().map(|problem| format!("{}: {}", problem.object, problem.message)).collect())
 }

@@ -113,7 +113,7 @@ fn a_pool_that_a_prefix_would_go_beyond_is_left_out_and_others_are_not() {
         bgp_advertisement("all", "aggregationLength: 24")
     ));
     let (cluster, problems) =
-        load_cluster(&loaded.unwrap(), Options::default(), &Cluster::default()).unwrap();
+        load_cluster(&loaded.unwrap(), TranslateConfig::default(), &Cluster::default()).unwrap();
     assert_eq!(problems.len(), 1);
     assert_eq!(told(&cluster, "node1"), ["192.0.2.0/24"]);
 }
@@ -129,7 +129,7 @@ fn a_prefix_stays_within_its_pool() {
         bgp_advertisement("all", spec)
     );
     let loaded = read_text(&text).unwrap();
-    let (cluster, problems) = load_cluster(&loaded, Options::default(), &Cluster::default()).unwrap();
+    let (cluster, problems) = load_cluster(&loaded, TranslateConfig::default(), &Cluster::default()).unwrap();
     assert_eq!(told(&cluster, "node1"), ["198.51.100.12/30", "198.51.100.16/30", "198.51.101.0/30"]);
     let problems: Vec<_> =
         problems.iter().map(|problem| format!("{}; {}", problem.message, problem.remedy)).collect();

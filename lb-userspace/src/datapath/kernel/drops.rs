@@ -11,8 +11,8 @@ use tokio::io::unix::AsyncFd;
 use tracing::info;
 
 use super::{
-    load::{LoadError, open},
-    map_pin,
+    error::LoadError,
+    pinned::{map_pin, open},
 };
 
 /// Logs what comes through the ring, until it is dropped.

@@ -8,7 +8,10 @@ use aya::{
 };
 use lb_common::maps::Story;
 
-use super::load::{LoadError, Options, open_object, program};
+use super::{
+    error::LoadError,
+    load::{DatapathConfig, open_object, program},
+};
 
 /// What became of a packet.
 pub struct Told {
@@ -25,7 +28,7 @@ const GROWTH: usize = 128;
 
 impl DryRun {
     /// Of the agent that was started with these options.
-    pub fn load(options: &Options) -> Result<Self, LoadError> {
+    pub fn load(options: &DatapathConfig) -> Result<Self, LoadError> {
         let mut ebpf = open_object(options, true)?;
         let xdp: &mut Xdp = program(&mut ebpf, "trigon_xdp")?;
         xdp.load().map_err(|e| LoadError::Program("trigon_xdp", e))?;

@@ -1,14 +1,12 @@
 //! Can programs run here at all? Asked before anything is touched, so that
 //! the answer is a sentence and not an errno.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use aya::util::KernelVersion;
 use rustix::{fs::statfs, mount::MountFlags};
-use thiserror::Error;
+
+use super::error::{BPFFS, EnvironmentError};
 
 /// Older kernels have no `bpf_link` for XDP with an atomic update (5.9), and
 /// 5.10 is the first with long-term support after it.
@@ -17,29 +15,8 @@ const OLDEST: (u8, u8) = (5, 10);
 /// `BPF_FS_MAGIC` of `include/uapi/linux/magic.h`.
 const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
 
-const BPFFS: &str = "/sys/fs/bpf";
-
-#[derive(Debug, Error)]
-pub enum EnvironmentError {
-    #[error(
-        "kernel: release {0}.{1} is too old: XDP links need 5.10 or later; boot a newer kernel \
-         (Debian 12's 6.1 will do)"
-    )]
-    OldKernel(u8, u8),
-    #[error("kernel: its release cannot be read: {0}")]
-    UnknownKernel(String),
-    #[error("process: not permitted to use BPF: run as root, or give CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
-    Privilege,
-    #[error("--pin-dir {path}: not on a BPF file system; use a directory below {BPFFS}")]
-    NotBpffs { path: PathBuf },
-    #[error("--pin-dir {path}: an agent is at work there; stop it first, or use another directory")]
-    InUse { path: PathBuf },
-    #[error("--pin-dir {path}: {source}")]
-    PinDir { path: PathBuf, source: io::Error },
-}
-
 /// Kernel and privilege: is there any use in going on?
-pub fn check() -> Result<(), EnvironmentError> {
+pub fn check_environment() -> Result<(), EnvironmentError> {
     let version = KernelVersion::current().map_err(|e| EnvironmentError::UnknownKernel(e.to_string()))?;
     check_kernel(version.code())?;
     if !rustix::process::geteuid().is_root() && !has_bpf() {
@@ -52,7 +29,7 @@ pub fn check() -> Result<(), EnvironmentError> {
 pub fn prepare(pin_dir: &Path) -> Result<(), EnvironmentError> {
     mount_bpffs();
     let pin_error = |source| EnvironmentError::PinDir { path: pin_dir.into(), source };
-    for dir in [pin_dir.join("maps"), super::links_dir(pin_dir)] {
+    for dir in [pin_dir.join("maps"), super::pinned::links_dir(pin_dir)] {
         check_bpffs(pin_dir, nearest(&dir))?;
         std::fs::create_dir_all(dir).map_err(pin_error)?;
     }

@@ -5,28 +5,27 @@ use std::path::{Path, PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{MapData, MapError},
-    programs::{ProgramError, SchedClassifier, Xdp},
+    programs::{SchedClassifier, Xdp},
 };
 use ipnet::IpNet;
 use lb_common::{ring::CHUNK_SLOTS, roles};
-use thiserror::Error;
 
 use super::{
     KernelTables, Stats,
     attach::{self, AttachError, Attachment, XdpMode},
-    environment::{self, EnvironmentError},
+    environment,
+    error::LoadError,
     lock::{self, PinLock},
-    map_pin,
+    pinned::{map_pin, open},
 };
-use crate::state::Capacity;
+use crate::plan::mirror::Capacity;
 
 /// The eBPF object, built by `cargo xtask build-ebpf`.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRIGON_EBPF_OBJECT"));
 
 /// What to load, and where.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct DatapathConfig {
     pub pin_dir: PathBuf,
     pub interfaces: Vec<String>,
     /// Bits of [`lb_common::roles`].
@@ -48,37 +47,8 @@ pub struct Options {
     pub bare_sources: Vec<IpNet>,
 }
 
-#[derive(Debug, Error)]
-pub enum LoadError {
-    #[error(transparent)]
-    Environment(#[from] EnvironmentError),
-    #[error(transparent)]
-    Attach(#[from] AttachError),
-    #[error("eBPF object: {0}")]
-    Object(#[from] aya::EbpfError),
-    #[error("eBPF program {0}: {1}")]
-    Program(&'static str, #[source] ProgramError),
-    #[error("eBPF object: no program {0}; rebuild with `cargo xtask build-ebpf`")]
-    Missing(&'static str),
-    #[error("pinned map {path}: {source}; `trigon unload` removes what an incompatible release left")]
-    Pinned { path: PathBuf, source: MapError },
-    #[error("pinned map {path}: cannot be mapped into memory: {source}")]
-    Slab { path: PathBuf, source: std::io::Error },
-}
-
-impl LoadError {
-    /// Is it the command line that cannot work here, rather than a failure?
-    pub fn is_unusable(&self) -> bool {
-        matches!(
-            self,
-            Self::Attach(AttachError::NoInterface(_) | AttachError::NoNativeXdp { .. })
-                | Self::Environment(EnvironmentError::NotBpffs { .. })
-        )
-    }
-}
-
 /// Programs attached, maps open.
-pub struct Loaded {
+pub struct Datapath {
     pub tables: KernelTables,
     pub stats: Stats,
     pub attachments: Vec<Attachment>,
@@ -92,7 +62,7 @@ pub struct Loaded {
 
 /// The maps, and how many entries each is to have. One per-CPU map of
 /// statistics goes with services and backends.
-fn sizes(options: &Options) -> [(&'static str, u32); 16] {
+fn sizes(options: &DatapathConfig) -> [(&'static str, u32); 16] {
     let only = |role, size| if options.roles & role != 0 { size } else { 1 };
     let capacity = options.capacity;
     [
@@ -116,9 +86,9 @@ fn sizes(options: &Options) -> [(&'static str, u32); 16] {
 }
 
 /// Load and attach. What is pinned and fits is kept, traffic is not disturbed.
-pub fn load(options: &Options) -> Result<Loaded, LoadError> {
+pub fn load(options: &DatapathConfig) -> Result<Datapath, LoadError> {
     attach::check_interfaces(&options.interfaces)?;
-    environment::check()?;
+    environment::check_environment()?;
     environment::prepare(&options.pin_dir)?;
     let lock = lock::take(&options.pin_dir)?;
     let adopted = map_pin(&options.pin_dir, "SERVICES").exists();
@@ -130,20 +100,20 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     loaded
 }
 
-fn load_pinned(options: &Options, lock: PinLock, adopted: bool) -> Result<Loaded, LoadError> {
+fn load_pinned(options: &DatapathConfig, lock: PinLock, adopted: bool) -> Result<Datapath, LoadError> {
     make_room(options)?;
     let mut ebpf = open_object(options, false)?;
     let attachments = attach_programs(&mut ebpf, options)?;
     let capacity = actual_capacity(&options.pin_dir, options.capacity)?;
     let stats = Stats::open(&options.pin_dir)?;
     let tables = KernelTables::open(&options.pin_dir)?;
-    Ok(Loaded { tables, stats, attachments, capacity, adopted, lock })
+    Ok(Datapath { tables, stats, attachments, capacity, adopted, lock })
 }
 
 /// Remove everything that is pinned, if no agent is at work there. True if
 /// there was anything.
 pub fn unload(pin_dir: &Path) -> Result<bool, LoadError> {
-    environment::check()?;
+    environment::check_environment()?;
     if !pin_dir.exists() {
         return Ok(false);
     }
@@ -154,7 +124,7 @@ pub fn unload(pin_dir: &Path) -> Result<bool, LoadError> {
 
 /// What was pinned by an agent whose roles had no use for it has one entry:
 /// with a role more, it gives way to a map that has room.
-fn make_room(options: &Options) -> Result<(), LoadError> {
+fn make_room(options: &DatapathConfig) -> Result<(), LoadError> {
     for (name, size) in sizes(options) {
         let path = map_pin(&options.pin_dir, name);
         if size > 1 && path.exists() && entries(&options.pin_dir, name)? == 1 {
@@ -166,7 +136,7 @@ fn make_room(options: &Options) -> Result<(), LoadError> {
 }
 
 /// `dry_run`: the copy that only tells.
-pub(super) fn open_object(options: &Options, dry_run: bool) -> Result<Ebpf, LoadError> {
+pub(super) fn open_object(options: &DatapathConfig, dry_run: bool) -> Result<Ebpf, LoadError> {
     let sizes = sizes(options);
     let mut loader = EbpfLoader::new();
     let log_drops = u32::from(options.log_drops);
@@ -195,7 +165,7 @@ fn source_mask(prefixes: &[IpNet], is_v4: bool) -> u32 {
     u32::MAX.checked_shr(32 - bits).unwrap_or(0).to_be()
 }
 
-fn attach_programs(ebpf: &mut Ebpf, options: &Options) -> Result<Vec<Attachment>, LoadError> {
+fn attach_programs(ebpf: &mut Ebpf, options: &DatapathConfig) -> Result<Vec<Attachment>, LoadError> {
     let xdp: &mut Xdp = program(ebpf, "trigon_xdp")?;
     xdp.load().map_err(|e| LoadError::Program("trigon_xdp", e))?;
     let egress: &mut SchedClassifier = program(ebpf, "trigon_egress")?;
@@ -221,12 +191,6 @@ where
 {
     let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     program.try_into().map_err(|_| LoadError::Missing(name))
-}
-
-/// A map, by its pin.
-pub(super) fn open(pin_dir: &Path, name: &str) -> Result<MapData, LoadError> {
-    let path = map_pin(pin_dir, name);
-    MapData::from_pin(&path).map_err(|source| LoadError::Pinned { path, source })
 }
 
 /// How many entries a pinned map has room for.

@@ -4,7 +4,7 @@ use std::{os::fd::OwnedFd, path::Path};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 
-use super::environment::EnvironmentError;
+use super::error::EnvironmentError;
 
 /// The directory is ours as long as this lives, or its process.
 #[derive(Debug)]

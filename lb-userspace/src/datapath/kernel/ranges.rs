@@ -9,9 +9,9 @@ use aya::maps::{LpmTrie, Map, MapData, lpm_trie::Key};
 use lb_common::maps::RangeKey;
 
 use super::{
-    load::{LoadError, open},
-    map_pin,
-    tables::{is_absence, table_error},
+    error::LoadError,
+    hash_map::{is_absence, table_error},
+    pinned::{map_pin, open},
 };
 use crate::{datapath::TableError, plan::Range};
 

@@ -10,8 +10,8 @@ use aya::maps::MapData;
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::{
-    load::{LoadError, open},
-    map_pin,
+    error::LoadError,
+    pinned::{map_pin, open},
 };
 
 /// Backend ids, `width` of them to a slot.

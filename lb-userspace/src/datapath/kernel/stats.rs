@@ -6,8 +6,8 @@ use aya::maps::{Map, MapData, MapError, PerCpuArray};
 use lb_common::{Verdict, maps::Traffic};
 
 use super::{
-    load::{LoadError, open},
-    map_pin,
+    error::LoadError,
+    pinned::{map_pin, open},
 };
 
 pub struct Stats {

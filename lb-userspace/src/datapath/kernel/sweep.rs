@@ -16,10 +16,10 @@ use aya::{
 use lb_common::maps::{Endpoint, FlowKey, Holder, NodeFlow, Reply, ReplyKey};
 
 use super::{
-    load::{LoadError, open},
-    map_pin,
+    error::LoadError,
+    pinned::{map_pin, open},
 };
-use crate::state::Op;
+use crate::plan::mirror::Op;
 
 pub struct Sweeper {
     jobs: Sender<Op>,

@@ -2,10 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use aya::{
-    Pod,
-    maps::{Array, HashMap, MapData, MapError},
-};
+use aya::maps::{Array, MapData};
 use lb_common::{
     Addr,
     maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip, delivery},
@@ -13,14 +10,16 @@ use lb_common::{
 };
 
 use super::{
-    load::{LoadError, open},
+    error::LoadError,
+    hash_map::{Hash, table_error},
+    pinned::open,
     ranges::Ranges,
     slab::Slab,
     sweep::Sweeper,
 };
 use crate::{
     datapath::{TableError, Tables},
-    state::{Op, State},
+    plan::mirror::{Mirror, Op},
 };
 
 pub struct KernelTables {
@@ -91,31 +90,31 @@ impl Tables for KernelTables {
         self.services.get(key)
     }
 
-    fn read(&self) -> Result<State, TableError> {
-        let mut state = State {
+    fn read(&self) -> Result<Mirror, TableError> {
+        let mut mirror = Mirror {
             services: self.services.all()?,
             vips: self.vips.all()?,
             peers: self.peers.all()?,
             endpoints: self.endpoints.all()?,
             ranges: self.ranges.all()?,
-            ..State::default()
+            ..Mirror::default()
         };
         for (id, backend) in (0..=u16::MAX).zip(self.backends.iter()) {
             let backend = backend.map_err(|e| table_error("BACKENDS", format!("{id}"), e))?;
             if backend.delivery != delivery::NONE {
-                state.backends.insert(id, backend);
+                mirror.backends.insert(id, backend);
             }
         }
-        for service in state.services.values() {
+        for service in mirror.services.values() {
             let (ring, history) = (service.ring_offset, service.history_offset);
             if let Some(slots) = self.rings.read(ring, service.ring_len).filter(|_| ring > 0) {
-                state.rings.insert(ring, slots.into());
+                mirror.rings.insert(ring, slots.into());
             }
             if let Some(ids) = self.history.read(history, service.ring_len).filter(|_| history > 0) {
-                state.histories.insert(history, owners(&ids));
+                mirror.histories.insert(history, owners(&ids));
             }
         }
-        Ok(state)
+        Ok(mirror)
     }
 }
 
@@ -131,56 +130,4 @@ fn fits(map: &'static str, offset: u32, fits: bool) -> Result<(), TableError> {
         return Ok(());
     }
     Err(TableError { map, entry: format!("slot {offset}"), source: "beyond the end of the map".into() })
-}
-
-/// A hash map whose errors say which map and which entry.
-struct Hash<K: Pod, V: Pod> {
-    name: &'static str,
-    map: HashMap<MapData, K, V>,
-}
-
-impl<K: Pod + std::fmt::Debug, V: Pod> Hash<K, V> {
-    fn open(pin_dir: &Path, name: &'static str) -> Result<Self, LoadError> {
-        let map = HashMap::try_from(aya::maps::Map::HashMap(open(pin_dir, name)?))
-            .map_err(|source| LoadError::Pinned { path: super::map_pin(pin_dir, name), source })?;
-        Ok(Self { name, map })
-    }
-
-    fn set(&mut self, key: &K, value: &V) -> Result<(), TableError> {
-        self.map.insert(key, value, 0).map_err(|e| table_error(self.name, format!("{key:?}"), e))
-    }
-
-    /// It is no error if there is nothing to delete.
-    fn delete(&mut self, key: &K) -> Result<(), TableError> {
-        match self.map.remove(key) {
-            Err(e) if !is_absence(&e) => Err(table_error(self.name, format!("{key:?}"), e)),
-            _ => Ok(()),
-        }
-    }
-
-    fn get(&self, key: &K) -> Result<Option<V>, TableError> {
-        match self.map.get(key, 0) {
-            Ok(value) => Ok(Some(value)),
-            Err(MapError::KeyNotFound) => Ok(None),
-            Err(e) => Err(table_error(self.name, format!("{key:?}"), e)),
-        }
-    }
-
-    fn all<C: FromIterator<(K, V)>>(&self) -> Result<C, TableError> {
-        let entries: Result<C, _> = self.map.iter().collect();
-        entries.map_err(|e| table_error(self.name, "all entries".into(), e))
-    }
-}
-
-/// Was there nothing to delete?
-pub(super) fn is_absence(error: &MapError) -> bool {
-    match error {
-        MapError::KeyNotFound => true,
-        MapError::SyscallError(e) => e.io_error.raw_os_error() == Some(libc::ENOENT),
-        _ => false,
-    }
-}
-
-pub(super) fn table_error(map: &'static str, entry: String, source: MapError) -> TableError {
-    TableError { map, entry, source: Box::new(source) }
 }

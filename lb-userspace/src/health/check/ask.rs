@@ -8,8 +8,8 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use super::{Question, echo, http};
-use crate::model::Check;
+use super::{echo, http};
+use crate::{health::targets::Question, objects::model::Check};
 
 /// What came of a check. A server that does not answer has none.
 pub enum Outcome {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::neigh::routing::{Link, Neighbour};
 
 const LINK_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
@@ -16,7 +17,7 @@ fn via(source: &str, gateway: Option<&str>, mtu: Option<u32>) -> Route {
 }
 
 fn peer(address: &str, mac: Option<[u8; 6]>, tended: bool) -> Neighbours {
-    [(Hop { ifindex: 7, address: ip(address) }, Neighbour { mac, tended })].into()
+    [(NeighbourKey { ifindex: 7, address: ip(address) }, Neighbour { mac, tended })].into()
 }
 
 #[test]
@@ -55,8 +56,10 @@ fn ways_through() {
 
 #[test]
 fn a_neighbour_counts_on_its_own_interface_only() {
-    let neighbours =
-        [(Hop { ifindex: 8, address: ip("192.0.2.9") }, Neighbour { mac: Some(PEER_MAC), tended: false })];
+    let neighbours = [(
+        NeighbourKey { ifindex: 8, address: ip("192.0.2.9") },
+        Neighbour { mac: Some(PEER_MAC), tended: false },
+    )];
     let reach = assemble(
         ip("192.0.2.9"),
         &via("192.0.2.1", None, None),
@@ -93,7 +96,7 @@ fn own_addresses_need_no_link() {
 
 #[test]
 fn tends_what_nobody_else_tends() {
-    let mut view = View {
+    let mut view = Routing {
         routes: [
             (ip("192.0.2.9"), via("192.0.2.1", None, None)),
             (ip("198.51.100.1"), via("192.0.2.1", Some("192.0.2.254"), None)),
@@ -105,8 +108,8 @@ fn tends_what_nobody_else_tends() {
         links: [(7, link())].into(),
         neighbours: peer("192.0.2.254", Some(PEER_MAC), false),
     };
-    let target = Hop { ifindex: 7, address: ip("192.0.2.9") };
-    let gateway = Hop { ifindex: 7, address: ip("192.0.2.254") };
+    let target = NeighbourKey { ifindex: 7, address: ip("192.0.2.9") };
+    let gateway = NeighbourKey { ifindex: 7, address: ip("192.0.2.254") };
     assert_eq!(view.to_tend(&view.next_hops()), [(target, false), (gateway, true)].into());
     view.neighbours = peer("192.0.2.254", Some(PEER_MAC), true);
     assert_eq!(view.to_tend(&view.next_hops()), [(target, false)].into());

@@ -154,7 +154,7 @@ fn neighbour_states() {
         (None, false, false),
         (Other(0x200), false, false),
     ];
-    let hop = Hop { ifindex: 7, address: ip("192.0.2.9") };
+    let hop = NeighbourKey { ifindex: 7, address: ip("192.0.2.9") };
     for (state, usable, tended) in table {
         let mac = usable.then_some(MAC);
         assert_eq!(neighbour(&entry(state, Some(&MAC))), Some((hop, Neighbour { mac, tended })), "{state}");

@@ -1,7 +1,7 @@
 use super::*;
 
-fn hop(last: u8) -> Hop {
-    Hop { ifindex: 7, address: [192, 0, 2, last].into() }
+fn hop(last: u8) -> NeighbourKey {
+    NeighbourKey { ifindex: 7, address: [192, 0, 2, last].into() }
 }
 
 /// Milliseconds at which `nudges` come due until `end`.

@@ -1,4 +1,5 @@
-use super::{super::assemble::Link, *};
+use super::*;
+use crate::neigh::{routing::Link, tag::Vlan};
 
 const Q: u16 = 0x8100;
 const AD: u16 = 0x88a8;

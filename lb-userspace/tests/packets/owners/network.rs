@@ -8,7 +8,7 @@ use lb_common::{
     ring::Owners,
     roles,
 };
-use lb_userspace::{history, maglev};
+use lb_userspace::plan::{history, maglev};
 
 use crate::{
     expect::{at_endpoint, source_port, within},

@@ -11,7 +11,7 @@ use aya::{
     util::KernelVersion,
 };
 
-use super::{AttachError, filter, pins};
+use super::{error::AttachError, filter, pins};
 
 /// The first release with tcx. It is asked for its version, not tried: what an
 /// old kernel refuses and what a new one has good reason to refuse look alike.

@@ -15,7 +15,10 @@ use aya::programs::{
     },
 };
 
-use super::{AttachError, errno, innermost, pins};
+use super::{
+    error::{AttachError, errno, innermost},
+    pins,
+};
 
 /// What the filter is called, as the program: `tc filter show dev IF egress`.
 const NAME: &str = "trigon_egress";

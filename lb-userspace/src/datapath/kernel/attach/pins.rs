@@ -8,10 +8,10 @@ use std::{
 
 use aya::programs::links::{FdLink, PinnedLink};
 
-use super::{AttachError, XdpMode, detach, filter};
-use crate::datapath::kernel::links_dir;
+use super::{attachment::XdpMode, error::AttachError};
+use crate::datapath::kernel::pinned::links_dir;
 
-/// The record of a filter, see [`filter`]; all others are links.
+/// The record of a filter, see `filter`; all others are links.
 const FILTER: &str = "egress-filter";
 
 pub fn xdp(pin_dir: &Path, interface: &str, mode: XdpMode) -> PathBuf {
@@ -42,18 +42,8 @@ pub fn open_link(pin: &Path) -> Option<FdLink> {
     PinnedLink::from_pin(pin).ok().map(FdLink::from)
 }
 
-/// Detach what the pin holds or records, and remove it.
-pub fn detach(pin: &Path) -> Result<(), AttachError> {
-    match filter_interface(pin) {
-        Some(interface) => filter::detach(&interface)?,
-        // Should it fail, the kernel does it a moment after the pin is gone.
-        None => drop(detach::detach(pin)),
-    }
-    remove(pin)
-}
-
 /// The interface, if it is the record of a filter.
-fn filter_interface(pin: &Path) -> Option<String> {
+pub fn filter_interface(pin: &Path) -> Option<String> {
     let (kind, interface) = pin.file_name()?.to_str()?.split_once('@')?;
     (kind == FILTER).then(|| interface.replace("%2e", "."))
 }

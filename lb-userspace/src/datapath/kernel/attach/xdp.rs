@@ -4,7 +4,11 @@ use std::path::Path;
 
 use aya::programs::{Xdp, XdpMode as AyaXdpMode, links::FdLink, xdp::XdpLink};
 
-use super::{AttachError, Attachment, XdpMode, errno, innermost, pins};
+use super::{
+    attachment::{Attachment, XdpMode},
+    error::{AttachError, errno, innermost},
+    pins,
+};
 
 const NAME: &str = "trigon_xdp";
 

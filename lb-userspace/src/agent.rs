@@ -1,0 +1,28 @@
+//! The agent: what the source says goes to the kernel, and everything that
+//! happens on the way is there to be asked.
+//!
+//! ```text
+//! inputs ──Input──> engine ──Effects──> inputs, speakers
+//!                      └──Snapshot──> api, leave
+//! ```
+
+mod api;
+mod config;
+mod dispatcher;
+mod engine;
+pub mod explain;
+mod fit;
+mod inputs;
+mod leave;
+mod liveness;
+mod reach;
+mod reconcile;
+pub mod report;
+mod run;
+mod snapshot;
+pub mod speakers;
+#[cfg(test)]
+mod testing;
+
+pub use config::{AgentConfig, AnnounceConfig, HealthConfig};
+pub use run::run;

@@ -1,0 +1,242 @@
+//! The agent's decisions: state comes in, effects go out, and time is passed in.
+//! There is no clock, no lock and no socket here, and no map but behind `Tables`.
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
+
+use tracing::{error, info};
+
+use super::{
+    dispatcher::Dispatcher,
+    liveness::Liveness,
+    reconcile::Reconciler,
+    snapshot::{Snapshot, Wanted},
+};
+use crate::{
+    announce::Announcements,
+    datapath::Tables,
+    health::{self, Healths, Targets, Ways},
+    neigh::{
+        NextHops,
+        pmtu::{self, PathMtus},
+    },
+    objects::{
+        index::Index,
+        model::Problem,
+        source::{Listing, Load, changes},
+    },
+    os::moment::Now,
+    plan::{self, BackendKey},
+};
+
+/// What happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// The source has changed.
+    Load(Load),
+    /// The kernel's way to some address has changed.
+    NextHops(Arc<NextHops>),
+    Healths(Healths),
+    /// A router tells of a path MTU.
+    PathMtu(pmtu::Report),
+    /// A second has passed.
+    Tick,
+    /// The time has come that [`Engine::due`] named.
+    Due,
+    /// Drain, or come back.
+    Leave(bool),
+}
+
+/// What is to be done outside; nothing where nothing is new.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Addresses whose next hops are needed from now on.
+    pub targets: Option<BTreeSet<IpAddr>>,
+    /// Whom to probe from now on.
+    pub probes: Option<Targets>,
+    /// For the speakers.
+    pub orders: Option<Announcements>,
+}
+
+/// All that an agent knows and decides.
+pub struct Engine<T> {
+    reconciler: Reconciler<T>,
+    dispatcher: Dispatcher,
+    index: Index,
+    /// What the index has been told of.
+    listing: Arc<Listing>,
+    wanted: Wanted,
+    /// As the kernel has them.
+    kernel_hops: Arc<NextHops>,
+    path_mtus: PathMtus,
+    /// Both together.
+    hops: Arc<NextHops>,
+    liveness: Liveness,
+    /// Nodes that packets may be handed on to: those that were in a ring since we
+    /// know of rings.
+    fellows: BTreeSet<BackendKey>,
+    /// The indices of our interfaces.
+    devices: BTreeSet<u32>,
+    targets: BTreeSet<IpAddr>,
+    probes: Targets,
+}
+
+impl<T: Tables> Engine<T> {
+    pub fn new(
+        reconciler: Reconciler<T>,
+        dispatcher: Dispatcher,
+        index: Index,
+        devices: BTreeSet<u32>,
+    ) -> Self {
+        let fellows = reconciler.programmed().mirror.former_owners();
+        Self {
+            reconciler,
+            dispatcher,
+            index,
+            listing: Arc::default(),
+            wanted: Wanted::default(),
+            kernel_hops: Arc::default(),
+            path_mtus: PathMtus::default(),
+            hops: Arc::default(),
+            liveness: Liveness::default(),
+            fellows,
+            devices,
+            targets: BTreeSet::new(),
+            probes: Targets::default(),
+        }
+    }
+
+    pub fn handle(&mut self, input: Input, now: Now) -> Effects {
+        let probes = self.probes.clone();
+        let targets = self.targets.clone();
+        match input {
+            Input::Load(load) => self.load(load, now),
+            Input::NextHops(hops) => {
+                self.kernel_hops = hops;
+                self.combine_hops(now);
+            }
+            Input::Healths(healths) => self.set_healths(healths, now),
+            Input::PathMtu(report) => self.learn(&report, now),
+            Input::Tick => self.tick(now),
+            Input::Due => self.proceed(now),
+            Input::Leave(leave) => self.dispatcher.leave(leave, now.instant),
+        }
+        Effects {
+            targets: (targets != self.targets).then(|| self.targets.clone()),
+            probes: (probes != self.probes).then(|| self.probes.clone()),
+            orders: self.orders(now),
+        }
+    }
+
+    /// When there will be something to do, even if nothing changes.
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        [self.reconciler.due(), self.dispatcher.due(now)].into_iter().flatten().min()
+    }
+
+    /// For everybody who wants to know. Cheap.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            me: self.reconciler.me().clone(),
+            wanted: self.wanted.clone(),
+            programmed: self.reconciler.programmed().clone(),
+            kernel_hops: Arc::clone(&self.kernel_hops),
+            hops: Arc::clone(&self.hops),
+            liveness: self.liveness.clone(),
+            outlook: self.dispatcher.outlook().clone(),
+        }
+    }
+
+    fn orders(&mut self, now: Now) -> Option<Announcements> {
+        let (me, programmed) = (self.reconciler.me(), self.reconciler.programmed());
+        self.dispatcher.orders(&self.wanted.cluster, me, programmed, now.instant)
+    }
+
+    /// A broken source leaves everything as it is: an administrator who edits
+    /// files wants all of an edit or nothing.
+    fn load(&mut self, load: Load, now: Now) {
+        let (problems, refused) = match load.and_then(|listing| self.index(listing)) {
+            Ok(refused) => (Arc::default(), refused.into()),
+            Err(problems) => (problems.into(), Arc::clone(&self.wanted.refused)),
+        };
+        log_news(&self.wanted.problems, &problems);
+        log_news(&self.wanted.refused, &refused);
+        (self.wanted.problems, self.wanted.refused) = (problems, refused);
+        self.targets = plan::targets(&self.wanted.cluster);
+        self.reconcile(now);
+    }
+
+    /// Returns what is wrong with objects about announcing, which concern nobody else.
+    fn index(&mut self, listing: Arc<Listing>) -> Result<Vec<Problem>, Vec<Problem>> {
+        self.index.follow(changes(&self.listing, &listing));
+        let (cluster, problems) = self.index.cluster();
+        let problems = listing.problems.iter().cloned().chain(listing.locate(problems)).collect();
+        self.listing = listing;
+        if !self.index.is_sound() {
+            return Err(problems);
+        }
+        self.wanted.cluster = cluster;
+        self.wanted.is_known = true;
+        Ok(problems)
+    }
+
+    fn learn(&mut self, report: &pmtu::Report, now: Now) {
+        if self.path_mtus.learn(report, &self.kernel_hops, now.instant) {
+            info!(target = %report.target, mtu = report.mtu, "a router tells of a smaller path MTU");
+            self.combine_hops(now);
+        }
+    }
+
+    /// Who is dead leaves the rings, who is back returns; all else can wait.
+    fn set_healths(&mut self, healths: Healths, now: Now) {
+        if self.liveness.set(healths) {
+            self.reconcile(now);
+        }
+    }
+
+    fn tick(&mut self, now: Now) {
+        if self.path_mtus.expire(now.instant) {
+            self.combine_hops(now);
+        }
+        if self.reconciler.tick(now) {
+            self.dispatcher.invalidate();
+        }
+    }
+
+    fn proceed(&mut self, now: Now) {
+        self.dispatcher.invalidate();
+        if self.reconciler.due().is_some_and(|due| due <= now.instant) {
+            self.reconcile(now);
+        }
+    }
+
+    fn combine_hops(&mut self, now: Now) {
+        self.hops = self.path_mtus.applied(&self.kernel_hops);
+        self.reconcile(now);
+    }
+
+    /// Not before the source was good once, and every next hop was looked up:
+    /// what is pinned from before is better than a plan that knows less.
+    fn reconcile(&mut self, now: Now) {
+        self.dispatcher.invalidate();
+        if !self.wanted.is_known || !self.targets.iter().all(|target| self.hops.contains_key(target)) {
+            return;
+        }
+        self.reconciler.run(&self.wanted.cluster, &self.hops, self.liveness.avoided(), now);
+        let (me, programmed) = (self.reconciler.me(), self.reconciler.programmed());
+        let plan = &programmed.plan;
+        let ways =
+            Ways { hops: &self.hops, backends: &programmed.mirror.backends, interfaces: &self.devices };
+        self.fellows.extend(plan.services.values().flat_map(|planned| planned.owners.iter().copied()));
+        self.fellows.retain(|key| plan.backends.contains_key(key));
+        self.probes = health::targets(&self.wanted.cluster, me, &ways, plan, &self.fellows);
+    }
+}
+
+/// Log each problem that was not there before.
+fn log_news(before: &[Problem], now: &[Problem]) {
+    for problem in now.iter().filter(|problem| !before.contains(problem)) {
+        error!("{problem}");
+    }
+}

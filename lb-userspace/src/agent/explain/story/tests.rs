@@ -1,0 +1,200 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use lb_common::{
+    maps::{Vip, delivery},
+    verdict::Fate,
+};
+
+use super::*;
+use crate::{
+    agent::explain::frame,
+    neigh::{NextHop, Reach},
+    objects::model::Node,
+};
+
+const FLOW: &str = "tcp 198.51.100.7:4242 -> 192.0.2.10:80";
+
+fn addr(text: &str) -> Addr {
+    Addr::from(text.parse::<IpAddr>().unwrap())
+}
+
+/// A node of backend `id`: `10.0.0.ID`.
+fn backend(id: u8, flags: u8) -> Backend {
+    let flags = backend_flags::RESOLVED | flags;
+    let outer_dst = addr(&format!("10.0.0.{id}"));
+    Backend { outer_dst, delivery: delivery::GUE4, flags, mtu: 1500, ..Backend::default() }
+}
+
+/// One service, whose slot 1 went from node1 over node3 to node2.
+struct World {
+    mirror: Mirror,
+    plan: Plan,
+    cluster: Cluster,
+    hops: NextHops,
+}
+
+impl World {
+    fn new() -> Self {
+        let key =
+            |port: u16| ServiceKey { addr: addr("192.0.2.10"), port: port.to_be(), protocol: 6, pad: 0 };
+        let service = Service {
+            id: 7,
+            ring_offset: 32,
+            ring_len: 2,
+            history_offset: 32,
+            generation: 5,
+            ..Service::default()
+        };
+        let owners = |ids: [u16; 8]| Owners { ids };
+        let histories = [owners([1, 0, 0, 0, 0, 0, 0, 0]), owners([2, 3, 1, 0, 0, 0, 0, 0])];
+        let mirror = Mirror {
+            services: BTreeMap::from([(key(80), service), (key(443), Service { id: 8, ..service })]),
+            vips: ["192.0.2.10", "2001:db8::10"].map(|vip| (addr(vip), Vip::default())).into(),
+            backends: (1..=4).map(|id| (id.into(), backend(id, 0))).collect(),
+            rings: BTreeMap::from([(32, Arc::from([1, 2]))]),
+            histories: BTreeMap::from([(32, Arc::from(histories))]),
+            ..Mirror::default()
+        };
+        let node = |id: u8| Node {
+            name: format!("node{id}").into(),
+            addresses: vec![IpAddr::from([10, 0, 0, id])],
+            director: false,
+            labels: BTreeMap::new(),
+        };
+        let nodes = (1..=3).map(node).map(|node| (node.name.clone(), Arc::new(node))).collect();
+        let hop = NextHop {
+            ifindex: 3,
+            interface: "eth0".into(),
+            device: 3,
+            tags: Vec::new(),
+            source: [10, 0, 0, 9].into(),
+            on_link: true,
+            gateway: None,
+            mtu: 1500,
+            src_mac: [2; 6],
+            dst_mac: Some([4; 6]),
+        };
+        let hops = NextHops::from([(IpAddr::from([10, 0, 0, 2]), Reach::Via(hop))]);
+        Self { mirror, plan: Plan::default(), cluster: Cluster { nodes, ..Cluster::default() }, hops }
+    }
+
+    fn tell(&self, flow: &str, change: impl FnOnce(&mut Story)) -> PacketStory {
+        let flow: Flow = flow.parse().unwrap();
+        let mut story = Story::of_packet_from(3);
+        change(&mut story);
+        let frame = frame::frame(&flow, Packet::Syn, 0, None).unwrap();
+        let known =
+            Known { mirror: &self.mirror, plan: &self.plan, cluster: &self.cluster, hops: &self.hops };
+        tell(known, &flow, Packet::Syn, &story, &frame)
+    }
+}
+
+fn peer(id: u8) -> Peer {
+    Peer { node: Some(format!("node{id}")), address: [10, 0, 0, id].into() }
+}
+
+#[test]
+fn a_director_tells_of_service_slot_owner_and_way() {
+    let story = World::new().tell(FLOW, |story| {
+        story.verdict = Verdict::ForwardGue as u32;
+        story.service = 7;
+        story.slot = 1;
+        story.backend = 2;
+    });
+    assert_eq!(story.service.map(|service| (service.vip.port(), service.generation)), Some((80, 5)));
+    assert_eq!(story.slot.map(|slot| (slot.slot, slot.of, slot.owner)), Some((1, 2, Some(peer(2)))));
+    assert_eq!(story.choice.map(|choice| choice.peer), Some(peer(2)));
+    let way = story.way.unwrap();
+    assert_eq!((way.delivery.as_str(), way.mtu), ("gue", 1500));
+    assert_eq!(way.next_hop, "on link dev eth0 04:04:04:04:04:04");
+    assert_eq!((story.verdict.as_str(), story.fate.as_str()), ("forward_gue", "transmit"));
+    assert_eq!(story.hints, [format!("`trigon explain --at-node node2 '{FLOW}'`, on node2, tells the rest")]);
+    assert_eq!(story.remedy, None);
+}
+
+#[test]
+fn a_node_tells_of_former_owners_and_whom_it_asks() {
+    let mut world = World::new();
+    let told = |story: &mut Story| {
+        story.verdict = Verdict::HandOn as u32;
+        (story.service, story.slot, story.next, story.hops) = (7, 1, 3, 1);
+    };
+    let story = world.tell(FLOW, told);
+    assert_eq!(story.slot.unwrap().former, Some(vec![peer(3), peer(1)]));
+    let choice = story.choice.unwrap();
+    assert_eq!(choice.peer, peer(3));
+    assert!(choice.why.contains("former owner"), "{}", choice.why);
+    // A machine that is no node has no history, and does not pretend.
+    world.mirror.histories.clear();
+    assert_eq!(world.tell(FLOW, told).slot.unwrap().former, None);
+}
+
+#[test]
+fn what_stays_here_has_an_endpoint_and_no_way() {
+    let mut world = World::new();
+    world.mirror.backends.insert(2, backend(2, backend_flags::LOCAL));
+    for (memory, known) in [(memory::BEGINS, false), (memory::HERE, true)] {
+        let story = world.tell(FLOW, |story| {
+            story.verdict = Verdict::Deliver as u32;
+            (story.service, story.backend, story.memory) = (7, 2, memory);
+            story.endpoint.addr = addr("10.1.0.5");
+            story.endpoint.port = 8080u16.to_be();
+        });
+        let endpoint = "10.1.0.5:8080".parse().unwrap();
+        assert_eq!(story.endpoint, Some(EndpointStory { endpoint, known }));
+        assert_eq!((story.choice, story.way), (None, None));
+        assert!(story.hints.is_empty(), "{:?}", story.hints);
+    }
+}
+
+#[test]
+fn a_bare_server_has_no_node_to_ask() {
+    let mut world = World::new();
+    world.mirror.backends.insert(2, backend(2, backend_flags::BARE));
+    let story = world.tell(FLOW, |story| {
+        story.verdict = Verdict::ForwardIpip as u32;
+        (story.service, story.backend, story.memory) = (7, 2, memory::ELSEWHERE);
+    });
+    let choice = story.choice.unwrap();
+    assert_eq!(choice.peer, Peer { node: None, address: [10, 0, 0, 2].into() });
+    assert!(choice.why.contains("began with"), "{}", choice.why);
+    assert!(story.hints.is_empty(), "{:?}", story.hints);
+}
+
+#[test]
+fn near_misses_are_told() {
+    let world = World::new();
+    let drop = |story: &mut Story| story.verdict = Verdict::DropNoSuchPort as u32;
+    let story = world.tell("tcp 198.51.100.7:4242 -> 192.0.2.10:81", drop);
+    assert_eq!(story.hints, ["192.0.2.10 has tcp 80, tcp 443"]);
+    assert!(story.remedy.is_some());
+    let pass = |story: &mut Story| story.verdict = Verdict::Pass as u32;
+    let story = world.tell("tcp 198.51.100.7:4242 -> 192.0.2.11:80", pass);
+    assert_eq!(story.hints, ["192.0.2.11 is not an owned VIP; those of its family are 192.0.2.10"]);
+    let story = world.tell("icmp 2001:db8::7 -> 2001:db8::11", pass);
+    assert_eq!(story.hints, ["2001:db8::11 is not an owned VIP; those of its family are 2001:db8::10"]);
+}
+
+#[test]
+fn long_lists_are_cut() {
+    assert_eq!(list::<u8>(&[]), "none");
+    assert_eq!(list(&[1, 2]), "1, 2");
+    assert_eq!(list(&(1..=10).collect::<Vec<_>>()), "1, 2, 3, 4, 5, 6, 7, 8 and 2 more");
+}
+
+/// Whatever the program may have written.
+#[test]
+fn no_story_is_too_strange_to_tell() {
+    let world = World::new();
+    let values = [0, 1, 2, 7, 200, u32::from(u16::MAX), 1 << 16, NOT_TOLD - 1, NOT_TOLD];
+    for verdict in Verdict::all() {
+        for value in values {
+            let story = world.tell(FLOW, |story| {
+                story.verdict = verdict as u32;
+                (story.service, story.slot, story.backend) = (7, value, value);
+                (story.memory, story.next, story.hops) = (value, value, value);
+            });
+            assert_eq!(story.remedy.is_some(), verdict.fate() == Fate::Drop);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Does what clients send fit the paths to backends, once encapsulated? Pure.
+
+use std::collections::BTreeMap;
+
+use lb_common::{
+    maps::{Backend, backend_flags, delivery},
+    mtu::{ORDINARY, least},
+};
+
+use crate::plan::BackendKey;
+
+/// How many backends a warning names.
+const NAMED: usize = 3;
+
+/// For people: about backends whose path has no room for the longest packet of
+/// a client, which the uplink lets in, and what is put in front of it.
+pub fn warnings(backends: &BTreeMap<BackendKey, Backend>, uplink: u32) -> Vec<String> {
+    let longest = uplink.min(ORDINARY.into());
+    let mut narrow: BTreeMap<(u16, u16), Vec<String>> = BTreeMap::new();
+    for (key, backend) in backends {
+        let overhead = backend.overhead();
+        let is_tunnel = backend.flags & backend_flags::RESOLVED != 0 && backend.delivery != delivery::L2;
+        if is_tunnel && u32::from(backend.mtu) < longest + u32::from(overhead) {
+            narrow.entry((backend.mtu, overhead)).or_default().push(key.addr.to_string());
+        }
+    }
+    narrow.into_iter().map(|((mtu, overhead), names)| warning(longest, mtu, overhead, names)).collect()
+}
+
+fn warning(longest: u32, mtu: u16, overhead: u16, mut names: Vec<String>) -> String {
+    names.dedup();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let fits = mtu.saturating_sub(overhead);
+    let least = least(false);
+    let v6 = if fits < least {
+        format!("; IPv6 packets of {least} bytes do not fit either, and clients need not send smaller ones")
+    } else {
+        String::new()
+    };
+    format!(
+        "backend {}{more}: the path carries {mtu} bytes, {overhead} of them encapsulation, so that a client's packet of {longest} \
+         does not fit: clients are told to send at most {fits}{v6}; raise the MTU of the path to {}",
+        names.join(", "),
+        longest + u32::from(overhead),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use lb_common::Addr;
+
+    use super::*;
+    use crate::objects::model::DeliveryMode;
+
+    fn backend(n: u8, mtu: u16, delivery: u8, flags: u8) -> (BackendKey, Backend) {
+        let addr = Addr::from(std::net::IpAddr::from([10, 0, 0, n]));
+        let key = BackendKey { addr, mode: DeliveryMode::Auto, bare: flags & backend_flags::BARE != 0 };
+        let flags = flags | backend_flags::RESOLVED;
+        (key, Backend { outer_dst: addr, mtu, delivery, flags, ..Backend::default() })
+    }
+
+    #[test]
+    fn there_is_a_warning_where_a_full_packet_does_not_fit() {
+        let room = 1500 + lb_common::mtu::handed_overhead(&Addr::from(std::net::IpAddr::from([10, 0, 0, 1])));
+        let fits = [backend(1, room, delivery::GUE4, 0), backend(2, 1500, delivery::L2, 0)];
+        for uplink in [1500, 9000] {
+            assert_eq!(warnings(&fits.into(), uplink), Vec::<String>::new());
+        }
+        let bare = [backend(1, 1520, delivery::IPIP4, backend_flags::BARE)];
+        assert_eq!(warnings(&bare.into(), 1500), Vec::<String>::new());
+
+        let narrow: BTreeMap<_, _> = (1..=5).map(|n| backend(n, room - 1, delivery::GUE4, 0)).collect();
+        let [warning] = &warnings(&narrow, 1500)[..] else { panic!("{narrow:?}") };
+        for part in
+            ["backend 10.0.0.1, 10.0.0.2, 10.0.0.3 and 2 more:", "1547", "1499;", "MTU of the path to 1548"]
+        {
+            assert!(warning.contains(part), "{part}: {warning}");
+        }
+        assert!(!warning.contains("IPv6"), "{warning}");
+    }
+
+    #[test]
+    fn it_says_what_becomes_of_ipv6() {
+        let narrow: BTreeMap<_, _> = [backend(1, 1300, delivery::GUE4, 0)].into();
+        assert!(warnings(&narrow, 1500)[0].contains("IPv6 packets of 1280 bytes do not fit"));
+    }
+}

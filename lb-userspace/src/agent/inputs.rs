@@ -1,0 +1,130 @@
+//! What an engine is fed with: source, next hops, health, path MTUs and wishes, each
+//! followed by a task of its own.
+
+use std::{
+    collections::BTreeSet,
+    future::pending,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+    time::Interval,
+};
+use tracing::warn;
+
+use super::{
+    config::HealthConfig,
+    engine::{Effects, Input},
+    snapshot::Leave,
+};
+use crate::{
+    health::{self, Healths, Targets},
+    neigh::{self, NextHops, pmtu},
+    objects::source::{Load, Source},
+    os::moment::at,
+};
+
+/// Reports of path MTUs that wait to be looked at.
+const REPORTS: usize = 64;
+/// How long ids and ranges wait before they are used again.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The tasks, and what comes of them. All end with it.
+pub struct Inputs {
+    tasks: JoinSet<anyhow::Result<()>>,
+    loads: watch::Receiver<Load>,
+    hops: watch::Receiver<Arc<NextHops>>,
+    healths: watch::Receiver<Healths>,
+    reports: mpsc::Receiver<pmtu::Report>,
+    leave: mpsc::Receiver<Leave>,
+    ticks: Interval,
+    targets: watch::Sender<BTreeSet<IpAddr>>,
+    probes: watch::Sender<Targets>,
+}
+
+impl Inputs {
+    /// `first` is what the source had before anything was touched.
+    pub fn start(
+        source: Source,
+        first: Load,
+        health: Option<HealthConfig>,
+        leave: mpsc::Receiver<Leave>,
+    ) -> Self {
+        let mut tasks = JoinSet::new();
+        let (loads_to, mut loads) = watch::channel(first);
+        let (targets, targets_of) = watch::channel(BTreeSet::new());
+        let (hops_to, hops) = watch::channel(Arc::new(NextHops::new()));
+        let (probes, probes_of) = watch::channel(Targets::default());
+        let (healths_to, healths) = watch::channel(Healths::new());
+        let (reports_to, reports) = mpsc::channel(REPORTS);
+        loads.mark_changed();
+        tasks.spawn(async move {
+            source.follow(loads_to).await;
+            bail!("the source ended")
+        });
+        tasks.spawn(async move {
+            neigh::follow(targets_of, hops_to).await?;
+            bail!("the task that follows netlink ended")
+        });
+        if let Some(config) = health {
+            // Apart from each other: many checks must not delay the probes of nodes.
+            let (targets, to) = (probes_of.clone(), healths_to.clone());
+            tasks.spawn(async move {
+                health::follow_probes(config.nodes, targets, to).await?;
+                bail!("the task that probes nodes ended")
+            });
+            tasks.spawn(async move {
+                health::follow_checks(config.servers, probes_of, healths_to).await?;
+                bail!("the task that checks bare servers ended")
+            });
+        }
+        tasks.spawn(hear_of_path_mtus(reports_to));
+        let ticks = tokio::time::interval(TICK);
+        Self { tasks, loads, hops, healths, reports, leave, ticks, targets, probes }
+    }
+
+    /// What happens next; `due` is when the engine wants to be asked at the latest.
+    /// Who has to be told that it was taken note of comes with it.
+    pub async fn next(
+        &mut self,
+        due: Option<Instant>,
+    ) -> anyhow::Result<(Input, Option<oneshot::Sender<()>>)> {
+        let input = tokio::select! {
+            Ok(()) = self.loads.changed() => Input::Load(self.loads.borrow_and_update().clone()),
+            Ok(()) = self.hops.changed() => Input::NextHops(self.hops.borrow_and_update().clone()),
+            Ok(()) = self.healths.changed() => Input::Healths(self.healths.borrow_and_update().clone()),
+            Some(report) = self.reports.recv() => Input::PathMtu(report),
+            Some((leave, noted)) = self.leave.recv() => return Ok((Input::Leave(leave), Some(noted))),
+            () = at(due) => Input::Due,
+            _ = self.ticks.tick() => Input::Tick,
+            Some(ended) = self.tasks.join_next() => {
+                ended.context("a task of the agent ended")??;
+                bail!("a task of the agent ended")
+            }
+        };
+        Ok((input, None))
+    }
+
+    /// What an engine asks of its inputs.
+    pub fn carry_out(&self, effects: &mut Effects) {
+        if let Some(targets) = effects.targets.take() {
+            self.targets.send_replace(targets);
+        }
+        if let Some(probes) = effects.probes.take() {
+            self.probes.send_replace(probes);
+        }
+    }
+}
+
+/// Without it, what is too big for a path vanishes on it.
+async fn hear_of_path_mtus(reports: mpsc::Sender<pmtu::Report>) -> anyhow::Result<()> {
+    if let Err(error) = pmtu::listen(reports).await {
+        warn!("cannot hear of path MTUs (ICMP): {error}; the agent needs CAP_NET_RAW");
+    }
+    pending().await
+}

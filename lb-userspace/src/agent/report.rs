@@ -1,0 +1,164 @@
+//! What a running agent tells about itself: the bodies of its API, and of
+//! `--output json`.
+
+pub mod explain;
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocols::bgp::config::Leaving;
+
+/// `trigon status`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The data path holds what the objects say, read back from the kernel.
+    pub ready: bool,
+    pub node: String,
+    pub roles: Vec<String>,
+    pub version: String,
+    /// Of the agent; the data path may be older.
+    pub uptime_seconds: u64,
+    /// The plan that changed a service last.
+    pub generation: u32,
+    pub interfaces: Vec<Interface>,
+    pub source: Source,
+    pub services: Count,
+    pub backends: Count,
+    /// What is wrong, in full sentences; empty if all is well.
+    pub problems: Vec<String>,
+    /// What works, but worse than it could; `ready` does not mind.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Interface {
+    pub name: String,
+    /// `native`, or `generic`, which is slower.
+    pub xdp: String,
+    /// The link was there before this agent, which gave it a new program.
+    pub adopted: bool,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Source {
+    pub directory: String,
+    /// False: the last good state is kept; `problems` says why.
+    pub good: bool,
+}
+
+/// How many of how many are as they should be.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Count {
+    pub total: usize,
+    /// Services: programmed and proven. Backends: next hop known, and not dead.
+    pub good: usize,
+}
+
+/// A line of `trigon services`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ServiceReport {
+    pub name: String,
+    pub vip: IpAddr,
+    pub port: u16,
+    pub protocol: String,
+    /// The generation read back from the kernel; none: not programmed yet.
+    pub programmed: Option<u32>,
+    /// Slots of its ring; 0 where this machine is no director, or nobody is ready.
+    pub ring: usize,
+    pub backends: Vec<Share>,
+    /// On this node.
+    pub endpoints: Vec<String>,
+    /// Who may connect; empty: everybody.
+    pub source_ranges: Vec<String>,
+    /// For how long a client that was idle gets to the same endpoint again.
+    pub affinity_seconds: Option<u32>,
+    /// How many flows this machine lets begin in a second: its share.
+    pub new_flows_per_second: Option<u32>,
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+/// A backend's part of a ring.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Share {
+    pub address: IpAddr,
+    /// Number of endpoints.
+    pub weight: u32,
+    pub slots: usize,
+}
+
+/// A line of `trigon backends`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BackendReport {
+    /// Index of `BACKENDS`.
+    pub id: u16,
+    pub address: IpAddr,
+    /// Node that has the address; none for a bare server.
+    pub node: Option<String>,
+    /// `l2`, `ipip`, or `local`.
+    pub delivery: String,
+    pub resolved: bool,
+    /// How it is reached, or why it is not.
+    pub next_hop: String,
+    /// Bytes of IP packet.
+    pub mtu: u16,
+    /// What its probes say, or the checks of a bare server, one for each
+    /// service that it is behind; empty where nobody asks it.
+    pub health: Vec<HealthReport>,
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+/// How somebody has answered so far.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct HealthReport {
+    /// The service that a bare server was checked for: `tcp 192.0.2.10:80`.
+    pub service: Option<String>,
+    pub alive: bool,
+    /// For how long it has been so.
+    pub seconds: u64,
+    /// How often it was asked, and how often no good answer came.
+    pub asked: u64,
+    pub lost: u64,
+    /// Of the last answer.
+    pub round_trip_microseconds: Option<u64>,
+}
+
+/// A line of `trigon drops`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct VerdictReport {
+    pub reason: String,
+    /// `pass`, `transmit`, `redirect` or `drop`.
+    pub fate: String,
+    pub packets: u64,
+    /// What it means.
+    pub meaning: String,
+    /// What to do about it; none for what is no drop.
+    pub remedy: Option<String>,
+}
+
+/// `trigon drain`
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Drain {
+    /// Announcing as ever.
+    No,
+    /// Routers are asked to choose others.
+    Draining,
+    /// Nothing is announced any more.
+    Withdrawn,
+    /// And sessions are closed.
+    Drained,
+}
+
+impl Drain {
+    pub fn of(leaving: Leaving) -> Self {
+        match leaving {
+            Leaving::No => Self::No,
+            Leaving::Draining => Self::Draining,
+            Leaving::Withdrawn => Self::Withdrawn,
+            Leaving::Closed => Self::Drained,
+        }
+    }
+}

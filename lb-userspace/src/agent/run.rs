@@ -1,0 +1,106 @@
+//! From the start of an agent to its end.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use super::{
+    api::Listener,
+    config::AgentConfig,
+    dispatcher::Dispatcher,
+    engine::Engine,
+    inputs::Inputs,
+    leave,
+    reconcile::Reconciler,
+    snapshot::{Facts, Reader, Snapshot},
+    speakers::Speakers,
+};
+use crate::{
+    datapath::{
+        Tables,
+        kernel::{self, Attachment, DatapathConfig, LoadError},
+    },
+    objects::index::Index,
+    os::moment::Now,
+};
+
+/// Run until told to stop. What was programmed stays.
+pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
+    // In this order: a second agent, or a source that is not there, must be
+    // noticed before anything is touched.
+    kernel::check_environment().map_err(LoadError::from)?;
+    let listener = Listener::bind(&config.socket).await?;
+    let first = config.source.read();
+    let datapath = kernel::load(&config.datapath)?;
+    let _lock = datapath.lock;
+    datapath.attachments.iter().for_each(report_attachment);
+    let reconciler = Reconciler::new(config.me, datapath.tables, datapath.capacity)?;
+    let mut speakers = config.announce.speakers;
+    speakers.bgp.restarted = is_restarted(&datapath.attachments, &reconciler);
+    let speakers = Speakers::start(speakers)?;
+    let dispatcher = Dispatcher::new(config.announce.pace, speakers.heard());
+    let devices = kernel::indices(&config.datapath.interfaces);
+    let engine = Engine::new(reconciler, dispatcher, Index::new(config.translate), devices);
+    let (snapshots_to, snapshots) = watch::channel(Arc::new(engine.snapshot()));
+    let (leave_to, leave) = mpsc::channel(1);
+    let facts = Facts {
+        started: Instant::now(),
+        source: config.source.to_string(),
+        datapath: config.datapath.clone(),
+        attachments: datapath.attachments,
+    };
+    let reader =
+        Reader { facts: Arc::new(facts), stats: Arc::new(datapath.stats), snapshots, leave: leave_to };
+    let inputs = Inputs::start(config.source, first, config.health, leave);
+    tokio::select! {
+        result = drive(engine, inputs, &snapshots_to, &speakers) => result,
+        result = listener.serve(reader.clone()) => result,
+        result = log_drops(&config.datapath) => result,
+        result = leave::on_signal(&reader, &speakers) => result,
+    }
+}
+
+/// Feeds the engine, carries out what it decides, and shows its state after each step.
+async fn drive<T: Tables>(
+    mut engine: Engine<T>,
+    mut inputs: Inputs,
+    snapshots: &watch::Sender<Arc<Snapshot>>,
+    speakers: &Speakers,
+) -> anyhow::Result<()> {
+    loop {
+        let (input, noted) = inputs.next(engine.due(Instant::now())).await?;
+        let mut effects = engine.handle(input, Now::read());
+        inputs.carry_out(&mut effects);
+        if let Some(orders) = effects.orders {
+            speakers.order(orders);
+        }
+        snapshots.send_replace(Arc::new(engine.snapshot()));
+        if let Some(noted) = noted {
+            // Who does not wait any more has no use for it.
+            let _ = noted.send(());
+        }
+    }
+}
+
+/// Was there an agent before us, since whose end nothing was unloaded? Its
+/// Services need not be in the data path: kube-proxy may carry them all.
+fn is_restarted<T: Tables>(attachments: &[Attachment], reconciler: &Reconciler<T>) -> bool {
+    let is_adopted = attachments.iter().any(|attachment| attachment.adopted);
+    is_adopted || !reconciler.programmed().mirror.services.is_empty()
+}
+
+async fn log_drops(config: &DatapathConfig) -> anyhow::Result<()> {
+    if config.log_drops { kernel::drops::log(&config.pin_dir).await } else { std::future::pending().await }
+}
+
+fn report_attachment(attachment: &Attachment) {
+    let interface = &attachment.interface;
+    match (attachment.mode, attachment.adopted) {
+        (kernel::XdpMode::Generic, _) => {
+            warn!(interface, "attached in generic mode: every packet is copied into a socket buffer first");
+        }
+        (_, true) => info!(interface, "took over the attached link, with this release's program"),
+        (_, false) => info!(interface, "attached in native mode"),
+    }
+}

@@ -1,0 +1,115 @@
+//! What API and commands read: an agent's state after its last step, which never
+//! changes, and beside it the counters of the data path.
+
+mod backends;
+mod services;
+mod status;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use lb_common::Verdict;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    dispatcher::Outlook,
+    explain::story::Known,
+    liveness::Liveness,
+    reconcile::Programmed,
+    report::{Drain, VerdictReport},
+};
+use crate::{
+    datapath::kernel::{Attachment, DatapathConfig, Stats},
+    neigh::NextHops,
+    objects::model::{Cluster, Problem},
+    plan::{Identity, names},
+};
+
+/// The last good state of the source. Cheap to copy.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    pub cluster: Arc<Cluster>,
+    /// Why what the source says now is not it; empty if it is.
+    pub problems: Arc<[Problem]>,
+    /// What is wrong with objects that announcements are about: they are left out,
+    /// or as they last were good, and all else goes on.
+    pub refused: Arc<[Problem]>,
+    /// Was there ever a good one?
+    pub is_known: bool,
+}
+
+/// An agent's state after one step.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub me: Identity,
+    pub wanted: Wanted,
+    pub programmed: Programmed,
+    /// As the kernel has them.
+    pub kernel_hops: Arc<NextHops>,
+    /// The same, with path MTUs that routers told of.
+    pub hops: Arc<NextHops>,
+    pub liveness: Liveness,
+    pub outlook: Outlook,
+}
+
+impl Snapshot {
+    pub fn known(&self) -> Known<'_> {
+        let Programmed { mirror, plan, .. } = &self.programmed;
+        Known { mirror, plan, cluster: &self.wanted.cluster, hops: &self.hops }
+    }
+}
+
+/// What does not change while an agent runs.
+pub struct Facts {
+    pub started: Instant,
+    pub source: String,
+    pub datapath: DatapathConfig,
+    pub attachments: Vec<Attachment>,
+}
+
+/// A wish to drain or to come back, and who waits until it is taken note of.
+pub type Leave = (bool, oneshot::Sender<()>);
+
+/// The way to a running agent's state, for whoever asks.
+#[derive(Clone)]
+pub struct Reader {
+    pub facts: Arc<Facts>,
+    pub stats: Arc<Stats>,
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    pub leave: mpsc::Sender<Leave>,
+}
+
+impl Reader {
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshots.borrow())
+    }
+
+    pub fn verdicts(&self) -> Vec<VerdictReport> {
+        let report = |verdict: Verdict| VerdictReport {
+            reason: verdict.label().into(),
+            fate: names::fate(verdict.fate()).into(),
+            packets: self.stats.verdict(verdict).unwrap_or_default(),
+            meaning: verdict.sentence().into(),
+            remedy: verdict.remedy().map(Into::into),
+        };
+        Verdict::all().map(report).collect()
+    }
+
+    pub fn drained(&self) -> Drain {
+        Drain::of(self.snapshot().outlook.left(Instant::now()))
+    }
+
+    /// Drain, or come back. The next snapshot knows it.
+    pub async fn leave(&self, leave: bool) -> anyhow::Result<()> {
+        let (noted_to, noted) = oneshot::channel();
+        self.leave.send((leave, noted_to)).await.context("the agent is stopping")?;
+        noted.await.context("the agent is stopping")
+    }
+
+    fn uptime(&self) -> Duration {
+        self.facts.started.elapsed()
+    }
+}

@@ -1,0 +1,184 @@
+//! BGP, BFD and layer 2, each on a thread of its own: whatever the agent or another
+//! of them works on, neighbours must not take us for dead.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use tokio::sync::watch;
+use tracing::{error, warn};
+
+use crate::{
+    announce::Announcements,
+    protocols::{
+        bfd,
+        bgp::{self, PeerStatus, speaker},
+        l2::{self, VipStatus},
+    },
+};
+
+type Profiles = Arc<BTreeMap<bfd::Key, bfd::Profile>>;
+
+/// For the speakers to take their leave.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// Between looks at whether they have.
+const LOOK: Duration = Duration::from_millis(5);
+/// From a failure of one of the speakers to its next start.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What never changes while the agent runs.
+#[derive(Clone, Debug)]
+pub struct SpeakersConfig {
+    pub bgp: speaker::SpeakerConfig,
+    pub l2: l2::L2Config,
+}
+
+/// The agent's end of the speakers' channels.
+pub struct Speakers {
+    bgp: watch::Sender<Arc<bgp::Wanted>>,
+    bfd: watch::Sender<Profiles>,
+    l2: watch::Sender<Arc<l2::Wanted>>,
+    heard: Heard,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What the speakers tell.
+#[derive(Clone)]
+pub struct Heard {
+    pub peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
+    pub vips: watch::Receiver<Arc<Vec<VipStatus>>>,
+}
+
+impl Speakers {
+    /// In the network namespace of this thread.
+    pub fn start(config: SpeakersConfig) -> anyhow::Result<Self> {
+        let (bgp, bgp_wanted) = watch::channel(Arc::default());
+        let (bfd, bfd_wanted) = watch::channel(Arc::default());
+        let (l2, l2_wanted) = watch::channel(Arc::default());
+        let (peers_to, peers) = watch::channel(Arc::default());
+        let (vips_to, vips) = watch::channel(Arc::default());
+        let (profiles_to, profiles) = watch::channel(Profiles::default());
+        let (sessions_to, sessions) = watch::channel(Arc::default());
+        let heard = Heard { peers: peers.clone(), vips };
+        let threads = vec![
+            thread("bfd", move || {
+                again("BFD", profiles.clone(), move || bfd::run(profiles.clone(), sessions_to.clone()))
+            })?,
+            thread("l2", move || {
+                again("layer 2", l2_wanted.clone(), move || {
+                    l2::run(config.l2.clone(), l2_wanted.clone(), vips_to.clone())
+                })
+            })?,
+            thread("bgp", move || async move {
+                let found = follow_unnumbered(bgp_wanted.clone(), bfd_wanted, peers, profiles_to);
+                let bgp = again("BGP", bgp_wanted.clone(), || {
+                    speaker::run(config.bgp, bgp_wanted.clone(), sessions.clone(), peers_to.clone())
+                });
+                tokio::join!(found, bgp);
+            })?,
+        ];
+        Ok(Self { bgp, bfd, l2, heard, threads })
+    }
+
+    /// New orders.
+    pub fn order(&self, orders: Announcements) {
+        set_if_new(&self.bfd, &Arc::new(orders.bfd));
+        set_if_new(&self.l2, &Arc::new(orders.l2));
+        set_if_new(&self.bgp, &Arc::new(orders.bgp));
+    }
+
+    pub fn heard(&self) -> Heard {
+        self.heard.clone()
+    }
+
+    /// Is there anybody who would miss us?
+    pub fn is_idle(&self) -> bool {
+        self.bgp.borrow().peers.is_empty() && self.l2.borrow().vips.is_empty()
+    }
+}
+
+impl Drop for Speakers {
+    /// Without senders the speakers take their leave, which takes a second at most.
+    fn drop(&mut self) {
+        self.bgp = watch::channel(Arc::default()).0;
+        self.bfd = watch::channel(Arc::default()).0;
+        self.l2 = watch::channel(Arc::default()).0;
+        let until = Instant::now() + FAREWELL;
+        for thread in self.threads.drain(..) {
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(LOOK);
+            }
+            // Who is not done by then ends with the process.
+            if thread.is_finished() && thread.join().is_err() {
+                error!("the thread of a speaker panicked");
+            }
+        }
+    }
+}
+
+/// Runs this until it ends, on a thread with a runtime of its own.
+fn thread<F: Future<Output = ()>>(
+    name: &str,
+    run: impl FnOnce() -> F + Send + 'static,
+) -> anyhow::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.with_context(|| format!("a runtime for {name}"))?;
+    let thread = std::thread::Builder::new().name(name.into()).spawn(move || runtime.block_on(run()));
+    thread.with_context(|| format!("a thread for {name}"))
+}
+
+/// Runs a speaker until it ends because nobody wants it any more.
+async fn again<T, R: Future<Output = anyhow::Result<()>>>(
+    name: &str,
+    wanted: watch::Receiver<T>,
+    run: impl Fn() -> R,
+) {
+    while let Err(error) = run().await {
+        warn!("{name}: {error:#}; trying again in a second");
+        if wanted.has_changed().is_err() {
+            return;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// The BFD sessions that are wanted, and those with unnumbered peers that have been found.
+async fn follow_unnumbered(
+    mut bgp: watch::Receiver<Arc<bgp::Wanted>>,
+    mut bfd: watch::Receiver<Profiles>,
+    mut peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
+    to: watch::Sender<Profiles>,
+) {
+    loop {
+        let mut profiles = BTreeMap::clone(&bfd.borrow_and_update());
+        let (wanted, statuses) = (bgp.borrow_and_update().clone(), peers.borrow_and_update().clone());
+        for status in statuses.iter() {
+            let config = wanted.peers.get(status.name.as_str()).map(|peer| &peer.config);
+            let Some((config, address)) = config.zip(status.address) else { continue };
+            if let (None, Some(profile)) = (config.address(), config.bfd) {
+                profiles.insert(config.bfd_key(address), profile);
+            }
+        }
+        set_if_new(&to, &Arc::new(profiles));
+        tokio::select! {
+            changed = bgp.changed() => if changed.is_err() { return },
+            changed = bfd.changed() => if changed.is_err() { return },
+            changed = peers.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+fn set_if_new<T: Clone + PartialEq>(cell: &watch::Sender<T>, wanted: &T) {
+    cell.send_if_modified(|now| {
+        let differs = now != wanted;
+        if differs {
+            now.clone_from(wanted);
+        }
+        differs
+    });
+}

@@ -1,0 +1,83 @@
+//! A director, and a node with an endpoint, for tests.
+
+use std::{sync::Arc, time::Duration};
+
+use lb_common::roles;
+use tokio::sync::watch;
+
+use super::{dispatcher::Dispatcher, reconcile::Reconciler, speakers::Heard};
+use crate::{
+    announce::departure::Pace,
+    datapath::memory::MemoryTables,
+    neigh::{NextHop, NextHops, Reach},
+    plan::{Identity, mirror::Capacity},
+    protocols::bgp::PeerStatus,
+};
+
+pub const NODES: &str = r#"
+{apiVersion: v1, kind: Node, metadata: {name: director1, labels: {trigon.dev/director: "true"}},
+ status: {addresses: [{type: InternalIP, address: 10.0.0.9}]}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: node1},
+ status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}
+---
+{apiVersion: v1, kind: Service,
+ metadata: {name: web, annotations: {trigon.dev/dsr: "true"}},
+ spec: {type: LoadBalancer, loadBalancerClass: trigon.dev/lb, ports: [{name: p, port: 80}]},
+ status: {loadBalancer: {ingress: [{ip: 192.0.2.80}]}}}
+---
+{apiVersion: trigon.dev/v1alpha1, kind: BgpPeer, metadata: {name: router},
+ spec: {myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.253}}
+---
+{apiVersion: trigon.dev/v1alpha1, kind: BgpAdvertisement, metadata: {name: all}}
+---
+"#;
+
+pub const ENDPOINT: &str = r#"
+{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice,
+ metadata: {name: web, labels: {kubernetes.io/service-name: web}}, addressType: IPv4,
+ ports: [{name: p, port: 80}], endpoints: [{addresses: [10.1.0.1], nodeName: node1}]}
+"#;
+
+pub const ROOM: Capacity =
+    Capacity { services: 4, backends: 8, endpoints: 8, ring_slots: 4096, history_slots: 4096, ranges: 8 };
+
+/// Not enough for a ring.
+pub const NO_RING: Capacity = Capacity { ring_slots: 512, ..ROOM };
+pub const NO_BACKEND: Capacity = Capacity { backends: 1, ..ROOM };
+
+/// Everybody's next hop, whose MAC is known or not.
+pub fn hops(is_known: bool) -> NextHops {
+    let hop = |last| NextHop {
+        ifindex: 2,
+        interface: "uplink".into(),
+        device: 2,
+        tags: Vec::new(),
+        source: [10, 0, 0, 9].into(),
+        on_link: true,
+        gateway: None,
+        mtu: 1500,
+        src_mac: [2; 6],
+        dst_mac: is_known.then_some([last; 6]),
+    };
+    [([10, 0, 0, 1], 1), ([10, 0, 0, 9], 9)].map(|(ip, last)| (ip.into(), Reach::Via(hop(last)))).into()
+}
+
+pub fn reconciler(tables: MemoryTables, room: Capacity) -> Reconciler<MemoryTables> {
+    let me = Identity {
+        node: "director1".into(),
+        roles: roles::DIRECTOR,
+        asks_former_owners: true,
+        bare_sources: Arc::default(),
+        answer_echo: false,
+    };
+    Reconciler::new(me, tables, room).unwrap()
+}
+
+/// An agent's word to its speakers, and what it hears of them.
+pub fn dispatcher() -> (Dispatcher, watch::Sender<Arc<Vec<PeerStatus>>>) {
+    let pace = Pace { drain: Duration::from_secs(5), settle: Duration::from_secs(1) };
+    let (peers_to, peers) = watch::channel(Arc::default());
+    let (_, vips) = watch::channel(Arc::default());
+    (Dispatcher::new(pace, Heard { peers, vips }), peers_to)
+}

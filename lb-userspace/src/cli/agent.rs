@@ -1,0 +1,103 @@
+//! `trigon agent`
+
+use std::{io::IsTerminal, process::ExitCode};
+
+use anyhow::anyhow;
+use ipnet::IpNet;
+use tracing_subscriber::EnvFilter;
+
+use super::outcome::{Failure, Outcome, UNUSABLE};
+use crate::{
+    agent::{self, AgentConfig, AnnounceConfig, HealthConfig, speakers::SpeakersConfig},
+    announce::departure::Pace,
+    cli::args::{AgentArgs, AnnounceArgs, Cli, HealthArgs},
+    datapath::kernel::{DatapathConfig, LoadError},
+    health::{Limits, Probing},
+    objects::{source::Source, translate::TranslateConfig},
+    plan::{Identity, mirror::Capacity},
+    protocols::{bgp::speaker::SpeakerConfig, l2::L2Config},
+};
+
+pub fn run(cli: &Cli, args: &AgentArgs) -> Outcome {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    if !args.source.is_dir() {
+        let error = anyhow!(
+            "--source {}: no such directory; make it, and put Services, EndpointSlices and Nodes there",
+            args.source.display()
+        );
+        return Err(Failure { code: UNUSABLE, error });
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(anyhow::Error::from)?;
+    runtime.block_on(agent::run(config(cli, args))).map_err(failure)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config(cli: &Cli, args: &AgentArgs) -> AgentConfig {
+    let roles = args.role.iter().fold(0, |bits, role| bits | role.bit());
+    let sizes = &args.sizes;
+    AgentConfig {
+        me: Identity {
+            node: args.node_name.as_str().into(),
+            roles,
+            asks_former_owners: !args.no_former_owners,
+            bare_sources: args.bare_source_prefix.iter().map(IpNet::addr).collect(),
+            answer_echo: args.answer_echo,
+        },
+        source: Source::Directory(args.source.clone()),
+        socket: cli.socket.clone(),
+        translate: TranslateConfig { default_class: args.default_class },
+        health: health(&args.health),
+        announce: announce(args),
+        datapath: DatapathConfig {
+            pin_dir: args.pin.pin_dir.clone(),
+            interfaces: args.interface.clone(),
+            roles,
+            mode: args.xdp_mode,
+            capacity: Capacity {
+                services: sizes.max_services,
+                backends: sizes.max_backends,
+                endpoints: sizes.max_endpoints,
+                ring_slots: sizes.ring_slots,
+                history_slots: sizes.history_slots,
+                ranges: sizes.max_ranges,
+            },
+            node_flows: sizes.node_flows,
+            affinities: sizes.affinities,
+            bare_flows: sizes.bare_flows,
+            fragments: sizes.fragments,
+            log_drops: args.log_drops,
+            bare_sources: args.bare_source_prefix.clone(),
+        },
+    }
+}
+
+fn announce(args: &AgentArgs) -> AnnounceConfig {
+    let AnnounceArgs { bgp_port, l2_port, drain_time, settle_time } = args.announcing;
+    AnnounceConfig {
+        speakers: SpeakersConfig {
+            bgp: SpeakerConfig { listen: Some(bgp_port).filter(|port| *port != 0), restarted: false },
+            l2: L2Config { interfaces: args.interface.clone(), port: l2_port },
+        },
+        pace: Pace { drain: drain_time, settle: settle_time },
+    }
+}
+
+fn health(args: &HealthArgs) -> Option<HealthConfig> {
+    let probing = |interval, fall, rise| Probing { interval, limits: Limits { fall, rise } };
+    (!args.no_probing).then(|| HealthConfig {
+        nodes: probing(args.probe_interval, args.probe_fall, args.probe_rise),
+        servers: probing(args.check_interval, args.check_fall, args.check_rise),
+    })
+}
+
+/// With the exit code that it deserves.
+pub fn failure(error: anyhow::Error) -> Failure {
+    let unusable = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_unusable);
+    Failure { code: if unusable { UNUSABLE } else { super::outcome::FAILED }, error }
+}

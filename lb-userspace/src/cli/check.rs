@@ -1,0 +1,219 @@
+//! `trigon check DIR`: what the agent would make of a directory.
+mod mtu;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, fmt::Write, net::IpAddr, path::Path, process::ExitCode};
+
+use k8s_openapi::api::core::v1::Service;
+use serde::Serialize;
+
+use super::{
+    args::Cli,
+    outcome::{Outcome, UNUSABLE, print},
+};
+use crate::{
+    announce,
+    objects::{
+        index::{Index, owner},
+        model::{Backends, Cluster, Endpoint, Problem},
+        source::{Listing, Object, ObjectRef, file::read_dir},
+        translate::{DSR, SERVICE_LABEL, TranslateConfig, not_ours},
+    },
+};
+
+pub fn run(cli: &Cli, dir: &Path, default_class: bool, mtu: Option<u16>) -> Outcome {
+    let report = check(dir, TranslateConfig { default_class }, mtu);
+    print(cli.output, &report, render)?;
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(UNUSABLE) })
+}
+
+/// The outcome. The agent takes a directory only if there are no problems.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct CheckReport {
+    pub directory: String,
+    /// (VIP, port, protocol) in the data path.
+    pub services: usize,
+    /// Distinct endpoints and bare servers behind them.
+    pub endpoints: usize,
+    pub nodes: usize,
+    /// Of Services in the data path, and of those that kube-proxy carries.
+    pub vips: usize,
+    pub bgp_peers: usize,
+    pub advertisements: usize,
+    pub problems: Vec<Problem>,
+    /// What is valid, but surely not what is meant.
+    pub warnings: Vec<Problem>,
+}
+
+impl CheckReport {
+    pub fn is_good(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// `mtu`: of the network between directors and backends, if it is to be
+/// considered.
+pub fn check(dir: &Path, options: TranslateConfig, mtu: Option<u16>) -> CheckReport {
+    let mut report = CheckReport { directory: dir.display().to_string(), ..CheckReport::default() };
+    let listing = match read_dir(dir) {
+        Ok(listing) => listing,
+        // What an unread object would have meant to the others cannot be told.
+        Err(problems) => return CheckReport { problems, ..report },
+    };
+    if listing.objects.is_empty() && listing.problems.is_empty() {
+        report.problems.push(nothing(dir));
+        return report;
+    }
+    let mut index = Index::new(options);
+    index.replace(listing.objects.iter().map(|located| located.object.clone()).collect());
+    let (cluster, problems) = index.cluster();
+    report.services = cluster.services.len();
+    report.endpoints = endpoints(&cluster);
+    report.nodes = cluster.nodes.len();
+    report.vips = cluster.announced.len();
+    report.bgp_peers = cluster.announcing.peers.len();
+    report.advertisements = cluster.announcing.bgp.len() + cluster.announcing.l2.len();
+    let problems = problems.into_iter().chain(announce::unshared(&cluster)).collect();
+    report.problems = listing.problems.iter().cloned().chain(listing.locate(problems)).collect();
+    if report.is_good() {
+        let mut warnings = warnings(&listing, &cluster, options);
+        warnings.extend(mtu.into_iter().flat_map(|mtu| mtu::warnings(&cluster, mtu)));
+        report.warnings = listing.locate(warnings);
+    }
+    report
+}
+
+/// For people: one line for each finding, and the sum.
+pub fn render(report: &CheckReport) -> String {
+    let mut text = String::new();
+    for problem in &report.problems {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "{problem}");
+    }
+    for warning in &report.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    let _ = writeln!(
+        text,
+        "{}: {}, {}, {}, {}, {}, {}; {}, {}",
+        report.directory,
+        count(report.services, "service"),
+        count(report.endpoints, "endpoint"),
+        count(report.nodes, "node"),
+        count(report.vips, "VIP"),
+        count(report.bgp_peers, "BGP peer"),
+        count(report.advertisements, "advertisement"),
+        count(report.problems.len(), "problem"),
+        count(report.warnings.len(), "warning"),
+    );
+    text
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn nothing(dir: &Path) -> Problem {
+    Problem {
+        object: format!("directory {}", dir.file_name().unwrap_or(dir.as_os_str()).display()),
+        field: "contents".to_owned(),
+        message: "no objects in it".to_owned(),
+        remedy: "add .yaml, .yml or .json files with Services, EndpointSlices and Nodes".to_owned(),
+        location: Some(dir.display().to_string()),
+    }
+}
+
+fn endpoints(cluster: &Cluster) -> usize {
+    let (mut pods, mut bare) = (BTreeSet::<&Endpoint>::new(), BTreeSet::<&IpAddr>::new());
+    for service in cluster.services.values() {
+        match &service.backends {
+            Backends::Endpoints(endpoints) => pods.extend(endpoints),
+            Backends::Bare(addresses) => bare.extend(addresses),
+        }
+    }
+    pods.len() + bare.len()
+}
+
+fn warnings(listing: &Listing, cluster: &Cluster, options: TranslateConfig) -> Vec<Problem> {
+    let there: BTreeSet<ObjectRef> = listing.objects.iter().map(|l| l.object.object_ref()).collect();
+    let mut warnings = Vec::new();
+    for located in &listing.objects {
+        let this = located.object.object_ref();
+        match &located.object {
+            Object::Service(service) => {
+                warnings.extend(unused(&this, service, options));
+                warnings.extend(open_families(&this, cluster));
+            }
+            Object::EndpointSlice(slice) => {
+                let field = format!("metadata.labels[{SERVICE_LABEL}]");
+                match owner(slice) {
+                    None => {
+                        let remedy = "add the label with the name of the Service";
+                        warnings.push(this.problem(field, "is missing: it belongs to no Service", remedy));
+                    }
+                    Some(service) if !there.contains(&service) => {
+                        let message = format!("there is no {service}");
+                        warnings.push(this.problem(field, message, "correct the name, or add the Service"));
+                    }
+                    Some(_) => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    warnings.extend(without_endpoints(cluster));
+    warnings.extend(announce::silent(cluster));
+    warnings
+}
+
+/// A Service that asks for the data path and does not get it.
+fn unused(this: &ObjectRef, service: &Service, options: TranslateConfig) -> Option<Problem> {
+    let asks = service.metadata.annotations.as_ref()?.get(DSR).is_some_and(|value| value == "true");
+    let spec = service.spec.as_ref().filter(|_| asks)?;
+    if let Some((field, value)) = not_ours(spec, options) {
+        let message = format!("not {value}: {DSR} has no effect");
+        return Some(this.problem(field, message, format!("write {value}")));
+    }
+    let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let ingress = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
+    if ingress.iter().any(|ingress| ingress.ip.is_some()) {
+        return None;
+    }
+    let remedy = "add the address that clients are to connect to";
+    Some(this.problem("status.loadBalancer.ingress", "there is no ip: nobody can connect", remedy))
+}
+
+/// VIPs that admit everybody, of a Service that has ranges of the other family.
+fn open_families(this: &ObjectRef, cluster: &Cluster) -> Option<Problem> {
+    let mut of_service = cluster.services.values().filter(|service| *service.name == this.full_name());
+    let is_restricted = of_service.clone().any(|service| !service.policy.ranges.is_empty());
+    let open = of_service.find(|service| is_restricted && service.policy.ranges.is_empty())?;
+    let (vip, family, all) = match open.frontend.vip {
+        vip @ IpAddr::V4(_) => (vip, "IPv4", "0.0.0.0/0"),
+        vip @ IpAddr::V6(_) => (vip, "IPv6", "::/0"),
+    };
+    let message =
+        format!("has no {family} range: all {family} clients are admitted to {vip}, as by kube-proxy");
+    let remedy = format!("add the {family} ranges that are meant, or {all} for everybody");
+    Some(this.problem("spec.loadBalancerSourceRanges", message, remedy))
+}
+
+fn without_endpoints(cluster: &Cluster) -> impl Iterator<Item = Problem> {
+    let empty = cluster.services.values().filter(|service| match &service.backends {
+        Backends::Endpoints(endpoints) => endpoints.is_empty(),
+        Backends::Bare(addresses) => addresses.is_empty(),
+    });
+    empty.map(|service| {
+        let family = if service.frontend.vip.is_ipv4() { "IPv4" } else { "IPv6" };
+        Problem {
+            object: format!("Service {}", service.name),
+            field: "spec.ports".to_owned(),
+            message: format!("{} has no ready endpoint", service.frontend),
+            remedy: format!(
+                "add an EndpointSlice with the Service's label, addressType {family} and a port of the same name"
+            ),
+            location: None,
+        }
+    })
+}

@@ -1,0 +1,217 @@
+//! `trigon explain FLOW`
+
+use std::{fmt::Write, process::ExitCode};
+
+use super::{
+    ask,
+    outcome::{Failure, Outcome, UNUSABLE, print},
+};
+use crate::{
+    agent::{
+        explain::flow::Flow,
+        report::explain::{Explanation, PacketStory, Peer, Question, SlotStory},
+    },
+    cli::args::{Cli, ExplainArgs},
+};
+
+pub fn run(cli: &Cli, args: &ExplainArgs) -> Outcome {
+    let unusable = |error: anyhow::Error| Failure { code: UNUSABLE, error };
+    let flow: Flow = args.flow.join(" ").parse().map_err(|e| unusable(anyhow::Error::new(e)))?;
+    let question = Question {
+        flow: flow.to_string(),
+        at_node: args.at_node.clone(),
+        interface: args.interface.clone(),
+        len: args.len,
+    };
+    let query = serde_urlencoded::to_string(&question).map_err(anyhow::Error::from)?;
+    let explanation: Explanation = ask::ask(&cli.socket, &format!("/v1/explain?{query}"))?;
+    print(cli.output, &explanation, text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A numbered story for each packet; one for those whose stories are alike.
+fn text(explanation: &Explanation) -> String {
+    let Explanation { flow, node, arrival, packets } = explanation;
+    let mut text = format!("{flow} on {node}, {arrival}\n");
+    let mut told: Vec<(Vec<&str>, String)> = Vec::new();
+    for packet in packets {
+        let story = story(packet);
+        match told.iter_mut().find(|(_, other)| *other == story) {
+            Some((names, _)) => names.push(&packet.packet),
+            None => told.push((vec![&packet.packet], story)),
+        }
+    }
+    for (names, story) in told {
+        let _ = write!(text, "{}:\n{story}", names.join(", or "));
+    }
+    text
+}
+
+fn story(packet: &PacketStory) -> String {
+    let mut text = String::new();
+    for (number, step) in (1..).zip(steps(packet)) {
+        let _ = writeln!(text, " {number}. {step}");
+    }
+    let _ = writeln!(text, " => {}: {}", packet.verdict, packet.meaning);
+    if let Some(remedy) = &packet.remedy {
+        let _ = writeln!(text, "    what helps: {remedy}");
+    }
+    for hint in &packet.hints {
+        let _ = writeln!(text, "    {hint}");
+    }
+    text
+}
+
+fn steps(packet: &PacketStory) -> Vec<String> {
+    let service = packet.service.as_ref().map(|service| {
+        let name = service.name.as_deref().unwrap_or("that no object describes any more");
+        let (protocol, vip, generation) = (&service.protocol, service.vip, service.generation);
+        format!(
+            "service {name} ({protocol} {vip}), generation {generation}, {} in its ring",
+            counted(service.backends, "backend")
+        )
+    });
+    let choice = packet.choice.as_ref().map(|choice| format!("to {}, {}", named(&choice.peer), choice.why));
+    let way = packet.way.as_ref().map(|way| {
+        let port = way.source_port.map_or(String::new(), |port| format!(", outer source port {port}"));
+        format!("by {} {}, MTU {}{port}", way.delivery, way.next_hop, way.mtu)
+    });
+    let endpoint = packet.endpoint.as_ref().map(|endpoint| {
+        let how = if endpoint.known { "which has the flow" } else { "where the flow begins" };
+        let vip = packet.service.as_ref().map_or(String::new(), |service| format!(" from {}", service.vip));
+        format!("endpoint {} here, {how}; its reply leaves{vip}", endpoint.endpoint)
+    });
+    [service, packet.slot.as_ref().map(slot), choice, way, endpoint].into_iter().flatten().collect()
+}
+
+fn slot(slot: &SlotStory) -> String {
+    let owner = slot.owner.as_ref().map_or("nobody".into(), named);
+    let former = match slot.former.as_deref() {
+        None => String::new(),
+        Some([]) => "; no former owner".into(),
+        Some(peers) => format!("; former owners: {}", peers.iter().map(named).collect::<Vec<_>>().join(", ")),
+    };
+    format!("slot {} of {}, owner {owner}{former}", slot.slot, slot.of)
+}
+
+fn named(peer: &Peer) -> String {
+    match &peer.node {
+        Some(node) => format!("{node} ({})", peer.address),
+        None => peer.address.to_string(),
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::{
+        agent::report::explain::{Choice, EndpointStory, ServiceStory, Way},
+        cli::args::Command,
+    };
+
+    fn peer(node: Option<&str>, last: u8) -> Peer {
+        Peer { node: node.map(Into::into), address: [10, 0, 0, last].into() }
+    }
+
+    fn told(packet: &str) -> PacketStory {
+        PacketStory {
+            packet: packet.into(),
+            service: Some(ServiceStory {
+                name: Some("default/web".into()),
+                protocol: "tcp".into(),
+                vip: "192.0.2.10:80".parse().unwrap(),
+                generation: 7,
+                backends: 1,
+            }),
+            slot: Some(SlotStory {
+                slot: 1234,
+                of: 2039,
+                owner: Some(peer(Some("node2"), 12)),
+                former: Some(vec![peer(Some("node1"), 11), peer(None, 13)]),
+            }),
+            choice: Some(Choice { peer: peer(Some("node2"), 12), why: "the owner of the slot".into() }),
+            way: Some(Way {
+                delivery: "gue".into(),
+                next_hop: "on link dev eth0 02:00:00:00:00:01".into(),
+                mtu: 1500,
+                source_port: Some(51_234),
+            }),
+            endpoint: None,
+            verdict: "forward_gue".into(),
+            fate: "transmit".into(),
+            meaning: "sent to a backend within UDP".into(),
+            remedy: None,
+            hints: vec!["Ask node2.".into()],
+        }
+    }
+
+    fn explanation(packets: Vec<PacketStory>) -> Explanation {
+        let flow = "tcp 198.51.100.7:4242 -> 192.0.2.10:80".into();
+        Explanation { flow, node: "director1".into(), arrival: "as it comes in by eth0".into(), packets }
+    }
+
+    #[test]
+    fn stories_that_are_alike_are_told_once() {
+        let text = text(&explanation(vec![told("a SYN"), told("a later packet")]));
+        let expected = "\
+tcp 198.51.100.7:4242 -> 192.0.2.10:80 on director1, as it comes in by eth0
+a SYN, or a later packet:
+ 1. service default/web (tcp 192.0.2.10:80), generation 7, 1 backend in its ring
+ 2. slot 1234 of 2039, owner node2 (10.0.0.12); former owners: node1 (10.0.0.11), 10.0.0.13
+ 3. to node2 (10.0.0.12), the owner of the slot
+ 4. by gue on link dev eth0 02:00:00:00:00:01, MTU 1500, outer source port 51234
+ => forward_gue: sent to a backend within UDP
+    Ask node2.
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn stories_that_differ_are_told_one_by_one() {
+        let endpoint = EndpointStory { endpoint: "10.1.0.5:8080".parse().unwrap(), known: false };
+        let stays = PacketStory {
+            slot: None,
+            choice: None,
+            way: None,
+            endpoint: Some(endpoint),
+            hints: Vec::new(),
+            verdict: "deliver".into(),
+            ..told("a later packet")
+        };
+        let dropped = PacketStory {
+            service: None,
+            endpoint: None,
+            verdict: "no_such_port".into(),
+            remedy: Some("add the port".into()),
+            packet: "a SYN".into(),
+            ..stays.clone()
+        };
+        let text = text(&explanation(vec![dropped, stays]));
+        for expected in [
+            "\na SYN:\n => no_such_port: sent to a backend within UDP\n    what helps: add the port\na later packet:\n 1. service",
+            "\n 2. endpoint 10.1.0.5:8080 here, where the flow begins; its reply leaves from 192.0.2.10:80\n",
+        ] {
+            assert!(text.contains(expected), "no `{expected}` in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_flow_is_taken_in_one_word_or_in_several() {
+        let flow = "tcp 198.51.100.7:4242 -> 192.0.2.10:80";
+        let ways =
+            [vec![flow, "--len", "100"], vec!["--len", "100", "tcp", "198.51.100.7:4242", "192.0.2.10:80"]];
+        for way in ways {
+            let words = [&["trigon", "explain"], &way[..]].concat();
+            let cli = Cli::try_parse_from(&words).unwrap_or_else(|e| panic!("{way:?}: {e}"));
+            let Command::Explain(args) = cli.command else { panic!("{way:?}") };
+            assert_eq!(args.flow.join(" ").parse::<Flow>().unwrap().to_string(), flow);
+            assert_eq!(args.len, 100);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The real maps and programs.
+//!
+//! Everything that has to outlive the agent is pinned in one directory:
+//! `maps/NAME`, `links/xdp-MODE@INTERFACE` and `links/egress@INTERFACE`, or
+//! `links/egress-filter@INTERFACE` on kernels before 6.6.
+
+mod attach;
+pub mod drops;
+mod dry_run;
+mod environment;
+mod error;
+mod hash_map;
+mod load;
+mod lock;
+mod pinned;
+mod ranges;
+mod slab;
+mod stats;
+mod sweep;
+mod tables;
+
+pub use attach::{Attachment, XdpMode, indices};
+pub use dry_run::{DryRun, Told};
+pub use environment::check_environment;
+pub use error::{EnvironmentError, LoadError};
+pub use load::{Datapath, DatapathConfig, load, unload};
+pub use stats::Stats;
+pub use tables::KernelTables;

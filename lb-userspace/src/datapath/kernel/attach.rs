@@ -1,0 +1,76 @@
+//! Links: made once, pinned, and from then on pointed to newer programs.
+
+mod attachment;
+mod detach;
+mod egress;
+mod error;
+mod filter;
+mod pins;
+mod xdp;
+
+use std::{collections::BTreeSet, path::Path};
+
+use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index};
+
+use super::pinned::links_dir;
+pub use attachment::{Attachment, XdpMode};
+pub use egress::attach as egress;
+pub use error::AttachError;
+pub use xdp::attach as xdp;
+
+/// The indices of interfaces, of those that exist.
+pub fn indices(interfaces: &[String]) -> BTreeSet<u32> {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None);
+    let index = |name: &String| name_to_index(socket.as_ref().ok()?, name).ok();
+    interfaces.iter().filter_map(index).collect()
+}
+
+/// Do they exist? Asked of the kernel: /sys may show another network namespace.
+pub fn check_interfaces(interfaces: &[String]) -> Result<(), AttachError> {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).map_err(|e| {
+        AttachError::Refused { interface: interfaces.join(","), program: "a socket", reason: e.to_string() }
+    })?;
+    let missing = interfaces.iter().find(|name| name_to_index(&socket, name).is_err());
+    missing.map_or(Ok(()), |name| Err(AttachError::NoInterface(name.clone())))
+}
+
+/// Detach from interfaces, and in modes, that are no longer asked for.
+pub fn detach_others(pin_dir: &Path, interfaces: &[String], mode: XdpMode) -> Result<(), AttachError> {
+    for pin in pins::all(&links_dir(pin_dir)) {
+        let wanted = interfaces.iter().any(|interface| {
+            let egress = [pins::egress_link(pin_dir, interface), pins::egress_filter(pin_dir, interface)];
+            pin == pins::xdp(pin_dir, interface, mode) || egress.contains(&pin)
+        });
+        if !wanted {
+            tracing::info!(pin = %pin.display(), "detaching what is not asked for any more");
+            detach(&pin)?;
+        }
+    }
+    Ok(())
+}
+
+/// Remove everything that is pinned: first links, so that traffic stops being
+/// touched, then maps. True if there was anything.
+pub fn unload(pin_dir: &Path) -> Result<bool, AttachError> {
+    let (links_dir, maps_dir) = (links_dir(pin_dir), pin_dir.join("maps"));
+    let links = pins::all(&links_dir).collect::<Vec<_>>();
+    let maps = pins::all(&maps_dir).collect::<Vec<_>>();
+    links.iter().try_for_each(|pin| detach(pin))?;
+    maps.iter().try_for_each(|pin| pins::remove(pin))?;
+    for dir in [&links_dir, &maps_dir, pin_dir] {
+        if dir.exists() {
+            std::fs::remove_dir(dir).map_err(|source| AttachError::Pin { path: dir.into(), source })?;
+        }
+    }
+    Ok(!links.is_empty() || !maps.is_empty())
+}
+
+/// Detach what the pin holds or records, and remove it.
+fn detach(pin: &Path) -> Result<(), AttachError> {
+    match pins::filter_interface(pin) {
+        Some(interface) => filter::detach(&interface)?,
+        // Should it fail, the kernel does it a moment after the pin is gone.
+        None => drop(detach::detach(pin)),
+    }
+    pins::remove(pin)
+}

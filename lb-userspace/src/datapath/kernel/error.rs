@@ -1,0 +1,59 @@
+//! What can be in the way of loading.
+
+use std::{io, path::PathBuf};
+
+use aya::{maps::MapError, programs::ProgramError};
+use thiserror::Error;
+
+use super::attach::AttachError;
+
+/// The BPF file system, unless somebody has mounted another one.
+pub const BPFFS: &str = "/sys/fs/bpf";
+
+#[derive(Debug, Error)]
+pub enum EnvironmentError {
+    #[error(
+        "kernel: release {0}.{1} is too old: XDP links need 5.10 or later; boot a newer kernel \
+         (Debian 12's 6.1 will do)"
+    )]
+    OldKernel(u8, u8),
+    #[error("kernel: its release cannot be read: {0}")]
+    UnknownKernel(String),
+    #[error("process: not permitted to use BPF: run as root, or give CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
+    Privilege,
+    #[error("--pin-dir {path}: not on a BPF file system; use a directory below {BPFFS}")]
+    NotBpffs { path: PathBuf },
+    #[error("--pin-dir {path}: an agent is at work there; stop it first, or use another directory")]
+    InUse { path: PathBuf },
+    #[error("--pin-dir {path}: {source}")]
+    PinDir { path: PathBuf, source: io::Error },
+}
+
+#[derive(Debug, Error)]
+pub enum LoadError {
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    #[error("eBPF object: {0}")]
+    Object(#[from] aya::EbpfError),
+    #[error("eBPF program {0}: {1}")]
+    Program(&'static str, #[source] ProgramError),
+    #[error("eBPF object: no program {0}; rebuild with `cargo xtask build-ebpf`")]
+    Missing(&'static str),
+    #[error("pinned map {path}: {source}; `trigon unload` removes what an incompatible release left")]
+    Pinned { path: PathBuf, source: MapError },
+    #[error("pinned map {path}: cannot be mapped into memory: {source}")]
+    Slab { path: PathBuf, source: io::Error },
+}
+
+impl LoadError {
+    /// Is it the command line that cannot work here, rather than a failure?
+    pub fn is_unusable(&self) -> bool {
+        matches!(
+            self,
+            Self::Attach(AttachError::NoInterface(_) | AttachError::NoNativeXdp { .. })
+                | Self::Environment(EnvironmentError::NotBpffs { .. })
+        )
+    }
+}

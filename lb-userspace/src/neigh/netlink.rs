@@ -1,0 +1,189 @@
+//! Questions to the kernel's routing, link and neighbour tables (rtnetlink).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::IpAddr,
+};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::{
+    AddressFamily,
+    RouteNetlinkMessage::{self, *},
+    link::{LinkAttribute, LinkExtentMask, LinkMessage},
+    neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage},
+    route::{RouteAttribute, RouteMessage},
+};
+
+use super::{
+    assemble::Routing,
+    decode,
+    routing::{Link, Links, NeighbourKey, Neighbours, Route},
+    vlan,
+};
+
+/// How many lookups wait in the socket's queue at a time.
+const CONCURRENT_LOOKUPS: usize = 64;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel said no.
+    #[error(transparent)]
+    Refused(io::Error),
+    /// The task that serves the socket has ended.
+    #[error("the netlink socket is closed")]
+    Closed,
+}
+
+/// A link that was asked for by its name.
+pub struct Named {
+    pub ifindex: u32,
+    pub link: Link,
+    pub device: Option<u32>,
+}
+
+/// A socket to ask with.
+pub struct Netlink(rtnetlink::Handle);
+
+impl Netlink {
+    /// In the network namespace of the calling thread. The future that comes
+    /// with it serves the socket; it ends only if the socket fails.
+    pub fn open() -> io::Result<(Self, impl Future<Output = ()>)> {
+        let (connection, handle, _) = rtnetlink::new_connection()?;
+        Ok((Self(handle), connection))
+    }
+
+    /// Reads everything that decides how `targets` are reached.
+    pub async fn view(&self, targets: &BTreeSet<IpAddr>) -> Result<Routing, Error> {
+        let routes: BTreeMap<_, _> = stream::iter(targets.iter().copied())
+            .map(|target| async move { Ok((target, self.route(target).await?)) })
+            .buffer_unordered(CONCURRENT_LOOKUPS)
+            .try_collect()
+            .await?;
+        let mut view = Routing { routes, ..Routing::default() };
+        let interfaces: BTreeSet<_> = view.routes.values().filter_map(interface).collect();
+        for ifindex in interfaces {
+            self.links(ifindex, &mut view.links).await?;
+            view.neighbours.extend(self.neighbours(ifindex).await?);
+        }
+        Ok(view)
+    }
+
+    /// Has the kernel look for a neighbour, or probe it if it is stale: what
+    /// `ip neighbour add ADDRESS dev INTERFACE use` does. Never for an entry
+    /// that others tend: this request takes the marks of that off the entry.
+    pub async fn nudge(&self, hop: NeighbourKey) -> Result<(), Error> {
+        let mut message = NeighbourMessage::default();
+        message.header.family = family(hop.address);
+        message.header.ifindex = hop.ifindex;
+        message.header.flags = NeighbourFlags::Use;
+        message.attributes.push(NeighbourAttribute::Destination(hop.address.into()));
+        self.ask(NewNeighbour(message), NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE).await.map(drop)
+    }
+
+    async fn route(&self, target: IpAddr) -> Result<Route, Error> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family(target);
+        message.header.destination_prefix_length = if target.is_ipv4() { 32 } else { 128 };
+        message.attributes.push(RouteAttribute::Destination(target.into()));
+        Ok(match self.ask(GetRoute(message), NLM_F_ACK).await {
+            Ok(replies) => replies
+                .iter()
+                .find_map(|reply| match reply {
+                    NewRoute(message) => Some(decode::route(target, message)),
+                    _ => None,
+                })
+                .unwrap_or_else(|| Route::None("the kernel's answer is unintelligible".into())),
+            Err(Error::Refused(error)) => decode::no_route(&error),
+            Err(error) => return Err(error),
+        })
+    }
+
+    /// The link, and those below it if it is a VLAN device.
+    async fn links(&self, ifindex: u32, links: &mut Links) -> Result<(), Error> {
+        let mut next = Some(ifindex);
+        while let Some(ifindex) = next.filter(|ifindex| !links.contains_key(ifindex)) {
+            links.extend(self.link(ifindex).await?);
+            next = links.get(&ifindex).and_then(|link| link.vlan?.below);
+        }
+        Ok(())
+    }
+
+    /// Empty if the link is gone.
+    async fn link(&self, ifindex: u32) -> Result<Links, Error> {
+        let mut message = LinkMessage::default();
+        message.header.index = ifindex;
+        Ok(self.link_messages(message).await?.iter().filter_map(decode::link).collect())
+    }
+
+    /// A link, its index, and that of the Ethernet device below its VLANs; none
+    /// if there is no such link.
+    pub async fn link_named(&self, name: &str) -> Result<Option<Named>, Error> {
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        let found = self.link_messages(message).await?.iter().find_map(decode::link);
+        let Some((ifindex, link)) = found else { return Ok(None) };
+        let mut links = Links::new();
+        self.links(ifindex, &mut links).await?;
+        let device = vlan::resolve(ifindex, &links).ok().map(|(device, _)| device);
+        Ok(Some(Named { ifindex, link, device }))
+    }
+
+    async fn link_messages(&self, mut message: LinkMessage) -> Result<Vec<LinkMessage>, Error> {
+        message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+        let of = |reply| match reply {
+            NewLink(message) => Some(message),
+            _ => None,
+        };
+        match self.ask(GetLink(message), NLM_F_ACK).await {
+            Ok(replies) => Ok(replies.into_iter().filter_map(of).collect()),
+            Err(Error::Refused(_)) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn neighbours(&self, ifindex: u32) -> Result<Neighbours, Error> {
+        let mut message = NeighbourMessage::default();
+        message.attributes.push(NeighbourAttribute::IfIndex(ifindex));
+        let replies = self.ask(GetNeighbour(message), NLM_F_DUMP).await?;
+        Ok(replies
+            .iter()
+            .filter_map(|reply| match reply {
+                NewNeighbour(message) => decode::neighbour(message),
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// Sends a request and collects what comes back. With `NLM_F_ACK` (a dump
+    /// has an end mark of its own) the answer has an end even if the library
+    /// can't decode it and leaves it out.
+    async fn ask(&self, request: RouteNetlinkMessage, flags: u16) -> Result<Vec<RouteNetlinkMessage>, Error> {
+        let mut request = NetlinkMessage::from(request);
+        request.header.flags = NLM_F_REQUEST | flags;
+        let mut replies = self.0.clone().request(request).map_err(|_| Error::Closed)?;
+        let mut messages = Vec::new();
+        while let Some(reply) = replies.next().await {
+            match reply.payload {
+                NetlinkPayload::InnerMessage(message) => messages.push(message),
+                NetlinkPayload::Error(error) => return Err(Error::Refused(error.to_io())),
+                _ => {}
+            }
+        }
+        Ok(messages)
+    }
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+}
+
+fn interface(route: &Route) -> Option<u32> {
+    match route {
+        Route::Via { ifindex, .. } => Some(*ifindex),
+        Route::Local | Route::None(_) => None,
+    }
+}

@@ -1,0 +1,66 @@
+//! What is found out.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr};
+
+use serde::{Serialize, Serializer};
+
+use super::tag::Tag;
+
+/// How this machine reaches an address.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NextHop {
+    /// The interface of the route.
+    pub ifindex: u32,
+    pub interface: String,
+    /// The device to transmit by: the same, or the one below a VLAN device.
+    pub device: u32,
+    /// VLAN tags, outermost first; two at most.
+    pub tags: Vec<Tag>,
+    /// What the kernel would send from.
+    pub source: IpAddr,
+    /// No gateway is between: the target itself is the neighbour.
+    pub on_link: bool,
+    /// May be of the other family than the target (RFC 8950).
+    pub gateway: Option<IpAddr>,
+    /// Bytes of IP packet: the smaller of what the route and the link allow.
+    pub mtu: u32,
+    #[serde(serialize_with = "mac_as_text")]
+    pub src_mac: [u8; 6],
+    /// None: the neighbour has not answered (yet).
+    #[serde(serialize_with = "mac_as_text_or_null")]
+    pub dst_mac: Option<[u8; 6]>,
+}
+
+/// Where a packet to an address would go.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reach {
+    /// It is an address of this machine.
+    Local,
+    Via(NextHop),
+    /// Why not, for people.
+    Unreachable(String),
+}
+
+/// By target. A target that is not in it has not been looked up yet.
+pub type NextHops = BTreeMap<IpAddr, Reach>;
+
+pub struct Mac(pub [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+fn mac_as_text<S: Serializer>(mac: &[u8; 6], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&Mac(*mac))
+}
+
+fn mac_as_text_or_null<S: Serializer>(mac: &Option<[u8; 6]>, to: S) -> Result<S::Ok, S::Error> {
+    mac.map(|mac| Mac(mac).to_string()).serialize(to)
+}
+
+#[cfg(test)]
+mod tests;

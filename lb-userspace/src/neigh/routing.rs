@@ -1,0 +1,55 @@
+//! What the kernel knows: routes, links and neighbours, as far as they matter here.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use super::tag::Vlan;
+
+/// The kernel's answer to "where would a packet to this address go?"
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Route {
+    Local,
+    Via {
+        ifindex: u32,
+        /// None: the kernel has no address to send from.
+        source: Option<IpAddr>,
+        gateway: Option<IpAddr>,
+        /// Bytes of IP packet; None: the link's decides.
+        mtu: Option<u32>,
+    },
+    /// None, and why.
+    None(String),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Link {
+    pub name: String,
+    /// Bytes of IP packet.
+    pub mtu: u32,
+    /// Administratively up.
+    pub up: bool,
+    /// Operational, as RFC 2863 has it: with carrier, and not dormant.
+    pub running: bool,
+    /// None: not an Ethernet link.
+    pub mac: Option<[u8; 6]>,
+    /// None: not a VLAN device.
+    pub vlan: Option<Vlan>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Neighbour {
+    /// None: it has not answered.
+    pub mac: Option<[u8; 6]>,
+    /// Someone else looks after it: it is static, or a routing daemon's, or
+    /// the kernel has been told to keep it fresh.
+    pub tended: bool,
+}
+
+/// A neighbour's place: its address means something on one interface only.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct NeighbourKey {
+    pub ifindex: u32,
+    pub address: IpAddr,
+}
+
+pub type Links = BTreeMap<u32, Link>;
+pub type Neighbours = BTreeMap<NeighbourKey, Neighbour>;

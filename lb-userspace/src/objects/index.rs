@@ -1,0 +1,271 @@
+//! All objects that a source has told of, and the desired state they amount to.
+//!
+//! Synchronous and lazy: a change only marks what it touches; asking for the
+//! cluster translates what is marked. So ten thousand objects that arrive at
+//! once cost one translation each, and one that changes later costs one.
+mod announced;
+mod claims;
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use announced::Vips;
+use claims::Claims;
+use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+
+use crate::objects::{
+    model::{self, Cluster, Problem},
+    source::{Change, Kind, Object, ObjectRef, Rank},
+    translate::{self, Nodes, SERVICE_LABEL, TranslateConfig},
+};
+
+#[derive(Default)]
+pub struct Index {
+    options: TranslateConfig,
+
+    services: BTreeMap<ObjectRef, Arc<Service>>,
+    slices: BTreeMap<ObjectRef, Arc<EndpointSlice>>,
+    /// The slices of each Service, whether or not there is such a Service.
+    slices_of: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
+    nodes: BTreeMap<ObjectRef, NodeEntry>,
+    /// All that is about announcing.
+    announcing: translate::Objects,
+
+    /// Services to translate again.
+    touched: BTreeSet<ObjectRef>,
+    nodes_touched: bool,
+    announcing_touched: bool,
+
+    known: Nodes,
+    claims: Claims,
+    vips: Vips,
+    announcing_problems: Vec<Problem>,
+    node_problems: Vec<Problem>,
+    service_problems: BTreeMap<ObjectRef, Vec<Problem>>,
+    cluster: Arc<Cluster>,
+}
+
+/// A translated Node; the object itself is large and of no further use.
+#[derive(PartialEq)]
+struct NodeEntry {
+    rank: Rank,
+    node: Option<Arc<model::Node>>,
+    problems: Vec<Problem>,
+}
+
+impl Index {
+    pub fn new(options: TranslateConfig) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// An index that knows what was last said of announcements: where an
+    /// object is not good any more, it stays what it was.
+    #[cfg(test)]
+    pub fn after(options: TranslateConfig, announcing: Arc<model::Announcing>) -> Self {
+        let cluster = Arc::new(Cluster { announcing, ..Cluster::default() });
+        Self { options, cluster, announcing_touched: true, ..Self::default() }
+    }
+
+    /// An object is there, or has changed.
+    pub fn apply(&mut self, object: Object) {
+        let this = object.object_ref();
+        match object {
+            Object::Service(service) => {
+                self.services.insert(this.clone(), service);
+                self.touched.insert(this);
+            }
+            Object::EndpointSlice(slice) => self.put_slice(this, Some(slice)),
+            Object::Secret(_)
+            | Object::AddressPool(_)
+            | Object::BgpPeer(_)
+            | Object::BgpAdvertisement(_)
+            | Object::L2Advertisement(_)
+            | Object::BfdProfile(_)
+            | Object::Community(_)
+            | Object::Unreadable(_) => {
+                if self.announcing.get(&this) != Some(&object) {
+                    self.announcing.insert(this, object);
+                    self.announcing_touched = true;
+                }
+            }
+            Object::Node(node) => {
+                let rank = Rank::new(&node.metadata, this.clone());
+                let (node, problems) = translate::node(&node);
+                let entry = NodeEntry { rank, node: node.map(Arc::new), problems };
+                // Most updates of a Node are of no interest: it says that it is alive.
+                if self.nodes.get(&this) != Some(&entry) {
+                    self.nodes.insert(this, entry);
+                    self.nodes_touched = true;
+                }
+            }
+        }
+    }
+
+    /// An object is gone.
+    pub fn delete(&mut self, object: &ObjectRef) {
+        match object.kind {
+            Kind::Service => {
+                self.services.remove(object);
+                self.touched.insert(object.clone());
+            }
+            Kind::EndpointSlice => self.put_slice(object.clone(), None),
+            Kind::Node => {
+                self.nodes.remove(object);
+                self.nodes_touched = true;
+            }
+            Kind::Secret
+            | Kind::AddressPool
+            | Kind::BgpPeer
+            | Kind::BgpAdvertisement
+            | Kind::L2Advertisement
+            | Kind::BfdProfile
+            | Kind::Community => {
+                self.announcing.remove(object);
+                self.announcing_touched = true;
+            }
+        }
+    }
+
+    /// What a source tells.
+    pub fn follow(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Put(object) => self.apply(object),
+                Change::Gone(object) => self.delete(&object),
+            }
+        }
+    }
+
+    /// Is nothing wrong, as of the last [`Index::cluster`], but with objects that
+    /// announcements are about? They concern nobody else, and stay what they were.
+    pub fn is_sound(&self) -> bool {
+        self.node_problems.is_empty()
+            && self.service_problems.is_empty()
+            && self.claims.problems().next().is_none()
+            && self.nodes.values().all(|entry| entry.problems.is_empty())
+    }
+
+    /// These are all objects there are.
+    pub fn replace(&mut self, objects: Vec<Object>) {
+        self.touched.extend(std::mem::take(&mut self.services).into_keys());
+        self.slices.clear();
+        self.touched.extend(std::mem::take(&mut self.slices_of).into_keys());
+        self.nodes.clear();
+        self.nodes_touched = true;
+        self.announcing.clear();
+        self.announcing_touched = true;
+        for object in objects {
+            self.apply(object);
+        }
+    }
+
+    /// The desired state, and what is wrong with the objects.
+    pub fn cluster(&mut self) -> (Arc<Cluster>, Vec<Problem>) {
+        if std::mem::take(&mut self.nodes_touched) {
+            self.join_nodes();
+        }
+        for service in std::mem::take(&mut self.touched) {
+            self.translate(service);
+        }
+        if std::mem::take(&mut self.announcing_touched) {
+            self.translate_announcing();
+        }
+        let nodes = self.nodes.values().flat_map(|entry| &entry.problems).chain(&self.node_problems);
+        let services = self.service_problems.values().flatten();
+        let announcing = &self.announcing_problems;
+        let problems =
+            nodes.chain(services).chain(announcing).cloned().chain(self.claims.problems()).collect();
+        (Arc::clone(&self.cluster), problems)
+    }
+
+    fn translate_announcing(&mut self) {
+        let before = &self.cluster.announcing;
+        let (now, problems) = translate::announcing(&self.announcing, &self.cluster.nodes, before);
+        self.announcing_problems = problems;
+        if now != **before {
+            Arc::make_mut(&mut self.cluster).announcing = Arc::new(now);
+        }
+    }
+
+    /// Stores or removes a slice; its Service, and that of its former version, are touched.
+    fn put_slice(&mut self, this: ObjectRef, slice: Option<Arc<EndpointSlice>>) {
+        let new_owner = slice.as_deref().and_then(owner);
+        let old = match slice {
+            Some(slice) => self.slices.insert(this.clone(), slice),
+            None => self.slices.remove(&this),
+        };
+        if let Some(old_owner) = old.as_deref().and_then(owner) {
+            if let Some(slices) = self.slices_of.get_mut(&old_owner) {
+                slices.remove(&this);
+                if slices.is_empty() {
+                    self.slices_of.remove(&old_owner);
+                }
+            }
+            self.touched.insert(old_owner);
+        }
+        if let Some(new_owner) = new_owner {
+            self.slices_of.entry(new_owner.clone()).or_default().insert(this);
+            self.touched.insert(new_owner);
+        }
+    }
+
+    fn join_nodes(&mut self) {
+        let mut entries: Vec<_> = self.nodes.values().collect();
+        entries.sort_unstable_by_key(|entry| &entry.rank);
+        let entries = entries.into_iter().map(|entry| (&entry.rank.object.name, entry.node.as_ref()));
+        let (known, usable, problems) = translate::join_nodes(entries);
+        self.node_problems = problems;
+        if known != self.known {
+            self.known = known;
+            self.touched.extend(self.services.keys().cloned());
+        }
+        if usable != self.cluster.nodes {
+            Arc::make_mut(&mut self.cluster).nodes = usable;
+            // Selectors ask for their labels.
+            self.announcing_touched = true;
+        }
+    }
+
+    fn translate(&mut self, this: ObjectRef) {
+        let service = self.services.get(&this);
+        let slices = self.slices_of.get(&this).into_iter().flatten();
+        let slices = slices.filter_map(|slice| self.slices.get(slice)).map(|slice| &**slice);
+        let (claims, wishes, problems) = match service {
+            None => (None, Vec::new(), Vec::new()),
+            Some(service) => {
+                let translated = translate::service(service, slices, &self.known, self.options);
+                let rank = Rank::new(&service.metadata, this.clone());
+                (Some((rank, translated.claims)), translated.wishes, translated.problems)
+            }
+        };
+        self.vips.put(&this, wishes, &mut self.cluster);
+        for frontend in self.claims.put(&this, claims) {
+            let (old, new) = (self.cluster.services.get(&frontend), self.claims.winner(&frontend));
+            if old == new {
+                continue;
+            }
+            let services = &mut Arc::make_mut(&mut self.cluster).services;
+            match new {
+                Some(service) => drop(services.insert(frontend, Arc::clone(service))),
+                None => drop(services.remove(&frontend)),
+            }
+        }
+        if problems.is_empty() {
+            self.service_problems.remove(&this);
+        } else {
+            self.service_problems.insert(this, problems);
+        }
+    }
+}
+
+/// The Service that a slice says it belongs to.
+pub fn owner(slice: &EndpointSlice) -> Option<ObjectRef> {
+    let name = slice.metadata.labels.as_ref()?.get(SERVICE_LABEL)?;
+    Some(ObjectRef::new(Kind::Service, slice.metadata.namespace.as_deref().unwrap_or_default(), name))
+}

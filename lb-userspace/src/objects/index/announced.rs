@@ -1,0 +1,40 @@
+//! Which VIPs there are to announce, and by the wish of which Services.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use crate::objects::{
+    model::{Cluster, Wish},
+    source::ObjectRef,
+};
+
+/// The VIPs of each Service, as they are in the cluster.
+#[derive(Default)]
+pub struct Vips {
+    of_service: BTreeMap<ObjectRef, Vec<(IpAddr, Arc<Wish>)>>,
+}
+
+impl Vips {
+    /// Replaces all wishes of a Service.
+    pub fn put(&mut self, service: &ObjectRef, wishes: Vec<(IpAddr, Arc<Wish>)>, cluster: &mut Arc<Cluster>) {
+        let before = match wishes.is_empty() {
+            true => self.of_service.remove(service),
+            false => self.of_service.insert(service.clone(), wishes.clone()),
+        };
+        let before = before.unwrap_or_default();
+        if before == wishes {
+            return;
+        }
+        let name: Arc<str> = service.full_name().into();
+        let announced = &mut Arc::make_mut(cluster).announced;
+        for (vip, _) in before {
+            let Some(entry) = announced.get_mut(&vip) else { continue };
+            Arc::make_mut(entry).wishes.remove(&name);
+            if entry.wishes.is_empty() {
+                announced.remove(&vip);
+            }
+        }
+        for (vip, wish) in wishes {
+            Arc::make_mut(announced.entry(vip).or_default()).wishes.insert(Arc::clone(&name), wish);
+        }
+    }
+}

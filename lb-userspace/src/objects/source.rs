@@ -1,0 +1,18 @@
+//! Where objects come from. Every source hands over the same Kubernetes
+//! objects, so that nothing behind it knows which one it was.
+
+pub mod file;
+mod kind;
+mod lines;
+mod listing;
+mod object;
+mod rank;
+mod secret;
+mod watched;
+
+pub use kind::Kind;
+pub use listing::{Change, Listing, Load, Located, Origin, changes};
+pub use object::{Object, ObjectRef};
+pub use rank::Rank;
+pub use secret::Secret;
+pub use watched::Source;

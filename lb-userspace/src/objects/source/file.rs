@@ -1,0 +1,16 @@
+//! The `file` source: Kubernetes objects as YAML or JSON files in a directory.
+
+mod decode;
+mod fields;
+mod follow;
+mod read;
+mod reading;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+pub use follow::follow;
+pub use read::read_dir;
+#[cfg(test)]
+pub use read::read_text;

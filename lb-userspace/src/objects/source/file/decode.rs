@@ -1,0 +1,307 @@
+//! Values to Kubernetes objects, strictly: a field that Kubernetes does not
+//! know is an error here, since nothing behind a file would ever tell.
+
+use std::sync::Arc;
+
+use k8s_openapi::{api::core::v1::Secret, serde::de::DeserializeOwned};
+use serde_ignored::Path as Ignored;
+use serde_json::Value;
+use serde_path_to_error::{Segment, Track};
+
+use super::{fields::FIELDS, reading::Reading, suggest::nearest, yaml::Document};
+use crate::objects::{
+    crds,
+    model::Problem,
+    source::{
+        kind::Kind,
+        lines::{Below, Lines},
+        listing::{Located, Origin},
+        object::{Object, ObjectRef},
+    },
+};
+
+/// What an object says it is.
+enum Identity {
+    Ours(Kind),
+    /// `kind: List`, as `kubectl get -o yaml` writes, or a list of one kind.
+    List,
+    /// Another Kubernetes kind, which is not for us.
+    Other(String),
+}
+
+/// Adds the objects of a document, and what is wrong with it.
+pub fn decode(document: Document, file: &Origin, reading: &mut Reading) {
+    let Document { value, lines } = document;
+    let origin = Origin { file: file.file.clone(), lines };
+    if value.is_null() {
+        return;
+    }
+    match identify(&value) {
+        Err(problem) => {
+            let is_ours = value["apiVersion"].as_str().is_some_and(|text| group_of(text).0 == crds::GROUP);
+            let problems = if is_ours { &mut reading.listing.problems } else { &mut reading.problems };
+            problems.push(origin.locate(problem));
+        }
+        Ok(Identity::Other(kind)) => {
+            tracing::debug!(at = origin.at(""), kind, "not a kind that Trigon reads");
+        }
+        Ok(Identity::List) => {
+            for item in items(value, origin.lines) {
+                decode(item, file, reading);
+            }
+        }
+        Ok(Identity::Ours(kind)) => match object(kind, value) {
+            Ok(object) => reading.listing.objects.push(Located { object, origin }),
+            Err(Refusal { this: Some(this), problems }) if kind.is_announcing() => {
+                reading.listing.problems.extend(problems.into_iter().map(|p| origin.locate(p)));
+                reading.listing.objects.push(Located { object: Object::Unreadable(this), origin });
+            }
+            Err(Refusal { problems, .. }) => {
+                let to =
+                    if kind.is_announcing() { &mut reading.listing.problems } else { &mut reading.problems };
+                to.extend(problems.into_iter().map(|p| origin.locate(p)));
+            }
+        },
+    }
+}
+
+/// Group and version.
+fn group_of(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
+}
+
+fn identify(value: &Value) -> Result<Identity, Problem> {
+    let api_version = type_field(value, "apiVersion")?;
+    let kind = type_field(value, "kind")?;
+    let (group, version) = group_of(api_version);
+    let Some(ours) = Kind::of_group(group).find(|ours| ours.name() == kind) else {
+        if kind.ends_with("List") && value["items"].is_array() {
+            return Ok(Identity::List);
+        }
+        return other(value, group, kind);
+    };
+    if version == ours.version() {
+        return Ok(Identity::Ours(ours));
+    }
+    let slash = if group.is_empty() { "" } else { "/" };
+    Err(nameless(value).problem(
+        "apiVersion",
+        format!("`{api_version}` is not a version that Trigon reads"),
+        format!("write `apiVersion: {group}{slash}{}`", ours.version()),
+    ))
+}
+
+/// A kind that is not ours, unless it is ours with a typing error: skipping
+/// that in silence would lose a service.
+fn other(value: &Value, group: &str, kind: &str) -> Result<Identity, Problem> {
+    let known: Vec<&str> = Kind::of_group(group).map(Kind::name).collect();
+    let (what, remedy) = match nearest(kind, &known) {
+        Some(meant) if group == crds::GROUP => (group, format!("write `kind: {meant}`")),
+        Some(meant) => ("Kubernetes", format!("write `kind: {meant}`")),
+        None if group == crds::GROUP => (group, format!("write one of {}", known.join(", "))),
+        None => return Ok(Identity::Other(kind.to_owned())),
+    };
+    Err(nameless(value).problem("kind", format!("`{kind}` is not a {what} kind"), remedy))
+}
+
+fn type_field<'a>(value: &'a Value, field: &str) -> Result<&'a str, Problem> {
+    let remedy = "start every object with apiVersion and kind, as `kubectl get -o yaml` does";
+    let wrong = |field: &str, message: &str| Err(nameless(value).problem(field, message, remedy));
+    match (value, &value[field]) {
+        (Value::Object(_), Value::String(text)) if !text.is_empty() => Ok(text),
+        (Value::Object(_), Value::Null) => wrong(field, "is missing"),
+        (Value::Object(_), _) => wrong(field, "is not a name"),
+        _ => wrong("kind", "is missing: this is no Kubernetes object"),
+    }
+}
+
+/// Who a problem is about before its object could be read.
+struct Nameless(String);
+
+fn nameless(value: &Value) -> Nameless {
+    let kind = value["kind"].as_str().unwrap_or("object");
+    let meta = &value["metadata"];
+    Nameless(match (meta["namespace"].as_str(), meta["name"].as_str()) {
+        (_, None) => format!("{kind} without a name"),
+        (None, Some(name)) if kind == "Node" => format!("{kind} {name}"),
+        (namespace, Some(name)) => format!("{kind} {}/{name}", namespace.unwrap_or("default")),
+    })
+}
+
+impl Nameless {
+    fn problem(
+        self,
+        field: impl Into<String>,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Problem {
+        Problem {
+            object: self.0,
+            field: field.into(),
+            message: message.into(),
+            remedy: remedy.into(),
+            location: None,
+        }
+    }
+}
+
+/// The items of a list. Those of a `ServiceList` need not say that they are Services.
+fn items(mut list: Value, lines: Lines) -> Vec<Document> {
+    let own_kind = list["kind"].as_str().and_then(|kind| kind.strip_suffix("List")).unwrap_or("").to_owned();
+    let api_version = list["apiVersion"].take();
+    let Value::Array(values) = list["items"].take() else { return Vec::new() };
+    let Some(Below::Items(item_lines)) = lines.into_child("items").map(|lines| lines.below) else {
+        return Vec::new();
+    };
+    let item = |(mut value, lines): (Value, Lines)| {
+        if let (Value::Object(fields), false) = (&mut value, own_kind.is_empty()) {
+            fields.entry("kind").or_insert_with(|| own_kind.clone().into());
+            fields.entry("apiVersion").or_insert_with(|| api_version.clone());
+        }
+        Document { value, lines }
+    };
+    values.into_iter().zip(item_lines).map(item).collect()
+}
+
+/// Why there is no object, and which one there would have been.
+struct Refusal {
+    this: Option<ObjectRef>,
+    problems: Vec<Problem>,
+}
+
+fn object(kind: Kind, mut value: Value) -> Result<Object, Refusal> {
+    if value["metadata"]["name"].as_str().is_none_or(str::is_empty) {
+        let remedy = "give the object a name of its own in its namespace";
+        let problems = vec![nameless(&value).problem("metadata.name", "is missing", remedy)];
+        return Err(Refusal { this: None, problems });
+    }
+    if let (crds::GROUP, Value::Object(fields)) = (kind.group(), &mut value) {
+        // What these say is known, and their types have no such fields.
+        fields.remove("apiVersion");
+        fields.remove("kind");
+        // An advertisement that chooses nothing is for everything, as with MetalLB.
+        if matches!(kind, Kind::BgpAdvertisement | Kind::L2Advertisement) {
+            fields.entry("spec").or_insert_with(|| Value::Object(serde_json::Map::new()));
+        }
+    }
+    match kind {
+        Kind::Service => typed(kind, value).map(|o| Object::Service(Arc::new(o))),
+        Kind::EndpointSlice => typed(kind, value).map(|o| Object::EndpointSlice(Arc::new(o))),
+        Kind::Node => typed(kind, value).map(|o| Object::Node(Arc::new(o))),
+        Kind::Secret => typed(kind, value).map(|o: Secret| Object::Secret(Arc::new(o.into()))),
+        Kind::AddressPool => typed(kind, value).map(|o| Object::AddressPool(Arc::new(o))),
+        Kind::BgpPeer => typed(kind, value).map(|o| Object::BgpPeer(Arc::new(o))),
+        Kind::BgpAdvertisement => typed(kind, value).map(|o| Object::BgpAdvertisement(Arc::new(o))),
+        Kind::L2Advertisement => typed(kind, value).map(|o| Object::L2Advertisement(Arc::new(o))),
+        Kind::BfdProfile => typed(kind, value).map(|o| Object::BfdProfile(Arc::new(o))),
+        Kind::Community => typed(kind, value).map(|o| Object::Community(Arc::new(o))),
+    }
+}
+
+fn typed<T: DeserializeOwned>(kind: Kind, value: Value) -> Result<T, Refusal> {
+    let meta = &value["metadata"];
+    let text = |field: &str| meta[field].as_str().unwrap_or_default();
+    let object = ObjectRef::new(kind, text("namespace"), text("name"));
+
+    let mut unknown = Vec::new();
+    let mut on_ignored = |path: Ignored<'_>| unknown.push(ignored_path(&path));
+    let mut track = Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
+    let result = T::deserialize(serde_ignored::Deserializer::new(tracked, &mut on_ignored));
+    let problems = match result {
+        Ok(typed) if unknown.is_empty() => return Ok(typed),
+        Ok(_) => unknown.iter().map(|field| unknown_field(&object, field)).collect(),
+        Err(error) => vec![wrong_type(&object, &track.path(), &error.to_string())],
+    };
+    Err(Refusal { this: Some(object), problems })
+}
+
+fn unknown_field(object: &ObjectRef, field: &str) -> Problem {
+    let name = field.rsplit('.').next().unwrap_or(field);
+    // One that exists elsewhere is most likely near one that exists here.
+    let others: Vec<&str> = FIELDS.iter().copied().filter(|known| *known != name).collect();
+    let remedy = match nearest(name, &others) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => "remove it, or check its place and indentation".to_owned(),
+    };
+    object.problem(field, "unknown field", remedy)
+}
+
+fn wrong_type(object: &ObjectRef, path: &serde_path_to_error::Path, message: &str) -> Problem {
+    let mut field = String::new();
+    let mut explain = object.kind.to_string().to_lowercase();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => push_index(&mut field, *index),
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                push_key(&mut field, key);
+                push_key(&mut explain, key);
+            }
+            Segment::Unknown => {}
+        }
+    }
+    if let Some(missing) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+        push_key(&mut field, missing);
+        return object.problem(field, "is missing", format!("add it; see `kubectl explain {explain}`"));
+    }
+    let message = if may_be_secret(object.kind, &field) { &without_value(message) } else { message };
+    let remedy = if message.ends_with("expected a string") {
+        "put the value in quotes".to_owned()
+    } else {
+        format!("see `kubectl explain {explain}`")
+    };
+    object.problem(field, message, remedy)
+}
+
+/// Might what is wrong be a password, or have one in it?
+fn may_be_secret(kind: Kind, field: &str) -> bool {
+    match kind {
+        Kind::Secret => true,
+        Kind::BgpPeer => !field.contains('.') || field.starts_with("spec.password"),
+        _ => false,
+    }
+}
+
+/// "invalid type: integer `123456`, expected a string" without the number.
+fn without_value(message: &str) -> String {
+    let what = message.split(['`', '"']).next().unwrap_or_default().trim_end();
+    match message.rfind(", expected ") {
+        Some(at) if at >= what.len() => format!("{what}{}", &message[at..]),
+        _ if what.len() == message.len() => what.to_owned(),
+        _ => "cannot be read".to_owned(),
+    }
+}
+
+fn ignored_path(path: &Ignored<'_>) -> String {
+    match path {
+        Ignored::Root => String::new(),
+        Ignored::Seq { parent, index } => {
+            let mut field = ignored_path(parent);
+            push_index(&mut field, *index);
+            field
+        }
+        Ignored::Map { parent, key } => {
+            let mut field = ignored_path(parent);
+            push_key(&mut field, key);
+            field
+        }
+        Ignored::Some { parent } | Ignored::NewtypeStruct { parent } | Ignored::NewtypeVariant { parent } => {
+            ignored_path(parent)
+        }
+    }
+}
+
+fn push_index(field: &mut String, index: usize) {
+    field.push_str(&format!("[{index}]"));
+}
+
+fn push_key(field: &mut String, key: &str) {
+    if key.is_empty() || key.contains(['.', '[', '/']) {
+        field.push_str(&format!("[{key}]"));
+        return;
+    }
+    if !field.is_empty() {
+        field.push('.');
+    }
+    field.push_str(key);
+}

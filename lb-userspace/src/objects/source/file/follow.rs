@@ -1,0 +1,190 @@
+//! Follows a directory: loads it again whenever it changed.
+//!
+//! inotify tells at once; a slow rescan finds what it can't tell of: network
+//! file systems, targets of links, a full event queue.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use notify::{
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode, ModifyKind},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::read::{is_object_file, list, read_dir};
+use crate::objects::source::listing::Load;
+
+/// How long nothing may happen before a change counts as complete.
+const QUIET: Duration = Duration::from_millis(20);
+/// How long to wait for a writer to close its file: a half written file can be valid YAML.
+const PATIENCE: Duration = Duration::from_secs(1);
+const RESCAN: Duration = Duration::from_secs(5);
+
+/// Loads the directory now and after every change, until nobody listens.
+pub async fn follow(dir: PathBuf, on_change: watch::Sender<Load>) {
+    let (sender, mut changes) = mpsc::unbounded_channel();
+    let mut watches = Watches::new(&dir, sender);
+    let mut last_seen = None;
+    loop {
+        // In this order a change while reading is seen either by the read or by a watch.
+        watches.renew();
+        let seen = blocking(&dir, look).await;
+        if seen != last_seen {
+            if let Some(load) = blocking(&dir, |dir| read_dir(dir).map(Arc::new)).await {
+                on_change.send_modify(|last| *last = load);
+            }
+            last_seen = seen;
+        }
+        tokio::select! {
+            () = on_change.closed() => return,
+            () = sleep(RESCAN) => {}
+            Some(change) = changes.recv() => {
+                if settle(change, &mut changes).await {
+                    watches.lost();
+                }
+                // Times of files are coarse: what was told is not doubted.
+                last_seen = None;
+            }
+        }
+    }
+}
+
+/// What happened, as far as it matters for when to read.
+enum Change {
+    /// Somebody is writing to this file, and has not closed it.
+    Writing(PathBuf),
+    Written(PathBuf),
+    /// The directory itself came, went or was renamed.
+    Directory,
+    Other,
+}
+
+/// Waits until a burst of changes is over. True if the directory was replaced.
+async fn settle(first: Change, changes: &mut mpsc::UnboundedReceiver<Change>) -> bool {
+    let patience = Instant::now() + PATIENCE;
+    let mut being_written = HashSet::new();
+    let mut replaced = false;
+    let mut next = Some(first);
+    while let Some(change) = next {
+        match change {
+            Change::Writing(file) => drop(being_written.insert(file)),
+            Change::Written(file) => drop(being_written.remove(&file)),
+            Change::Directory => replaced = true,
+            Change::Other => {}
+        }
+        let quiet = Instant::now() + QUIET;
+        let until = if being_written.is_empty() { quiet.min(patience) } else { patience };
+        next = timeout_at(until, changes.recv()).await.ok().flatten();
+    }
+    replaced
+}
+
+/// Watches on the directory and, since it can be replaced, its parent.
+struct Watches {
+    watcher: Option<RecommendedWatcher>,
+    dir: PathBuf,
+    /// Device and inode of the directory that is watched.
+    watched: Option<(u64, u64)>,
+}
+
+impl Watches {
+    fn new(dir: &Path, changes: mpsc::UnboundedSender<Change>) -> Self {
+        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        let of = dir.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            if let Some(change) = event.map_or(Some(Change::Other), |event| interpret(event, &of)) {
+                // The receiver is gone when following has ended.
+                let _ = changes.send(change);
+            }
+        });
+        let mut watches = Self { watcher: told(watcher, &dir), dir, watched: None };
+        if let (Some(watcher), Some(parent)) = (&mut watches.watcher, watches.dir.parent()) {
+            told(watcher.watch(parent, RecursiveMode::NonRecursive), parent);
+        }
+        watches
+    }
+
+    /// Watches the directory that is there now.
+    fn renew(&mut self) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let there = fs::metadata(&self.dir).ok().map(|meta| (meta.dev(), meta.ino()));
+        if there == self.watched {
+            return;
+        }
+        // An error only says that the kernel has dropped the watch already.
+        let _ = watcher.unwatch(&self.dir);
+        self.watched = there
+            .filter(|_| told(watcher.watch(&self.dir, RecursiveMode::NonRecursive), &self.dir).is_some());
+    }
+
+    /// The watched directory is gone; a new one may well have the same inode.
+    fn lost(&mut self) {
+        self.watched = None;
+    }
+}
+
+fn told<T>(result: notify::Result<T>, path: &Path) -> Option<T> {
+    let warn = |error| {
+        let path = path.display();
+        tracing::warn!(%path, %error, "no inotify: changes are found only every {RESCAN:?}");
+    };
+    result.map_err(warn).ok()
+}
+
+/// What an event means for the directory, if anything: reading is an event too.
+fn interpret(event: Event, dir: &Path) -> Option<Change> {
+    if event.need_rescan() {
+        return Some(Change::Other);
+    }
+    let ours = |path: &&PathBuf| {
+        // Mounted ConfigMaps change by renaming the link `..data`.
+        path.parent() == Some(dir) && (is_object_file(path) || path.ends_with("..data"))
+    };
+    let replaced = matches!(
+        event.kind,
+        EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
+    );
+    if replaced && event.paths.iter().any(|path| path == dir) {
+        return Some(Change::Directory);
+    }
+    let path = event.paths.iter().find(ours)?.clone();
+    match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Written(path)),
+        EventKind::Access(_) => None,
+        EventKind::Modify(ModifyKind::Data(_)) => Some(Change::Writing(path)),
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => Some(Change::Written(path)),
+        _ => Some(Change::Other),
+    }
+}
+
+/// Tells one version of the directory from the next without reading the files:
+/// device, inode, length and time of each. None if there is no directory.
+type Look = Option<BTreeMap<PathBuf, Option<(u64, u64, u64, i64, i64)>>>;
+
+fn look(dir: &Path) -> Look {
+    let identity = |path: &PathBuf| {
+        let meta = fs::metadata(path).ok()?;
+        Some((meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+    };
+    let files = list(dir).ok()?;
+    Some(files.into_iter().map(|path| (path.clone(), identity(&path))).collect())
+}
+
+/// Runs `f` where it may block. None only if the runtime is shutting down.
+async fn blocking<T: Send + 'static>(dir: &Path, f: impl FnOnce(&Path) -> T + Send + 'static) -> Option<T> {
+    let dir = dir.to_owned();
+    tokio::task::spawn_blocking(move || f(&dir)).await.ok()
+}

@@ -1,0 +1,127 @@
+//! The objects, as all sources hand them over.
+
+use std::{fmt, sync::Arc};
+
+use k8s_openapi::{
+    api::{
+        core::v1::{Node, Service},
+        discovery::v1::EndpointSlice,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use super::{kind::Kind, secret::Secret};
+use crate::objects::{
+    crds::{AddressPool, BfdProfile, BgpAdvertisement, BgpPeer, Community, L2Advertisement},
+    model::Problem,
+};
+
+/// The identity of an object. `Display` gives `Service default/web`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ObjectRef {
+    pub kind: Kind,
+    /// Empty for a Node, which has none.
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+}
+
+impl ObjectRef {
+    pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
+        let namespace = match namespace {
+            _ if !kind.is_namespaced() => "",
+            "" => "default",
+            namespace => namespace,
+        };
+        Self { kind, namespace: namespace.into(), name: name.into() }
+    }
+
+    fn of(kind: Kind, meta: &ObjectMeta) -> Self {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        Self::new(kind, &text(&meta.namespace), &text(&meta.name))
+    }
+
+    /// `namespace/name`, as `kubectl` and log lines write it.
+    pub fn full_name(&self) -> String {
+        if self.kind.is_namespaced() {
+            format!("{}/{}", self.namespace, self.name)
+        } else {
+            self.name.to_string()
+        }
+    }
+
+    /// Something that is wrong with this object.
+    pub fn problem(
+        &self,
+        field: impl Into<String>,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Problem {
+        Problem {
+            object: self.to_string(),
+            field: field.into(),
+            message: message.into(),
+            remedy: remedy.into(),
+            location: None,
+        }
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.full_name())
+    }
+}
+
+/// An object of one of the kinds that Trigon reads.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Object {
+    Service(Arc<Service>),
+    EndpointSlice(Arc<EndpointSlice>),
+    Node(Arc<Node>),
+    Secret(Arc<Secret>),
+    AddressPool(Arc<AddressPool>),
+    BgpPeer(Arc<BgpPeer>),
+    BgpAdvertisement(Arc<BgpAdvertisement>),
+    L2Advertisement(Arc<L2Advertisement>),
+    BfdProfile(Arc<BfdProfile>),
+    Community(Arc<Community>),
+    /// There is such an object, of a kind that is about announcing, but it
+    /// cannot be read; the source has told why.
+    Unreadable(ObjectRef),
+}
+
+impl Object {
+    /// None: only that there is one is known.
+    pub fn metadata(&self) -> Option<&ObjectMeta> {
+        Some(match self {
+            Self::Service(service) => &service.metadata,
+            Self::EndpointSlice(slice) => &slice.metadata,
+            Self::Node(node) => &node.metadata,
+            Self::Secret(secret) => &secret.metadata,
+            Self::AddressPool(pool) => &pool.metadata,
+            Self::BgpPeer(peer) => &peer.metadata,
+            Self::BgpAdvertisement(advertisement) => &advertisement.metadata,
+            Self::L2Advertisement(advertisement) => &advertisement.metadata,
+            Self::BfdProfile(profile) => &profile.metadata,
+            Self::Community(community) => &community.metadata,
+            Self::Unreadable(_) => return None,
+        })
+    }
+
+    pub fn object_ref(&self) -> ObjectRef {
+        let kind = match self {
+            Self::Service(_) => Kind::Service,
+            Self::EndpointSlice(_) => Kind::EndpointSlice,
+            Self::Node(_) => Kind::Node,
+            Self::Secret(_) => Kind::Secret,
+            Self::AddressPool(_) => Kind::AddressPool,
+            Self::BgpPeer(_) => Kind::BgpPeer,
+            Self::BgpAdvertisement(_) => Kind::BgpAdvertisement,
+            Self::L2Advertisement(_) => Kind::L2Advertisement,
+            Self::BfdProfile(_) => Kind::BfdProfile,
+            Self::Community(_) => Kind::Community,
+            Self::Unreadable(object) => return object.clone(),
+        };
+        self.metadata().map_or_else(|| ObjectRef::new(kind, "", ""), |meta| ObjectRef::of(kind, meta))
+    }
+}

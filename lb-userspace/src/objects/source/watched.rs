@@ -1,0 +1,36 @@
+//! The source that an agent is told to read.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use tokio::sync::watch;
+
+use super::{file, listing::Load};
+
+#[derive(Clone, Debug)]
+pub enum Source {
+    Directory(PathBuf),
+}
+
+impl Source {
+    /// What it has now. Blocks.
+    pub fn read(&self) -> Load {
+        match self {
+            Self::Directory(dir) => file::read_dir(dir).map(Arc::new),
+        }
+    }
+
+    /// Hands over what it has, now and after every change, until nobody listens.
+    pub async fn follow(self, on_change: watch::Sender<Load>) {
+        match self {
+            Self::Directory(dir) => file::follow(dir, on_change).await,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(dir) => dir.display().fmt(f),
+        }
+    }
+}

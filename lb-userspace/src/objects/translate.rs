@@ -1,0 +1,28 @@
+//! Kubernetes objects to the model of the data path: pure functions.
+//!
+//! What is wrong is left out, in the smallest part that makes sense (a port,
+//! an endpoint, else the object), and told as a [`Problem`].
+//!
+//! [`Problem`]: crate::objects::model::Problem
+mod annotations;
+mod announce;
+mod health;
+mod node;
+mod nodes;
+mod policy;
+mod service;
+mod settings;
+mod slice;
+#[cfg(test)]
+mod tests;
+mod values;
+mod wish;
+
+pub use annotations::{ALLOW_SHARED_IP, DSR, field as annotation};
+pub use announce::{Objects, announcing};
+pub use node::node;
+pub use nodes::{Nodes, join_nodes};
+pub use service::{Claim, TranslateConfig, Translated, not_ours, service};
+
+/// The label by which an EndpointSlice names its Service.
+pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";

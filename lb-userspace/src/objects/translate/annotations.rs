@@ -1,0 +1,89 @@
+//! `trigon.dev/` annotations: which there are, and what may be in them.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::values::Complaint;
+use crate::objects::{
+    model::{DeliveryMode, Problem},
+    source::ObjectRef,
+};
+
+const PREFIX: &str = "trigon.dev/";
+
+pub const DSR: &str = "trigon.dev/dsr";
+pub const DELIVERY: &str = "trigon.dev/delivery";
+pub const BACKENDS: &str = "trigon.dev/backends";
+pub const NEW_FLOWS: &str = "trigon.dev/new-flows-per-second";
+pub const HEALTH_CHECK: &str = "trigon.dev/health-check";
+pub const NODE_ADDRESS: &str = "trigon.dev/node-address";
+
+pub const ALLOW_SHARED_IP: &str = "trigon.dev/allow-shared-ip";
+
+/// Whoever comes from MetalLB has one of the last two.
+pub const SHARING: &[&str] =
+    &[ALLOW_SHARED_IP, "metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip"];
+
+/// All that a Service may have. The last two belong to address management.
+pub const OF_SERVICE: &[&str] = &[
+    DSR,
+    DELIVERY,
+    BACKENDS,
+    NEW_FLOWS,
+    HEALTH_CHECK,
+    ALLOW_SHARED_IP,
+    "trigon.dev/address-pool",
+    "trigon.dev/load-balancer-ips",
+];
+pub const OF_NODE: &[&str] = &[NODE_ADDRESS];
+
+/// The path of an annotation's field.
+pub fn field(annotation: &str) -> String {
+    format!("metadata.annotations[{annotation}]")
+}
+
+pub fn get<'a>(meta: &'a ObjectMeta, annotation: &str) -> Option<&'a str> {
+    meta.annotations.as_ref()?.get(annotation).map(String::as_str)
+}
+
+/// Annotations in our name that mean nothing: most likely typing errors, which
+/// would otherwise be without effect and without a word.
+pub fn unknown(object: &ObjectRef, meta: &ObjectMeta, known: &[&str]) -> Vec<Problem> {
+    let names = meta.annotations.iter().flatten().map(|(name, _)| name);
+    names
+        .filter(|name| name.starts_with(PREFIX) && !known.contains(&name.as_str()))
+        .map(|name| {
+            let remedy = format!("use one of {}, or remove it", known.join(", "));
+            object.problem(field(name), "unknown annotation", remedy)
+        })
+        .collect()
+}
+
+/// The value of an annotation that is one of a few words; absent is `T::default()`.
+pub fn choice<T: Copy + Default>(
+    meta: &ObjectMeta,
+    annotation: &str,
+    words: &[(&str, T)],
+) -> Result<T, Complaint> {
+    let Some(written) = get(meta, annotation) else { return Ok(T::default()) };
+    match words.iter().find(|(word, _)| *word == written) {
+        Some((_, meaning)) => Ok(*meaning),
+        None => {
+            let words: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+            let remedy = match words.as_slice() {
+                [only] => format!("write {only}, or remove the annotation"),
+                several => format!("write one of {}", several.join(", ")),
+            };
+            Err(Complaint::new(format!("`{written}` is not a value of it"), remedy))
+        }
+    }
+}
+
+pub const BOOLEANS: &[(&str, bool)] = &[("true", true), ("false", false)];
+/// True: servers that own the VIP themselves.
+pub const BACKEND_KINDS: &[(&str, bool)] = &[("bare", true)];
+pub const DELIVERIES: &[(&str, DeliveryMode)] = &[
+    ("auto", DeliveryMode::Auto),
+    ("l2", DeliveryMode::L2),
+    ("ipip", DeliveryMode::Ipip),
+    ("gue", DeliveryMode::Gue),
+];

@@ -1,0 +1,82 @@
+//! Bringing objects of a kind together, where they may be in each other's way.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::objects::{
+    model::Problem,
+    source::{ObjectRef, Rank},
+};
+
+/// An object as it was read. None: it cannot be as it is now.
+pub struct Entry<T> {
+    pub rank: Rank,
+    pub read: Option<T>,
+    /// It refers to nothing that is not there.
+    pub is_whole: bool,
+}
+
+/// How an object gets on with those that are there already.
+pub enum Fit {
+    Well,
+    /// Part of it is without effect.
+    Partly(Problem),
+    Not(Problem),
+}
+
+/// Those that are in, in the order they came in.
+pub type Others<T> = [(ObjectRef, Arc<T>)];
+
+/// Takes the objects one by one: first those that stay as they were, since a
+/// change of one must not put out others, then by rank. What cannot be as it
+/// is now stays as it was `before`, if it was, and can be that still.
+pub fn admit<T: PartialEq>(
+    mut entries: Vec<Entry<T>>,
+    before: &BTreeMap<Arc<str>, Arc<T>>,
+    problems: &mut Vec<Problem>,
+    fit: impl Fn(&ObjectRef, &T, &Others<T>) -> Fit,
+) -> BTreeMap<Arc<str>, Arc<T>> {
+    entries.sort_by_cached_key(|entry| {
+        let old = before.get(&entry.rank.object.name);
+        let is_new = entry.read.as_ref().is_some_and(|read| old.map(|old| &**old) != Some(read));
+        (is_new || old.is_none(), entry.rank.clone())
+    });
+    let mut admitted: Vec<(ObjectRef, Arc<T>)> = Vec::new();
+    for Entry { rank, read, is_whole } in entries {
+        let this = rank.object;
+        if let Some((other, _)) = admitted.iter().find(|(other, _)| other.name == this.name) {
+            let message = format!("{other} has this name");
+            problems.push(this.problem("metadata.name", message, "give one of the two another name"));
+            continue;
+        }
+        let versions: Vec<Arc<T>> =
+            read.map(Arc::new).into_iter().chain(before.get(&this.name).cloned()).collect();
+        let (mut chosen, mut partly, mut first) = (None, None, true);
+        // What it lacks has been told.
+        let mut is_whole = is_whole || before.get(&this.name) == versions.first();
+        for version in versions {
+            let told = match fit(&this, &version, &admitted) {
+                Fit::Well if std::mem::replace(&mut is_whole, true) => {
+                    chosen = Some(version);
+                    break;
+                }
+                Fit::Well => {
+                    partly.get_or_insert(version);
+                    first = false;
+                    continue;
+                }
+                Fit::Partly(problem) => {
+                    partly.get_or_insert(version);
+                    problem
+                }
+                Fit::Not(problem) => problem,
+            };
+            if std::mem::take(&mut first) {
+                problems.push(told);
+            }
+        }
+        if let Some(version) = chosen.or(partly) {
+            admitted.push((this, version));
+        }
+    }
+    admitted.into_iter().map(|(this, version)| (this.name, version)).collect()
+}

@@ -1,0 +1,150 @@
+//! `BgpAdvertisement`
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Fields, Known,
+    admit::{Fit, Others},
+    choice::{names, pools},
+    community::{Value, resolve},
+    pool::shown,
+    selector::{FIRST_BY_NAME, Meeting, Nodes, meeting, selectors},
+};
+use crate::{
+    objects::{
+        crds,
+        model::{BgpAdvertisement, Communities, Pool},
+        source::{Kind, ObjectRef},
+    },
+    protocols::bgp::Attributes,
+};
+
+type Pools = BTreeMap<Arc<str>, Arc<Pool>>;
+
+/// More than that makes no difference any more, and routers limit paths.
+const MOST_PREPENDED: u32 = 10;
+
+pub fn read(
+    object: &crds::BgpAdvertisement,
+    known: &Known<'_>,
+    communities: &BTreeMap<Arc<str>, Arc<Communities>>,
+    fields: &mut Fields<'_>,
+) -> Option<BgpAdvertisement> {
+    let spec = &object.spec;
+    let length = "a prefix length to announce";
+    let length_v4 = fields.number("aggregationLength", spec.aggregation_length, 1..=32, length).unwrap_or(32);
+    let length_v6 =
+        fields.number("aggregationLengthV6", spec.aggregation_length_v6, 1..=128, length).unwrap_or(128);
+    let services = selectors("serviceSelectors", &spec.service_selectors, fields);
+    let aggregated = [("aggregationLength", length_v4 < 32), ("aggregationLengthV6", length_v6 < 128)];
+    for (field, _) in aggregated.iter().filter(|(_, is_set)| *is_set && !services.is_everything()) {
+        let message = "there are serviceSelectors, and a prefix holds VIPs of other Services, too";
+        fields.wrong(field, message, "remove one of the two");
+    }
+    let attributes = attributes(spec, communities, fields);
+    let peers = names("peers", &spec.peers, Kind::BgpPeer, known, fields);
+    Some(BgpAdvertisement {
+        full_name: fields.this.full_name().into(),
+        length_v4,
+        length_v6,
+        attributes: Arc::new(attributes),
+        pools: pools(&spec.ip_address_pools, &spec.ip_address_pool_selectors, known, fields),
+        nodes: selectors("nodeSelectors", &spec.node_selectors, fields),
+        services,
+        peers: (!spec.peers.is_empty()).then_some(peers),
+    })
+}
+
+fn attributes(
+    spec: &crds::BgpAdvertisementSpec,
+    named: &BTreeMap<Arc<str>, Arc<Communities>>,
+    fields: &mut Fields<'_>,
+) -> Attributes {
+    let prepend = fields.number("prepend", spec.prepend, 0..=MOST_PREPENDED, "a number of times");
+    let mut attributes = Attributes {
+        local_pref: spec.local_pref,
+        med: spec.med,
+        prepend: prepend.unwrap_or_default(),
+        ..Attributes::default()
+    };
+    fields.no_duplicates("communities", &spec.communities);
+    for (index, text) in spec.communities.iter().enumerate() {
+        match fields.check(&format!("communities[{index}]"), resolve(text, named)) {
+            Some(Value::Standard(value)) => drop(attributes.communities.insert(value)),
+            Some(Value::Large(value)) => drop(attributes.large_communities.insert(value)),
+            None => {}
+        }
+    }
+    attributes
+}
+
+/// Not beside one that says otherwise of the same routes; only partly with a
+/// pool whose addresses are not all in a prefix that is announced.
+pub fn fit(
+    this: &ObjectRef,
+    new: &BgpAdvertisement,
+    others: &Others<BgpAdvertisement>,
+    pools: &Pools,
+    nodes: &Nodes,
+) -> Fit {
+    let mut partly = None;
+    for (other, advertisement) in others {
+        let Some((field, message)) = new.contradicts(advertisement) else { continue };
+        if !share_routes(new, advertisement, pools) {
+            continue;
+        }
+        let problem = |also: &str| {
+            let message = format!("{message} of {other}, for the same routes to the same peers{also}");
+            let remedy =
+                "write the same in both, or let them differ in pools, peers, nodes or aggregation lengths";
+            this.problem(format!("spec.{field}"), message, remedy)
+        };
+        match meeting(&new.nodes, &advertisement.nodes, nodes) {
+            Meeting::Nowhere => {}
+            Meeting::Somewhere => partly = partly.or_else(|| Some(problem(FIRST_BY_NAME))),
+            Meeting::Wherever => return Fit::Not(problem("")),
+        }
+    }
+    if let Some(problem) = partly {
+        return Fit::Partly(problem);
+    }
+    let chosen = pools.iter().filter(|(name, pool)| new.pools.contains(name, pool));
+    for (name, pool) in chosen {
+        let Some(range) = new.exceeds(pool) else { continue };
+        let (field, length) = match range.first.is_ipv4() {
+            true => ("spec.aggregationLength", new.length_v4),
+            false => ("spec.aggregationLengthV6", new.length_v6),
+        };
+        let message = format!(
+            "a prefix of length {length} goes beyond {} of AddressPool `{name}`: VIPs in one that does are left out",
+            shown(range)
+        );
+        let remedy = format!("write {} or more, or choose other pools", range.aggregable());
+        return Fit::Partly(this.problem(field, message, remedy));
+    }
+    Fit::Well
+}
+
+/// Could both announce the same prefix to the same peer, on a node that has
+/// both? As with MetalLB, with service selectors only the Services can tell.
+fn share_routes(one: &BgpAdvertisement, other: &BgpAdvertisement, pools: &Pools) -> bool {
+    let same_peers = match (&one.peers, &other.peers) {
+        (Some(one), Some(other)) => !one.is_disjoint(other),
+        _ => true,
+    };
+    let by_service = !one.services.is_everything() || !other.services.is_everything();
+    if !same_peers || by_service {
+        return false;
+    }
+    let same_length = |is_ipv4: bool| match is_ipv4 {
+        true => one.length_v4 == other.length_v4,
+        false => one.length_v6 == other.length_v6,
+    };
+    if one.pools.is_everything() && other.pools.is_everything() {
+        return same_length(true) || same_length(false);
+    }
+    let mut shared = pools
+        .iter()
+        .filter(|(name, pool)| one.pools.contains(name, pool) && other.pools.contains(name, pool));
+    shared.any(|(_, pool)| pool.ranges.iter().any(|range| same_length(range.first.is_ipv4())))
+}

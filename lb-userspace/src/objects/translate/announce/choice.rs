@@ -1,0 +1,49 @@
+//! What both kinds of advertisements choose: pools, and names of interfaces.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::{Fields, Known, selector::selectors};
+use crate::objects::{model::PoolChoice, source::Kind, translate::values::Complaint};
+
+/// Longest name of an interface, without the end (`IFNAMSIZ`).
+const LONGEST_INTERFACE: usize = 15;
+
+pub fn pools(
+    names: &[String],
+    written: &[LabelSelector],
+    known: &Known<'_>,
+    fields: &mut Fields<'_>,
+) -> PoolChoice {
+    let names = self::names("ipAddressPools", names, Kind::AddressPool, known, fields);
+    PoolChoice { names, selectors: selectors("ipAddressPoolSelectors", written, fields) }
+}
+
+/// Names of other objects. One that is not there is told, and waited for: until
+/// then the object stays what it was, or does without if it was nothing.
+pub fn names(
+    field: &str,
+    names: &[String],
+    kind: Kind,
+    known: &Known<'_>,
+    fields: &mut Fields<'_>,
+) -> BTreeSet<Arc<str>> {
+    fields.no_duplicates(field, names);
+    for (index, name) in names.iter().enumerate().filter(|(_, name)| !known.contains(kind, name)) {
+        let remedy = format!("correct the name ({}), or add the {kind}", known.names(kind));
+        fields.lacks(&format!("{field}[{index}]"), format!("there is no {kind} `{name}`"), remedy);
+    }
+    names.iter().map(|name| name.as_str().into()).collect()
+}
+
+pub fn interface(name: &str) -> Result<Arc<str>, Complaint> {
+    let is_name = (1..=LONGEST_INTERFACE).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+        && !matches!(name, "." | "..");
+    if is_name {
+        return Ok(name.into());
+    }
+    let remedy = format!("write one such as eth0, of at most {LONGEST_INTERFACE} characters");
+    Err(Complaint::new(format!("`{name}` is not the name of an interface"), remedy))
+}

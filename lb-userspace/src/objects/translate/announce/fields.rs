@@ -1,0 +1,76 @@
+//! Fields of the spec of one object, and what is wrong with them.
+
+use std::{collections::BTreeSet, ops::RangeInclusive};
+
+use crate::objects::{model::Problem, source::ObjectRef, translate::values::Complaint};
+
+pub struct Fields<'a> {
+    pub this: &'a ObjectRef,
+    problems: &'a mut Vec<Problem>,
+    is_good: bool,
+    is_whole: bool,
+}
+
+impl<'a> Fields<'a> {
+    pub fn new(this: &'a ObjectRef, problems: &'a mut Vec<Problem>) -> Self {
+        Self { this, problems, is_good: true, is_whole: true }
+    }
+
+    /// Nothing was wrong so far.
+    pub fn is_good(&self) -> bool {
+        self.is_good
+    }
+
+    /// `field` is below `spec`.
+    pub fn wrong(&mut self, field: &str, message: impl Into<String>, remedy: impl Into<String>) {
+        self.is_good = false;
+        self.told(field, message, remedy);
+    }
+
+    /// Does it lack nothing that it refers to?
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Something that leaves the rest of the object as good as it is.
+    pub fn lacks(&mut self, field: &str, message: impl Into<String>, remedy: impl Into<String>) {
+        self.is_whole = false;
+        self.told(field, message, remedy);
+    }
+
+    fn told(&mut self, field: &str, message: impl Into<String>, remedy: impl Into<String>) {
+        self.problems.push(self.this.problem(format!("spec.{field}"), message, remedy));
+    }
+
+    pub fn check<T>(&mut self, field: &str, result: Result<T, Complaint>) -> Option<T> {
+        result.map_err(|complaint| self.wrong(field, complaint.message, complaint.remedy)).ok()
+    }
+
+    /// A number within limits, if there is one. `what`: `a port`.
+    pub fn number<T: TryFrom<u32>>(
+        &mut self,
+        field: &str,
+        number: Option<u32>,
+        limits: RangeInclusive<u32>,
+        what: &str,
+    ) -> Option<T> {
+        let number = number?;
+        let within = Some(number).filter(|number| limits.contains(number)).and_then(|n| T::try_from(n).ok());
+        if within.is_none() {
+            let remedy = format!("write a number from {} to {}", limits.start(), limits.end());
+            self.wrong(field, format!("{number} is not {what}"), remedy);
+        }
+        within
+    }
+
+    /// What is written twice is most likely meant to be something else.
+    pub fn no_duplicates(&mut self, field: &str, names: &[String]) {
+        let mut seen = BTreeSet::new();
+        for (index, name) in names.iter().enumerate() {
+            if !seen.insert(name) {
+                let message = format!("`{name}` is there twice");
+                self.wrong(&format!("{field}[{index}]"), message, "remove or correct one of the two");
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What an object may refer to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::objects::source::{Kind, Object, ObjectRef};
+
+/// All objects about announcing.
+pub type Objects = BTreeMap<ObjectRef, Object>;
+
+/// What an object may refer to.
+pub struct Known<'a> {
+    pub objects: &'a Objects,
+    /// Also of those that are not good.
+    pub names: BTreeSet<(Kind, &'a str)>,
+}
+
+impl Known<'_> {
+    pub fn contains(&self, kind: Kind, name: &str) -> bool {
+        self.names.contains(&(kind, name))
+    }
+
+    /// Names of a kind, for people.
+    pub fn names(&self, kind: Kind) -> String {
+        let names: Vec<_> = self.names.iter().filter(|(of, _)| *of == kind).map(|(_, name)| *name).collect();
+        if names.is_empty() {
+            format!("there is no {kind} at all")
+        } else {
+            format!("there are: {}", names.join(", "))
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `AddressPool`
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{
+    Fields,
+    admit::{Fit, Others},
+    selector::selectors,
+};
+use crate::objects::{
+    crds::AddressPool,
+    model::{Pool, Range},
+    source::ObjectRef,
+    translate::values::Complaint,
+};
+
+pub fn read(object: &AddressPool, fields: &mut Fields<'_>) -> Option<Pool> {
+    let spec = &object.spec;
+    if spec.addresses.is_empty() {
+        fields.wrong("addresses", "is empty", "write prefixes such as 192.0.2.0/24, or ranges");
+    }
+    let mut ranges: Vec<Range> = Vec::new();
+    for (index, text) in spec.addresses.iter().enumerate() {
+        let field = format!("addresses[{index}]");
+        let Some(range) = fields.check(&field, range(text)) else { continue };
+        if let Some(other) = ranges.iter().position(|other| other.overlaps(&range)) {
+            let message = format!("{text} overlaps {}", spec.addresses[other]);
+            fields.wrong(&field, message, "remove one of the two, or make it smaller");
+        }
+        ranges.push(range);
+    }
+    if let Some(allocation) = &spec.service_allocation {
+        fields.no_duplicates("serviceAllocation.namespaces", &allocation.namespaces);
+        selectors("serviceAllocation.namespaceSelectors", &allocation.namespace_selectors, fields);
+        selectors("serviceAllocation.serviceSelectors", &allocation.service_selectors, fields);
+    }
+    Some(Pool { labels: object.metadata.labels.clone().unwrap_or_default(), ranges })
+}
+
+/// No address belongs to two pools.
+pub fn fit(this: &ObjectRef, pool: &Pool, others: &Others<Pool>) -> Fit {
+    for (index, range) in pool.ranges.iter().enumerate() {
+        let taken = others.iter().find_map(|(other, pool)| {
+            let range = pool.ranges.iter().find(|taken| taken.overlaps(range))?;
+            Some((other, range))
+        });
+        if let Some((other, taken)) = taken {
+            let message = format!("{} overlaps {} of {other}", shown(range), shown(taken));
+            let remedy = "give each pool addresses of its own";
+            return Fit::Not(this.problem(format!("spec.addresses[{index}]"), message, remedy));
+        }
+    }
+    Fit::Well
+}
+
+/// As a prefix, if it is one.
+pub fn shown(range: &Range) -> String {
+    match IpNet::new(range.first, range.largest_prefix()) {
+        Ok(net) if net.broadcast() == range.last => net.to_string(),
+        _ => format!("{}-{}", range.first, range.last),
+    }
+}
+
+fn range(text: &str) -> Result<Range, Complaint> {
+    let wrong = |message: String| {
+        Complaint::new(
+            message,
+            "write a prefix such as 192.0.2.0/24, or a range such as 192.0.2.10-192.0.2.20",
+        )
+    };
+    let Some((first, last)) = text.split_once('-') else {
+        let net: IpNet =
+            text.trim().parse().map_err(|_| wrong(format!("`{text}` is neither a prefix nor a range")))?;
+        if net.trunc() != net {
+            let message = format!("{net} has bits behind its prefix");
+            return Err(Complaint::new(message, format!("write {}", net.trunc())));
+        }
+        return usable(Range { first: net.network(), last: net.broadcast() });
+    };
+    let address = |text: &str| {
+        let text = text.trim();
+        text.parse::<IpAddr>().map_err(|_| wrong(format!("`{text}` is not an IP address")))
+    };
+    let (first, last) = (address(first)?, address(last)?);
+    if first.is_ipv4() != last.is_ipv4() {
+        return Err(wrong(format!("{first} and {last} are of different families")));
+    }
+    if first > last {
+        let message = format!("the range is backwards: {first} comes after {last}");
+        return Err(Complaint::new(message, format!("write {last}-{first}")));
+    }
+    usable(Range { first, last })
+}
+
+/// Nobody can be reached at these, or everybody.
+fn usable(range: Range) -> Result<Range, Complaint> {
+    let never =
+        ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8"];
+    let nets = never.iter().filter_map(|net| net.parse::<IpNet>().ok());
+    let of = |net: &IpNet| Range { first: net.network(), last: net.broadcast() };
+    match nets.into_iter().find(|net| of(net).overlaps(&range)) {
+        None => Ok(range),
+        Some(net) => {
+            let message = format!("{} holds addresses of {net}, which are no host's", shown(&range));
+            Err(Complaint::new(message, "use addresses that other machines can send to"))
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! How a Service wants its bare servers to be asked whether they serve.
+
+use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+
+use super::{
+    annotations::{self, BACKENDS, HEALTH_CHECK},
+    values::Complaint,
+};
+use crate::objects::model::{Check, Protocol};
+
+const HTTP: &str = "http:";
+/// So that a request fits into one packet.
+const LONGEST_PATH: usize = 1024;
+
+/// The check of TCP ports: of connections, unless something else is written.
+/// None: nobody is asked.
+pub fn check(meta: &ObjectMeta, spec: &v1::ServiceSpec, bare: bool) -> Result<Option<Check>, Complaint> {
+    let Some(written) = annotations::get(meta, HEALTH_CHECK) else {
+        return Ok(bare.then_some(Check::Tcp));
+    };
+    if !bare {
+        let remedy = format!("remove it, or write {BACKENDS}: bare if these are servers without an agent");
+        return Err(Complaint::new("only bare servers are checked; nodes are probed", remedy));
+    }
+    let check = match written {
+        "none" => return Ok(None),
+        "icmp" => return Ok(Some(Check::Icmp)),
+        "tcp" => Check::Tcp,
+        _ => Check::Http(path(written)?.into()),
+    };
+    let mut ports = spec.ports.iter().flatten();
+    if ports.all(|port| port.protocol.as_deref() == Some("UDP")) {
+        let message = format!("`{written}` asks none of its ports: they are all UDP");
+        return Err(Complaint::new(message, "write icmp, or none"));
+    }
+    Ok(Some(check))
+}
+
+/// What becomes of it at a port: a UDP port by itself answers nothing.
+pub fn of_port(check: Option<&Check>, protocol: Protocol) -> Option<Check> {
+    check.map(|check| match protocol {
+        Protocol::Tcp => check.clone(),
+        Protocol::Udp => Check::Icmp,
+    })
+}
+
+fn path(written: &str) -> Result<&str, Complaint> {
+    let Some(path) = written.strip_prefix(HTTP) else {
+        let message = format!("`{written}` is not a value of it");
+        return Err(Complaint::new(message, "write one of `tcp`, `http:/PATH`, `icmp`, `none`"));
+    };
+    let is_sound = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_sound || path.len() > LONGEST_PATH {
+        let message = format!("`{path}` is not a path that can be asked for");
+        let remedy = format!("write http:/PATH, of visible ASCII characters, at most {LONGEST_PATH}");
+        return Err(Complaint::new(message, remedy));
+    }
+    Ok(path)
+}

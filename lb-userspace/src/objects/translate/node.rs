@@ -1,0 +1,88 @@
+//! One Node: the addresses where tunnels to it end, and whether it is a director.
+
+use std::{net::IpAddr, sync::Arc};
+
+use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+
+use super::{
+    annotations,
+    values::{Complaint, address, family},
+};
+use crate::objects::{
+    model::{Node, Problem},
+    source::{Kind, ObjectRef},
+};
+
+const DIRECTOR_LABEL: &str = "trigon.dev/director";
+
+/// Translates a Node on its own; [`join_nodes`](super::join_nodes) compares it with the others.
+pub fn node(object: &v1::Node) -> (Option<Node>, Vec<Problem>) {
+    let meta = &object.metadata;
+    let this = ObjectRef::new(Kind::Node, "", meta.name.as_deref().unwrap_or_default());
+    let mut problems = annotations::unknown(&this, meta, annotations::OF_NODE);
+    let director = director(&this, meta, &mut problems);
+    let addresses = match annotations::get(meta, annotations::NODE_ADDRESS) {
+        Some(list) => annotated_addresses(&this, list, &mut problems),
+        None => internal_ips(&this, object, &mut problems),
+    };
+    let labels = meta.labels.clone().unwrap_or_default();
+    let name = Arc::clone(&this.name);
+    let node = (!addresses.is_empty()).then_some(Node { name, addresses, director, labels });
+    (node, problems)
+}
+
+fn director(this: &ObjectRef, meta: &ObjectMeta, problems: &mut Vec<Problem>) -> bool {
+    match meta.labels.as_ref().and_then(|labels| labels.get(DIRECTOR_LABEL)).map(String::as_str) {
+        None | Some("false") => false,
+        Some("" | "true") => true,
+        Some(other) => {
+            let message = format!("`{other}` is not a value of this label");
+            let field = format!("metadata.labels[{DIRECTOR_LABEL}]");
+            problems.push(this.problem(field, message, "write \"true\", or remove the label"));
+            false
+        }
+    }
+}
+
+fn annotated_addresses(this: &ObjectRef, list: &str, problems: &mut Vec<Problem>) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    for text in list.split(',') {
+        match address(text.trim()).and_then(|address| one_of_each(address, &addresses)) {
+            Ok(address) => addresses.push(address),
+            Err(complaint) => {
+                problems.push(complaint.about(this, annotations::field(annotations::NODE_ADDRESS)));
+            }
+        }
+    }
+    addresses
+}
+
+fn one_of_each(address: IpAddr, before: &[IpAddr]) -> Result<IpAddr, Complaint> {
+    if before.iter().all(|other| other.is_ipv4() != address.is_ipv4()) {
+        return Ok(address);
+    }
+    let message = format!("{address} is the second {} address", family(address));
+    Err(Complaint::new(message, "name at most one IPv4 and one IPv6 address"))
+}
+
+/// The first InternalIP of each family, in the order that the kubelet prefers.
+fn internal_ips(this: &ObjectRef, object: &v1::Node, problems: &mut Vec<Problem>) -> Vec<IpAddr> {
+    let listed = object.status.iter().filter_map(|status| status.addresses.as_ref()).flatten();
+    let mut addresses = Vec::new();
+    let mut found = false;
+    for (index, listed) in listed.enumerate().filter(|(_, listed)| listed.type_ == "InternalIP") {
+        found = true;
+        match address(&listed.address) {
+            Ok(address) => addresses.extend(one_of_each(address, &addresses)),
+            Err(complaint) => {
+                problems.push(complaint.about(this, format!("status.addresses[{index}].address")));
+            }
+        }
+    }
+    if !found {
+        let remedy =
+            format!("add an address of type InternalIP, or the annotation {}", annotations::NODE_ADDRESS);
+        problems.push(this.problem("status.addresses", "the Node has no InternalIP", remedy));
+    }
+    addresses
+}

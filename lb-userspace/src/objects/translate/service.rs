@@ -1,0 +1,275 @@
+//! One Service with its EndpointSlices: a model service for each address and port.
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use k8s_openapi::api::{core::v1, discovery::v1::EndpointSlice};
+
+use super::{
+    Nodes,
+    annotations::{self, BACKENDS, DELIVERY, DSR, HEALTH_CHECK},
+    health,
+    policy::{of_family, policy},
+    settings::Settings,
+    slice::{Slice, slice},
+    values, wish,
+};
+use crate::objects::{
+    model::{Backends, Endpoint, Frontend, Policy, Problem, Protocol, Service, Wish},
+    source::{Kind, ObjectRef},
+};
+
+/// The `loadBalancerClass` of Services that are for Trigon.
+const CLASS: &str = "trigon.dev/lb";
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TranslateConfig {
+    /// `--default-class`: Services without a class are ours as well.
+    pub default_class: bool,
+}
+
+/// A Service's wish for one (VIP, port, protocol). Two Services may have the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Claim {
+    pub frontend: Frontend,
+    /// None: kube-proxy carries it.
+    pub service: Option<Arc<Service>>,
+    /// The field that the VIP is in.
+    pub field: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Translated {
+    pub claims: Vec<Claim>,
+    /// The VIPs it wants announced.
+    pub wishes: Vec<(IpAddr, Arc<Wish>)>,
+    pub problems: Vec<Problem>,
+}
+
+/// Who brings a Service's packets to its endpoints.
+enum Way {
+    DataPath(Settings),
+    KubeProxy,
+}
+
+struct Port {
+    name: String,
+    protocol: Protocol,
+    number: u16,
+}
+
+/// Translates a Service. `slices` are all of its slices, in any order.
+pub fn service<'a>(
+    object: &v1::Service,
+    slices: impl IntoIterator<Item = &'a EndpointSlice>,
+    nodes: &Nodes,
+    options: TranslateConfig,
+) -> Translated {
+    let meta = &object.metadata;
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    let this = ObjectRef::new(Kind::Service, namespace, meta.name.as_deref().unwrap_or_default());
+    let mut problems = annotations::unknown(&this, meta, annotations::OF_SERVICE);
+    let mut translated = match way(&this, object, options, &mut problems) {
+        None => Translated::default(),
+        Some(Way::KubeProxy) => {
+            let vips = vips(&this, object, nodes, &mut problems);
+            let wishes = wish::by_kube_proxy(object, slices, vips.iter().map(|(vip, _)| *vip));
+            Translated { claims: bare_claims(&this, object, &vips), wishes, problems: Vec::new() }
+        }
+        Some(Way::DataPath(settings)) => {
+            let vips = vips(&this, object, nodes, &mut problems);
+            let wishes = wish::by_data_path(object, vips.iter().map(|(vip, _)| *vip));
+            let slices = slices
+                .into_iter()
+                .filter_map(|object| slice(object, &settings, nodes, &mut problems))
+                .collect();
+            let claims = claims(&this, object, &settings, &vips, slices, &mut problems);
+            Translated { claims, wishes, problems: Vec::new() }
+        }
+    };
+    problems.sort_by(|a, b| (&a.object, &a.field, &a.message).cmp(&(&b.object, &b.field, &b.message)));
+    translated.problems = problems;
+    translated
+}
+
+/// Of a Service in the data path.
+fn claims(
+    this: &ObjectRef,
+    object: &v1::Service,
+    settings: &Settings,
+    vips: &[(IpAddr, String)],
+    slices: Vec<Slice>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Claim> {
+    let name: Arc<str> = this.full_name().into();
+    let mut claims = Vec::new();
+    for port in &ports(this, object, problems) {
+        let slices = matching(port, &slices, settings, problems);
+        claims.extend(vips.iter().map(|(vip, field)| {
+            let frontend = Frontend { vip: *vip, port: port.number, protocol: port.protocol };
+            let service = Service {
+                name: Arc::clone(&name),
+                frontend,
+                delivery: settings.delivery,
+                backends: backends(*vip, &slices, settings),
+                check: health::of_port(settings.check.as_ref(), port.protocol),
+                policy: of_family(&settings.policy, vip.is_ipv4()),
+            };
+            Claim { frontend, service: Some(Arc::new(service)), field: field.clone() }
+        }));
+    }
+    claims
+}
+
+/// Of a Service that is kube-proxy's: what ports it may have is not our business.
+fn bare_claims(this: &ObjectRef, object: &v1::Service, vips: &[(IpAddr, String)]) -> Vec<Claim> {
+    let ports = ports(this, object, &mut Vec::new());
+    let of_port = |port: Port| {
+        vips.iter().map(move |(vip, field)| {
+            let frontend = Frontend { vip: *vip, port: port.number, protocol: port.protocol };
+            Claim { frontend, service: None, field: field.clone() }
+        })
+    };
+    ports.into_iter().flat_map(of_port).collect()
+}
+
+/// None if the Service is not ours, or must not be: what is set to protect it
+/// and cannot be kept is no reason to go on without.
+fn way(
+    this: &ObjectRef,
+    object: &v1::Service,
+    options: TranslateConfig,
+    problems: &mut Vec<Problem>,
+) -> Option<Way> {
+    let (meta, spec) = (&object.metadata, object.spec.as_ref()?);
+    if not_ours(spec, options).is_some() {
+        return None;
+    }
+    let before = problems.len();
+    let mut complain = |annotation: &str, complaint: values::Complaint| {
+        problems.push(complaint.about(this, annotations::field(annotation)));
+    };
+    let dsr = annotations::choice(meta, DSR, annotations::BOOLEANS);
+    let delivery = annotations::choice(meta, DELIVERY, annotations::DELIVERIES);
+    let bare = annotations::choice(meta, BACKENDS, annotations::BACKEND_KINDS);
+    let dsr = dsr.map_err(|complaint| complain(DSR, complaint)).unwrap_or_default();
+    let delivery = delivery.map_err(|complaint| complain(DELIVERY, complaint)).unwrap_or_default();
+    let bare = bare.map_err(|complaint| complain(BACKENDS, complaint)).unwrap_or_default();
+    let check = if dsr { health::check(meta, spec, bare) } else { Ok(None) };
+    let check = check.map_err(|complaint| complain(HEALTH_CHECK, complaint)).unwrap_or_default();
+    let policy = if dsr { policy(this, object, spec, problems) } else { Policy::default() };
+    let publish_not_ready = spec.publish_not_ready_addresses.unwrap_or_default();
+    if problems.len() > before {
+        return None;
+    }
+    let settings = Settings { delivery, bare, publish_not_ready, policy, check };
+    Some(if dsr { Way::DataPath(settings) } else { Way::KubeProxy })
+}
+
+/// What makes it somebody else's Service: the field and what it would have to be.
+pub fn not_ours(spec: &v1::ServiceSpec, options: TranslateConfig) -> Option<(&'static str, &'static str)> {
+    let ours = match spec.load_balancer_class.as_deref() {
+        None | Some("") => options.default_class,
+        Some(class) => class == CLASS,
+    };
+    if spec.type_.as_deref() != Some("LoadBalancer") {
+        Some(("spec.type", "LoadBalancer"))
+    } else if !ours {
+        Some(("spec.loadBalancerClass", CLASS))
+    } else {
+        None
+    }
+}
+
+/// The VIPs, each with its field.
+fn vips(
+    this: &ObjectRef,
+    object: &v1::Service,
+    nodes: &Nodes,
+    problems: &mut Vec<Problem>,
+) -> Vec<(IpAddr, String)> {
+    let balancer = object.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let ingress = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
+    let mut vips: Vec<(IpAddr, String)> = Vec::new();
+    for (index, ip) in ingress.iter().enumerate().filter_map(|(index, i)| Some((index, i.ip.as_deref()?))) {
+        let field = format!("status.loadBalancer.ingress[{index}].ip");
+        match values::address(ip) {
+            Err(complaint) => problems.push(complaint.about(this, field)),
+            Ok(vip) if vips.iter().any(|(other, _)| *other == vip) => {
+                problems.push(this.problem(field, format!("{vip} is there twice"), "remove one of the two"));
+            }
+            Ok(vip) => match nodes.owner(vip) {
+                None => vips.push((vip, field)),
+                Some(node) => {
+                    let message = format!("{vip} is the address of Node {node}");
+                    let remedy =
+                        "use an address that no machine has: all of this node's traffic would be taken";
+                    problems.push(this.problem(field, message, remedy));
+                }
+            },
+        }
+    }
+    vips
+}
+
+fn ports(this: &ObjectRef, object: &v1::Service, problems: &mut Vec<Problem>) -> Vec<Port> {
+    let listed = object.spec.iter().filter_map(|spec| spec.ports.as_ref()).flatten();
+    let mut seen = BTreeSet::new();
+    let mut ports = Vec::new();
+    for (index, port) in listed.enumerate() {
+        let field = |name: &str| format!("spec.ports[{index}].{name}");
+        match (values::port(port.port), values::protocol(port.protocol.as_deref())) {
+            (Err(complaint), _) => problems.push(complaint.about(this, field("port"))),
+            (_, Err(complaint)) => problems.push(complaint.about(this, field("protocol"))),
+            (Ok(number), Ok(protocol)) if !seen.insert((number, protocol)) => {
+                let message = format!("{protocol} {number} is there twice");
+                problems.push(this.problem(field("port"), message, "remove one of the two"));
+            }
+            (Ok(number), Ok(protocol)) => {
+                ports.push(Port { name: port.name.clone().unwrap_or_default(), protocol, number });
+            }
+        }
+    }
+    ports
+}
+
+/// The slices that serve a port, each with its own number for it.
+fn matching<'a>(
+    port: &Port,
+    slices: &'a [Slice],
+    settings: &Settings,
+    problems: &mut Vec<Problem>,
+) -> Vec<(&'a Slice, u16)> {
+    let mut found = Vec::new();
+    for slice in slices {
+        let same = slice.ports.iter().filter(|p| p.name == port.name && p.protocol == port.protocol);
+        for target in same {
+            if settings.bare && target.number != port.number {
+                let message = format!("{} is not the port of the Service", target.number);
+                let remedy = format!("write {}: a bare server gets the packets as they are", port.number);
+                problems.push(slice.this.problem(format!("ports[{}].port", target.index), message, remedy));
+            } else {
+                found.push((slice, target.number));
+            }
+        }
+    }
+    found
+}
+
+/// The backends of the VIP's family, sorted and without duplicates.
+fn backends(vip: IpAddr, slices: &[(&Slice, u16)], settings: &Settings) -> Backends {
+    let family = slices.iter().filter(|(slice, _)| slice.is_ipv4 == vip.is_ipv4());
+    let members = family.flat_map(|(slice, port)| slice.members.iter().map(|member| (member, *port)));
+    if settings.bare {
+        let addresses: BTreeSet<_> = members.map(|(member, _)| member.address).collect();
+        return Backends::Bare(addresses.into_iter().collect());
+    }
+    let mut endpoints: Vec<Endpoint> = members
+        .filter_map(|(member, port)| {
+            let node = Arc::clone(member.node.as_ref()?);
+            Some(Endpoint { node, addr: member.address, port, draining: member.draining })
+        })
+        .collect();
+    endpoints.sort_unstable();
+    endpoints.dedup();
+    Backends::Endpoints(endpoints)
+}

@@ -1,0 +1,154 @@
+//! One EndpointSlice, reduced to what its Service needs of it.
+
+use std::{net::IpAddr, sync::Arc};
+
+use k8s_openapi::api::discovery::v1;
+
+use super::{
+    Nodes,
+    settings::Settings,
+    values::{self, Complaint, family},
+};
+use crate::objects::{
+    model::{Problem, Protocol},
+    source::{Kind, ObjectRef},
+};
+
+/// What the API server allows in one slice.
+const MAX_ENDPOINTS: usize = 1000;
+
+/// A slice, checked.
+pub struct Slice {
+    pub this: ObjectRef,
+    pub is_ipv4: bool,
+    pub ports: Vec<SlicePort>,
+    pub members: Vec<Member>,
+}
+
+pub struct SlicePort {
+    /// Its place in `ports`.
+    pub index: usize,
+    pub name: String,
+    pub protocol: Protocol,
+    pub number: u16,
+}
+
+/// An endpoint that may be sent to.
+pub struct Member {
+    pub address: IpAddr,
+    /// None for a bare server, which needs none.
+    pub node: Option<Arc<str>>,
+    /// As in [`crate::objects::model::Endpoint`].
+    pub draining: bool,
+}
+
+/// Checks a slice of a Service with these settings. None: nothing of it is usable.
+pub fn slice(
+    object: &v1::EndpointSlice,
+    settings: &Settings,
+    nodes: &Nodes,
+    problems: &mut Vec<Problem>,
+) -> Option<Slice> {
+    let meta = &object.metadata;
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    let this = ObjectRef::new(Kind::EndpointSlice, namespace, meta.name.as_deref().unwrap_or_default());
+    let is_ipv4 = match object.address_type.as_str() {
+        "IPv4" => true,
+        "IPv6" => false,
+        other => {
+            let message = format!("`{other}` has no meaning for a load balancer");
+            problems.push(this.problem("addressType", message, "write IPv4 or IPv6"));
+            return None;
+        }
+    };
+    let endpoints = object.endpoints.as_deref().unwrap_or_default();
+    if endpoints.len() > MAX_ENDPOINTS {
+        let message =
+            format!("{} endpoints in one slice; Kubernetes allows {MAX_ENDPOINTS}", endpoints.len());
+        problems.push(this.problem("endpoints", message, "split it into several slices of the Service"));
+        return None;
+    }
+    let ports = ports(&this, object, problems);
+    let mut members = Vec::with_capacity(endpoints.len());
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        match member(endpoint, is_ipv4, settings, nodes) {
+            Ok(member) => members.extend(member.filter(|m| !m.draining || is_serving(endpoint))),
+            Err((field, complaint)) => {
+                problems.push(complaint.about(&this, format!("endpoints[{index}].{field}")));
+            }
+        }
+    }
+    Some(Slice { this, is_ipv4, ports, members })
+}
+
+fn ports(this: &ObjectRef, object: &v1::EndpointSlice, problems: &mut Vec<Problem>) -> Vec<SlicePort> {
+    let mut ports = Vec::new();
+    for (index, port) in object.ports.iter().flatten().enumerate() {
+        let number = port.port.ok_or_else(|| {
+            Complaint::new("is missing: it would mean all ports", "write the number of the port")
+        });
+        match (number.and_then(values::port), values::protocol(port.protocol.as_deref())) {
+            (Ok(number), Ok(protocol)) => {
+                let name = port.name.clone().unwrap_or_default();
+                ports.push(SlicePort { index, name, protocol, number });
+            }
+            (Err(complaint), _) => problems.push(complaint.about(this, format!("ports[{index}].port"))),
+            (_, Err(complaint)) => problems.push(complaint.about(this, format!("ports[{index}].protocol"))),
+        }
+    }
+    ports
+}
+
+/// May new connections go there? Absent means ready, as in Kubernetes.
+fn is_wanted(endpoint: &v1::Endpoint, settings: &Settings) -> bool {
+    let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready);
+    settings.publish_not_ready || ready.unwrap_or(true)
+}
+
+/// Does it keep what it has, although it gets no more: serving, and terminating?
+fn is_serving(endpoint: &v1::Endpoint) -> bool {
+    let conditions = endpoint.conditions.as_ref();
+    conditions.is_some_and(|c| c.serving == Some(true) && c.terminating == Some(true))
+}
+
+/// Checks an endpoint. None: nothing is wrong with it, but with its Node.
+fn member(
+    endpoint: &v1::Endpoint,
+    is_ipv4: bool,
+    settings: &Settings,
+    nodes: &Nodes,
+) -> Result<Option<Member>, (&'static str, Complaint)> {
+    let address = endpoint_address(endpoint, is_ipv4)?;
+    if settings.bare {
+        return Ok(is_wanted(endpoint, settings).then_some(Member { address, node: None, draining: false }));
+    }
+    let name = endpoint.node_name.as_deref().filter(|name| !name.is_empty()).ok_or_else(|| {
+        let remedy = "set the Node that the Pod is on; or annotate the Service with \
+                      trigon.dev/backends: bare, if this is a server that owns the VIP itself";
+        ("nodeName", Complaint::new("is missing", remedy))
+    })?;
+    let (name, usable) = nodes.get(name).ok_or_else(|| {
+        let message = format!("there is no Node `{name}`");
+        ("nodeName", Complaint::new(message, "add an object for this Node, or correct the name"))
+    })?;
+    let draining = !is_wanted(endpoint, settings);
+    Ok(usable.then(|| Member { address, node: Some(Arc::clone(name)), draining }))
+}
+
+fn endpoint_address(endpoint: &v1::Endpoint, is_ipv4: bool) -> Result<IpAddr, (&'static str, Complaint)> {
+    let text = match endpoint.addresses.as_slice() {
+        [only] => only,
+        [] => return Err(("addresses", Complaint::new("is empty", "write the address of the endpoint"))),
+        several => {
+            let message = format!("{} addresses, of which Kubernetes uses only the first", several.len());
+            return Err(("addresses", Complaint::new(message, "write one endpoint for each address")));
+        }
+    };
+    let address = values::address(text).map_err(|complaint| ("addresses[0]", complaint))?;
+    if address.is_ipv4() == is_ipv4 {
+        return Ok(address);
+    }
+    let message = format!("{address} is {}, unlike the slice's addressType", family(address));
+    let remedy = "put IPv4 and IPv6 endpoints into slices of their own";
+    Err(("addresses[0]", Complaint::new(message, remedy)))
+}

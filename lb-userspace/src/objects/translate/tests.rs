@@ -1,0 +1,212 @@
+mod health;
+mod policy;
+mod problems;
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::objects::{
+    index::Index,
+    model::{Backends, Cluster, DeliveryMode, Service},
+    source::file::read_text,
+    translate::TranslateConfig,
+};
+
+/// The manifest that the tests change: one Node, one Service, one slice.
+const BASE: &str = r#"apiVersion: v1
+kind: Node
+metadata: {name: node1}
+status:
+  addresses:
+  - {type: InternalIP, address: 10.0.0.1}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: web
+  annotations:
+    trigon.dev/dsr: "true"
+    trigon.dev/delivery: auto
+spec:
+  type: LoadBalancer
+  loadBalancerClass: trigon.dev/lb
+  ports:
+  - name: http
+    port: 80
+status:
+  loadBalancer:
+    ingress:
+    - ip: 192.0.2.1
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: web-1
+  labels:
+    kubernetes.io/service-name: web
+addressType: IPv4
+ports:
+- name: http
+  port: 8080
+endpoints:
+- addresses: [10.1.0.1]
+  nodeName: node1
+"#;
+
+/// The base with one piece of text replaced by another.
+fn changed(from: &str, to: &str) -> String {
+    assert!(BASE.contains(from), "{from}");
+    BASE.replacen(from, to, 1)
+}
+
+fn cluster_with(text: &str, options: TranslateConfig) -> (Cluster, Vec<String>) {
+    let loaded = read_text(text).unwrap();
+    let mut index = Index::new(options);
+    index.replace(loaded.objects.iter().map(|l| l.object.clone()).collect());
+    let (cluster, problems) = index.cluster();
+    let problems = loaded.locate(problems).iter().map(|problem| problem.to_string()).collect();
+    ((*cluster).clone(), problems)
+}
+
+/// `tcp 192.0.2.1:80 -> node1/10.1.0.1:8080, ...` for each service.
+fn summary(cluster: &Cluster) -> Vec<String> {
+    let line = |service: &Service| {
+        let backends: Vec<_> = match &service.backends {
+            Backends::Endpoints(all) => {
+                all.iter().map(|e| format!("{}/{}", e.node, SocketAddr::new(e.addr, e.port))).collect()
+            }
+            Backends::Bare(all) => all.iter().map(|address| format!("bare {address}")).collect(),
+        };
+        format!("{} -> {}", service.frontend, backends.join(", ")).trim_end().to_owned()
+    };
+    cluster.services.values().map(|service| line(service)).collect()
+}
+
+fn services(text: &str) -> Vec<String> {
+    let (cluster, problems) = cluster_with(text, TranslateConfig::default());
+    assert_eq!(problems, [""; 0]);
+    summary(&cluster)
+}
+
+#[test]
+fn a_service_becomes_what_its_objects_say() {
+    let (cluster, problems) = cluster_with(BASE, TranslateConfig::default());
+    assert_eq!(problems, [""; 0]);
+    assert_eq!(summary(&cluster), ["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"]);
+    let service = cluster.services.values().next().unwrap();
+    assert_eq!((&*service.name, service.delivery), ("default/web", DeliveryMode::Auto));
+    let node = &cluster.nodes["node1"];
+    assert_eq!((node.addresses.as_slice(), node.director), (&["10.0.0.1".parse().unwrap()][..], false));
+}
+
+#[test]
+fn variants_of_services() {
+    let more = |text: &str| format!("{BASE}{text}");
+    let table: &[(String, &[&str])] = &[
+        // Not for the data path
+        (changed("type: LoadBalancer", "type: ClusterIP"), &[]),
+        (changed("trigon.dev/lb", "example.com/other"), &[]),
+        (changed("  loadBalancerClass: trigon.dev/lb\n", ""), &[]),
+        (changed("trigon.dev/dsr: \"true\"", "trigon.dev/dsr: \"false\""), &[]),
+        (changed("    trigon.dev/dsr: \"true\"\n", ""), &[]),
+        (changed("    - ip: 192.0.2.1", "    - hostname: a.example"), &[]),
+        // VIPs, ports, protocols
+        (
+            changed("- ip: 192.0.2.1", "- ip: 192.0.2.1\n    - ip: 192.0.2.2\n    - ip: 2001:db8::1"),
+            &[
+                "tcp 192.0.2.1:80 -> node1/10.1.0.1:8080",
+                "tcp 192.0.2.2:80 -> node1/10.1.0.1:8080",
+                "tcp [2001:db8::1]:80 ->",
+            ],
+        ),
+        (
+            changed("    port: 80\n", "    port: 80\n  - {name: quic, port: 80, protocol: UDP}\n"),
+            &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080", "udp 192.0.2.1:80 ->"],
+        ),
+        (changed("- name: http\n  port", "- name: other\n  port"), &["tcp 192.0.2.1:80 ->"]),
+        (changed("  port: 8080", "  port: 8080\n  protocol: UDP"), &["tcp 192.0.2.1:80 ->"]),
+        (BASE.replace("- name: http\n", "- name: \"\"\n"), &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"]),
+        // Slices
+        (changed("service-name: web", "service-name: other"), &["tcp 192.0.2.1:80 ->"]),
+        (changed("  name: web-1", "  name: web-1\n  namespace: other"), &["tcp 192.0.2.1:80 ->"]),
+        (
+            more(
+                "---\n{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, \
+                 metadata: {name: web-0, labels: {kubernetes.io/service-name: web}}, \
+                 ports: [{name: http, port: 8081}, {name: x, port: 1}], \
+                 endpoints: [{addresses: [10.1.0.1], nodeName: node1}, {addresses: [10.1.0.0], nodeName: node1}]}",
+            ),
+            &["tcp 192.0.2.1:80 -> node1/10.1.0.0:8081, node1/10.1.0.1:8080, node1/10.1.0.1:8081"],
+        ),
+        (more("- {addresses: [10.1.0.1], nodeName: node1}"), &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"]),
+        // Conditions
+        (more("  conditions: {ready: true}"), &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"]),
+        (more("  conditions: {serving: true}"), &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"]),
+        (more("  conditions: {ready: false, serving: true}"), &["tcp 192.0.2.1:80 ->"]),
+        (
+            changed("spec:\n", "spec:\n  publishNotReadyAddresses: true\n") + "  conditions: {ready: false}",
+            &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"],
+        ),
+        // Bare servers
+        (
+            changed("trigon.dev/delivery: auto", "trigon.dev/backends: bare")
+                .replace("port: 8080", "port: 80")
+                .replace("  nodeName: node1\n", "- addresses: [10.1.0.0]"),
+            &["tcp 192.0.2.1:80 -> bare 10.1.0.0, bare 10.1.0.1"],
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(services(text), *expected, "{text}");
+    }
+    let unclassed = changed("  loadBalancerClass: trigon.dev/lb\n", "");
+    let (cluster, _) = cluster_with(&unclassed, TranslateConfig { default_class: true });
+    assert_eq!(cluster.services.len(), 1);
+}
+
+#[test]
+fn variants_of_nodes() {
+    let name = "metadata: {name: node1}";
+    let table: &[(String, &[&str], bool)] = &[
+        (
+            changed(
+                "- {type: I",
+                "- {type: ExternalIP, address: 1.1.1.1}\n  - {type: Hostname, address: x}\n  - {type: I",
+            ),
+            &["10.0.0.1"],
+            false,
+        ),
+        (
+            changed(
+                "0.0.1}",
+                "0.0.1}\n  - {type: InternalIP, address: 10.0.0.2}\n  - {type: InternalIP, address: 'fd00::1'}",
+            ),
+            &["10.0.0.1", "fd00::1"],
+            false,
+        ),
+        (
+            changed(
+                name,
+                "metadata: {name: node1, annotations: {trigon.dev/node-address: 'fd00::9, 10.0.0.9'}}",
+            ),
+            &["fd00::9", "10.0.0.9"],
+            false,
+        ),
+        (changed(name, "metadata: {name: node1, labels: {trigon.dev/director: ''}}"), &["10.0.0.1"], true),
+        (
+            changed(name, "metadata: {name: node1, labels: {trigon.dev/director: 'true'}}"),
+            &["10.0.0.1"],
+            true,
+        ),
+        (
+            changed(name, "metadata: {name: node1, labels: {trigon.dev/director: 'false'}}"),
+            &["10.0.0.1"],
+            false,
+        ),
+    ];
+    for (text, addresses, director) in table {
+        let (cluster, problems) = cluster_with(text, TranslateConfig::default());
+        assert_eq!(problems, [""; 0]);
+        let node = &cluster.nodes["node1"];
+        let expected: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        assert_eq!((&node.addresses, node.director), (&expected, *director), "{text}");
+    }
+}

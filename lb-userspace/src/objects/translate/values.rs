@@ -1,0 +1,126 @@
+//! Single values: addresses, ports, protocols.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
+
+use crate::objects::{
+    model::{Problem, Protocol},
+    source::ObjectRef,
+};
+
+/// What is wrong with a value, before it is known whose it is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Complaint {
+    pub message: String,
+    pub remedy: String,
+}
+
+impl Complaint {
+    pub fn new(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { message: message.into(), remedy: remedy.into() }
+    }
+
+    pub fn about(self, object: &ObjectRef, field: impl Into<String>) -> Problem {
+        object.problem(field, self.message, self.remedy)
+    }
+}
+
+/// An address that packets from anywhere can be sent to.
+pub fn address(text: &str) -> Result<IpAddr, Complaint> {
+    usable(text, |_| true)
+}
+
+/// An address that a session can be had with, on this link or this machine too.
+pub fn host(text: &str) -> Result<IpAddr, Complaint> {
+    usable(text, |class| !matches!(class, Class::Loopback | Class::LinkLocal))
+}
+
+fn usable(text: &str, is_bad: impl Fn(Class) -> bool) -> Result<IpAddr, Complaint> {
+    let Ok(address) = text.parse::<IpAddr>() else {
+        let message = format!("`{text}` is not an IP address");
+        return Err(Complaint::new(message, "write an address such as 192.0.2.10 or 2001:db8::10"));
+    };
+    if address.to_canonical() != address {
+        let message = format!("{address} is an IPv4 address in IPv6 clothes");
+        return Err(Complaint::new(message, format!("write {}", address.to_canonical())));
+    }
+    match class(address).filter(|class| is_bad(*class)) {
+        None => Ok(address),
+        Some(class) => {
+            let message = format!("{address} is {} address", class.name());
+            Err(Complaint::new(message, "use an address that other machines can send to"))
+        }
+    }
+}
+
+/// Addresses that are not any host's, or not everywhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Class {
+    Unspecified,
+    Loopback,
+    Multicast,
+    LinkLocal,
+    Broadcast,
+}
+
+impl Class {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "an unspecified",
+            Self::Loopback => "a loopback",
+            Self::Multicast => "a multicast",
+            Self::LinkLocal => "a link-local",
+            Self::Broadcast => "the broadcast",
+        }
+    }
+}
+
+fn class(address: IpAddr) -> Option<Class> {
+    let (link_local, this_network) = match address {
+        IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[0] == 0),
+        IpAddr::V6(v6) => (v6.is_unicast_link_local(), false),
+    };
+    if address.is_unspecified() || this_network {
+        Some(Class::Unspecified)
+    } else if address.is_loopback() {
+        Some(Class::Loopback)
+    } else if address.is_multicast() {
+        Some(Class::Multicast)
+    } else if link_local {
+        Some(Class::LinkLocal)
+    } else if address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        Some(Class::Broadcast)
+    } else {
+        None
+    }
+}
+
+/// A range of clients' addresses; bits behind its prefix do not count.
+pub fn range(text: &str) -> Result<IpNet, Complaint> {
+    text.parse::<IpNet>().map(|range| range.trunc()).map_err(|_| {
+        let message = format!("`{text}` is not a range of addresses");
+        Complaint::new(message, "write one such as 198.51.100.0/24 or 2001:db8::/32")
+    })
+}
+
+pub fn port(number: i32) -> Result<u16, Complaint> {
+    u16::try_from(number)
+        .ok()
+        .filter(|port| *port != 0)
+        .ok_or_else(|| Complaint::new(format!("{number} is not a port"), "use a number from 1 to 65535"))
+}
+
+/// TCP unless something else is written, as in Kubernetes.
+pub fn protocol(text: Option<&str>) -> Result<Protocol, Complaint> {
+    match text {
+        None | Some("" | "TCP") => Ok(Protocol::Tcp),
+        Some("UDP") => Ok(Protocol::Udp),
+        Some(other) => Err(Complaint::new(format!("`{other}` is not supported"), "use TCP or UDP")),
+    }
+}
+
+/// `IPv4` or `IPv6`, as `addressType` names it.
+pub fn family(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "IPv4" } else { "IPv6" }
+}

@@ -1,0 +1,61 @@
+//! What a Service asks of announcements.
+
+use std::{net::IpAddr, sync::Arc};
+
+use k8s_openapi::{
+    api::{
+        core::v1,
+        discovery::v1::{Endpoint, EndpointSlice},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use super::{annotations, values::family};
+use crate::objects::model::{Carrier, Labels, Sharing, Wish};
+
+/// For the VIPs of a Service in the data path.
+pub fn by_data_path(object: &v1::Service, vips: impl Iterator<Item = IpAddr>) -> Vec<(IpAddr, Arc<Wish>)> {
+    let (labels, sharing) = (labels(&object.metadata), sharing(object));
+    let wish = Arc::new(Wish { labels, carrier: Carrier::DataPath, sharing });
+    vips.map(|vip| (vip, Arc::clone(&wish))).collect()
+}
+
+/// For the VIPs of another Service of ours, given its slices.
+pub fn by_kube_proxy<'a>(
+    object: &v1::Service,
+    slices: impl IntoIterator<Item = &'a EndpointSlice>,
+    vips: impl Iterator<Item = IpAddr>,
+) -> Vec<(IpAddr, Arc<Wish>)> {
+    let slices: Vec<_> = slices.into_iter().collect();
+    let spec = object.spec.as_ref();
+    let local = spec.and_then(|spec| spec.external_traffic_policy.as_deref()) == Some("Local");
+    let all_ready = spec.and_then(|spec| spec.publish_not_ready_addresses).unwrap_or_default();
+    let wish = |vip: IpAddr| {
+        let of_family = slices.iter().filter(|slice| slice.address_type == family(vip));
+        let endpoints = of_family.flat_map(|slice| slice.endpoints.iter().flatten());
+        // Absent means ready, as in Kubernetes.
+        let is_ready = |endpoint: &&Endpoint| {
+            all_ready || endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
+        };
+        let ready: Vec<_> = endpoints.filter(is_ready).collect();
+        let nodes = ready.iter().filter_map(|endpoint| endpoint.node_name.as_deref().map(Arc::from));
+        let carrier = Carrier::KubeProxy { local, ready: !ready.is_empty(), nodes: nodes.collect() };
+        (vip, Arc::new(Wish { labels: labels(&object.metadata), carrier, sharing: sharing(object) }))
+    };
+    vips.map(wish).collect()
+}
+
+fn labels(meta: &ObjectMeta) -> Labels {
+    meta.labels.clone().unwrap_or_default()
+}
+
+/// With our annotation, or MetalLB's.
+fn sharing(object: &v1::Service) -> Sharing {
+    let meta = &object.metadata;
+    let key = annotations::SHARING.iter().find_map(|name| annotations::get(meta, name));
+    Sharing {
+        key: key.filter(|key| !key.is_empty()).map(Into::into),
+        pods: object.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default(),
+        born: meta.creation_timestamp.as_ref().map(|time| time.0),
+    }
+}

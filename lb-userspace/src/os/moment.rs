@@ -1,0 +1,27 @@
+//! What time it is, and waiting for a moment.
+
+use std::{future::pending, time::Instant};
+
+/// One reading of the clock, passed to what must not read it itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    pub instant: Instant,
+    /// Seconds of `CLOCK_MONOTONIC`, as `bpf_ktime_get_ns` counts them.
+    pub monotonic_seconds: u32,
+}
+
+impl Now {
+    pub fn read() -> Self {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let monotonic_seconds = u32::try_from(now.tv_sec).unwrap_or(u32::MAX);
+        Self { instant: Instant::now(), monotonic_seconds }
+    }
+}
+
+/// Forever, if there is none.
+pub async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => pending().await,
+    }
+}

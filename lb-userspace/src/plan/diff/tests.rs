@@ -1,0 +1,346 @@
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use lb_common::{
+    Addr, hash,
+    maps::{Backend, Endpoint, Service, ServiceKey, Vip, backend_flags, delivery, service_flags},
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    datapath::{Tables, adopt, apply, memory::MemoryTables, prove},
+    objects::model::DeliveryMode,
+    plan::{self, maglev},
+};
+
+const CAPACITY: Capacity = Capacity {
+    services: 16,
+    backends: 32,
+    endpoints: 64,
+    ring_slots: 64 * 1024,
+    history_slots: 64 * 1024,
+    ranges: 64,
+};
+
+fn addr(n: u8) -> Addr {
+    Addr::from(IpAddr::from([10, 0, 0, n]))
+}
+
+fn backend_key(n: u8) -> BackendKey {
+    BackendKey { addr: addr(n), mode: DeliveryMode::Auto, bare: false }
+}
+
+/// The same machine, as a node hands packets on to it.
+fn owner_key(n: u8) -> BackendKey {
+    BackendKey { mode: DeliveryMode::Gue, ..backend_key(n) }
+}
+
+fn stamp(generation: u32) -> Stamp {
+    Stamp { generation, now: 1000 + generation }
+}
+
+fn service_key(n: u8) -> ServiceKey {
+    ServiceKey { addr: Addr::from(IpAddr::from([192, 0, 2, n])), port: 80, protocol: 6, pad: 0 }
+}
+
+fn endpoint(n: u8) -> Endpoint {
+    Endpoint { addr: addr(100 + n), port: 8080, pad: 0 }
+}
+
+/// Services by number, each with its backends and its local endpoints.
+fn plan(services: &[(u8, BTreeSet<u8>, BTreeSet<u8>)]) -> Plan {
+    let mut plan = Plan { is_director: true, ..Plan::default() };
+    for (n, backends, endpoints) in services {
+        let members: Vec<_> = backends.iter().map(|b| (backend_key(*b), 1)).collect();
+        let named: Vec<_> = backends.iter().map(|b| (b.to_string(), 1)).collect();
+        for b in backends {
+            let entry = Backend { outer_dst: addr(*b), delivery: delivery::IPIP4, ..Backend::default() };
+            plan.backends.insert(backend_key(*b), entry);
+            let flags = backend_flags::FORCED_GUE;
+            plan.backends.insert(owner_key(*b), Backend { delivery: delivery::GUE4, flags, ..entry });
+        }
+        let service = PlannedService {
+            name: format!("default/s{n}").into(),
+            flags: 0,
+            members: members.into(),
+            ring: maglev::table(&named, 509).into(),
+            live: maglev::table(&named, 509).into(),
+            owners: backends.iter().map(|b| owner_key(*b)).collect(),
+            without_me: Arc::default(),
+            endpoints: endpoints.iter().map(|e| endpoint(*e)).collect(),
+            draining: Vec::new(),
+            policy: plan::Policy::default(),
+            mss: 0,
+        };
+        plan.vips.insert(service_key(*n).addr, Vip::default());
+        plan.services.insert(service_key(*n), Arc::new(service));
+    }
+    plan
+}
+
+/// 10.1.n.0/24
+fn range(n: u8) -> Range {
+    Range { addr: Addr::from(IpAddr::from([10, 1, n, 0])), len: 96 + 24 }
+}
+
+/// The same plan, its services admitting these only; all if there are none.
+fn restricted(mut plan: Plan, ranges: &[BTreeSet<u8>]) -> Plan {
+    for (service, ranges) in plan.services.values_mut().zip(ranges) {
+        let service = Arc::make_mut(service);
+        service.policy.ranges = ranges.iter().map(|n| range(*n)).collect();
+        service.flags = service.policy.flags();
+    }
+    plan
+}
+
+/// Which backend address a packet of flow hash `h` would be sent to, by the
+/// maps alone, as the program reads them.
+fn lookup(mirror: &Mirror, service: &Service, h: u64) -> Option<Addr> {
+    let slot = hash::slot(h, service.ring_len) as usize;
+    let id = *mirror.rings.get(&service.ring_offset)?.get(slot)?;
+    mirror.backends.get(&id).map(|backend| backend.outer_dst)
+}
+
+/// The maps say what the plan says.
+fn assert_holds(plan: &Plan, mirror: &Mirror) {
+    assert_eq!(plan.services.keys().collect::<Vec<_>>(), mirror.services.keys().collect::<Vec<_>>());
+    assert_eq!(plan.vips, mirror.vips);
+    assert_eq!(plan.backends.len(), mirror.backends.len());
+    for (key, planned) in &plan.services {
+        let service = &mirror.services[key];
+        assert_eq!(service.endpoints as usize, planned.endpoints.len());
+        for (index, endpoint) in (0..).zip(&planned.endpoints) {
+            assert_eq!(mirror.endpoints.get(&EndpointKey { service: service.id, index }), Some(endpoint));
+        }
+        for slot in 0..planned.ring.len() {
+            let h = ((slot as u64) << 32) / planned.ring.len() as u64 * (1 << 32) + (1 << 40);
+            let expected = planned.members[planned.ring[hash::slot(h, 509) as usize] as usize].0.addr;
+            assert_eq!(lookup(mirror, service, h), Some(expected));
+            let owners = &mirror.histories[&service.history_offset][hash::slot(h, 509) as usize];
+            assert_eq!(mirror.backends[&owners.ids[0]].outer_dst, expected, "the current owner leads");
+        }
+        let named = mirror.histories.get(&service.history_offset).into_iter().flat_map(|h| h.iter());
+        let mut ids = named.flat_map(|owners| owners.ids).filter(|id| *id != NO_BACKEND);
+        assert!(ids.all(|id| mirror.backends.contains_key(&id)), "a history names who is gone");
+    }
+    for (key, planned) in &plan.services {
+        let service = &mirror.services[key];
+        let ranges: Vec<_> = mirror.ranges.get(&service.id).into_iter().flatten().copied().collect();
+        assert_eq!(ranges, planned.policy.ranges);
+        assert_eq!(service.flags & service_flags::RANGES != 0, !ranges.is_empty());
+    }
+    let restricted = plan.services.values().filter(|planned| !planned.policy.ranges.is_empty()).count();
+    assert_eq!(mirror.ranges.len(), restricted, "orphans");
+    let counted: u32 = mirror.services.values().map(|service| service.endpoints).sum();
+    assert_eq!(counted as usize, mirror.endpoints.len(), "orphans");
+}
+
+fn converge(tables: &mut MemoryTables, mirror: &mut Mirror, plan: &Plan, generation: u32) {
+    let diff = diff(plan, mirror, CAPACITY, stamp(generation));
+    assert_eq!(diff.shortages, []);
+    apply(tables, mirror, diff).unwrap();
+    assert_holds(plan, mirror);
+    assert_eq!(tables.read().unwrap().services, mirror.services);
+}
+
+fn some_plan() -> impl Strategy<Value = Plan> {
+    let backends = prop::collection::btree_set(1u8..8, 0..5);
+    let endpoints = prop::collection::btree_set(0u8..6, 0..4);
+    let services = prop::collection::btree_map(0u8..6, (backends, endpoints), 0..5);
+    let ranges = prop::collection::vec(prop::collection::btree_set(0u8..6, 0..4), 5);
+    (services, ranges).prop_map(|(map, ranges)| {
+        let services: Vec<_> = map.into_iter().map(|(n, (b, e))| (n, b, e)).collect();
+        restricted(plan(&services), &ranges)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_plan_follows_any_other(plans in prop::collection::vec(some_plan(), 1..6)) {
+        let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+        for (generation, plan) in (1..).zip(&plans) {
+            converge(&mut tables, &mut mirror, plan, generation);
+            prop_assert!(diff(plan, &mirror, CAPACITY, stamp(99)).ops.is_empty(), "nothing changed, nothing to do");
+            mirror.quarantine.age();
+        }
+    }
+
+    /// At every moment, each service that is there has a whole ring of
+    /// backends that are there, all the endpoints it counts, and if it does not
+    /// admit everybody, all those whom it did or will admit.
+    #[test]
+    fn nothing_ever_dangles(before in some_plan(), after in some_plan()) {
+        let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+        converge(&mut tables, &mut mirror, &before, 1);
+        for op in diff(&after, &mirror, CAPACITY, stamp(2)).ops {
+            mirror.apply(&op);
+            for (key, service) in &mirror.services {
+                for slot in 0..service.ring_len {
+                    let h = u64::from(slot) * (1 << 32) / u64::from(service.ring_len) * (1 << 32);
+                    prop_assert!(lookup(&mirror, service, h).is_some());
+                }
+                let history = mirror.histories.get(&service.history_offset);
+                prop_assert!(service.history_offset == 0 || history.is_some());
+                for index in 0..service.endpoints {
+                    let key = EndpointKey { service: service.id, index };
+                    prop_assert!(mirror.endpoints.contains_key(&key));
+                }
+                if service.flags & service_flags::RANGES != 0 {
+                    let found = &mirror.ranges[&service.id];
+                    let is_whole = |plan: &Plan| {
+                        let wanted = plan.services.get(key).map_or(&[][..], |planned| &planned.policy.ranges);
+                        !wanted.is_empty() && wanted.iter().all(|range| found.contains(range))
+                    };
+                    prop_assert!(is_whole(&before) || is_whole(&after));
+                }
+            }
+        }
+    }
+
+    /// An agent killed between any two changes is followed by one that adopts
+    /// what it finds and finishes.
+    #[test]
+    fn a_kill_in_the_middle_is_made_good(before in some_plan(), after in some_plan(), at in 0usize..40) {
+        let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+        converge(&mut tables, &mut mirror, &before, 1);
+        tables.fail_at = Some(tables.log.len() + at);
+        let changes = diff(&after, &mirror, CAPACITY, stamp(2));
+        let _ = apply(&mut tables, &mut mirror, changes);
+        tables.fail_at = None;
+        let mut adopted = adopt(&mut tables).unwrap();
+        converge(&mut tables, &mut adopted, &after, 3);
+    }
+}
+
+#[test]
+fn an_adopted_state_needs_no_change() {
+    let plan = plan(&[(1, [1, 2, 3].into(), [1].into()), (2, [2].into(), [].into())]);
+    let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+    converge(&mut tables, &mut mirror, &plan, 1);
+    let adopted = adopt(&mut tables).unwrap();
+    let ops = diff(&plan, &adopted, CAPACITY, stamp(2)).ops;
+    assert!(ops.iter().all(|op| matches!(op, Op::ForgetOthers { .. })), "{ops:?}");
+}
+
+#[test]
+fn a_service_is_proven_by_what_the_kernel_says() {
+    let plan = plan(&[(1, [1].into(), [].into())]);
+    let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+    converge(&mut tables, &mut mirror, &plan, 7);
+    let key = service_key(1);
+    assert_eq!(prove(&tables, &mirror, &key).unwrap(), Some(7));
+    tables.mirror.services.get_mut(&key).unwrap().ring_offset += 32;
+    assert_eq!(prove(&tables, &mirror, &key).unwrap(), None);
+}
+
+#[test]
+fn an_unrelated_service_is_not_touched() {
+    let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+    converge(
+        &mut tables,
+        &mut mirror,
+        &plan(&[(1, [1, 2].into(), [].into()), (2, [1].into(), [].into())]),
+        1,
+    );
+    let more = plan(&[(1, [1, 2].into(), [].into()), (2, [1, 3].into(), [].into())]);
+    let ops = diff(&more, &mirror, CAPACITY, stamp(2)).ops;
+    assert!(!ops.iter().any(|op| matches!(op, Op::SetService(key, _) if *key == service_key(1))), "{ops:?}");
+}
+
+#[test]
+fn a_service_without_a_ring_does_not_take_anothers() {
+    let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+    converge(&mut tables, &mut mirror, &plan(&[(2, [].into(), [].into()), (5, [7].into(), [].into())]), 1);
+    converge(&mut tables, &mut mirror, &plan(&[(2, [7].into(), [].into())]), 2);
+}
+
+/// The program reads the slab before it looks at the length.
+#[test]
+fn a_service_without_a_ring_points_to_empty_slots() {
+    let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+    converge(&mut tables, &mut mirror, &plan(&[(1, [1].into(), [].into()), (2, [].into(), [].into())]), 1);
+    assert_eq!(mirror.services[&service_key(2)].ring_offset, 0);
+    assert!(mirror.rings.keys().all(|offset| *offset >= CHUNK_SLOTS));
+}
+
+#[test]
+fn an_id_rests_before_it_is_used_again() {
+    let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+    converge(&mut tables, &mut mirror, &plan(&[(1, [1].into(), [].into())]), 1);
+    converge(&mut tables, &mut mirror, &Plan::default(), 2);
+    converge(&mut tables, &mut mirror, &plan(&[(2, [2].into(), [].into())]), 3);
+    assert_eq!(mirror.services[&service_key(2)].id, 1);
+    assert!(mirror.backends.contains_key(&3) && mirror.rings.contains_key(&544));
+    converge(&mut tables, &mut mirror, &Plan::default(), 4);
+    assert!(mirror.quarantine.age());
+    assert!(!mirror.quarantine.age());
+    converge(&mut tables, &mut mirror, &plan(&[(3, [3].into(), [].into())]), 5);
+    assert_eq!(mirror.services[&service_key(3)].id, 0);
+}
+
+#[test]
+fn a_silent_next_hop_does_not_erase_the_one_known() {
+    let mut wanted = plan(&[(1, [1].into(), [].into())]);
+    let entry = |wanted: &mut Plan, flags, macs| {
+        let backend = wanted.backends.get_mut(&backend_key(1)).unwrap();
+        (backend.flags, backend.macs) = (flags, macs);
+    };
+    let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+    entry(&mut wanted, RESOLVED, [7; 12]);
+    converge(&mut tables, &mut mirror, &wanted, 1);
+    entry(&mut wanted, 0, [0; 12]);
+    assert_eq!(diff(&wanted, &mirror, CAPACITY, stamp(2)).ops, []);
+    entry(&mut wanted, RESOLVED, [8; 12]);
+    assert_eq!(
+        diff(&wanted, &mirror, CAPACITY, stamp(2)).ops,
+        [Op::SetBackend(1, wanted.backends[&backend_key(1)])]
+    );
+}
+
+/// Who keeps out some must never admit all while it changes its mind.
+#[test]
+fn ranges_come_before_they_are_asked_for_and_go_afterwards() {
+    let with =
+        |ranges: &[u8]| restricted(plan(&[(1, [1].into(), [].into())]), &[ranges.iter().copied().collect()]);
+    let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+    converge(&mut tables, &mut mirror, &with(&[]), 1);
+    let ops = |mirror: &Mirror, plan: Plan| diff(&plan, mirror, CAPACITY, stamp(2)).ops;
+    let is_service = |op: &Op| matches!(op, Op::SetService(..));
+    let restricting = ops(&mirror, with(&[1]));
+    assert_eq!(restricting[0], Op::SetRange(0, range(1)));
+    assert!(is_service(&restricting[1]) && restricting.len() == 2, "{restricting:?}");
+    converge(&mut tables, &mut mirror, &with(&[1]), 2);
+    assert_eq!(ops(&mirror, with(&[2])), [Op::SetRange(0, range(2)), Op::DeleteRange(0, range(1))]);
+    let opening = ops(&mirror, with(&[]));
+    assert!(is_service(&opening[0]), "{opening:?}");
+    assert_eq!(opening[1..], [Op::DeleteRange(0, range(1))]);
+    let removing = ops(&mirror, Plan::default());
+    let at = |wanted: &Op| removing.iter().position(|op| op == wanted);
+    assert!(at(&Op::DeleteService(service_key(1))) < at(&Op::DeleteRange(0, range(1))), "{removing:?}");
+}
+
+#[test]
+fn what_has_no_room_is_named_and_the_rest_goes_on() {
+    let many: BTreeSet<u8> = (0..40).collect();
+    let full = plan(&[(1, [1].into(), (0..100).collect()), (2, [2].into(), [].into())]);
+    let result = diff(&full, &Mirror::default(), CAPACITY, stamp(1));
+    assert_eq!(result.shortages, [Shortage::Endpoints("default/s1".into())]);
+    assert_eq!(result.written.len(), 1);
+    let result = diff(&plan(&[(1, many, [].into())]), &Mirror::default(), CAPACITY, stamp(1));
+    assert!(result.shortages.contains(&Shortage::Backends("10.0.0.31".into())), "{:?}", result.shortages);
+    let small = Capacity { ring_slots: 544, ..CAPACITY };
+    let result = diff(
+        &plan(&[(1, [1].into(), [].into()), (2, [1].into(), [].into())]),
+        &Mirror::default(),
+        small,
+        stamp(1),
+    );
+    assert_eq!(result.shortages, [Shortage::Rings("default/s2".into())]);
+    let few = Capacity { ranges: 3, ..CAPACITY };
+    let services = plan(&[(1, [1].into(), [].into()), (2, [1].into(), [].into())]);
+    let result =
+        diff(&restricted(services, &[[1, 2].into(), [1, 2].into()]), &Mirror::default(), few, stamp(1));
+    assert_eq!(result.shortages, [Shortage::Ranges("default/s2".into())]);
+}

@@ -1,0 +1,75 @@
+//! Who takes packets for a service, and this machine's part in it.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use lb_common::{Addr, maps, roles};
+
+use super::{
+    backend::unresolved,
+    planned::{BackendKey, Identity},
+    policy::Share,
+};
+use crate::objects::model::{Backends, Cluster, DeliveryMode, Endpoint, Service};
+
+/// Bytes that stand in front of a service's packets on the network between
+/// directors and backends, at most; 0 if nothing does.
+pub fn overhead(cluster: &Cluster, service: &Service) -> u16 {
+    if service.delivery == DeliveryMode::L2 {
+        return 0;
+    }
+    let members = named_members(cluster, service);
+    members.iter().map(|(_, key, _)| unresolved(key).overhead()).max().unwrap_or_default()
+}
+
+/// Name for Maglev, key and weight of everybody who can take packets for a
+/// service. The weight of a node is the number of its ready endpoints.
+pub fn named_members(cluster: &Cluster, service: &Service) -> Vec<(String, BackendKey, u32)> {
+    let key = |addr: IpAddr, bare| BackendKey { addr: Addr::from(addr), mode: service.delivery, bare };
+    match &service.backends {
+        Backends::Bare(servers) => {
+            servers.iter().map(|server| (server.to_string(), key(*server, true), 1)).collect()
+        }
+        Backends::Endpoints(endpoints) => {
+            let mut weights: BTreeMap<&Arc<str>, u32> = BTreeMap::new();
+            for endpoint in endpoints.iter().filter(|endpoint| !endpoint.draining) {
+                *weights.entry(&endpoint.node).or_default() += 1;
+            }
+            let member = |(name, weight): (&Arc<str>, u32)| {
+                let addr = cluster.nodes.get(name)?.address_like(service.frontend.vip)?;
+                Some((name.to_string(), key(addr, false), weight))
+            };
+            weights.into_iter().filter_map(member).collect()
+        }
+    }
+}
+
+/// This machine's part in the flows that begin: where Pods are, they begin on
+/// their nodes, in front of bare servers on the directors.
+pub fn share(
+    cluster: &Cluster,
+    me: &Identity,
+    named: &[(String, BackendKey, u32)],
+    bare: bool,
+) -> Option<Share> {
+    let has = |role| me.roles & role != 0;
+    if bare {
+        let directors = cluster.nodes.values().filter(|node| node.director).count();
+        let total = u32::try_from(directors).unwrap_or(u32::MAX).max(1);
+        return has(roles::DIRECTOR).then_some(Share { own: 1, total });
+    }
+    let own = named.iter().find(|(name, ..)| **name == *me.node).map_or(0, |(.., weight)| *weight);
+    let total = named.iter().map(|(.., weight)| weight).sum();
+    has(roles::NODE).then_some(Share { own, total })
+}
+
+pub fn local_endpoints(me: &Identity, service: &Service, draining: bool) -> Vec<maps::Endpoint> {
+    let Backends::Endpoints(endpoints) = &service.backends else { return Vec::new() };
+    let is_node = me.roles & roles::NODE != 0;
+    let here = |e: &&Endpoint| is_node && e.node == me.node && e.draining == draining;
+    let entry = |endpoint: &Endpoint| maps::Endpoint {
+        addr: Addr::from(endpoint.addr),
+        port: endpoint.port.to_be(),
+        pad: 0,
+    };
+    endpoints.iter().filter(here).map(entry).collect()
+}

@@ -1,0 +1,225 @@
+//! What the maps hold, as far as the agent writes them, and the changes that
+//! can be made to it. Mirrors the kernel: every [`Op`] goes to both.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use lb_common::{
+    Addr,
+    maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip, service_flags},
+    ring::Owners,
+};
+
+use super::{
+    planned::{BackendKey, PlannedService},
+    policy::Range,
+};
+
+/// How many entries the maps have room for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capacity {
+    pub services: u32,
+    pub backends: u32,
+    pub endpoints: u32,
+    pub ring_slots: u32,
+    pub history_slots: u32,
+    pub ranges: u32,
+}
+
+/// The contents of the maps that the control plane writes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Mirror {
+    pub services: BTreeMap<ServiceKey, Service>,
+    pub vips: BTreeMap<Addr, Vip>,
+    pub peers: BTreeMap<Addr, Peer>,
+    /// Entries that are not empty.
+    pub backends: BTreeMap<u16, Backend>,
+    pub endpoints: BTreeMap<EndpointKey, Endpoint>,
+    /// By the id of the service; none is empty.
+    pub ranges: BTreeMap<u32, BTreeSet<Range>>,
+    /// By offset: the rings that services name.
+    pub rings: BTreeMap<u32, Arc<[u16]>>,
+    /// By offset: the owners and former owners of slots that services name.
+    pub histories: BTreeMap<u32, Arc<[Owners]>>,
+    /// What each service was written from; unknown after an adoption.
+    pub written: BTreeMap<ServiceKey, Arc<PlannedService>>,
+    pub quarantine: Quarantine,
+}
+
+/// What nothing names any more, but a packet on its way might: not to be used again yet.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Quarantine {
+    /// Since the last [`Quarantine::age`].
+    young: Retired,
+    old: Retired,
+}
+
+/// Ids and ranges of the slab which were in use until a moment ago.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Retired {
+    pub backends: BTreeSet<u16>,
+    pub services: BTreeSet<u32>,
+    /// Offset to number of slots.
+    pub rings: BTreeMap<u32, u32>,
+    /// The same in `HISTORY`.
+    pub histories: BTreeMap<u32, u32>,
+}
+
+/// One change of one map.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Op {
+    SetPeer(Addr, Peer),
+    SetBackend(u16, Backend),
+    WriteRing {
+        offset: u32,
+        slots: Arc<[u16]>,
+    },
+    WriteHistory {
+        offset: u32,
+        owners: Arc<[Owners]>,
+    },
+    SetEndpoint(EndpointKey, Endpoint),
+    /// A service, by its id, admits these clients.
+    SetRange(u32, Range),
+    SetVip(Addr, Vip),
+    SetService(ServiceKey, Service),
+    DeleteService(ServiceKey),
+    DeleteVip(Addr),
+    DeleteEndpoint(EndpointKey),
+    DeleteRange(u32, Range),
+    ClearBackend(u16),
+    DeletePeer(Addr),
+    /// Flows of a service (by id) to any other endpoint than these: they are
+    /// gone, and their flows begin anew.
+    ForgetOthers {
+        service: u32,
+        endpoints: Vec<Endpoint>,
+    },
+    /// All flows of a service that is gone, before its id is used again.
+    ForgetService {
+        service: u32,
+    },
+    /// Flows to a bare server that is gone, before its id is used again.
+    ForgetBackend {
+        backend: u16,
+    },
+}
+
+impl Quarantine {
+    /// Frees what was there at the last call. Called about once a second, so that
+    /// everything waits for at least as long, which no packet on its way takes.
+    /// False if nothing is left that another call could free.
+    pub fn age(&mut self) -> bool {
+        self.old = std::mem::take(&mut self.young);
+        !self.old.is_empty()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all().all(Retired::is_empty)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Retired> {
+        [&self.young, &self.old].into_iter()
+    }
+}
+
+impl Retired {
+    fn is_empty(&self) -> bool {
+        self.backends.is_empty()
+            && self.services.is_empty()
+            && self.rings.is_empty()
+            && self.histories.is_empty()
+    }
+}
+
+impl Mirror {
+    /// Everybody whom a list of owners names.
+    pub fn former_owners(&self) -> BTreeSet<BackendKey> {
+        let ids: BTreeSet<u16> =
+            self.histories.values().flat_map(|slots| slots.iter()).flat_map(|owners| owners.ids).collect();
+        ids.iter().filter_map(|id| self.backends.get(id)).map(BackendKey::of).collect()
+    }
+
+    /// What `op` makes of the maps.
+    pub fn apply(&mut self, op: &Op) {
+        match op {
+            Op::SetPeer(addr, peer) => drop(self.peers.insert(*addr, *peer)),
+            Op::SetBackend(id, backend) => drop(self.backends.insert(*id, *backend)),
+            Op::WriteRing { offset, slots } => drop(self.rings.insert(*offset, slots.clone())),
+            Op::WriteHistory { offset, owners } => drop(self.histories.insert(*offset, owners.clone())),
+            Op::SetEndpoint(key, endpoint) => drop(self.endpoints.insert(*key, *endpoint)),
+            Op::SetRange(service, range) => drop(self.ranges.entry(*service).or_default().insert(*range)),
+            Op::SetVip(addr, vip) => drop(self.vips.insert(*addr, *vip)),
+            Op::SetService(key, service) => self.set_service(*key, *service),
+            Op::DeleteService(key) => self.delete_service(key),
+            Op::DeleteVip(addr) => drop(self.vips.remove(addr)),
+            Op::DeleteEndpoint(key) => drop(self.endpoints.remove(key)),
+            Op::DeleteRange(service, range) => self.delete_range(*service, range),
+            Op::ClearBackend(id) => {
+                self.backends.remove(id);
+                self.quarantine.young.backends.insert(*id);
+            }
+            Op::DeletePeer(addr) => drop(self.peers.remove(addr)),
+            Op::ForgetOthers { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => {}
+        }
+    }
+
+    /// Endpoints that no service counts, and ranges that none asks for: an
+    /// agent was killed between two ops.
+    pub fn orphans(&self) -> Vec<Op> {
+        let asking = self.services.values().filter(|service| service.flags & service_flags::RANGES != 0);
+        let asking: BTreeSet<u32> = asking.map(|service| service.id).collect();
+        let ranges = self.ranges.iter().filter(|(service, _)| !asking.contains(service));
+        let ranges =
+            ranges.flat_map(|(service, ranges)| ranges.iter().map(|range| Op::DeleteRange(*service, *range)));
+        let counts: BTreeMap<u32, u32> = self.services.values().map(|s| (s.id, s.endpoints)).collect();
+        let counted = |key: &EndpointKey| counts.get(&key.service).is_some_and(|count| key.index < *count);
+        let endpoints = self.endpoints.keys().filter(|key| !counted(key));
+        endpoints.map(|key| Op::DeleteEndpoint(*key)).chain(ranges).collect()
+    }
+
+    fn set_service(&mut self, key: ServiceKey, service: Service) {
+        if let Some(old) = self.services.insert(key, service) {
+            if old.ring_offset != service.ring_offset {
+                self.retire_ring(&old);
+            }
+            if old.history_offset != service.history_offset {
+                self.retire_history(&old);
+            }
+        }
+    }
+
+    fn delete_service(&mut self, key: &ServiceKey) {
+        if let Some(old) = self.services.remove(key) {
+            self.retire_ring(&old);
+            self.retire_history(&old);
+            self.quarantine.young.services.insert(old.id);
+        }
+        self.written.remove(key);
+    }
+
+    fn delete_range(&mut self, service: u32, range: &Range) {
+        if let Some(ranges) = self.ranges.get_mut(&service) {
+            ranges.remove(range);
+            if ranges.is_empty() {
+                self.ranges.remove(&service);
+            }
+        }
+    }
+
+    fn retire_ring(&mut self, service: &Service) {
+        if service.ring_offset > 0 {
+            self.rings.remove(&service.ring_offset);
+            self.quarantine.young.rings.insert(service.ring_offset, service.ring_len);
+        }
+    }
+
+    fn retire_history(&mut self, service: &Service) {
+        if service.history_offset > 0 {
+            self.histories.remove(&service.history_offset);
+            self.quarantine.young.histories.insert(service.history_offset, service.ring_len);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What the maps of this machine should hold, as far as that does not depend on
+//! what they hold now.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
+
+use lb_common::{
+    Addr,
+    maps::{self, ServiceKey, Vip},
+};
+
+use super::policy::Policy;
+use crate::objects::model::{DeliveryMode, Frontend};
+
+/// Who we are, and what we were told to do.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// `--node-name`
+    pub node: Arc<str>,
+    /// Bits of [`lb_common::roles`].
+    pub roles: u32,
+    /// As a node, does it keep former owners, and hand packets on to them?
+    pub asks_former_owners: bool,
+    /// Where the source addresses of tunnels to bare servers begin: of each
+    /// family at most one.
+    pub bare_sources: Arc<[IpAddr]>,
+    /// Answer echo requests to VIPs, as a director.
+    pub answer_echo: bool,
+}
+
+/// What makes two uses of a backend the same entry of `BACKENDS`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct BackendKey {
+    pub addr: Addr,
+    pub mode: DeliveryMode,
+    pub bare: bool,
+}
+
+/// A service on this machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlannedService {
+    /// `namespace/name` of the Service object.
+    pub name: Arc<str>,
+    /// Bits of [`service_flags`].
+    pub flags: u32,
+    /// Who is in the ring, with weights.
+    pub members: Arc<[(BackendKey, u32)]>,
+    /// Slot to index of `members`: whom the objects give the slot to.
+    pub ring: Arc<[u16]>,
+    /// The same with the heirs of those that look dead: what a director sends
+    /// by. If all look dead, it is `ring`.
+    pub live: Arc<[u16]>,
+    /// The members as other nodes reach them, in the same order. Empty on a
+    /// machine that is no node, and for bare servers, whom nobody can ask.
+    pub owners: Arc<[BackendKey]>,
+    /// The ring as it was before this node came, as far as one can tell: of
+    /// the others alone. Empty if this node is not, or is alone, in the ring.
+    pub without_me: Arc<[u16]>,
+    /// The ready endpoints on this node. Empty on a machine that is no node.
+    pub endpoints: Vec<maps::Endpoint>,
+    /// Those that keep their flows and get no new ones.
+    pub draining: Vec<maps::Endpoint>,
+    pub policy: Policy,
+    /// [`maps::Service::mss`]
+    pub mss: u32,
+}
+
+/// What the maps should hold.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Plan {
+    /// Does this machine send packets to backends?
+    pub is_director: bool,
+    /// Bits of [`roles`], by the addresses of nodes.
+    pub peers: BTreeMap<Addr, u32>,
+    pub vips: BTreeMap<Addr, Vip>,
+    pub backends: BTreeMap<BackendKey, maps::Backend>,
+    pub services: BTreeMap<ServiceKey, Arc<PlannedService>>,
+    /// When to plan again: some rings are to grow then.
+    pub due: Option<Instant>,
+}
+
+/// The key of `SERVICES`.
+pub fn service_key(frontend: &Frontend) -> ServiceKey {
+    ServiceKey {
+        addr: Addr::from(frontend.vip),
+        port: frontend.port.to_be(),
+        protocol: frontend.protocol.number(),
+        pad: 0,
+    }
+}

@@ -1,0 +1,177 @@
+//! The plan for a machine: the same cluster gives the same rings on every one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+    time::Instant,
+};
+
+use lb_common::{
+    Addr,
+    maps::{self, Vip, backend_flags, service_flags, vip_flags},
+    roles,
+};
+
+use super::{
+    backend::{Origin, backend},
+    heirs,
+    members::{local_endpoints, named_members, share},
+    mss::Mss,
+    pace::Pace,
+    planned::{BackendKey, Identity, Plan, PlannedService, service_key},
+    policy::Policy,
+    rings::RingCache,
+    subject::{Dead, Subject},
+};
+use crate::{
+    neigh::NextHops,
+    objects::model::{Backends, Cluster, Service},
+};
+
+/// Plans, and remembers from one plan to the next which rings it had and when
+/// they last grew.
+#[derive(Default)]
+pub struct Planner {
+    rings: RingCache,
+    pace: Pace,
+}
+
+/// Addresses whose next hops a plan needs to know.
+pub fn targets(cluster: &Cluster) -> BTreeSet<IpAddr> {
+    let nodes = cluster.nodes.values().flat_map(|node| node.addresses.iter().copied());
+    let bare = cluster.services.values().flat_map(|service| match &service.backends {
+        Backends::Bare(servers) => servers.as_slice(),
+        Backends::Endpoints(_) => &[],
+    });
+    nodes.chain(bare.copied()).collect()
+}
+
+impl Planner {
+    /// The plan for machine `me` at this moment.
+    pub fn plan(
+        &mut self,
+        cluster: &Cluster,
+        me: &Identity,
+        hops: &NextHops,
+        dead: &Dead,
+        now: Instant,
+    ) -> Plan {
+        let origin = Origin { node: cluster.nodes.get(&me.node).map(Arc::as_ref), bare: &me.bare_sources };
+        let backends =
+            if me.roles & roles::NODE != 0 { fellows(cluster, &origin, hops, dead) } else { BTreeMap::new() };
+        let is_director = me.roles & roles::DIRECTOR != 0;
+        let mss = Mss::new(cluster, me, hops);
+        let vip = Vip { flags: if me.answer_echo { vip_flags::ECHO } else { 0 } };
+        let mut plan = Plan { is_director, peers: peers(cluster, me), backends, ..Plan::default() };
+        for (frontend, service) in &cluster.services {
+            let mut planned = self.service(cluster, me, service, dead, now);
+            if planned.flags & service_flags::BARE == 0 {
+                planned.mss = mss.of(frontend.vip);
+            }
+            if is_director {
+                for (key, _) in planned.members.iter() {
+                    plan.backends.entry(*key).or_insert_with(|| backend(key, &origin, hops));
+                }
+            }
+            plan.vips.insert(Addr::from(frontend.vip), vip);
+            plan.services.insert(service_key(frontend), Arc::new(planned));
+        }
+        self.rings.turn_over();
+        plan.due = self.pace.turn_over();
+        plan
+    }
+
+    fn service(
+        &mut self,
+        cluster: &Cluster,
+        me: &Identity,
+        service: &Service,
+        dead: &Dead,
+        now: Instant,
+    ) -> PlannedService {
+        let mut named = named_members(cluster, service);
+        let wanted = named.iter().map(|(name, _, weight)| (name.clone(), *weight)).collect();
+        let admitted = self.pace.admit(service.frontend, wanted, now);
+        named.retain_mut(|(name, _, weight)| admitted.get(name).map(|now| *weight = *now).is_some());
+        let bare = matches!(service.backends, Backends::Bare(_));
+        let weights = |but: Option<&str>| {
+            let others = named.iter().filter(|(name, ..)| Some(name.as_str()) != but);
+            others.map(|(name, _, weight)| (name.clone(), *weight)).collect::<Vec<_>>()
+        };
+        let ring = self.rings.ring(weights(None));
+        let key = service_key(&service.frontend);
+        let is_dead: Vec<bool> =
+            named.iter().map(|(_, backend, _)| dead.contains(&Subject::of(&key, backend))).collect();
+        let living =
+            is_dead.contains(&true).then(|| heirs::living(&ring, |member| !is_dead[usize::from(member)]));
+        let live = living.flatten().map_or_else(|| ring.clone(), Arc::from);
+        let is_asked = me.roles & roles::NODE != 0 && me.asks_former_owners && !bare;
+        let owners = if is_asked {
+            named.iter().map(|(_, key, _)| BackendKey::fellow(key.addr)).collect()
+        } else {
+            Arc::default()
+        };
+        let is_member = is_asked && named.iter().any(|(name, ..)| **name == *me.node);
+        let without_me = if is_member {
+            without(&named, &me.node, &self.rings.ring(weights(Some(&me.node))))
+        } else {
+            Arc::default()
+        };
+        let policy = Policy::new(&service.policy, share(cluster, me, &named, bare));
+        PlannedService {
+            name: service.name.clone(),
+            flags: policy.flags() | if bare { service_flags::BARE } else { 0 },
+            members: named.into_iter().map(|(_, key, weight)| (key, weight)).collect(),
+            ring,
+            live,
+            owners,
+            without_me,
+            endpoints: local_endpoints(me, service, false),
+            draining: local_endpoints(me, service, true),
+            policy,
+            mss: 0,
+        }
+    }
+}
+
+fn peers(cluster: &Cluster, me: &Identity) -> BTreeMap<Addr, u32> {
+    let mut peers = BTreeMap::new();
+    for node in cluster.nodes.values() {
+        let own = if node.name == me.node { roles::SELF } else { 0 };
+        let director = if node.director { roles::DIRECTOR } else { 0 };
+        for addr in &node.addresses {
+            peers.insert(Addr::from(*addr), roles::NODE | director | own);
+        }
+    }
+    peers
+}
+
+/// A ring of all but `me`, with indices of all.
+fn without(named: &[(String, BackendKey, u32)], me: &str, ring: &[u16]) -> Arc<[u16]> {
+    let all = (0u16..).zip(named);
+    let others: Vec<u16> = all.filter(|(_, (name, ..))| name != me).map(|(index, _)| index).collect();
+    ring.iter().filter_map(|slot| others.get(usize::from(*slot)).copied()).collect()
+}
+
+/// All nodes, as a node reaches them that hands packets on.
+fn fellows(
+    cluster: &Cluster,
+    origin: &Origin<'_>,
+    hops: &NextHops,
+    dead: &Dead,
+) -> BTreeMap<BackendKey, maps::Backend> {
+    let addresses = cluster.nodes.values().flat_map(|node| &node.addresses);
+    let keys = addresses.map(|addr| BackendKey::fellow(Addr::from(*addr)));
+    let fellow = |key| {
+        let mut entry = backend(&key, origin, hops);
+        if dead.contains(&Subject::node(&key)) {
+            entry.flags |= backend_flags::DEAD;
+        }
+        (key, entry)
+    };
+    keys.map(fellow).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+use std::{
+    net::Ipv4Addr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{connection::Step, negotiate::negotiate, *};
+use crate::protocols::{
+    bfd::Status,
+    bgp::{
+        State,
+        config::{Families, PeerConfig, RemoteAs},
+        testing,
+        wire::{
+            Capability, Family, GracefulRestart, Message, Notification, Open, RefreshKind, RouteRefresh,
+            Update, code,
+        },
+    },
+};
+
+mod collision;
+mod connection_cells;
+mod negotiation;
+mod peer_cells;
+mod properties;
+mod retries;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Longer than any timer.
+const AGES: Duration = Duration::from_secs(1000);
+
+/// The OPEN of 65002, 10.0.0.2, that our config expects.
+fn theirs() -> Open {
+    theirs_with(65_002, Ipv4Addr::new(10, 0, 0, 2))
+}
+
+fn theirs_with(asn: u32, router_id: Ipv4Addr) -> Open {
+    let restart = GracefulRestart { restarted: false, notification: true, time: 60, families: Vec::new() };
+    let capabilities = vec![
+        Capability::MultiProtocol(Family::Ipv4),
+        Capability::MultiProtocol(Family::Ipv6),
+        Capability::GracefulRestart(restart),
+    ];
+    Open::new(asn, 30, router_id, capabilities)
+}
+
+fn without_graceful_restart() -> Open {
+    let mut open = theirs();
+    open.capabilities.retain(|capability| !matches!(capability, Capability::GracefulRestart(_)));
+    open
+}
+
+fn bad_as() -> Open {
+    theirs_with(65_003, Ipv4Addr::new(10, 0, 0, 2))
+}
+
+fn received(message: Message) -> Event {
+    Event::Received(message)
+}
+
+fn cease() -> Notification {
+    Notification::new(code::ADMINISTRATIVE_SHUTDOWN)
+}
+
+fn refresh() -> Message {
+    Message::RouteRefresh(RouteRefresh::new(Family::Ipv4, RefreshKind::Request))
+}
+
+fn peer_with(config: PeerConfig, now: Instant) -> Peer {
+    let mut peer = Peer::new(Arc::new(config), Restart::default(), Jitter::seeded(1));
+    peer.process(Input::Start, now);
+    peer
+}
+
+/// Outputs in a few words.
+fn words(outputs: &[Output]) -> String {
+    let words: Vec<_> = outputs.iter().map(word).collect();
+    words.join(", ")
+}
+
+fn word(output: &Output) -> String {
+    let side = |role: &Role| if *role == Role::Outgoing { "out" } else { "in" };
+    match output {
+        Output::Connect => "connect".into(),
+        Output::Abandon => "abandon".into(),
+        Output::Adopt(role) => format!("adopt {}", side(role)),
+        Output::Refuse(role) => format!("refuse {}", side(role)),
+        Output::Send(role, Message::Notification(told)) => {
+            format!("{} {}/{}", side(role), told.code.0, told.code.1)
+        }
+        Output::Send(role, message) => format!("{} {}", side(role), message.name()),
+        Output::Close(role) => format!("close {}", side(role)),
+        Output::Up(role, _) => format!("up {}", side(role)),
+        Output::Ended { role, was_established, cause } => {
+            let what = if *was_established { "down" } else { "ended" };
+            let cause = match cause {
+                Cause::Sent(_) => "sent",
+                Cause::Received(_) => "received",
+                Cause::Lost(_) => "lost",
+            };
+            format!("{what} {} {cause}", role.as_ref().map_or("none", side))
+        }
+        Output::Deliver(message) => format!("deliver {}", message.name()),
+    }
+}

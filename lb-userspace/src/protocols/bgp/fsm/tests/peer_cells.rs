@@ -1,0 +1,156 @@
+//! Every cell of the transition table of a peer.
+
+use super::*;
+use crate::protocols::bfd;
+
+/// Where a peer can be.
+const PLACES: [&str; 9] = [
+    "stopped",
+    "held by BFD",
+    "damped",
+    "dormant",
+    "waiting",
+    "connecting",
+    "talking out",
+    "talking in",
+    "established",
+];
+
+fn at(place: &str, now: Instant) -> Peer {
+    let peer = || peer_with(testing::config(), now);
+    let lose = |peer: &mut Peer| {
+        peer.process(Input::Connected, now);
+        peer.process(
+            Input::Of(Role::Outgoing, Event::Unreadable(Notification::new(code::BAD_MESSAGE_TYPE))),
+            now,
+        );
+    };
+    let up = Status { state: bfd::State::Up, heard: true, ..Status::default() };
+    match place {
+        "stopped" => Peer::new(testing::config().into(), Restart::default(), Jitter::seeded(1)),
+        "held by BFD" => {
+            let mut peer = peer();
+            peer.process(Input::Bfd(Some(up)), now);
+            peer.process(Input::Bfd(Some(Status { state: bfd::State::Down, ..up })), now);
+            peer
+        }
+        "damped" => {
+            let mut peer = peer();
+            for _ in 0..2 {
+                lose(&mut peer);
+                peer.process(Input::Found, now);
+            }
+            lose(&mut peer);
+            peer
+        }
+        "dormant" => peer_with(PeerConfig { passive: true, ..testing::config() }, now),
+        "waiting" => {
+            let mut peer = peer();
+            peer.process(Input::ConnectFailed("refused".into()), now);
+            peer
+        }
+        "connecting" => peer(),
+        "talking out" => {
+            let mut peer = peer();
+            peer.process(Input::Connected, now);
+            peer
+        }
+        "talking in" => {
+            let mut peer = at("dormant", now);
+            peer.process(Input::Accepted, now);
+            peer
+        }
+        _ => {
+            let mut peer = at("talking in", now);
+            peer.process(Input::Of(Role::Incoming, received(Message::Open(without_graceful_restart()))), now);
+            peer.process(Input::Of(Role::Incoming, received(Message::KeepAlive)), now);
+            peer
+        }
+    }
+}
+
+#[test]
+fn every_input_in_every_place() {
+    let now = Instant::now();
+    let bfd = |state, downs| Input::Bfd(Some(Status { state, remote: bfd::State::Down, downs, heard: true }));
+    let inputs = [
+        ("start", Input::Start),
+        ("stop", Input::Stop(cease())),
+        ("connected", Input::Connected),
+        ("failed", Input::ConnectFailed("refused".into())),
+        ("accepted", Input::Accepted),
+        ("found", Input::Found),
+        ("BFD up", bfd(bfd::State::Up, 0)),
+        ("BFD down", bfd(bfd::State::Down, 1)),
+        ("much later", Input::Timer),
+        ("OPEN on out", Input::Of(Role::Outgoing, received(Message::Open(theirs())))),
+        ("OPEN on in", Input::Of(Role::Incoming, received(Message::Open(theirs())))),
+        ("lost out", Input::Of(Role::Outgoing, Event::Lost("reset".into()))),
+        ("lost in", Input::Of(Role::Incoming, Event::Lost("reset".into()))),
+    ];
+    let mut table = String::new();
+    for place in PLACES {
+        for (name, input) in &inputs {
+            let mut peer = at(place, now);
+            let before = peer.state();
+            let then = if *name == "much later" { now + AGES } else { now };
+            let outputs = words(&peer.process(input.clone(), then));
+            let after = peer.state();
+            if outputs.is_empty() && before == after {
+                continue;
+            }
+            table += &format!("{place} | {name} | {outputs} | {after:?}\n");
+        }
+    }
+    assert_eq!(table, CELLS, "\n{table}");
+}
+
+/// Cells that are not here change nothing and do nothing.
+const CELLS: &str = "\
+stopped | start | connect | Connect
+stopped | connected | refuse out | Idle
+stopped | accepted | refuse in | Idle
+held by BFD | connected | refuse out | Idle
+held by BFD | accepted | refuse in | Idle
+held by BFD | BFD up | connect | Connect
+damped | connected | refuse out | Idle
+damped | accepted | refuse in | Idle
+damped | much later | connect | Connect
+dormant | stop |  | Idle
+dormant | connected | refuse out | Active
+dormant | accepted | adopt in, in OPEN | OpenSent
+dormant | BFD down |  | Idle
+waiting | stop |  | Idle
+waiting | connected | refuse out | Active
+waiting | accepted | adopt in, in OPEN | OpenSent
+waiting | found | connect | Connect
+waiting | BFD down |  | Idle
+waiting | much later | connect | Connect
+connecting | stop | abandon | Idle
+connecting | connected | adopt out, out OPEN | OpenSent
+connecting | failed | ended none lost | Active
+connecting | accepted | adopt in, in OPEN | OpenSent
+connecting | BFD down | abandon | Idle
+connecting | much later | abandon, ended none lost | Active
+talking out | stop | out 6/2, close out, ended out sent | Idle
+talking out | connected | refuse out | OpenSent
+talking out | accepted | adopt in, in OPEN | OpenSent
+talking out | BFD down | out 6/10, close out, ended out sent | Idle
+talking out | much later | out 4/0, close out, ended out sent | Active
+talking out | OPEN on out | out KEEPALIVE | OpenConfirm
+talking out | lost out | close out, ended out lost | Active
+talking in | stop | in 6/2, close in, ended in sent | Idle
+talking in | connected | refuse out | OpenSent
+talking in | accepted | close in, ended in lost, adopt in, in OPEN | OpenSent
+talking in | BFD down | in 6/10, close in, ended in sent | Idle
+talking in | much later | in 4/0, close in, ended in sent | Active
+talking in | OPEN on in | in KEEPALIVE | OpenConfirm
+talking in | lost in | close in, ended in lost | Active
+established | stop | in 6/2, close in, down in sent | Idle
+established | connected | refuse out | Established
+established | accepted | refuse in, in KEEPALIVE | Established
+established | BFD down | in 6/10, close in, down in sent | Idle
+established | much later | in 4/0, close in, down in sent | Active
+established | OPEN on in | in 5/3, close in, down in sent | Active
+established | lost in | close in, down in lost | Active
+";

@@ -1,0 +1,338 @@
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use proptest::{collection, prelude::*};
+
+use super::*;
+use crate::protocols::bgp::{
+    config::LargeCommunity,
+    fsm::Negotiated,
+    testing,
+    wire::{Decoder, GRACEFUL_SHUTDOWN, NextHop, PathAttributes},
+};
+
+fn net(text: &str) -> IpNet {
+    text.parse().unwrap()
+}
+
+const V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const GLOBAL: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+
+fn negotiated() -> Negotiated {
+    Negotiated {
+        peer_as: 65_002,
+        peer_id: Ipv4Addr::new(10, 0, 0, 2),
+        is_internal: false,
+        hold_time: None,
+        families: Family::ALL.into(),
+        four_octet_as: true,
+        extended_next_hop: false,
+        enhanced_refresh: false,
+        graceful_restart: true,
+        hard_reset: false,
+        capabilities: Vec::new(),
+    }
+}
+
+fn session(negotiated: Negotiated, local: impl Into<IpAddr>) -> Session {
+    let addresses = Addresses { local: local.into(), v4: None, v6: Some(GLOBAL) };
+    Session { config: testing::config().into(), negotiated: negotiated.into(), addresses }
+}
+
+fn rib() -> AdjRibOut {
+    AdjRibOut::new(session(negotiated(), V4))
+}
+
+fn attributes(med: u32) -> Arc<Attributes> {
+    Arc::new(Attributes { med: Some(med), ..Attributes::default() })
+}
+
+fn routes(all: &[(&str, u32)]) -> Routes {
+    all.iter().map(|(prefix, med)| (net(prefix), attributes(*med))).collect()
+}
+
+fn drain(rib: &mut AdjRibOut) -> Vec<Message> {
+    std::iter::from_fn(|| rib.next_message()).collect()
+}
+
+/// A peer that believes what it is told.
+#[derive(Default)]
+struct Believer {
+    holds: BTreeMap<IpNet, (NextHop, PathAttributes)>,
+    ends: Vec<Family>,
+    refreshes: Vec<(Family, RefreshKind)>,
+}
+
+impl Believer {
+    /// As it comes off the wire.
+    fn hear(&mut self, message: &Message) {
+        let bytes = message.encode(true).unwrap();
+        assert!(bytes.len() <= MAX_MESSAGE);
+        let mut decoder = Decoder::default();
+        decoder.extend(&bytes);
+        match decoder.next(true).unwrap().unwrap() {
+            Message::Update(update) => self.learn(&update),
+            Message::RouteRefresh(refresh) => self.refreshes.push((refresh.family.unwrap(), refresh.kind)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn learn(&mut self, update: &Update) {
+        assert_eq!(update.malformed, None);
+        self.ends.extend(update.is_end_of_rib());
+        for prefix in update.unreach.values().flatten() {
+            assert!(self.holds.remove(prefix).is_some(), "{prefix} was never announced");
+        }
+        for reach in update.reach.values() {
+            let path = (reach.next_hop, update.attributes.clone());
+            self.holds.extend(reach.prefixes.iter().map(|prefix| (*prefix, path.clone())));
+        }
+    }
+
+    fn hear_all(&mut self, rib: &mut AdjRibOut) {
+        drain(rib).iter().for_each(|message| self.hear(message));
+    }
+}
+
+fn expected(
+    session: &Session,
+    routes: &Routes,
+    is_draining: bool,
+) -> BTreeMap<IpNet, (NextHop, PathAttributes)> {
+    let path = |(prefix, attributes): (&IpNet, &Arc<Attributes>)| {
+        let path = session.path(Family::of(prefix), attributes, is_draining).unwrap();
+        (*prefix, (path.next_hop, path.attributes))
+    };
+    routes.iter().map(path).collect()
+}
+
+#[test]
+fn only_what_changed_is_told_and_withdrawals_come_first() {
+    let mut rib = rib();
+    rib.want(&routes(&[("10.0.0.1/32", 1), ("10.0.0.2/32", 1), ("10.0.0.3/32", 1)]), Leaving::No, false);
+    assert_eq!((rib.pending(), drain(&mut rib).len(), rib.sent()), (3, 1, 3));
+    rib.want(&routes(&[("10.0.0.2/32", 1), ("10.0.0.3/32", 2)]), Leaving::No, false);
+    let [Message::Update(first), Message::Update(second)] = &drain(&mut rib)[..] else {
+        panic!("two UPDATEs")
+    };
+    assert_eq!(first.unreach[&Family::Ipv4], [net("10.0.0.1/32")]);
+    assert_eq!(second.reach[&Family::Ipv4].prefixes, [net("10.0.0.3/32")]);
+    assert_eq!((rib.pending(), rib.sent()), (0, 2));
+}
+
+#[test]
+fn a_change_taken_back_before_it_was_sent_is_never_told() {
+    let mut rib = rib();
+    rib.want(&routes(&[("10.0.0.1/32", 1)]), Leaving::No, false);
+    rib.want(&routes(&[]), Leaving::No, false);
+    assert_eq!(drain(&mut rib), []);
+}
+
+#[test]
+fn end_of_rib_waits_until_everything_is_complete_and_comes_once_per_family() {
+    let mut rib = rib();
+    let mut peer = Believer::default();
+    rib.want(&routes(&[("10.0.0.1/32", 1)]), Leaving::No, false);
+    peer.hear_all(&mut rib);
+    assert_eq!((peer.ends.len(), rib.is_finished()), (0, false));
+    rib.want(&routes(&[("10.0.0.1/32", 1), ("2001:db8::1/128", 1)]), Leaving::No, true);
+    let messages = drain(&mut rib);
+    assert!(matches!(&messages[0], Message::Update(update) if update.offered() == 1));
+    messages.iter().for_each(|message| peer.hear(message));
+    assert_eq!((&peer.ends[..], rib.is_finished()), (&Family::ALL[..], true));
+    rib.want(&routes(&[]), Leaving::No, true);
+    peer.hear_all(&mut rib);
+    assert_eq!(peer.ends, Family::ALL);
+}
+
+#[test]
+fn who_knows_no_graceful_restart_gets_no_end_of_rib() {
+    let mut rib = AdjRibOut::new(session(Negotiated { graceful_restart: false, ..negotiated() }, V4));
+    rib.want(&routes(&[]), Leaving::No, true);
+    assert_eq!(drain(&mut rib), []);
+    assert!(rib.is_finished());
+}
+
+#[test]
+fn a_refresh_tells_one_family_again_between_its_marks() {
+    let mut rib = AdjRibOut::new(session(Negotiated { enhanced_refresh: true, ..negotiated() }, V4));
+    let mut peer = Believer::default();
+    rib.want(&routes(&[("10.0.0.1/32", 1), ("2001:db8::1/128", 1)]), Leaving::No, true);
+    peer.hear_all(&mut rib);
+    rib.refresh(Family::Ipv6);
+    let messages = drain(&mut rib);
+    messages.iter().for_each(|message| peer.hear(message));
+    assert!(matches!(&messages[1], Message::Update(update) if update.reach.contains_key(&Family::Ipv6)));
+    assert_eq!(messages.len(), 3);
+    assert_eq!(peer.refreshes, [(Family::Ipv6, RefreshKind::Begin), (Family::Ipv6, RefreshKind::End)]);
+}
+
+#[test]
+fn a_refresh_without_marks_tells_the_routes_alone() {
+    let mut rib = rib();
+    rib.want(&routes(&[("10.0.0.1/32", 1)]), Leaving::No, false);
+    assert_eq!(drain(&mut rib).len(), 1);
+    rib.refresh(Family::Ipv4);
+    assert_eq!(drain(&mut rib).len(), 1);
+}
+
+#[test]
+fn five_thousand_routes_fill_few_messages() {
+    let route = |i: u32| (IpNet::from(IpAddr::from(Ipv4Addr::from(0x0a00_0000 + i))), attributes(1));
+    let routes: Routes = (0..5000).map(route).collect();
+    let mut rib = rib();
+    rib.want(&routes, Leaving::No, true);
+    let mut peer = Believer::default();
+    let messages = drain(&mut rib);
+    messages.iter().for_each(|message| peer.hear(message));
+    // 5 bytes each: 25,000 bytes, and two End-of-RIBs.
+    assert_eq!((peer.holds.len(), messages.len()), (5000, 7 + 2));
+    rib.want(&Routes::new(), Leaving::No, true);
+    peer.hear_all(&mut rib);
+    assert_eq!(peer.holds.len(), 0);
+}
+
+#[test]
+fn another_as_sees_path_and_med_but_no_local_preference() {
+    let of = Attributes {
+        communities: [7].into(),
+        large_communities: [LargeCommunity(1, 2, 3)].into(),
+        local_pref: Some(300),
+        med: Some(5),
+        prepend: 2,
+    };
+    let external = session(negotiated(), V4).path(Family::Ipv4, &of, false).unwrap().attributes;
+    assert_eq!((external.as_path, external.local_pref, external.med), (vec![65_001; 3], None, Some(5)));
+    assert_eq!(
+        (external.communities, external.large_communities),
+        (of.communities.clone(), of.large_communities.clone())
+    );
+    let internal = session(Negotiated { is_internal: true, ..negotiated() }, V4);
+    let told = internal.path(Family::Ipv4, &of, false).unwrap().attributes;
+    assert_eq!((told.as_path, told.local_pref, told.med), (vec![], Some(300), Some(5)));
+    let plain = internal.path(Family::Ipv4, &Attributes::default(), false).unwrap().attributes;
+    assert_eq!(plain.local_pref, Some(100));
+}
+
+#[test]
+fn draining_marks_every_route_and_then_all_are_withdrawn() {
+    let routes = routes(&[("10.0.0.1/32", 1)]);
+    for is_internal in [false, true] {
+        let mut rib = AdjRibOut::new(session(Negotiated { is_internal, ..negotiated() }, V4));
+        let mut peer = Believer::default();
+        rib.want(&routes, Leaving::No, true);
+        peer.hear_all(&mut rib);
+        rib.want(&routes, Leaving::Draining, true);
+        peer.hear_all(&mut rib);
+        let (_, path) = &peer.holds[&net("10.0.0.1/32")];
+        assert!(path.communities.contains(&GRACEFUL_SHUTDOWN));
+        assert_eq!(path.local_pref, is_internal.then_some(0));
+        rib.want(&routes, Leaving::Withdrawn, true);
+        peer.hear_all(&mut rib);
+        assert_eq!(peer.holds.len(), 0);
+    }
+}
+
+#[test]
+fn next_hops_follow_from_the_session_its_interface_and_the_configuration() {
+    let v4 = |address| Ok(NextHop::V4(address));
+    let v6 = |global, link_local| Ok(NextHop::V6 { global, link_local });
+    let other_v4 = Ipv4Addr::new(198, 51, 100, 9);
+    // Session over, the interface's IPv4 and IPv6, RFC 8950: next hops of IPv4 and IPv6 routes.
+    type Hop = Result<NextHop, ()>;
+    type Case = (IpAddr, Option<Ipv4Addr>, Option<Ipv6Addr>, bool, Hop, Hop);
+    let cases: [Case; 8] = [
+        (V4.into(), None, None, false, v4(V4), Err(())),
+        (V4.into(), None, Some(GLOBAL), true, v4(V4), v6(GLOBAL, None)),
+        (GLOBAL.into(), None, None, false, Err(()), v6(GLOBAL, None)),
+        (GLOBAL.into(), Some(other_v4), None, false, v4(other_v4), v6(GLOBAL, None)),
+        (GLOBAL.into(), Some(other_v4), None, true, v6(GLOBAL, None), v6(GLOBAL, None)),
+        (LINK_LOCAL.into(), None, None, true, v6(LINK_LOCAL, None), v6(LINK_LOCAL, None)),
+        (
+            LINK_LOCAL.into(),
+            None,
+            Some(GLOBAL),
+            true,
+            v6(GLOBAL, Some(LINK_LOCAL)),
+            v6(GLOBAL, Some(LINK_LOCAL)),
+        ),
+        (LINK_LOCAL.into(), None, Some(GLOBAL), false, Err(()), v6(GLOBAL, Some(LINK_LOCAL))),
+    ];
+    for (local, interface_v4, interface_v6, extended_next_hop, of_v4, of_v6) in cases {
+        let mut session = session(Negotiated { extended_next_hop, ..negotiated() }, local);
+        session.addresses = Addresses { local, v4: interface_v4, v6: interface_v6 };
+        for (family, expected) in [(Family::Ipv4, of_v4), (Family::Ipv6, of_v6)] {
+            let path = session.path(family, &Attributes::default(), false);
+            assert_eq!(path.map(|path| path.next_hop).map_err(drop), expected, "{family} over {local}");
+        }
+        let mut config = testing::config();
+        (config.next_hop_v4, config.next_hop_v6) = (Some(Ipv4Addr::LOCALHOST), Some(Ipv6Addr::LOCALHOST));
+        session.config = config.into();
+        let hop = |family| {
+            session.path(family, &Attributes::default(), false).map(|path| path.next_hop).map_err(drop)
+        };
+        assert_eq!(
+            (hop(Family::Ipv4), hop(Family::Ipv6)),
+            (v4(Ipv4Addr::LOCALHOST), v6(Ipv6Addr::LOCALHOST, None))
+        );
+    }
+}
+
+#[test]
+fn routes_that_cannot_be_told_are_named_and_the_others_go_on() {
+    let mut session = session(negotiated(), V4);
+    session.addresses.v6 = None;
+    let mut rib = AdjRibOut::new(session);
+    let mut all =
+        routes(&[("10.0.0.1/32", 1), ("2001:db8::1/128", 1), ("2001:db8::2/128", 1), ("224.0.0.1/32", 1)]);
+    let many = Attributes { communities: (0..1200).collect(), ..Attributes::default() };
+    all.insert(net("10.0.0.9/32"), many.into());
+    rib.want(&all, Leaving::No, true);
+    let mut peer = Believer::default();
+    peer.hear_all(&mut rib);
+    assert_eq!(peer.holds.keys().collect::<Vec<_>>(), [&net("10.0.0.1/32")]);
+    let problems: Vec<_> = rib.problems().collect();
+    assert_eq!(problems.len(), 3);
+    assert!(
+        problems.iter().any(|problem| problem.starts_with("2 routes") && problem.contains("IPv6 next hop"))
+    );
+}
+
+fn some_routes() -> impl Strategy<Value = Routes> {
+    let prefix = prop_oneof![
+        (0_u32..40).prop_map(|i| IpNet::from(IpAddr::from(Ipv4Addr::from(0x0a00_0000 + i)))),
+        (0_u128..40).prop_map(|i| IpNet::from(IpAddr::from(Ipv6Addr::from((0x2001_0db8_u128 << 96) + i)))),
+    ];
+    collection::btree_map(prefix, (0_u32..3).prop_map(attributes), 0..60)
+}
+
+proptest! {
+    /// Whatever is wanted in between, and however far the peer had got, in
+    /// the end it holds what is wanted last.
+    #[test]
+    fn the_peer_ends_up_with_what_is_wanted(
+        steps in collection::vec((some_routes(), any::<bool>(), 0_usize..4, any::<Option<bool>>()), 1..8),
+    ) {
+        let mut rib = rib();
+        let mut peer = Believer::default();
+        let mut last = (Routes::new(), false);
+        for (routes, is_draining, pulls, refresh) in steps {
+            let leaving = if is_draining { Leaving::Draining } else { Leaving::No };
+            rib.want(&routes, leaving, true);
+            for _ in 0..pulls {
+                rib.next_message().iter().for_each(|message| peer.hear(message));
+            }
+            if let Some(family) = refresh.map(|v6| if v6 { Family::Ipv6 } else { Family::Ipv4 }) {
+                rib.refresh(family);
+            }
+            last = (routes, is_draining);
+        }
+        peer.hear_all(&mut rib);
+        prop_assert_eq!(&peer.holds, &expected(&rib.session, &last.0, last.1));
+        prop_assert_eq!((rib.pending(), rib.sent()), (0, peer.holds.len()));
+        prop_assert_eq!(peer.ends, Family::ALL);
+    }
+}

@@ -1,0 +1,148 @@
+//! Who is on an interface: unnumbered peers are found by their router
+//! advertisements (RFC 4861), or as they answer a ping of all routers; and
+//! they find us by our advertisements.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    sync::Arc,
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::{
+    net::UdpSocket,
+    time::{Interval, MissedTickBehavior, interval},
+};
+use tracing::warn;
+
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+const SOLICITATION: u8 = 133;
+const ADVERTISEMENT: u8 = 134;
+const ECHO_REQUEST: u8 = 128;
+const ECHO_REPLY: u8 = 129;
+/// Identifier of our pings.
+const OURS: [u8; 2] = *b"tg";
+/// From one advertisement and solicitation of ours to the next.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+pub struct Discovery {
+    interface: Arc<str>,
+    /// None: could not be opened yet.
+    open: Option<Open>,
+    tick: Interval,
+    is_warned: bool,
+}
+
+struct Open {
+    /// ICMPv6 in truth; the kernel does its checksums.
+    socket: UdpSocket,
+    index: u32,
+}
+
+impl Discovery {
+    pub fn new(interface: &Arc<str>) -> Self {
+        let mut tick = interval(INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { interface: interface.clone(), open: None, tick, is_warned: false }
+    }
+
+    /// Somebody who says that it is a router, again and again. Cancel safe.
+    pub async fn next(&mut self) -> IpAddr {
+        loop {
+            let mut bytes = [0; 1500];
+            tokio::select! {
+                _ = self.tick.tick() => self.call_out(),
+                received = receive(self.open.as_ref(), &mut bytes) => match received {
+                    Ok((len, from)) => {
+                        if let Some(address) = self.heard(&bytes[..len], from) {
+                            return address;
+                        }
+                    }
+                    // The interface may be gone: look for it anew.
+                    Err(_) => self.open = None,
+                },
+            }
+        }
+    }
+
+    fn call_out(&mut self) {
+        if self.open.is_none() {
+            match Open::new(&self.interface) {
+                Ok(open) => (self.open, self.is_warned) = (Some(open), false),
+                Err(error) if !self.is_warned => {
+                    warn!(interface = %self.interface, %error, "nobody can be found on the interface");
+                    self.is_warned = true;
+                }
+                Err(_) => {}
+            }
+        }
+        if let Some(open) = &self.open {
+            let messages =
+                [(&solicitation()[..], ALL_ROUTERS), (&advertisement(), ALL_NODES), (&ping(), ALL_ROUTERS)];
+            if messages.into_iter().try_for_each(|(message, to)| open.send(message, to)).is_err() {
+                self.open = None;
+            }
+        }
+    }
+
+    fn heard(&self, bytes: &[u8], from: SocketAddr) -> Option<IpAddr> {
+        let SocketAddr::V6(from) = from else { return None };
+        let is_router = match bytes {
+            [SOLICITATION, ..] => {
+                if let Some(open) = &self.open {
+                    let _ = open.send(&advertisement(), ALL_NODES);
+                }
+                false
+            }
+            [ADVERTISEMENT, ..] => true,
+            [ECHO_REPLY, _, _, _, a, b, ..] => [*a, *b] == OURS,
+            _ => false,
+        };
+        (is_router && from.ip().is_unicast_link_local()).then_some((*from.ip()).into())
+    }
+}
+
+impl Open {
+    fn new(interface: &str) -> io::Result<Self> {
+        let index = crate::os::sockopt::index_of(interface)?;
+        let raw = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
+        raw.set_nonblocking(true)?;
+        raw.bind_device(Some(interface.as_bytes()))?;
+        raw.set_multicast_hops_v6(255)?;
+        raw.set_unicast_hops_v6(255)?;
+        raw.set_multicast_loop_v6(false)?;
+        raw.join_multicast_v6(&ALL_ROUTERS, index)?;
+        Ok(Self { socket: UdpSocket::from_std(raw.into())?, index })
+    }
+
+    fn send(&self, message: &[u8], to: Ipv6Addr) -> io::Result<()> {
+        SockRef::from(&self.socket)
+            .send_to(message, &SocketAddrV6::new(to, 0, 0, self.index).into())
+            .map(drop)
+    }
+}
+
+async fn receive(open: Option<&Open>, bytes: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    match open {
+        Some(open) => open.socket.recv_from(bytes).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn solicitation() -> [u8; 8] {
+    [SOLICITATION, 0, 0, 0, 0, 0, 0, 0]
+}
+
+/// We are here, but nobody's default router: a lifetime of 0.
+fn advertisement() -> [u8; 16] {
+    let mut message = [0; 16];
+    message[0] = ADVERTISEMENT;
+    message
+}
+
+fn ping() -> [u8; 8] {
+    let [a, b] = OURS;
+    [ECHO_REQUEST, 0, 0, 0, a, b, 0, 0]
+}

@@ -1,0 +1,216 @@
+//! Two speakers, or one and a peer that misbehaves, over loopback.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use super::*;
+use crate::protocols::bgp::{
+    PeerStatus, State, Wanted,
+    config::{Attributes, Peer, PeerConfig, Remote, RemoteAs, Routes},
+    testing,
+    wire::{Capability, Family, Message, Open, code},
+};
+
+struct Speaker {
+    port: u16,
+    address: Ipv4Addr,
+    asn: u32,
+    wanted: watch::Sender<Arc<Wanted>>,
+    statuses: watch::Receiver<Arc<Vec<PeerStatus>>>,
+    task: JoinHandle<()>,
+}
+
+impl Speaker {
+    fn start(number: u8) -> Self {
+        let address = Ipv4Addr::new(127, 0, 0, number);
+        let port = TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port();
+        let (wanted, receiver) = watch::channel(Arc::new(Wanted { complete: true, ..Wanted::default() }));
+        let (sender, statuses) = watch::channel(Arc::default());
+        let bfd = watch::channel(BfdStates::default()).1;
+        let options = SpeakerConfig { listen: Some(port), restarted: false };
+        let task = tokio::spawn(async move { run(options, receiver, bfd, sender).await.unwrap() });
+        Self { port, address, asn: 65_000 + u32::from(number), wanted, statuses, task }
+    }
+
+    fn config(&self, asn: u32, address: Ipv4Addr, port: u16) -> PeerConfig {
+        PeerConfig {
+            local_as: self.asn,
+            remote_as: RemoteAs::Number(asn),
+            remote: Remote::Address { address: address.into(), interface: None },
+            port,
+            source: Some(self.address.into()),
+            router_id: self.address,
+            connect_retry: Duration::from_secs(1),
+            ..testing::config()
+        }
+    }
+
+    fn config_for(&self, other: &Speaker) -> PeerConfig {
+        self.config(other.asn, other.address, other.port)
+    }
+
+    fn change(&self, act: impl FnOnce(&mut Wanted)) {
+        self.wanted.send_modify(|wanted| act(Arc::make_mut(wanted)));
+    }
+
+    fn add(&self, name: &str, config: PeerConfig, routes: &Routes) {
+        let peer = Peer { config: config.into(), routes: Arc::new(routes.clone()) };
+        self.change(|wanted| drop(wanted.peers.insert(name.into(), peer)));
+    }
+
+    fn tell(&self, name: &str, routes: Routes) {
+        self.change(|wanted| wanted.peers.get_mut(name).unwrap().routes = Arc::new(routes));
+    }
+
+    async fn until(&mut self, name: &str, is_so: impl Fn(&PeerStatus) -> bool) -> PeerStatus {
+        let found = timeout(Duration::from_secs(30), async {
+            loop {
+                let all = self.statuses.borrow_and_update().clone();
+                if let Some(status) = all.iter().find(|status| status.name == name && is_so(status)) {
+                    return status.clone();
+                }
+                self.statuses.changed().await.unwrap();
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("{name}: {:#?}", self.statuses.borrow()))
+    }
+}
+
+fn is_up(status: &PeerStatus) -> bool {
+    status.state == State::Established
+}
+
+fn routes(count: u32) -> Routes {
+    let attributes = Arc::new(Attributes::default());
+    let route = |i: u32| (IpAddr::from(Ipv4Addr::from(0x0a00_0000 + i)).into(), attributes.clone());
+    (0..count).map(route).collect()
+}
+
+#[tokio::test]
+async fn speakers_that_call_each_other_agree_on_a_session_and_tell_their_routes() {
+    let (mut one, mut two) = (Speaker::start(1), Speaker::start(2));
+    one.add("two", one.config_for(&two), &routes(5000));
+    two.add("one", two.config_for(&one), &Routes::new());
+    let heard = two.until("one", |status| is_up(status) && status.routes_refused >= 5000).await;
+    assert_eq!(heard.remote_as, Some(one.asn));
+    let told = one.until("two", |status| status.routes_sent == 5000).await;
+    // How often each was established may differ: who lost the collision can have been on the
+    // connection that the other closed before it was established there (RFC 4271 section 6.8).
+    assert_eq!((told.state, told.routes_pending), (State::Established, 0));
+    one.tell("two", routes(5001));
+    two.until("one", |status| status.routes_refused == heard.routes_refused + 1).await;
+    one.tell("two", Routes::new());
+    one.until("two", |status| status.routes_sent == 0).await;
+}
+
+#[tokio::test]
+async fn a_change_of_one_peer_leaves_the_others_alone() {
+    let (mut one, mut two, mut three) = (Speaker::start(11), Speaker::start(12), Speaker::start(13));
+    for other in [&two, &three] {
+        one.add(&other.address.to_string(), one.config_for(other), &routes(1));
+        other.add("one", PeerConfig { passive: true, ..other.config_for(&one) }, &Routes::new());
+    }
+    let stays = one.until("127.0.0.12", is_up).await.established;
+    one.until("127.0.0.13", is_up).await;
+    let changed = PeerConfig { hold_time: Duration::from_secs(30), ..one.config_for(&three) };
+    one.add("127.0.0.13", changed, &routes(1));
+    let error = three.until("one", |status| status.last_error.is_some()).await.last_error.unwrap();
+    assert_eq!((error.code, error.sent), (Some(code::OTHER_CONFIGURATION_CHANGE), false));
+    one.until("127.0.0.13", |status| is_up(status) && status.hold_time_seconds == Some(30)).await;
+    assert_eq!(two.until("one", is_up).await.established, 1);
+    one.change(|wanted| drop(wanted.peers.remove("127.0.0.13")));
+    let is_gone =
+        |status: &PeerStatus| status.last_error.as_ref().is_some_and(|error| error.code != Some((6, 6)));
+    let error = three.until("one", is_gone).await.last_error.unwrap();
+    assert_eq!(error.name, "Cease: Peer De-configured");
+    assert_eq!(one.until("127.0.0.12", is_up).await.established, stays);
+    assert_eq!(two.until("one", is_up).await.last_error, None);
+}
+
+#[tokio::test]
+async fn who_is_stopped_says_nothing_so_that_its_routes_are_kept() {
+    let (mut one, mut two) = (Speaker::start(21), Speaker::start(22));
+    one.add("two", one.config_for(&two), &routes(1));
+    two.add("one", PeerConfig { passive: true, ..two.config_for(&one) }, &Routes::new());
+    one.until("two", is_up).await;
+    two.until("one", is_up).await;
+    one.task.abort();
+    let lost = two.until("one", |status| status.last_error.is_some()).await.last_error.unwrap();
+    assert_eq!((lost.name.as_str(), lost.code), ("Connection Lost", None));
+}
+
+#[tokio::test]
+async fn strangers_are_turned_away() {
+    let (one, absent) = (Speaker::start(31), Speaker::start(32));
+    one.add("absent", PeerConfig { passive: true, ..one.config_for(&absent) }, &Routes::new());
+    let call = async {
+        loop {
+            match tokio::net::TcpStream::connect((one.address, one.port)).await {
+                Ok(stream) => return stream,
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let stranger = timeout(Duration::from_secs(10), call).await.unwrap();
+    let mut link = link::Link::new(stranger);
+    link.ready().await.unwrap();
+    assert!(link.read().is_err());
+}
+
+/// Says what is needed to be believed, keeps saying that it lives, and reads nothing.
+async fn deaf(listener: tokio::net::TcpListener) {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut link = link::Link::new(stream);
+    let capabilities = vec![Capability::MultiProtocol(Family::Ipv4)];
+    let open = Open::new(65_042, 3, Ipv4Addr::new(127, 0, 0, 42), capabilities);
+    link.send(&Message::Open(open).encode(true).unwrap());
+    link.write().unwrap();
+    for _ in ["OPEN", "KEEPALIVE"] {
+        while link.next(true).unwrap().is_none() {
+            link.ready().await.unwrap();
+            link.read().unwrap();
+            link.write().unwrap();
+        }
+    }
+    let keepalive = Message::KeepAlive.encode(true).unwrap();
+    loop {
+        link.send(&keepalive);
+        if link.write().is_err() {
+            return;
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_reads_nothing_is_given_up_in_the_end() {
+    let mut one = Speaker::start(41);
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.bind("127.0.0.42:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let deaf = tokio::spawn(deaf(listener));
+    // More than all the buffers between hold: each route has a message of its own.
+    let route = |i: u32| {
+        let attributes =
+            Attributes { med: Some(i), communities: (0..900).collect(), ..Attributes::default() };
+        (IpAddr::from(Ipv4Addr::from(0x0a00_0000 + i)).into(), Arc::new(attributes))
+    };
+    one.add("deaf", one.config(65_042, Ipv4Addr::new(127, 0, 0, 42), port), &(0..4000).map(route).collect());
+    let is_given_up = |status: &PeerStatus| {
+        status.last_error.as_ref().is_some_and(|error| error.code == Some(code::SEND_HOLD_TIMER_EXPIRED))
+    };
+    let status = one.until("deaf", is_given_up).await;
+    assert_eq!(status.established, 1);
+    deaf.await.unwrap();
+}

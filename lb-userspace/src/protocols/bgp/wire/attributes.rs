@@ -1,0 +1,149 @@
+//! Path attributes (RFC 4271, 4.3), as far as we ever send them.
+
+use std::collections::BTreeSet;
+
+use netgauze_bgp_pkt::{
+    community::{Community, LargeCommunity as WireLargeCommunity},
+    path_attribute::{
+        As2PathSegment, As4Path, As4PathSegment, AsPath, AsPathSegmentType, Communities, LargeCommunities,
+        LocalPreference, MultiExitDiscriminator, Origin as WireOrigin, PathAttribute, PathAttributeValue,
+    },
+};
+use netgauze_parse_utils::WritablePdu;
+
+use super::{AS_TRANS, EncodeError};
+use crate::protocols::bgp::config::LargeCommunity;
+
+/// RFC 8326: routes that are about to go.
+pub const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
+
+/// How many ASes a segment of a path can hold.
+const SEGMENT: usize = 255;
+
+/// Where a route comes from. We tell `Igp`: it is of this AS, for certain.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Origin {
+    #[default]
+    Igp,
+    Egp,
+    Incomplete,
+}
+
+/// All but the next hop, which goes with the prefixes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct PathAttributes {
+    pub origin: Origin,
+    /// One AS_SEQUENCE, the neighbour's AS first.
+    pub as_path: Vec<u32>,
+    pub med: Option<u32>,
+    pub local_pref: Option<u32>,
+    pub communities: BTreeSet<u32>,
+    pub large_communities: BTreeSet<LargeCommunity>,
+}
+
+impl PathAttributes {
+    /// For an UPDATE with routes, in the order of their type codes. `next_hop` is
+    /// the NEXT_HOP attribute if there is one.
+    pub(super) fn encode(
+        &self,
+        next_hop: Option<PathAttributeValue>,
+        four_octet_as: bool,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let communities: Vec<_> = self.communities.iter().map(|value| Community::new(*value)).collect();
+        let large: Vec<_> = self
+            .large_communities
+            .iter()
+            .map(|LargeCommunity(a, b, c)| WireLargeCommunity::new(*a, *b, *c))
+            .collect();
+        let values = [
+            Some(PathAttributeValue::Origin(self.wire_origin())),
+            Some(PathAttributeValue::AsPath(self.wire_path(four_octet_as))),
+            next_hop,
+            self.med.map(|med| PathAttributeValue::MultiExitDiscriminator(MultiExitDiscriminator::new(med))),
+            self.local_pref.map(|pref| PathAttributeValue::LocalPreference(LocalPreference::new(pref))),
+            (!communities.is_empty()).then(|| PathAttributeValue::Communities(Communities::new(communities))),
+            self.as4_path(four_octet_as).map(PathAttributeValue::As4Path),
+            (!large.is_empty()).then(|| PathAttributeValue::LargeCommunities(LargeCommunities::new(large))),
+        ];
+        values.into_iter().flatten().try_for_each(|value| encode(value, bytes))
+    }
+
+    /// Takes in one that was received; those of no interest change nothing.
+    pub(super) fn learn(&mut self, value: &PathAttributeValue) {
+        match value {
+            PathAttributeValue::Origin(origin) => {
+                self.origin = match origin {
+                    WireOrigin::IGP => Origin::Igp,
+                    WireOrigin::EGP => Origin::Egp,
+                    WireOrigin::Incomplete => Origin::Incomplete,
+                }
+            }
+            PathAttributeValue::AsPath(path) => self.as_path = Vec::from(path.clone()),
+            PathAttributeValue::As4Path(path) => self.restore(path),
+            PathAttributeValue::MultiExitDiscriminator(med) => self.med = Some(med.metric()),
+            PathAttributeValue::LocalPreference(pref) => self.local_pref = Some(pref.metric()),
+            PathAttributeValue::Communities(all) => {
+                self.communities = all.communities().iter().map(Community::value).collect();
+            }
+            PathAttributeValue::LargeCommunities(all) => {
+                let large = |of: &WireLargeCommunity| {
+                    LargeCommunity(of.global_admin(), of.local_data1(), of.local_data2())
+                };
+                self.large_communities = all.communities().iter().map(large).collect();
+            }
+            _ => {}
+        }
+    }
+
+    /// RFC 6793, 4.2.3: what is known with four bytes replaces the end of the path.
+    fn restore(&mut self, path: &As4Path) {
+        let tail: Vec<u32> =
+            path.segments().iter().flat_map(|segment| segment.as_numbers()).copied().collect();
+        if let Some(kept) = self.as_path.len().checked_sub(tail.len()) {
+            self.as_path.truncate(kept);
+            self.as_path.extend(tail);
+        }
+    }
+
+    fn wire_origin(&self) -> WireOrigin {
+        match self.origin {
+            Origin::Igp => WireOrigin::IGP,
+            Origin::Egp => WireOrigin::EGP,
+            Origin::Incomplete => WireOrigin::Incomplete,
+        }
+    }
+
+    fn wire_path(&self, four_octet_as: bool) -> AsPath {
+        if four_octet_as {
+            return AsPath::as4_path_segments(self.segments());
+        }
+        let short = |asn: &u32| u16::try_from(*asn).unwrap_or(AS_TRANS);
+        let segment = |of: &[u32]| {
+            As2PathSegment::new(AsPathSegmentType::AsSequence, of.iter().map(short).collect::<Vec<_>>())
+        };
+        AsPath::as2_path_segments(self.as_path.chunks(SEGMENT).map(segment).collect::<Vec<_>>())
+    }
+
+    /// RFC 6793, 4.2.2: only for those who don't know ASes of four bytes, and
+    /// only if there is one.
+    fn as4_path(&self, four_octet_as: bool) -> Option<As4Path> {
+        let is_long = self.as_path.iter().any(|asn| *asn > u32::from(u16::MAX));
+        (is_long && !four_octet_as).then(|| As4Path::new(self.segments()))
+    }
+
+    fn segments(&self) -> Vec<As4PathSegment> {
+        let segment = |of: &[u32]| As4PathSegment::new(AsPathSegmentType::AsSequence, of);
+        self.as_path.chunks(SEGMENT).map(segment).collect()
+    }
+}
+
+/// One attribute, with the flags that its kind has.
+pub fn encode(value: PathAttributeValue, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let optional = value.can_be_optional().unwrap_or(true);
+    let transitive = value.can_be_transitive().unwrap_or(true);
+    // A length of two bytes is always right, and one byte is too short for many.
+    let attribute = PathAttribute::from(optional, transitive, false, true, value)
+        .map_err(|(_, error)| EncodeError::Unencodable(error.to_string()))?;
+    attribute.write(bytes).map_err(|error| EncodeError::Unencodable(error.to_string()))
+}

@@ -1,0 +1,75 @@
+//! Whom to talk with: everybody who may be elected, and for a while everybody
+//! who no longer may, or does not know yet that it may not.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
+
+use super::timing::GRACE;
+
+#[derive(Default)]
+pub struct Circle {
+    /// With their addresses; those who no longer belong to it, until when.
+    nodes: BTreeMap<Arc<str>, (Vec<IpAddr>, Option<Instant>)>,
+}
+
+impl Circle {
+    /// True if it is a change.
+    pub fn set(&mut self, wanted: &BTreeMap<Arc<str>, Vec<IpAddr>>, now: Instant) -> bool {
+        let mut is_new = false;
+        for (node, addresses) in wanted {
+            let known = self.nodes.insert(node.clone(), (addresses.clone(), None));
+            is_new |= known.is_none_or(|(before, _)| before != *addresses);
+        }
+        for (_, (_, until)) in self.nodes.iter_mut().filter(|(node, _)| !wanted.contains_key(*node)) {
+            until.get_or_insert(now + GRACE);
+        }
+        is_new
+    }
+
+    /// True if anybody's time has come.
+    pub fn forget(&mut self, now: Instant) -> bool {
+        let before = self.nodes.len();
+        self.nodes.retain(|_, (_, until)| until.is_none_or(|until| now < until));
+        self.nodes.len() != before
+    }
+
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.nodes.values().filter_map(|(_, until)| *until).min()
+    }
+
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.nodes.keys()
+    }
+
+    pub fn addresses(&self) -> BTreeMap<Arc<str>, Vec<IpAddr>> {
+        self.nodes.iter().map(|(node, (addresses, _))| (node.clone(), addresses.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn whoever_is_left_out_is_listened_to_for_a_while() {
+        let start = Instant::now();
+        let names = |circle: &Circle| circle.nodes().map(|node| node.to_string()).collect::<Vec<_>>();
+        let nodes = |names: &[&str]| names.iter().map(|name| (Arc::from(*name), Vec::new())).collect();
+        let mut circle = Circle::default();
+        assert!(circle.set(&nodes(&["a", "b"]), start));
+        assert!(!circle.set(&nodes(&["a"]), start));
+        // No longer because of another change.
+        assert!(!circle.set(&BTreeMap::new(), start + Duration::from_millis(500)));
+        assert_eq!(circle.next_deadline(), Some(start + GRACE));
+        assert!(!circle.forget(start + Duration::from_millis(999)));
+        assert_eq!(names(&circle), ["a", "b"]);
+        assert!(circle.forget(start + GRACE));
+        assert_eq!(names(&circle), ["a"]);
+        // Back in time.
+        assert!(!circle.set(&nodes(&["a"]), start + GRACE));
+        assert_eq!(circle.next_deadline(), None);
+        let elsewhere = BTreeMap::from([(Arc::from("a"), vec![IpAddr::from([192, 0, 2, 1])])]);
+        assert!(circle.set(&elsewhere, start + GRACE));
+    }
+}

@@ -1,0 +1,172 @@
+//! Who announces a VIP: the first of its candidates that lives and is ready,
+//! in an order that all nodes compute alike (rendezvous hashing, Thaler and
+//! Ravishankar 1998): when a candidate comes or goes, only its own VIPs move.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+    time::Instant,
+};
+
+use super::{
+    CandidateStatus, Candidates, VipStatus, Wanted, ballot::Ballot, interfaces::Interfaces, peers::Peers,
+    timing::GRACE,
+};
+use crate::hash::{fnv1a, mix};
+
+#[derive(Default)]
+pub struct Election {
+    me: Arc<str>,
+    vips: BTreeMap<IpAddr, Vip>,
+    announced: BTreeSet<IpAddr>,
+    /// What would be ours but for a doubt, and since when that is.
+    doubts: BTreeMap<IpAddr, (u64, Instant)>,
+}
+
+struct Vip {
+    /// Candidates, the best first.
+    ranking: Vec<Arc<str>>,
+    candidates: Candidates,
+    /// Ballots of a short while ago, and until when.
+    former: Vec<(Arc<Ballot>, Instant)>,
+}
+
+/// What we begin and cease to announce.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Changes {
+    pub started: Vec<IpAddr>,
+    pub stopped: Vec<IpAddr>,
+}
+
+impl Election {
+    pub fn set(&mut self, wanted: &Wanted, now: Instant) {
+        self.me = wanted.me.clone();
+        let mut before = std::mem::take(&mut self.vips);
+        let vip = |(vip, candidates): (&IpAddr, &Candidates)| {
+            let old = before.remove(vip);
+            (*vip, Vip::new(vip, candidates.clone(), old, now))
+        };
+        self.vips = wanted.vips.iter().map(vip).collect();
+    }
+
+    /// What we could announce on the interfaces that are up.
+    pub fn ready(&self, interfaces: &Interfaces) -> BTreeMap<IpAddr, Arc<Ballot>> {
+        let ready = self.vips.iter().filter(|(_, vip)| {
+            let candidates = &vip.candidates;
+            candidates.ready && candidates.ballot.has(&self.me) && interfaces.can_announce(candidates)
+        });
+        ready.map(|(vip, entry)| (*vip, entry.candidates.ballot.clone())).collect()
+    }
+
+    /// Elects anew. Whoever is better is let go first at once; what becomes ours
+    /// has to wait until everybody else knows, and for a while while somebody is
+    /// in doubt.
+    pub fn decide(&mut self, peers: &Peers, now: Instant) -> Changes {
+        let mut changes = Changes::default();
+        let mut announced = BTreeSet::new();
+        let before = std::mem::take(&mut self.doubts);
+        for (vip, entry) in &self.vips {
+            let is_ours = entry.owner(&self.me, vip, peers).is_some_and(|owner| *owner == self.me);
+            let had = self.announced.contains(vip);
+            if !is_ours || !(had || peers.known_by_all(vip, &entry.candidates.ballot)) {
+                continue;
+            }
+            if !had && let Some(doubt) = entry.doubt(vip, peers, now) {
+                let same = before.get(vip).filter(|(old, _)| *old == doubt);
+                let since = same.map_or(now, |(_, since)| *since);
+                if now < since + GRACE {
+                    self.doubts.insert(*vip, (doubt, since));
+                    continue;
+                }
+            }
+            announced.insert(*vip);
+            if !had {
+                changes.started.push(*vip);
+            }
+        }
+        changes.stopped = self.announced.difference(&announced).copied().collect();
+        self.announced = announced;
+        changes
+    }
+
+    /// When to decide anew, though nothing may have changed.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.doubts.values().map(|(_, since)| *since + GRACE).min()
+    }
+
+    /// The candidates for a VIP that we announce.
+    pub fn announces(&self, vip: &IpAddr) -> Option<&Candidates> {
+        let entry = self.vips.get(vip).filter(|_| self.announced.contains(vip))?;
+        Some(&entry.candidates)
+    }
+
+    pub fn announced(&self) -> &BTreeSet<IpAddr> {
+        &self.announced
+    }
+
+    /// All VIPs, and where they are to be announced.
+    pub fn vips(&self) -> impl Iterator<Item = (&IpAddr, &Candidates)> {
+        self.vips.iter().map(|(vip, entry)| (vip, &entry.candidates))
+    }
+
+    pub fn statuses(&self, peers: &Peers, interfaces: &Interfaces) -> Vec<VipStatus> {
+        let status = |(vip, entry): (&IpAddr, &Vip)| VipStatus {
+            vip: *vip,
+            owner: entry.owner(&self.me, vip, peers).map(|owner| owner.to_string()),
+            announcing: self.announced.contains(vip),
+            interfaces: interfaces.usable(&entry.candidates).map(|name| name.to_string()).collect(),
+            faults: interfaces.faults(&entry.candidates),
+            candidates: entry.ranking.iter().map(|node| self.candidate(node, vip, peers)).collect(),
+        };
+        // Of VIPs that are none of our business we hear nothing.
+        let is_known = |node: &Arc<str>| *node == self.me || peers.is_known(node);
+        self.vips.iter().filter(|(_, entry)| entry.ranking.iter().any(is_known)).map(status).collect()
+    }
+
+    fn candidate(&self, node: &Arc<str>, vip: &IpAddr, peers: &Peers) -> CandidateStatus {
+        let is_me = *node == self.me;
+        CandidateStatus {
+            node: node.to_string(),
+            alive: is_me || peers.is_alive(node),
+            ready: if is_me { peers.are_we_ready(vip) } else { peers.is_ready(node, vip) },
+        }
+    }
+}
+
+impl Vip {
+    fn new(vip: &IpAddr, candidates: Candidates, old: Option<Self>, now: Instant) -> Self {
+        let Some(mut old) = old else {
+            let ranking = rank(vip, candidates.ballot.nodes());
+            return Self { ranking, candidates, former: Vec::new() };
+        };
+        if old.candidates.ballot != candidates.ballot {
+            old.ranking = rank(vip, candidates.ballot.nodes());
+            old.former.retain(|(_, until)| now < *until);
+            old.former.push((old.candidates.ballot, now + GRACE));
+        }
+        Self { candidates, ..old }
+    }
+
+    fn owner(&self, me: &Arc<str>, vip: &IpAddr, peers: &Peers) -> Option<&Arc<str>> {
+        self.ranking
+            .iter()
+            .find(|node| if *node == me { peers.are_we_ready(vip) } else { peers.is_candidate(node, vip) })
+    }
+
+    fn doubt(&self, vip: &IpAddr, peers: &Peers, now: Instant) -> Option<u64> {
+        let former = self.former.iter().filter(|(_, until)| now < *until);
+        peers.doubt(vip, self.candidates.ballot.id(), former.flat_map(|(ballot, _)| ballot.nodes()))
+    }
+}
+
+/// The nodes, the best for this VIP first.
+pub fn rank(vip: &IpAddr, nodes: &BTreeSet<Arc<str>>) -> Vec<Arc<str>> {
+    let key = fnv1a(&vip.to_string());
+    let mut ranking: Vec<_> = nodes.iter().map(|node| (mix(key ^ mix(fnv1a(node))), node)).collect();
+    ranking.sort_unstable_by(|a, b| b.cmp(a));
+    ranking.into_iter().map(|(_, node)| node.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests;

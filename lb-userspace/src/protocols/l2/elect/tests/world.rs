@@ -1,0 +1,255 @@
+//! A cluster of agents, and a network that is slow, but keeps the order.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    hash::Random,
+    protocols::l2::{circle::Circle, hello::Hello, interfaces::tests::interfaces},
+};
+
+pub struct World {
+    pub now: Instant,
+    pub agents: Vec<Option<Agent>>,
+    flying: Vec<(Instant, usize, usize, Hello)>,
+    /// Who may announce each VIP, as of the last change, which agents learn of in
+    /// their own time.
+    candidates: Vec<BTreeSet<usize>>,
+    learning: Vec<(Instant, usize, usize, BTreeSet<usize>)>,
+    random: Random,
+    /// Of 100 hellos, but never so many in a row that somebody is held for lost.
+    pub lost: u64,
+    in_a_row: BTreeMap<(usize, usize), u32>,
+    /// From whom to whom nothing comes.
+    pub cut: BTreeSet<(usize, usize)>,
+    incarnations: u64,
+    pub moves: BTreeMap<IpAddr, Vec<usize>>,
+    /// How often anybody had two announcers at the same time.
+    pub conflicts: Vec<String>,
+}
+
+pub struct Agent {
+    pub peers: Peers,
+    pub election: Election,
+    circle: Circle,
+    wanted: Wanted,
+}
+
+pub fn vip(number: usize) -> IpAddr {
+    IpAddr::from([192, 0, 2, number as u8])
+}
+
+fn name(number: usize) -> Arc<str> {
+    format!("node-{number}").into()
+}
+
+fn ballot(candidates: &BTreeSet<usize>) -> Arc<Ballot> {
+    Arc::new(candidates.iter().map(|number| name(*number)).collect::<BTreeSet<_>>().into())
+}
+
+impl World {
+    /// All agents are candidates for all VIPs.
+    pub fn new(agents: usize, vips: usize, seed: u64) -> Self {
+        Self {
+            now: Instant::now(),
+            agents: (0..agents).map(|_| None).collect(),
+            flying: Vec::new(),
+            candidates: vec![(0..agents).collect(); vips],
+            learning: Vec::new(),
+            random: Random::new(seed),
+            lost: 0,
+            in_a_row: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            incarnations: 0,
+            moves: BTreeMap::new(),
+            conflicts: Vec::new(),
+        }
+    }
+
+    fn vips(&self) -> usize {
+        self.candidates.len()
+    }
+
+    pub fn wanted(&self, number: usize) -> Wanted {
+        let one = |candidates: &BTreeSet<usize>| Candidates {
+            ballot: ballot(candidates),
+            ready: true,
+            ..Candidates::default()
+        };
+        let vips = self.candidates.iter().enumerate().map(|(number, nodes)| (vip(number), one(nodes)));
+        Wanted { me: name(number), nodes: BTreeMap::new(), vips: vips.collect(), leaving: false }
+    }
+
+    pub fn start(&mut self, number: usize) {
+        // Who has no memory of a change must not be ahead of the others.
+        self.learn_by(None);
+        self.incarnations += 1;
+        let wanted = self.wanted(number);
+        let peers = Peers::new(wanted.me.clone(), self.incarnations);
+        let mut agent = Agent { peers, election: Election::default(), circle: Circle::default(), wanted };
+        agent.follow(self.now);
+        self.agents[number] = Some(agent);
+        self.turn(number);
+    }
+
+    pub fn start_all(&mut self) {
+        (0..self.agents.len()).for_each(|number| self.start(number));
+    }
+
+    pub fn kill(&mut self, number: usize) {
+        self.agents[number] = None;
+        self.flying.retain(|(_, to, ..)| *to != number);
+    }
+
+    pub fn change(&mut self, number: usize, change: impl FnOnce(&mut Wanted)) {
+        let now = self.now;
+        if let Some(agent) = &mut self.agents[number] {
+            change(&mut agent.wanted);
+            agent.follow(now);
+            self.turn(number);
+        }
+    }
+
+    pub fn set_ready(&mut self, number: usize, vips: impl IntoIterator<Item = usize>, ready: bool) {
+        self.change(number, |wanted| {
+            vips.into_iter().for_each(|one| wanted.vips.get_mut(&vip(one)).unwrap().ready = ready);
+        });
+    }
+
+    /// Agents learn of it after so many milliseconds, each in its turn.
+    pub fn choose(&mut self, vip: usize, candidates: &[usize], lags: &[u64]) {
+        let candidates: BTreeSet<_> = candidates.iter().copied().collect();
+        for (number, lag) in lags.iter().enumerate() {
+            let at = self.now + Duration::from_millis(*lag);
+            let before = self.learning.iter().filter(|(_, agent, ..)| *agent == number).map(|one| one.0);
+            let at = before.fold(at, Instant::max);
+            self.learning.push((at, number, vip, candidates.clone()));
+        }
+        self.candidates[vip] = candidates;
+        self.learn_by(Some(self.now));
+    }
+
+    fn learn_by(&mut self, now: Option<Instant>) {
+        let is_due = |(at, ..): &(Instant, _, _, _)| now.is_none_or(|now| *at <= now);
+        while let Some(first) = self.learning.iter().position(is_due) {
+            let (_, agent, number, candidates) = self.learning.remove(first);
+            self.change(agent, |wanted| {
+                wanted.vips.get_mut(&vip(number)).unwrap().ballot = ballot(&candidates);
+            });
+        }
+    }
+
+    /// As the driver does it: decide first, speak then.
+    pub fn turn(&mut self, number: usize) {
+        let Some(agent) = &mut self.agents[number] else { return };
+        let hellos = agent.peers.poll(self.now);
+        let changes = agent.election.decide(&agent.peers, self.now);
+        agent.peers.set_announced(agent.election.announced(), self.now);
+        for (to, hello) in hellos {
+            let to: usize = to.trim_start_matches("node-").parse().unwrap();
+            let row = self.in_a_row.entry((number, to)).or_insert(0);
+            *row = if self.random.below(100) < self.lost && *row < 2 { *row + 1 } else { 0 };
+            if *row == 0 && !self.cut.contains(&(number, to)) {
+                let hello = Hello::decode(&hello.encode()).unwrap();
+                let before = self
+                    .flying
+                    .iter()
+                    .filter(|(_, other, from, _)| (*other, *from) == (to, number))
+                    .map(|f| f.0);
+                let delay = Duration::from_micros(50 + self.random.below(3000));
+                let at = before.fold(self.now + delay, Instant::max);
+                self.flying.push((at, to, number, hello));
+            }
+        }
+        for vip in changes.started {
+            self.moves.entry(vip).or_default().push(number);
+            let owners = self.owners(&vip);
+            if owners.len() > 1 {
+                self.conflicts.push(format!("{vip} at {owners:?}"));
+            }
+        }
+    }
+
+    pub fn owners(&self, vip: &IpAddr) -> Vec<usize> {
+        let announces = |agent: &Option<Agent>| {
+            agent.as_ref().is_some_and(|agent| agent.election.announces(vip).is_some())
+        };
+        (0..self.agents.len()).filter(|number| announces(&self.agents[*number])).collect()
+    }
+
+    pub fn all_owners(&self) -> Vec<Vec<usize>> {
+        (0..self.vips()).map(|number| self.owners(&vip(number))).collect()
+    }
+
+    pub fn run(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        loop {
+            let agents = self.agents.iter().flatten();
+            let timers = agents.flat_map(|agent| {
+                [agent.peers.next_deadline(), agent.election.next_deadline(), agent.circle.next_deadline()]
+            });
+            let learning = self.learning.iter().map(|(at, ..)| *at);
+            let next = self.flying.iter().map(|(at, ..)| *at).chain(learning).chain(timers.flatten()).min();
+            let Some(next) = next.filter(|next| *next <= end) else { break };
+            self.now = self.now.max(next);
+            self.learn_by(Some(self.now));
+            while let Some(at) = self.flying.iter().position(|(at, ..)| *at <= self.now) {
+                let (_, to, from, hello) = self.flying.remove(at);
+                if let Some(agent) = self.agents[to].as_mut().filter(|agent| agent.knows(from)) {
+                    agent.peers.hear(&hello, self.now);
+                }
+                self.turn(to);
+            }
+            let now = self.now;
+            self.agents.iter_mut().flatten().for_each(|agent| agent.forget(now));
+            (0..self.agents.len()).for_each(|number| self.turn(number));
+        }
+        self.now = end;
+    }
+
+    /// Everybody agrees, and the best has it.
+    pub fn check(&self) {
+        assert_eq!(self.conflicts, [""; 0]);
+        for (number, candidates) in self.candidates.iter().enumerate() {
+            let vip = vip(number);
+            let is_able = |number: &&usize| {
+                let agent = self.agents[**number].as_ref();
+                agent.is_some_and(|agent| !agent.wanted.leaving && agent.wanted.vips[&vip].ready)
+            };
+            let able: BTreeSet<_> = candidates.iter().filter(is_able).map(|number| name(*number)).collect();
+            let best = rank(&vip, &able).first().map(|name| name.to_string());
+            let owners: Vec<_> = self.owners(&vip).iter().map(|number| name(*number).to_string()).collect();
+            assert_eq!(owners, best.iter().cloned().collect::<Vec<_>>(), "{vip}");
+            for agent in self.agents.iter().flatten() {
+                let statuses = agent.election.statuses(&agent.peers, &interfaces(&[], &[]));
+                let status = statuses.iter().find(|status| status.vip == vip);
+                assert!(status.is_none_or(|status| status.owner == best), "{vip}: {status:?}");
+            }
+        }
+    }
+}
+
+impl Agent {
+    pub fn follow(&mut self, now: Instant) {
+        let vips = self.wanted.vips.values();
+        let nodes: BTreeSet<_> = vips.flat_map(|one| one.ballot.nodes()).cloned().collect();
+        let is_one = nodes.contains(&self.wanted.me);
+        let nodes = nodes.into_iter().filter(|_| is_one).map(|node| (node, Vec::new()));
+        self.wanted.nodes = nodes.collect();
+        self.circle.set(&self.wanted.nodes, now);
+        self.peers.set_nodes(self.circle.nodes(), now);
+        self.election.set(&self.wanted, now);
+        let eth0 = interfaces(&["eth0"], &["eth0"]);
+        self.peers.set_ready(self.election.ready(&eth0), self.wanted.leaving, now);
+    }
+
+    fn knows(&self, number: usize) -> bool {
+        self.circle.nodes().any(|node| *node == name(number))
+    }
+
+    fn forget(&mut self, now: Instant) {
+        if self.circle.forget(now) {
+            self.peers.set_nodes(self.circle.nodes(), now);
+        }
+    }
+}
