@@ -23,6 +23,6 @@ pub use attach::{Attachment, XdpMode, indices};
 pub use dry_run::{DryRun, Told};
 pub use environment::check_environment;
 pub use error::{EnvironmentError, LoadError};
-pub use load::{Datapath, DatapathConfig, load, unload};
+pub use load::{Datapath, DatapathConfig, load, object, unload};
 pub use stats::Stats;
 pub use tables::KernelTables;

@@ -31,6 +31,10 @@ pub enum EnvironmentError {
 
 #[derive(Debug, Error)]
 pub enum LoadError {
+    #[error(
+        "this program was built without the eBPF object: run `cargo xtask build-ebpf`, then build it again"
+    )]
+    NoObject,
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
     #[error(transparent)]

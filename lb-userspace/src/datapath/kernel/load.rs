@@ -20,8 +20,14 @@ use super::{
 };
 use crate::plan::mirror::Capacity;
 
-/// The eBPF object, built by `cargo xtask build-ebpf`.
+/// The eBPF object, built by `cargo xtask build-ebpf`; empty if it was not there
+/// when this program was built (`build.rs`).
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRIGON_EBPF_OBJECT"));
+
+/// The eBPF object that this program was built with.
+pub fn object() -> Result<&'static [u8], LoadError> {
+    Some(OBJECT).filter(|object| !object.is_empty()).ok_or(LoadError::NoObject)
+}
 
 /// What to load, and where.
 #[derive(Clone, Debug)]
@@ -87,6 +93,7 @@ fn sizes(options: &DatapathConfig) -> [(&'static str, u32); 16] {
 
 /// Load and attach. What is pinned and fits is kept, traffic is not disturbed.
 pub fn load(options: &DatapathConfig) -> Result<Datapath, LoadError> {
+    object()?;
     attach::check_interfaces(&options.interfaces)?;
     environment::check_environment()?;
     environment::prepare(&options.pin_dir)?;
@@ -154,7 +161,7 @@ pub(super) fn open_object(options: &DatapathConfig, dry_run: bool) -> Result<Ebp
     for name in ["COUNTERS", "DROPPED", "STRAYS", "TOLD"] {
         loader.map_pin_path(name, map_pin(&options.pin_dir, name));
     }
-    loader.load(OBJECT).map_err(LoadError::Object)
+    loader.load(object()?).map_err(LoadError::Object)
 }
 
 /// The bits of a source address (of IPv6, of its last word) that are the

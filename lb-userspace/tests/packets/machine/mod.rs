@@ -13,6 +13,7 @@ use aya::{
     programs::{ProgramError, SchedClassifier, Xdp},
 };
 use lb_common::maps::Dropped;
+use lb_userspace::datapath::kernel::object;
 
 pub use counts::Added;
 pub use fill::{MSS, endpoint, flow_entry, reply_entry};
@@ -24,8 +25,6 @@ pub use setup::{
 };
 
 use crate::{packet::ETH_LEN, services::NEW_FLOWS};
-
-static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRIGON_EBPF_OBJECT"));
 
 /// The programs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -86,9 +85,10 @@ impl Machine {
         if let Condition::Strays(limit) = &setup.condition {
             loader.override_global("STRAY_LIMIT", limit, true);
         }
+        let object = object().unwrap_or_else(|error| panic!("{error}"));
         let mut ebpf = match setup.condition {
-            Condition::Full(table) => table.load(&mut loader, OBJECT),
-            _ => loader.load(OBJECT).unwrap(),
+            Condition::Full(table) => table.load(&mut loader, object),
+            _ => loader.load(object).unwrap(),
         };
         fill::all(&mut ebpf);
         match setup.condition {
