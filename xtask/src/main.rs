@@ -3,11 +3,13 @@
 mod apt;
 mod bench;
 mod build_ebpf;
+mod check;
 mod churn;
 mod demo;
 mod fuzz;
 mod icount;
 mod shell;
+mod style;
 mod test;
 mod toolchain;
 mod vm;
@@ -22,6 +24,9 @@ use clap::Parser;
 enum Cli {
     /// Build the eBPF object, finding or installing a toolchain that can.
     BuildEbpf,
+    /// Check format, lints and licences, and run unit and property tests. Needs no
+    /// root and no eBPF object.
+    Check,
     /// Build everything, then show the triangle at work on three nodes made of
     /// network namespaces. Needs root. Under a minute after the build.
     Demo(demo::Args),
@@ -46,6 +51,7 @@ enum Cli {
 fn main() -> anyhow::Result<()> {
     match Cli::parse() {
         Cli::BuildEbpf => build_ebpf::run().map(drop),
+        Cli::Check => check::run(),
         Cli::Demo(args) => demo::run(args),
         Cli::Churn(args) => churn::run(args),
         Cli::Test(args) => test::run(args),

@@ -8,7 +8,7 @@ use crate::{
     apt::{self, Package},
     build_ebpf, icount,
     shell::{self, cargo, need_root, say},
-    vm, vm_test,
+    style, vm, vm_test,
 };
 
 #[derive(clap::Args)]
@@ -46,16 +46,21 @@ pub fn run(args: Args) -> Result<()> {
         return test(&["--test", file], None, &["--test-threads=1", "--nocapture"]);
     }
     if filter.is_none() {
-        style()?;
+        style::run()?;
     }
     if let Some(name) = filter {
         exists(name)?;
     }
-    say("unit and property tests");
-    test(&["--lib", "--bins"], filter, &[])?;
+    units(filter)?;
     say("packet tables and real traffic, one test at a time");
     test(&["--test", "*"], filter, &["--test-threads=1"])?;
     if filter.is_none() { kernels() } else { Ok(()) }
+}
+
+/// Unit and property tests, which need no privilege.
+pub fn units(filter: Option<&str>) -> Result<()> {
+    say("unit and property tests");
+    test(&["--lib", "--bins"], filter, &[])
 }
 
 /// A file, or a directory, of integration tests?
@@ -84,24 +89,6 @@ fn kernels() -> Result<()> {
     vm_test::run(vm_test::Args::default())?;
     say("instructions per packet");
     icount::run(icount::Args::default())
-}
-
-/// Format and lints. Not every installation has the components; CI must.
-fn style() -> Result<()> {
-    for (component, words) in [
-        ("rustfmt", &["fmt", "--all", "--check"][..]),
-        ("clippy", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"][..]),
-    ] {
-        if shell::output(cargo().args([words[0], "--version"])).is_ok_and(|o| o.status.success()) {
-            say(format!("cargo {}", words.join(" ")));
-            shell::run(cargo().args(words))?;
-        } else if std::env::var_os("CI").is_some() {
-            bail!("{component} is missing: `rustup component add {component}`");
-        } else {
-            say(format!("skipped: {component} is missing (`rustup component add {component}`)"));
-        }
-    }
-    Ok(())
 }
 
 fn test(targets: &[&str], filter: Option<&str>, options: &[&str]) -> Result<()> {
