@@ -31,7 +31,8 @@ enum Cli {
     /// network namespaces. Needs root. Under a minute after the build.
     Demo(demo::Args),
     /// Run all tests: format, lints, unit and property tests, packet tables,
-    /// and real traffic through network namespaces. Needs root.
+    /// and real traffic through network namespaces. One of the last two that
+    /// fails runs once more, alone. Needs root.
     Test(test::Args),
     /// Let directors, nodes and Pods come, go and drain while 2,000 connections
     /// live, and count those that break. Needs root. Two minutes after the build.

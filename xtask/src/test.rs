@@ -1,5 +1,11 @@
 //! `cargo xtask test`: everything.
 
+mod binaries;
+mod judge;
+mod libtest;
+mod stream;
+mod traffic;
+
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -41,26 +47,37 @@ pub fn run(args: Args) -> Result<()> {
     apt::install(PACKAGES, "the tests")?;
     build_ebpf::run()?;
     shell::run(cargo().args(["build", "--quiet", "--workspace", "--bins"]))?;
-    let filter = args.filter.as_deref();
-    if let Some(file) = filter.filter(|name| is_test_file(name)) {
-        return test(&["--test", file], None, &["--test-threads=1", "--nocapture"]);
+    match args.filter.as_deref() {
+        Some(file) if is_test_file(file) => traffic(&["--test", file], &["--nocapture"], || Ok(())),
+        Some(name) => {
+            exists(name)?;
+            units(Some(name))?;
+            traffic(&["--test", "*"], &[name], || Ok(()))
+        }
+        None => {
+            style::run()?;
+            units(None)?;
+            traffic(&["--test", "*"], &[], kernels)
+        }
     }
-    if filter.is_none() {
-        style::run()?;
-    }
-    if let Some(name) = filter {
-        exists(name)?;
-    }
-    units(filter)?;
-    say("packet tables and real traffic, one test at a time");
-    test(&["--test", "*"], filter, &["--test-threads=1"])?;
-    if filter.is_none() { kernels() } else { Ok(()) }
 }
 
 /// Unit and property tests, which need no privilege.
 pub fn units(filter: Option<&str>) -> Result<()> {
     say("unit and property tests");
-    test(&["--lib", "--bins"], filter, &[])
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
+    shell::run(command.args(filter))
+}
+
+/// Packet tables and real traffic, and `next` if no test failed twice. Flaky
+/// tests are named last.
+fn traffic(targets: &[&str], options: &[&str], next: impl FnOnce() -> Result<()>) -> Result<()> {
+    say("packet tables and real traffic, one test at a time");
+    let judgement = traffic::run(targets, options)?;
+    let result = traffic::check(&judgement).and_then(|()| next());
+    traffic::tell(&judgement);
+    result
 }
 
 /// A file, or a directory, of integration tests?
@@ -89,10 +106,4 @@ fn kernels() -> Result<()> {
     vm_test::run(vm_test::Args::default())?;
     say("instructions per packet");
     icount::run(icount::Args::default())
-}
-
-fn test(targets: &[&str], filter: Option<&str>, options: &[&str]) -> Result<()> {
-    let mut command = cargo();
-    command.args(["test", "--quiet", "--workspace", "--no-fail-fast"]).args(targets).args(filter);
-    shell::run(command.arg("--").args(options))
 }
