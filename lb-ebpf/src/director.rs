@@ -53,7 +53,7 @@ pub fn forward(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Ser
 /// bare servers, or keeps clients.
 #[inline(always)]
 fn choose(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> Result<u32, Verdict> {
-    if service.flags & service_flags::RANGES != 0 && !ranges::admit(service.id, &packet.client) {
+    if service.flags & service_flags::RANGES != 0 && !ranges::admit(service.id, &packet.src) {
         return Err(Verdict::DropSourceRange);
     }
     if service.flags & service_flags::BARE == 0 {
@@ -90,7 +90,7 @@ const BEYOND_LIMIT: u32 = u32::MAX;
 /// the stateless path.
 #[inline(never)]
 fn bare(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> u32 {
-    let key = FlowKey { client: packet.client, service: service.id, client_port: packet.client_port, pad: 0 };
+    let key = FlowKey { client: packet.src, service: service.id, client_port: packet.src_port, pad: 0 };
     if !node::is_syn(cursor, packet) {
         // SAFETY: entries are replaced, never changed in place.
         if let Some(flow) = unsafe { FLOWS.get(&key) }

@@ -34,12 +34,7 @@ fn report(cursor: &Cursor, verdict: u16) {
     let Some(packet) = parsed.packet() else { return };
     // A full ring means that nobody listens fast enough: that is their loss.
     if let Some(mut entry) = DROPPED.reserve_untyped::<Dropped>(0) {
-        entry.write(Dropped {
-            to: packet.to,
-            client: packet.client,
-            client_port: packet.client_port,
-            verdict,
-        });
+        entry.write(Dropped { to: packet.dst, client: packet.src, client_port: packet.src_port, verdict });
         entry.submit(0);
     }
 }

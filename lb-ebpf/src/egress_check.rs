@@ -44,7 +44,7 @@ fn send(ctx: &TcContext, id: u32) -> Option<Verdict> {
     let parsed = parse::headers(&cursor, parse::ethertype(&cursor).unwrap_or_default(), ETH_LEN, &mut room);
     let Some(inner) = parsed.packet() else { return Some(Verdict::EgressDropCheck) };
     // SAFETY: entries are replaced, never changed in place.
-    unsafe { VIPS.get(&inner.to.addr) }?;
+    unsafe { VIPS.get(&inner.dst.addr) }?;
     // SAFETY: the context that the kernel gave.
     let leaves_by = unsafe { (*ctx.skb.skb).ifindex };
     let backend = BACKENDS.get(id).filter(|backend| {

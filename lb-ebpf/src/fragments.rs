@@ -23,7 +23,7 @@ pub fn of_request(packet: &mut Packet) -> bool {
         return complete(packet);
     }
     // SAFETY: only the presence of the entry counts.
-    if unsafe { SERVICES.get(&packet.to) }.is_some() {
+    if unsafe { SERVICES.get(&packet.dst) }.is_some() {
         remember(packet);
     }
     true
@@ -33,9 +33,9 @@ pub fn of_request(packet: &mut Packet) -> bool {
 #[inline(never)]
 pub fn remember(packet: &Packet) {
     let ports = Ports {
-        src: packet.client_port,
-        dst: packet.to.port,
-        protocol: packet.to.protocol as u32,
+        src: packet.src_port,
+        dst: packet.dst.port,
+        protocol: packet.dst.protocol as u32,
         seen: clock::seconds(),
     };
     dry_run::remember(&FRAGMENTS, &key(packet), &ports);
@@ -49,14 +49,14 @@ pub fn complete(packet: &mut Packet) -> bool {
     if clock::seconds().wrapping_sub(ports.seen) > LIFETIME_SECONDS {
         return false;
     }
-    packet.client_port = ports.src;
-    packet.to.port = ports.dst;
-    packet.to.protocol = ports.protocol as u8;
+    packet.src_port = ports.src;
+    packet.dst.port = ports.dst;
+    packet.dst.protocol = ports.protocol as u8;
     true
 }
 
 #[inline(always)]
 fn key(packet: &Packet) -> FragmentKey {
-    let protocol = if packet.is_v4 { packet.to.protocol as u32 } else { 0 };
-    FragmentKey { src: packet.client, dst: packet.to.addr, id: packet.id, protocol }
+    let protocol = if packet.is_v4 { packet.dst.protocol as u32 } else { 0 };
+    FragmentKey { src: packet.src, dst: packet.dst.addr, id: packet.id, protocol }
 }

@@ -19,7 +19,7 @@ use crate::{
 #[inline(never)]
 pub fn receive(cursor: &Cursor, packet: &mut Packet, is_director: bool) -> Result<(), Verdict> {
     // SAFETY: one aligned word, written whole.
-    let Some(vip) = (unsafe { VIPS.get(&packet.to.addr) }) else { return Err(Verdict::Pass) };
+    let Some(vip) = (unsafe { VIPS.get(&packet.dst.addr) }) else { return Err(Verdict::Pass) };
     match icmp::message(cursor, packet) {
         Message::Error if icmp::quoted(cursor, packet) => Ok(()),
         Message::Echo if is_director && vip.flags & vip_flags::ECHO != 0 => Err(echo(cursor, packet)),

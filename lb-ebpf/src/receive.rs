@@ -37,7 +37,7 @@ fn untagged(ctx: &XdpContext, cursor: &Cursor, ethertype: u16) -> Verdict {
         Parsed::Flow(packet) => packet,
         Parsed::Fragment(packet) => {
             if !fragments::of_request(packet) {
-                return unless_vip(&packet.to.addr, Verdict::DropFragment);
+                return unless_vip(&packet.dst.addr, Verdict::DropFragment);
             }
             packet
         }
@@ -46,8 +46,8 @@ fn untagged(ctx: &XdpContext, cursor: &Cursor, ethertype: u16) -> Verdict {
             Err(verdict) => return verdict,
         },
         Parsed::Tunnel(packet) if role(roles::NODE) => return node::tunnel(ctx, packet),
-        Parsed::Tunnel(packet) => return unless_vip(&packet.to.addr, Verdict::DropOtherProtocol),
-        Parsed::Unfit(packet, why) => return unless_vip(&packet.to.addr, why),
+        Parsed::Tunnel(packet) => return unless_vip(&packet.dst.addr, Verdict::DropOtherProtocol),
+        Parsed::Unfit(packet, why) => return unless_vip(&packet.dst.addr, why),
         Parsed::NotIp => return Verdict::Pass,
     };
     request(ctx, cursor, packet)
@@ -56,11 +56,11 @@ fn untagged(ctx: &XdpContext, cursor: &Cursor, ethertype: u16) -> Verdict {
 #[inline(always)]
 fn request(ctx: &XdpContext, cursor: &Cursor, packet: &Packet) -> Verdict {
     // SAFETY: entries are replaced, never changed in place.
-    let Some(service) = (unsafe { SERVICES.get(&packet.to) }) else {
+    let Some(service) = (unsafe { SERVICES.get(&packet.dst) }) else {
         if role(roles::NODE) && packet.is_gue() {
             return node::tunnel(ctx, packet);
         }
-        return unless_vip(&packet.to.addr, Verdict::DropNoSuchPort);
+        return unless_vip(&packet.dst.addr, Verdict::DropNoSuchPort);
     };
     if role(roles::DIRECTOR) {
         director::forward(ctx, cursor, packet, service)

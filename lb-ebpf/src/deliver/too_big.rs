@@ -79,7 +79,7 @@ fn reshape(ctx: &XdpContext, more: usize) -> Option<Cursor> {
 fn v4(cursor: &Cursor, packet: &Packet, mtu: u16) -> Option<()> {
     let header = cursor.window::<V4_MORE>(ETH_LEN)?;
     let quote = cursor.window::<QUOTE>(ETH_LEN + V4_MORE)?;
-    let (vip, client) = (packet.to.addr.words()[3], packet.client.words()[3]);
+    let (vip, client) = (packet.dst.addr.words()[3], packet.src.words()[3]);
     let first = u16::from_ne_bytes([0x45, TOS]);
     let len = ((V4_MORE + QUOTE) as u16).to_be();
     let fourth = u16::from_ne_bytes([ip::TTL, l4::ICMP]);
@@ -106,7 +106,7 @@ fn v4(cursor: &Cursor, packet: &Packet, mtu: u16) -> Option<()> {
 fn v6(cursor: &Cursor, packet: &Packet, mtu: u16) -> Option<()> {
     let header = cursor.window::<V6_MORE>(ETH_LEN)?;
     let quote = cursor.window::<QUOTE>(ETH_LEN + V6_MORE)?;
-    let (vip, client) = (packet.to.addr.words(), packet.client.words());
+    let (vip, client) = (packet.dst.addr.words(), packet.src.words());
     let len = ((icmp::LEN + QUOTE) as u16).to_be();
     header.set::<u32, 0>((0x6000_0000 | (TOS as u32) << 20).to_be());
     header.set::<u16, 4>(len);

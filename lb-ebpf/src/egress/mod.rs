@@ -67,9 +67,8 @@ fn reply(ctx: &TcContext) -> Verdict {
         Parsed::Unfit(_, Verdict::DropTruncated) => return Verdict::DropTruncated,
         _ => return Verdict::EgressPass,
     };
-    // A reply, so the "client" of the parser is the endpoint here.
-    let endpoint = Endpoint { addr: packet.client, port: packet.client_port, pad: 0 };
-    let key = ReplyKey::new(endpoint, packet.to.addr, packet.to.port, packet.to.protocol);
+    let endpoint = Endpoint { addr: packet.src, port: packet.src_port, pad: 0 };
+    let key = ReplyKey::new(endpoint, packet.dst.addr, packet.dst.port, packet.dst.protocol);
     // SAFETY: entries are replaced, never changed in place.
     let Some(reply) = (unsafe { NODE_REPLIES.get(&key) }) else { return Verdict::EgressPass };
     if packet.fragment == Fragment::First {
@@ -99,17 +98,17 @@ fn rewrite(ctx: &TcContext, cursor: &Cursor, packet: &Packet, reply: &Reply) -> 
     // Only a UDP checksum of zero, "none", has to stay what it is.
     let check = if packet.is_later_fragment() {
         None
-    } else if packet.to.protocol == l4::TCP {
+    } else if packet.dst.protocol == l4::TCP {
         Some((l4 + TCP_CHECK, 0u64))
     } else {
         let none = cursor.window::<8>(l4).is_none_or(|udp| udp.get::<u16, UDP_CHECK>() == 0);
         (!none).then_some((l4 + UDP_CHECK, BPF_F_MARK_MANGLED_0 as u64))
     };
-    let (mut old, mut new) = (packet.client.words(), reply.vip.words());
+    let (mut old, mut new) = (packet.src.words(), reply.vip.words());
     // The upper words of mapped addresses are alike: they add nothing.
     // SAFETY: both are arrays of 16 bytes on this program's stack.
     let difference = unsafe { bpf_csum_diff(old.as_mut_ptr(), 16, new.as_mut_ptr(), 16, 0) } as u64;
-    let old_ports = ports(packet.client_port, packet.to.port);
+    let old_ports = ports(packet.src_port, packet.dst.port);
     let new_ports = ports(reply.port, reply.client_port);
     if let Some((at, flags)) = check {
         ctx.l4_csum_replace(at, 0, difference, flags | BPF_F_PSEUDO_HDR as u64)?;

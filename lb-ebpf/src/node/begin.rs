@@ -53,13 +53,13 @@ pub fn flow<'a>(
     if service.new_flows != 0 && start.opens && !limit::admit_flow(service.id, service.new_flows) {
         return Err(Verdict::DropNewFlow);
     }
-    let client_port = packet.client_port;
+    let client_port = packet.src_port;
     scratch.node_flow = NodeFlow { addr, port, client_port };
     scratch.reply_key =
-        ReplyKey::new(scratch.node_flow.endpoint(), packet.client, client_port, packet.to.protocol);
+        ReplyKey::new(scratch.node_flow.endpoint(), packet.src, client_port, packet.dst.protocol);
     scratch.reply = Reply {
-        vip: packet.to.addr,
-        port: packet.to.port,
+        vip: packet.dst.addr,
+        port: packet.dst.port,
         client_port,
         mss: service.mss as u16,
         pad: 0,

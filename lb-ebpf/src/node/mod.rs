@@ -61,7 +61,7 @@ fn scratch() -> Option<&'static mut FlowScratch> {
 #[inline(always)]
 pub fn receive(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
     stats::service(service.id, packet.len as u32);
-    if service.flags & service_flags::RANGES != 0 && !ranges::admit(service.id, &packet.client) {
+    if service.flags & service_flags::RANGES != 0 && !ranges::admit(service.id, &packet.src) {
         return Verdict::DropSourceRange;
     }
     here(ctx, cursor, packet, service, packet.hash(service))
@@ -113,8 +113,7 @@ fn route(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
 #[inline(never)]
 fn find(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
     let Some(scratch) = scratch() else { return Verdict::DropFlowTable };
-    scratch.flow =
-        FlowKey { client: packet.client, service: service.id, client_port: packet.client_port, pad: 0 };
+    scratch.flow = FlowKey { client: packet.src, service: service.id, client_port: packet.src_port, pad: 0 };
     // SAFETY: entries are replaced, never changed in place.
     let flow = match unsafe { NODE_FLOWS.get(&scratch.flow) } {
         Some(_) if owners::found(service, &scratch.arrival) => return Verdict::HandOn,
@@ -123,7 +122,7 @@ fn find(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
             flow
         }
         None => {
-            if !source::is_client(&packet.client) {
+            if !source::is_client(&packet.src) {
                 return Verdict::DropSpoofed;
             }
             let opens = opens(cursor, packet);
@@ -154,7 +153,7 @@ fn find(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
 /// None begins with an error about it.
 #[inline(always)]
 pub fn opens(cursor: &Cursor, packet: &Packet) -> bool {
-    packet.quote == 0 && (packet.to.protocol != l4::TCP || is_syn(cursor, packet))
+    packet.quote == 0 && (packet.dst.protocol != l4::TCP || is_syn(cursor, packet))
 }
 
 /// Does the packet open a TCP connection: SYN without ACK?

@@ -12,14 +12,14 @@ use crate::{
 /// short.
 #[inline(always)]
 pub fn rewrite(cursor: &Cursor, packet: &Packet, to: &NodeFlow) -> bool {
-    let address = checksum::difference(&packet.to.addr.words(), &to.addr.words());
-    let old = [packet.client_port as u32, packet.to.port as u32];
+    let address = checksum::difference(&packet.dst.addr.words(), &to.addr.words());
+    let old = [packet.src_port as u32, packet.dst.port as u32];
     let ports = checksum::difference(&old, &[to.client_port as u32, to.port as u32]);
     let at = packet.l3 + packet.l3_len;
     // The transport header first: if it is cut short, nothing has changed yet.
     let done = if packet.is_later_fragment() {
         true
-    } else if packet.to.protocol == l4::TCP {
+    } else if packet.dst.protocol == l4::TCP {
         tcp(cursor, at, to, address + ports)
     } else {
         udp(cursor, at, to, address + ports)

@@ -43,7 +43,7 @@ pub fn next(packet: &Packet, service: &Service, scratch: &mut FlowScratch, opens
         return to(arrival, arrival.from, gue::OVER);
     }
     let Some(list) = list(service, arrival) else { return Verdict::Deliver };
-    let is_syn = opens && packet.to.protocol == l4::TCP;
+    let is_syn = opens && packet.dst.protocol == l4::TCP;
     let keeps_clients = service.flags & service_flags::AFFINITY != 0;
     if is_syn && !keeps_clients {
         return opening(service, list, arrival);

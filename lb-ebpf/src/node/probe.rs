@@ -17,9 +17,9 @@ use crate::{
 /// node to send anything to anybody else.
 #[inline(always)]
 pub fn is_probe(outer: &Packet, inner: &Packet) -> bool {
-    inner.to.protocol == l4::UDP
-        && is_same(&inner.to.addr, &outer.client)
-        && is_same(&inner.client, &outer.to.addr)
+    inner.dst.protocol == l4::UDP
+        && is_same(&inner.dst.addr, &outer.src)
+        && is_same(&inner.src, &outer.dst.addr)
 }
 
 /// Send the inner packet to where the frame came from.

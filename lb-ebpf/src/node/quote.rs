@@ -23,7 +23,7 @@ pub fn destination(cursor: &Cursor, packet: &Packet) -> Verdict {
 
 #[inline(always)]
 fn rewrite(cursor: &Cursor, packet: &Packet, to: &NodeFlow) -> Option<()> {
-    let address = checksum::difference(&packet.to.addr.words(), &to.addr.words());
+    let address = checksum::difference(&packet.dst.addr.words(), &to.addr.words());
     let header =
         if packet.is_v4 { v4(cursor, packet, to, address)? } else { v6(cursor, packet, to, address)? };
     let transport = transport(cursor, packet, to, address)?;
@@ -39,9 +39,9 @@ fn transport(cursor: &Cursor, packet: &Packet, to: &NodeFlow, address: u64) -> O
     let ports = cursor.window::<{ l4::PORTS_LEN }>(at)?;
     ports.set::<u16, 0>(to.port);
     ports.set::<u16, 2>(to.client_port);
-    let old = [packet.to.port as u32, packet.client_port as u32];
+    let old = [packet.dst.port as u32, packet.src_port as u32];
     let port = checksum::difference(&old, &[to.port as u32, to.client_port as u32]);
-    let check = if packet.to.protocol == l4::TCP {
+    let check = if packet.dst.protocol == l4::TCP {
         tcp(cursor, packet, at, address + port)
     } else {
         udp(&ports, address + port)

@@ -37,12 +37,12 @@ struct Envelope {
 #[inline(never)]
 pub fn receive(ctx: &XdpContext, outer: &Packet) -> Verdict {
     // This machine is a peer too, but what it sends does not come in.
-    let from = peer(&outer.client, roles::DIRECTOR | roles::NODE);
+    let from = peer(&outer.src, roles::DIRECTOR | roles::NODE);
     let from = from.filter(|peer| peer.roles & roles::SELF == 0);
-    let Some(from) = from.filter(|_| peer(&outer.to.addr, roles::SELF).is_some()) else {
-        let is_udp = outer.to.protocol == l4::UDP;
+    let Some(from) = from.filter(|_| peer(&outer.dst.addr, roles::SELF).is_some()) else {
+        let is_udp = outer.dst.protocol == l4::UDP;
         let why = if is_udp { Verdict::DropNoSuchPort } else { Verdict::DropOtherProtocol };
-        return foreign_if_passed(unless_vip(&outer.to.addr, why));
+        return foreign_if_passed(unless_vip(&outer.dst.addr, why));
     };
     if let Err(verdict) = read(ctx, outer, from) {
         return verdict;
@@ -53,7 +53,7 @@ pub fn receive(ctx: &XdpContext, outer: &Packet) -> Verdict {
     // until we are done.
     let inner = unsafe { (*room).assume_init_ref() };
     // SAFETY: entries are replaced, never changed in place.
-    match unsafe { SERVICES.get(&inner.to) } {
+    match unsafe { SERVICES.get(&inner.dst) } {
         Some(service) => accept(ctx, &cursor, outer, inner, service),
         None if probe::is_probe(outer, inner) => probe::answer(ctx, &cursor, inner),
         None => unless_foreign(inner, Verdict::DropTunnelPort),
@@ -99,7 +99,7 @@ fn foreign_if_passed(verdict: Verdict) -> Verdict {
 #[inline(always)]
 fn unless_foreign(inner: &Packet, why: Verdict) -> Verdict {
     // SAFETY: only the presence of the entry counts.
-    if unsafe { VIPS.get(&inner.to.addr) }.is_some() { why } else { Verdict::PassForeignTunnel }
+    if unsafe { VIPS.get(&inner.dst.addr) }.is_some() { why } else { Verdict::PassForeignTunnel }
 }
 
 /// Also tells `arrival` which nodes the packet has been to.
@@ -109,8 +109,8 @@ fn open(cursor: &Cursor, outer: &Packet, from: &Peer) -> Option<Envelope> {
     arrival.begin(0);
     arrival.from = from.backend;
     let at = ETH_LEN + outer.l3_len;
-    if outer.to.protocol != l4::UDP {
-        let ethertype = ethertype(outer.to.protocol)?;
+    if outer.dst.protocol != l4::UDP {
+        let ethertype = ethertype(outer.dst.protocol)?;
         return Some(Envelope { inner: at, ethertype });
     }
     let header = cursor.window::<{ UDP_LEN + gue::BASE_LEN }>(at)?;

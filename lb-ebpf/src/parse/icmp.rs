@@ -65,14 +65,14 @@ pub fn quoted(cursor: &Cursor, packet: &mut Packet) -> bool {
     let l4 = at + header_len;
     // Within the packet: what follows it is padding.
     let is_whole = l4 + l4::PORTS_LEN <= packet.l3 + packet.len as usize;
-    if !is_flow || !is_whole || source != packet.to.addr {
+    if !is_flow || !is_whole || source != packet.dst.addr {
         return false;
     }
     let Some(ports) = cursor.window::<{ l4::PORTS_LEN }>(l4) else { return false };
-    packet.to.port = ports.get::<u16, 0>();
-    packet.to.protocol = protocol;
-    packet.client = client;
-    packet.client_port = ports.get::<u16, 2>();
+    packet.dst.port = ports.get::<u16, 0>();
+    packet.dst.protocol = protocol;
+    packet.src = client;
+    packet.src_port = ports.get::<u16, 2>();
     packet.quote = at as u16;
     true
 }

@@ -23,11 +23,11 @@ pub fn v4<'a>(cursor: &Cursor, l3: usize, room: &'a mut Room) -> Parsed<'a> {
     if version_and_length >> 4 != 4 {
         return Parsed::NotIp;
     }
-    let to = Addr::v4(header.get::<u32, 16>());
+    let dst = Addr::v4(header.get::<u32, 16>());
     let packet = room.write(Packet {
-        to: ServiceKey { addr: to, port: 0, protocol: header.get::<u8, 9>(), pad: 0 },
-        client: Addr::v4(header.get::<u32, 12>()),
-        client_port: 0,
+        dst: ServiceKey { addr: dst, port: 0, protocol: header.get::<u8, 9>(), pad: 0 },
+        src: Addr::v4(header.get::<u32, 12>()),
+        src_port: 0,
         is_v4: true,
         tos: header.get::<u8, 1>(),
         l3,
@@ -54,11 +54,11 @@ pub fn v6<'a>(cursor: &Cursor, l3: usize, room: &'a mut Room) -> Parsed<'a> {
     if (header.get::<u32, 24>() == 0 || header.get::<u32, 8>() == 0) && has_mapped(cursor, l3) {
         return Parsed::NotIp;
     }
-    let to = Addr::from_words(header.words::<24>());
+    let dst = Addr::from_words(header.words::<24>());
     let packet = room.write(Packet {
-        to: ServiceKey { addr: to, port: 0, protocol: header.get::<u8, 6>(), pad: 0 },
-        client: Addr::from_words(header.words::<8>()),
-        client_port: 0,
+        dst: ServiceKey { addr: dst, port: 0, protocol: header.get::<u8, 6>(), pad: 0 },
+        src: Addr::from_words(header.words::<8>()),
+        src_port: 0,
         is_v4: false,
         tos: (version_and_class >> 4) as u8,
         l3,
@@ -68,7 +68,7 @@ pub fn v6<'a>(cursor: &Cursor, l3: usize, room: &'a mut Room) -> Parsed<'a> {
         id: 0,
         quote: 0,
     });
-    if odd::is_extension(packet.to.protocol) {
+    if odd::is_extension(packet.dst.protocol) {
         return odd::read(cursor, packet);
     }
     l4::read(cursor, packet)

@@ -24,7 +24,7 @@ pub const ACK: u8 = 0x10;
 
 #[inline(always)]
 pub fn read<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
-    match packet.to.protocol {
+    match packet.dst.protocol {
         TCP | UDP => ports(cursor, packet),
         IPV4 | IPV6 => Parsed::Tunnel(packet),
         ICMP if packet.is_v4 => Parsed::Icmp(packet),
@@ -37,7 +37,7 @@ pub fn read<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
 #[inline(always)]
 pub fn tcp_flags(cursor: &Cursor, packet: &Packet) -> Option<u8> {
     const FLAGS: usize = 13;
-    if packet.to.protocol != TCP || packet.is_later_fragment() || packet.quote != 0 {
+    if packet.dst.protocol != TCP || packet.is_later_fragment() || packet.quote != 0 {
         return None;
     }
     Some(cursor.window::<{ FLAGS + 1 }>(packet.l3 + packet.l3_len)?.get::<u8, FLAGS>())
@@ -49,7 +49,7 @@ fn ports<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
     let Some(header) = cursor.window::<PORTS_LEN>(at) else {
         return Parsed::Unfit(packet, Verdict::DropTruncated);
     };
-    packet.client_port = header.get::<u16, 0>();
-    packet.to.port = header.get::<u16, 2>();
+    packet.src_port = header.get::<u16, 0>();
+    packet.dst.port = header.get::<u16, 2>();
     Parsed::Flow(packet)
 }

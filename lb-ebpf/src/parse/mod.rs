@@ -24,11 +24,12 @@ pub const L3_MAX: usize = ip::V6_LEN + odd::MAX_EXTENSIONS_LEN;
 /// A TCP or UDP packet, up to its ports; or an ICMP error about one, which
 /// goes where packets of that flow go.
 pub struct Packet {
-    /// What it is addressed to: destination, port, protocol.
-    pub to: ServiceKey,
-    pub client: Addr,
+    /// What it is addressed to: destination, port, protocol. In the form of a
+    /// service's key, since most packets are looked up by it.
+    pub dst: ServiceKey,
+    pub src: Addr,
     /// Network byte order.
-    pub client_port: u16,
+    pub src_port: u16,
     pub is_v4: bool,
     /// Type of service or traffic class.
     pub tos: u8,
@@ -43,8 +44,8 @@ pub struct Packet {
     /// Of a fragment: its identification, as it stands in the header.
     pub id: u32,
     /// Of an ICMP error: where the IP header that it quotes begins, in bytes
-    /// from the start of the frame. `to` and the client are those of the flow.
-    /// 0 of all other packets.
+    /// from the start of the frame. `src` and `dst` are those of requests of the
+    /// flow. 0 of all other packets.
     pub quote: u16,
 }
 
@@ -83,9 +84,9 @@ pub enum Parsed<'a> {
     Fragment(&'a mut Packet),
     /// ICMP or ICMPv6: a [`Packet`] without ports; see [`icmp`].
     Icmp(&'a mut Packet),
-    /// An IP packet in an IP packet; `to.addr` and `client` are the outer ones.
+    /// An IP packet in an IP packet; `src` and `dst.addr` are the outer ones.
     Tunnel(&'a Packet),
-    /// IP, but nothing that a service can take, and why; `to.addr` is there.
+    /// IP, but nothing that a service can take, and why; `dst.addr` is there.
     Unfit(&'a Packet, Verdict),
 }
 
@@ -138,7 +139,7 @@ impl Packet {
     /// Is it to the port of Generic UDP Encapsulation?
     #[inline(always)]
     pub fn is_gue(&self) -> bool {
-        self.to.port == gue::PORT.to_be() && self.to.protocol == l4::UDP && self.quote == 0
+        self.dst.port == gue::PORT.to_be() && self.dst.protocol == l4::UDP && self.quote == 0
     }
 
     /// Then there are no ports to be read or written.
@@ -150,15 +151,15 @@ impl Packet {
     /// The flow hash, by which slot and endpoint are chosen.
     #[inline(always)]
     pub fn own_hash(&self) -> u64 {
-        hash::flow(&self.client, self.client_port)
+        hash::flow(&self.src, self.src_port)
     }
 
     /// The same; of a service that keeps clients with their endpoints, it is one
     /// for all flows of a client.
     #[inline(always)]
     pub fn hash(&self, service: &Service) -> u64 {
-        let port = if service.flags & service_flags::AFFINITY == 0 { self.client_port } else { 0 };
-        hash::flow(&self.client, port)
+        let port = if service.flags & service_flags::AFFINITY == 0 { self.src_port } else { 0 };
+        hash::flow(&self.src, port)
     }
 
     /// The frame may be padded, but not cut short of what the IP header says.

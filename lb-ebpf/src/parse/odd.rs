@@ -64,7 +64,7 @@ fn v6(cursor: &Cursor, packet: &mut Packet) -> Result<(), Verdict> {
             return Err(Verdict::DropTruncated);
         };
         let mut len = 8;
-        match packet.to.protocol {
+        match packet.dst.protocol {
             FRAGMENT => {
                 let place = u16::from_be(header.get::<u16, 2>());
                 packet.fragment = Fragment::of(place & V6_OFFSET, place & V6_MORE);
@@ -74,13 +74,13 @@ fn v6(cursor: &Cursor, packet: &mut Packet) -> Result<(), Verdict> {
             ROUTING if header.get::<u8, 3>() != 0 => return Err(Verdict::DropOptions),
             _ => len += header.get::<u8, 1>() as usize * 8,
         }
-        packet.to.protocol = header.get::<u8, 0>();
+        packet.dst.protocol = header.get::<u8, 0>();
         packet.l3_len += len;
         if packet.l3_len > L3_MAX {
             return Err(Verdict::DropOptions);
         }
         // What follows in a later fragment is no header, whatever it names.
-        if packet.fragment == Fragment::Later || !is_extension(packet.to.protocol) {
+        if packet.fragment == Fragment::Later || !is_extension(packet.dst.protocol) {
             return Ok(());
         }
     }
@@ -94,11 +94,11 @@ fn fragment<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
     if packet.fragment == Fragment::Later {
         return Parsed::Fragment(packet);
     }
-    let least = packet.l3_len + if packet.to.protocol == l4::TCP { l4::TCP_LEN } else { l4::PORTS_LEN };
+    let least = packet.l3_len + if packet.dst.protocol == l4::TCP { l4::TCP_LEN } else { l4::PORTS_LEN };
     if (packet.len as usize) < least {
         return Parsed::Unfit(packet, Verdict::DropTruncated);
     }
-    match packet.to.protocol {
+    match packet.dst.protocol {
         l4::TCP | l4::UDP => match l4::read(cursor, packet) {
             Parsed::Flow(packet) => Parsed::Fragment(packet),
             parsed => parsed,
