@@ -10,10 +10,10 @@ use lb_common::{
 
 use crate::{
     cursor::Cursor,
-    deliver, dry_run, limit,
+    dry_run, forward, limit,
     maps::{BACKENDS, FLOWS, RINGS, role},
     node,
-    parse::Packet,
+    parse::{Packet, l4},
     ranges, stats,
 };
 
@@ -46,7 +46,7 @@ pub fn forward(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Ser
         return node::here(ctx, cursor, packet, service, hash);
     }
     stats::backend(id, packet.len as u32);
-    deliver::to(ctx, cursor, packet, backend, hash)
+    forward::to(ctx, cursor, packet, backend, hash)
 }
 
 /// The backend for a packet to a service that does not admit everybody, has
@@ -91,7 +91,7 @@ const BEYOND_LIMIT: u32 = u32::MAX;
 #[inline(never)]
 fn bare(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> u32 {
     let key = FlowKey { client: packet.src, service: service.id, client_port: packet.src_port, pad: 0 };
-    if !node::is_syn(cursor, packet) {
+    if !l4::is_syn(cursor, packet) {
         // SAFETY: entries are replaced, never changed in place.
         if let Some(flow) = unsafe { FLOWS.get(&key) }
             && usable(flow.backend).is_some()
@@ -102,7 +102,7 @@ fn bare(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> u32 {
     }
     // In the middle of a connection it is not new, but came by another director.
     if service.new_flows != 0
-        && node::opens(cursor, packet)
+        && l4::opens(cursor, packet)
         && !limit::admit_flow(service.id, service.new_flows)
     {
         return BEYOND_LIMIT;

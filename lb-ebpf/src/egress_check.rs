@@ -18,7 +18,7 @@ use network_types::eth::EtherType;
 
 use crate::{
     cursor::Cursor,
-    deliver::inner_protocol,
+    forward::inner_protocol,
     maps::{BACKENDS, VIPS, role},
     parse::{self, ETH_LEN, Packet, Room, ip},
 };

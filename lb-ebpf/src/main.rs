@@ -5,12 +5,12 @@
 
 mod clock;
 mod cursor;
-mod deliver;
 mod director;
 mod drops;
 mod dry_run;
 mod egress;
 mod egress_check;
+mod forward;
 mod fragments;
 mod icmp;
 mod limit;
@@ -19,7 +19,9 @@ mod node;
 mod parse;
 mod ranges;
 mod receive;
+mod scratch;
 mod stats;
+mod vip;
 mod vlan;
 
 use aya_ebpf::{

@@ -15,8 +15,6 @@ use lb_common::{
     ring::{Owners, RingChunk},
 };
 
-use crate::{node::Arrival, parse::Room, vlan::Tags};
-
 #[btf_map]
 pub static SERVICES: HashMap<ServiceKey, Service, 1024> = HashMap::new();
 
@@ -70,20 +68,6 @@ pub static FRAGMENTS: LruHashMap<FragmentKey, Ports, 1024> = LruHashMap::new();
 #[btf_map]
 pub static HISTORY: Array<Owners, 1024, { BPF_F_MMAPABLE as usize }> = Array::new();
 
-/// Where the node role keeps what would be too much for the stack: 512 bytes
-/// for a program and all that it calls. One for each CPU; XDP does not nest.
-///
-/// The packet that came within another one.
-#[btf_map]
-pub static TUNNEL_SCRATCH: PerCpuArray<Room, 1> = PerCpuArray::new();
-
-/// Of the frame that is being looked at, while they are off.
-#[btf_map]
-pub static TAGS_SCRATCH: PerCpuArray<Tags, 1> = PerCpuArray::new();
-
-#[btf_map]
-pub static FLOW_SCRATCH: PerCpuArray<FlowScratch, 1> = PerCpuArray::new();
-
 #[btf_map]
 pub static STRAYS: PerCpuArray<Spent, 1> = PerCpuArray::new();
 
@@ -94,22 +78,6 @@ pub static TOLD: PerCpuArray<Spent, 1> = PerCpuArray::new();
 /// What a dry run tells: see `dry_run`.
 #[btf_map]
 pub static STORY: Array<Story, 1> = Array::new();
-
-/// Of a packet at a node: where it comes from and has to go, and the keys and
-/// values of the flow tables.
-#[repr(C)]
-pub struct FlowScratch {
-    pub arrival: Arrival,
-    pub flow: FlowKey,
-    pub node_flow: NodeFlow,
-    pub reply_key: ReplyKey,
-    pub reply: Reply,
-    /// Another flow, which has the reply key.
-    pub other: FlowKey,
-    /// All flows of the client to the service: without a port.
-    pub client: FlowKey,
-    pub affinity: Affinity,
-}
 
 /// Packets of unknown flows that each CPU hands on in a second. A constant, as
 /// `ROLES` is.

@@ -2,14 +2,15 @@
 //! packet from a director, something else for a VIP, or none of our business.
 
 use aya_ebpf::programs::XdpContext;
-use lb_common::{Addr, Verdict, roles};
+use lb_common::{Verdict, roles};
 
 use crate::{
     cursor::Cursor,
     director, fragments, icmp,
-    maps::{SERVICES, VIPS, role},
+    maps::{SERVICES, role},
     node,
     parse::{self, ETH_LEN, Packet, Parsed, Room},
+    vip::unless_vip,
     vlan,
 };
 
@@ -67,12 +68,4 @@ fn request(ctx: &XdpContext, cursor: &Cursor, packet: &Packet) -> Verdict {
     } else {
         node::receive(ctx, cursor, packet, service)
     }
-}
-
-/// Pass it on untouched, unless it is for a VIP: then the kernel, which knows
-/// no such address, might route it back to where it came from.
-#[inline(always)]
-pub fn unless_vip(to: &Addr, why: Verdict) -> Verdict {
-    // SAFETY: only the presence of the entry counts.
-    if unsafe { VIPS.get(to) }.is_some() { why } else { Verdict::Pass }
 }

@@ -12,16 +12,13 @@ use network_types::eth::EtherType;
 use crate::{
     cursor::Cursor,
     drops::XDP_DROP,
-    maps::{PEERS, TAGS_SCRATCH, VIPS},
+    maps::{PEERS, VIPS},
     parse::{ETH_LEN, ip},
+    scratch::{TAGS_SCRATCH, Tags},
 };
 
 /// Type and control information.
 const TAG_LEN: usize = 4;
-
-/// Two at most; outermost first, 0 where there is none. As they stand in a
-/// frame.
-pub type Tags = [u32; 2];
 
 /// Is this type of a frame, in network byte order, that of a tag?
 #[inline(always)]

@@ -4,7 +4,8 @@ use lb_common::maps::{Affinity, Endpoint, EndpointKey, FlowKey, Service};
 
 use crate::{
     clock, dry_run,
-    maps::{AFFINITIES, ENDPOINTS, FlowScratch},
+    maps::{AFFINITIES, ENDPOINTS},
+    scratch::{self, FlowScratch},
 };
 
 /// Endpoints of a service on one node among which a client's is looked for,
@@ -22,7 +23,7 @@ pub fn recall(service: &Service) -> bool {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn trigon_recall_client(service: u32, timeout: u32, generation: u32, endpoints: u32) -> u32 {
-    let Some(scratch) = super::scratch() else { return 0 };
+    let Some(scratch) = scratch::flow() else { return 0 };
     scratch.client = FlowKey { client: scratch.flow.client, service, client_port: 0, pad: 0 };
     // SAFETY: entries are replaced, never changed in place.
     let Some(affinity) = (unsafe { AFFINITIES.get(&scratch.client) }) else { return 0 };

@@ -9,8 +9,9 @@ use lb_common::{
 use super::affinity;
 use crate::{
     dry_run, limit,
-    maps::{ENDPOINTS, FlowScratch, NODE_FLOWS, NODE_REPLIES},
+    maps::{ENDPOINTS, NODE_FLOWS, NODE_REPLIES},
     parse::Packet,
+    scratch::{self, FlowScratch},
 };
 
 /// How many ports are tried for a client whose own is taken at the endpoint.
@@ -88,7 +89,7 @@ pub fn flow<'a>(
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn trigon_remember_reply() -> u32 {
-    let Some(scratch) = super::scratch() else { return NOT_REMEMBERED };
+    let Some(scratch) = scratch::flow() else { return NOT_REMEMBERED };
     let hash = scratch.arrival.hash;
     for attempt in 0..=SUBSTITUTES {
         if attempt > 0 {

@@ -17,11 +17,11 @@ use lb_common::{
     ring::{NO_BACKEND, Owners},
 };
 
-use super::Arrival;
 use crate::{
     clock, dry_run, limit,
-    maps::{BACKENDS, FLOWS, FlowScratch, HISTORY, STRAYS, stray_limit, udp_window},
+    maps::{BACKENDS, FLOWS, HISTORY, STRAYS, stray_limit, udp_window},
     parse::{Packet, l4},
+    scratch::{self, Arrival, FlowScratch},
 };
 
 /// What global functions say.
@@ -92,7 +92,7 @@ pub fn found(service: &Service, arrival: &Arrival) -> bool {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn trigon_answer_search(list: u32) -> u32 {
-    let Some(FlowScratch { arrival, .. }) = super::scratch() else { return DELIVER };
+    let Some(FlowScratch { arrival, .. }) = scratch::flow() else { return DELIVER };
     let Some(owners) = HISTORY.get(list) else { return DELIVER };
     for id in owners.ids {
         if id == NO_BACKEND {
@@ -192,7 +192,7 @@ fn opening(service: &Service, list: u32, arrival: &mut Arrival) -> Verdict {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn trigon_search_owners(list: u32, now: u32) -> u32 {
-    let Some(FlowScratch { arrival, .. }) = super::scratch() else { return DELIVER };
+    let Some(FlowScratch { arrival, .. }) = scratch::flow() else { return DELIVER };
     let Some(owners) = HISTORY.get(list) else { return DELIVER };
     let full = arrival.hops as usize >= gue::TAGS;
     let mut end = DELIVER;

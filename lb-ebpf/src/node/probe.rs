@@ -6,7 +6,7 @@
 use aya_ebpf::programs::XdpContext;
 use lb_common::{Addr, Verdict};
 
-use super::tunnel::decapsulate;
+use super::decapsulate::decapsulate;
 use crate::{
     cursor::Cursor,
     icmp::swap_macs,

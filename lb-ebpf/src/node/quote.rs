@@ -9,13 +9,14 @@ use crate::{
     cursor::{Cursor, Window},
     maps::NODE_FLOWS,
     parse::{Packet, icmp, ip, l4},
+    scratch,
 };
 
 /// Rewrite destination, and quoted source address and both ports, to the
 /// endpoint of the flow that was just looked up.
 #[inline(never)]
 pub fn destination(cursor: &Cursor, packet: &Packet) -> Verdict {
-    let Some(scratch) = super::scratch() else { return Verdict::DropFlowTable };
+    let Some(scratch) = scratch::flow() else { return Verdict::DropFlowTable };
     // SAFETY: entries are replaced, never changed in place.
     let Some(to) = (unsafe { NODE_FLOWS.get(&scratch.flow) }) else { return Verdict::DropIcmpFlow };
     if rewrite(cursor, packet, to).is_some() { Verdict::Deliver } else { Verdict::DropTruncated }

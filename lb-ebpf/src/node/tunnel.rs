@@ -2,7 +2,7 @@
 //! and only for owned VIPs; any other tunnel (a CNI's own IPIP between the
 //! same nodes, say) passes untouched.
 
-use aya_ebpf::{EbpfContext, bindings::xdp_md, helpers::bpf_xdp_adjust_head, programs::XdpContext};
+use aya_ebpf::programs::XdpContext;
 use lb_common::{
     Addr, Verdict, checksum, gue,
     maps::{Peer, Service},
@@ -10,14 +10,15 @@ use lb_common::{
 };
 use network_types::eth::EtherType;
 
-use super::probe;
+use super::{decapsulate::decapsulate, probe, route};
 use crate::{
     cursor::Cursor,
     fragments, icmp,
-    maps::{FlowScratch, PEERS, SERVICES, TUNNEL_SCRATCH, VIPS},
+    maps::{PEERS, SERVICES, VIPS},
     parse::{self, ETH_LEN, Packet, Parsed, ip, l4},
-    receive::unless_vip,
+    scratch::{self, FlowScratch, TUNNEL_SCRATCH},
     stats,
+    vip::unless_vip,
 };
 
 const UDP_LEN: usize = 8;
@@ -105,7 +106,7 @@ fn unless_foreign(inner: &Packet, why: Verdict) -> Verdict {
 /// Also tells `arrival` which nodes the packet has been to.
 #[inline(always)]
 fn open(cursor: &Cursor, outer: &Packet, from: &Peer) -> Option<Envelope> {
-    let FlowScratch { arrival, .. } = super::scratch()?;
+    let FlowScratch { arrival, .. } = scratch::flow()?;
     arrival.begin(0);
     arrival.from = from.backend;
     let at = ETH_LEN + outer.l3_len;
@@ -144,18 +145,18 @@ fn accept(ctx: &XdpContext, cursor: &Cursor, outer: &Packet, inner: &Packet, ser
     if outer.tos & CE == CE && !mark_congestion(cursor, inner) {
         return Verdict::DropCongestion;
     }
-    match super::scratch() {
+    match scratch::flow() {
         Some(scratch) => scratch.arrival.hash = inner.hash(service),
         None => return Verdict::DropFlowTable,
     }
-    let verdict = super::route(cursor, inner, service);
+    let verdict = route::packet(cursor, inner, service);
     if !matches!(verdict, Verdict::Deliver | Verdict::HandOn) {
         return verdict;
     }
     if !decapsulate(ctx, cursor, inner) {
         return Verdict::DropNoRoom;
     }
-    if matches!(verdict, Verdict::HandOn) { super::hand_on(ctx, inner) } else { verdict }
+    if matches!(verdict, Verdict::HandOn) { route::hand_on(ctx, inner) } else { verdict }
 }
 
 #[inline(always)]
@@ -173,19 +174,6 @@ fn ethertype(protocol: u8) -> Option<u16> {
         l4::IPV6 => Some(EtherType::Ipv6 as u16),
         _ => None,
     }
-}
-
-/// Take all that is around the inner packet away from under the Ethernet header.
-#[inline(always)]
-pub fn decapsulate(ctx: &XdpContext, cursor: &Cursor, inner: &Packet) -> bool {
-    // At most an IPv6 header, UDP and GUE: the mask tells the verifier so.
-    let len = (inner.l3 - ETH_LEN) & 0x7f;
-    let Some(frame) = cursor.window::<ETH_LEN>(0) else { return false };
-    let Some(moved) = cursor.window::<ETH_LEN>(len) else { return false };
-    moved.set_macs::<0>(frame.macs::<0>());
-    moved.set::<u16, 12>(if inner.is_v4 { EtherType::Ipv4 as u16 } else { EtherType::Ipv6 as u16 });
-    // SAFETY: a plain helper call; no packet pointer is used after it.
-    unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), len as i32) == 0 }
 }
 
 /// RFC 6040 section 4.2: congestion met by the outer header is passed on in

@@ -43,6 +43,19 @@ pub fn tcp_flags(cursor: &Cursor, packet: &Packet) -> Option<u8> {
     Some(cursor.window::<{ FLAGS + 1 }>(packet.l3 + packet.l3_len)?.get::<u8, FLAGS>())
 }
 
+/// Can a flow begin with this packet: is it a SYN, or of a protocol without?
+/// None begins with an error about it.
+#[inline(always)]
+pub fn opens(cursor: &Cursor, packet: &Packet) -> bool {
+    packet.quote == 0 && (packet.dst.protocol != TCP || is_syn(cursor, packet))
+}
+
+/// Does the packet open a TCP connection: SYN without ACK?
+#[inline(always)]
+pub fn is_syn(cursor: &Cursor, packet: &Packet) -> bool {
+    tcp_flags(cursor, packet).is_some_and(|flags| flags & (SYN | ACK) == SYN)
+}
+
 #[inline(always)]
 fn ports<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
     let at = packet.l3 + packet.l3_len;

@@ -10,7 +10,7 @@ use lb_common::{
 };
 use network_types::{eth::EtherType, ip::IpProto};
 
-use super::set_macs;
+use super::next_hop::set_macs;
 use crate::{
     cursor::Cursor,
     parse::{ETH_LEN, Packet, ip},

@@ -1,4 +1,4 @@
-//! Delivery on the same link: new MAC addresses, and one hop less to live.
+//! Forwarding on the same link: new MAC addresses, and one hop less to live.
 //!
 //! As a router does, and as IPVS does in its direct-routing mode, the TTL is
 //! decremented: whatever two machines think of each other for a moment, a
@@ -7,7 +7,7 @@
 use aya_ebpf::programs::XdpContext;
 use lb_common::{Verdict, checksum, maps::Backend};
 
-use super::{leave, set_macs};
+use super::next_hop::{leave, set_macs};
 use crate::{
     cursor::Cursor,
     parse::{ETH_LEN, Packet, ip},

@@ -1,4 +1,4 @@
-//! Delivery in an outer IP header: IPv4 in IPv4 (RFC 2003), IPv6 in IPv4
+//! Forwarding in an outer IP header: IPv4 in IPv4 (RFC 2003), IPv6 in IPv4
 //! (RFC 4213), anything in IPv6 (RFC 2473).
 //!
 //! Fabrics and NIC queues tell these packets apart by their outer addresses
@@ -12,7 +12,7 @@ use lb_common::{
 };
 
 use super::{
-    leave,
+    next_hop::leave,
     outer::{self, inner_protocol},
 };
 use crate::{maps::source_mask, parse::Packet};

@@ -3,10 +3,11 @@
 mod gue;
 mod ipip;
 mod l2;
+mod next_hop;
 mod outer;
 mod too_big;
 
-use aya_ebpf::{helpers::bpf_redirect, programs::XdpContext};
+use aya_ebpf::programs::XdpContext;
 use lb_common::{
     Verdict,
     maps::{Backend, backend_flags, delivery},
@@ -14,13 +15,8 @@ use lb_common::{
 
 pub use outer::inner_protocol;
 
-use crate::{
-    cursor::{Cursor, Window},
-    dry_run,
-    node::Arrival,
-    parse::Packet,
-    vlan,
-};
+use crate::{cursor::Cursor, parse::Packet, scratch::Arrival};
+use next_hop::tag;
 
 /// Send `packet` to `backend`.
 #[inline(always)]
@@ -80,29 +76,4 @@ pub fn hand_on(ctx: &XdpContext, packet: &Packet, backend: &Backend, arrival: &A
         return too_big::tell(ctx, packet, backend, Verdict::TellTooBigRouted);
     }
     verdict
-}
-
-/// The Ethernet addresses of the next hop, at the start of the frame.
-#[inline(always)]
-fn set_macs<const N: usize>(frame: &Window<N>, backend: &Backend) {
-    // SAFETY: `macs` is the first field of an 8-aligned struct: three words.
-    frame.set_macs::<0>(unsafe { *(&raw const backend.macs).cast::<[u32; 3]>() });
-}
-
-/// The backend's VLAN tags, on a frame that is about to leave for it.
-#[inline(always)]
-fn tag(ctx: &XdpContext, backend: &Backend, verdict: Verdict) -> Verdict {
-    let is_tagged = backend.flags & backend_flags::TAGGED != 0 && verdict.leaves_for_backend();
-    if is_tagged && !vlan::push(ctx, &backend.tags) { Verdict::DropNoRoom } else { verdict }
-}
-
-/// Transmit by the interface the packet came in by, or redirect to the backend's.
-#[inline(always)]
-fn leave(ctx: &XdpContext, backend: &Backend, here: Verdict, elsewhere: Verdict) -> Verdict {
-    if ctx.ingress_ifindex() as u32 == backend.ifindex || dry_run::came_by(backend.ifindex) {
-        return here;
-    }
-    // SAFETY: a plain helper call; it only notes the target.
-    unsafe { bpf_redirect(backend.ifindex, 0) };
-    elsewhere
 }

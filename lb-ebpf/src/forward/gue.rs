@@ -1,4 +1,4 @@
-//! Delivery within UDP: draft-ietf-intarea-gue-09, variant 0. The source port
+//! Forwarding within UDP: draft-ietf-intarea-gue-09, variant 0. The source port
 //! is from the flow hash, so that fabrics and NIC queues spread the flows of
 //! one director (section 5.11); the UDP checksum is zero, in IPv6 as RFC 6936
 //! allows for tunnels.
@@ -7,13 +7,13 @@ use aya_ebpf::programs::XdpContext;
 use lb_common::{Verdict, gue, maps::Backend};
 
 use super::{
-    leave,
+    next_hop::leave,
     outer::{self, inner_protocol},
 };
 use crate::{
     cursor::{Cursor, Window},
-    node::Arrival,
     parse::{ETH_LEN, Packet, ip, l4},
+    scratch::Arrival,
 };
 
 const UDP_LEN: usize = 8;

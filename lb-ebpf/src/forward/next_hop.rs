@@ -1,0 +1,34 @@
+//! The next hop towards a backend: its MAC address, VLAN tags and interface.
+
+use aya_ebpf::{helpers::bpf_redirect, programs::XdpContext};
+use lb_common::{
+    Verdict,
+    maps::{Backend, backend_flags},
+};
+
+use crate::{cursor::Window, dry_run, vlan};
+
+/// The Ethernet addresses of the next hop, at the start of the frame.
+#[inline(always)]
+pub fn set_macs<const N: usize>(frame: &Window<N>, backend: &Backend) {
+    // SAFETY: `macs` is the first field of an 8-aligned struct: three words.
+    frame.set_macs::<0>(unsafe { *(&raw const backend.macs).cast::<[u32; 3]>() });
+}
+
+/// The backend's VLAN tags, on a frame that is about to leave for it.
+#[inline(always)]
+pub fn tag(ctx: &XdpContext, backend: &Backend, verdict: Verdict) -> Verdict {
+    let is_tagged = backend.flags & backend_flags::TAGGED != 0 && verdict.leaves_for_backend();
+    if is_tagged && !vlan::push(ctx, &backend.tags) { Verdict::DropNoRoom } else { verdict }
+}
+
+/// Transmit by the interface the packet came in by, or redirect to the backend's.
+#[inline(always)]
+pub fn leave(ctx: &XdpContext, backend: &Backend, here: Verdict, elsewhere: Verdict) -> Verdict {
+    if ctx.ingress_ifindex() as u32 == backend.ifindex || dry_run::came_by(backend.ifindex) {
+        return here;
+    }
+    // SAFETY: a plain helper call; it only notes the target.
+    unsafe { bpf_redirect(backend.ifindex, 0) };
+    elsewhere
+}
