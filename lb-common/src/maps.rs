@@ -1,8 +1,11 @@
 //! Keys and values of the BPF maps, by the name of the map.
 //!
 //! No struct has implicit padding: the kernel compares and hashes keys byte
-//! by byte. Sizes are asserted at the end of the file; a change of any of
-//! them is a change of what is pinned: `trigon unload` has to come before it.
+//! by byte. A change of any of them is a change of what is pinned: `trigon
+//! unload` has to come before it.
+
+mod layout;
+pub mod names;
 
 use crate::{Addr, checksum};
 
@@ -404,61 +407,4 @@ pub mod memory {
     pub const ELSEWHERE: u32 = 2;
     /// Nothing; it begins here.
     pub const BEGINS: u32 = 3;
-}
-
-const _: () = {
-    assert!(size_of::<ServiceKey>() == 20);
-    assert!(size_of::<Service>() == 44);
-    assert!(size_of::<Vip>() == 4);
-    assert!(size_of::<Backend>() == 64);
-    assert!(size_of::<FlowKey>() == 24);
-    assert!(size_of::<Holder>() == 4);
-    assert!(size_of::<EndpointKey>() == 8);
-    assert!(size_of::<NodeFlow>() == 20);
-    assert!(size_of::<Endpoint>() == 20);
-    assert!(size_of::<ReplyKey>() == 40);
-    assert!(size_of::<Reply>() == 28);
-    assert!(size_of::<FragmentKey>() == 40);
-    assert!(size_of::<Ports>() == 12);
-    assert!(size_of::<Peer>() == 8);
-    assert!(size_of::<Affinity>() == 28);
-    assert!(size_of::<RangeKey>() == 20);
-    assert!(size_of::<Traffic>() == 16);
-    assert!(size_of::<Dropped>() == 40);
-    assert!(size_of::<Story>() == 52);
-};
-
-#[cfg(feature = "user")]
-mod user {
-    use super::*;
-    use crate::ring::{Owners, RingChunk};
-
-    /// SAFETY of all: `repr(C)`, no padding (the sizes above are the sums of
-    /// the fields), every bit pattern valid.
-    macro_rules! pod {
-        ($($name:ty),* $(,)?) => { $(unsafe impl aya::Pod for $name {})* };
-    }
-    pod!(
-        ServiceKey,
-        Service,
-        Vip,
-        Backend,
-        FlowKey,
-        Holder,
-        NodeFlow,
-        EndpointKey,
-        Endpoint,
-        ReplyKey,
-        Reply,
-        FragmentKey,
-        Ports,
-        Peer,
-        Affinity,
-        RangeKey,
-        Traffic,
-        Story,
-        RingChunk,
-        Owners,
-        Addr,
-    );
 }

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use lb_common::maps::{Service, ServiceKey};
+use lb_common::maps::{Service, ServiceKey, names};
 use tracing::{debug, error, info};
 
 use crate::{
@@ -160,7 +160,7 @@ impl<T: Tables> Reconciler<T> {
                 Arc::make_mut(proven).remove(&key);
                 Arc::make_mut(mirror).written.remove(&key);
                 Err(TableError {
-                    map: "SERVICES",
+                    map: names::SERVICES,
                     entry: format!("{key:?}"),
                     source: "what was read back is not what was written".into(),
                 })

@@ -6,7 +6,7 @@ use lb_common::{
         Deliver, DropFragment, DropNoSuchPort, DropTooBig, DropTruncated, EgressPass, EgressReply,
         ForwardIpip, ForwardL2, Pass, TellTooBig,
     },
-    maps::{FragmentKey, Ports},
+    maps::{FragmentKey, Ports, names},
 };
 
 use crate::{
@@ -203,7 +203,7 @@ fn a_later_fragment_that_comes_too_late_is_dropped() {
             }
         };
         let age = |machine: &mut Machine, seconds| {
-            let mut map = machine.map::<FragmentKey, Ports>("FRAGMENTS");
+            let mut map = machine.map::<FragmentKey, Ports>(names::FRAGMENTS);
             let (key, ports) = map.iter().next().unwrap().unwrap();
             map.insert(key, Ports { seen: ports.seen.wrapping_sub(seconds), ..ports }, 0).unwrap();
         };

@@ -8,7 +8,7 @@ use aya::{
     maps::PerCpuArray,
     programs::{ProgramFd, SchedClassifier, Xdp},
 };
-use lb_common::{Verdict, roles};
+use lb_common::{Verdict, maps::names, roles};
 
 use super::{
     cases::Side,
@@ -48,10 +48,10 @@ impl Machines {
         let machine = |roles: u32, program| {
             let mut ebpf = EbpfLoader::new()
                 .override_global("ROLES", &roles, true)
-                .map_max_entries("RINGS", tables::director::chunks())
-                .map_max_entries("FLOWS", tables::FLOWS)
-                .map_max_entries("NODE_FLOWS", tables::FLOWS)
-                .map_max_entries("NODE_REPLIES", tables::FLOWS)
+                .map_max_entries(names::RINGS, tables::director::chunks())
+                .map_max_entries(names::FLOWS, tables::FLOWS)
+                .map_max_entries(names::NODE_FLOWS, tables::FLOWS)
+                .map_max_entries(names::NODE_REPLIES, tables::FLOWS)
                 .load(&objects.trigon)
                 .context("object trigon")?;
             load(&mut ebpf, program)?;
@@ -81,7 +81,7 @@ impl Machines {
     }
 
     pub fn counters(&self, side: Side) -> Result<Counters> {
-        let map = self.of(side).map("COUNTERS").context("the object has no map COUNTERS")?;
+        let map = self.of(side).map(names::COUNTERS).context("the object has no map COUNTERS")?;
         let map = PerCpuArray::<_, u64>::try_from(map)?;
         let mut sums = [0; Verdict::COUNT];
         for (index, sum) in (0..).zip(&mut sums) {

@@ -6,7 +6,10 @@ use std::{
 };
 
 use aya::maps::{Map, MapData, RingBuf};
-use lb_common::{Verdict, maps::Dropped};
+use lb_common::{
+    Verdict,
+    maps::{Dropped, names},
+};
 use tokio::io::unix::AsyncFd;
 use tracing::info;
 
@@ -32,8 +35,8 @@ pub async fn log(pin_dir: &Path) -> anyhow::Result<()> {
 }
 
 fn ring(pin_dir: &Path) -> Result<RingBuf<MapData>, LoadError> {
-    RingBuf::try_from(Map::RingBuf(open(pin_dir, "DROPPED")?))
-        .map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, "DROPPED"), source })
+    RingBuf::try_from(Map::RingBuf(open(pin_dir, names::DROPPED)?))
+        .map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, names::DROPPED), source })
 }
 
 fn decode(bytes: &[u8]) -> Option<Dropped> {

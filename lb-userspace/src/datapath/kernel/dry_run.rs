@@ -6,7 +6,7 @@ use aya::{
     maps::Array,
     programs::{ProgramError, Xdp},
 };
-use lb_common::maps::Story;
+use lb_common::maps::{Story, names};
 
 use super::{
     error::LoadError,
@@ -50,7 +50,7 @@ impl DryRun {
     }
 
     fn story(&mut self) -> Result<Array<&mut aya::maps::MapData, Story>, LoadError> {
-        let map = self.0.map_mut("STORY").ok_or(LoadError::Missing("STORY"))?;
+        let map = self.0.map_mut(names::STORY).ok_or(LoadError::Missing(names::STORY))?;
         Array::try_from(map).map_err(story_error)
     }
 }

@@ -8,7 +8,7 @@ use aya::{
     programs::{SchedClassifier, Xdp},
 };
 use ipnet::IpNet;
-use lb_common::{ring::CHUNK_SLOTS, roles};
+use lb_common::{maps::names, ring::CHUNK_SLOTS, roles};
 
 use super::{
     KernelTables, Stats,
@@ -72,22 +72,22 @@ fn sizes(options: &DatapathConfig) -> [(&'static str, u32); 16] {
     let only = |role, size| if options.roles & role != 0 { size } else { 1 };
     let capacity = options.capacity;
     [
-        ("SERVICES", capacity.services),
-        ("SERVICE_STATS", capacity.services),
-        ("VIPS", capacity.services),
-        ("RINGS", only(roles::DIRECTOR, capacity.ring_slots.div_ceil(CHUNK_SLOTS))),
-        ("HISTORY", only(roles::NODE, capacity.history_slots)),
-        ("BACKENDS", capacity.backends),
-        ("BACKEND_STATS", capacity.backends),
-        ("ENDPOINTS", only(roles::NODE, capacity.endpoints)),
-        ("RANGES", capacity.ranges),
-        ("AFFINITIES", only(roles::NODE, options.affinities)),
-        ("NEW_FLOWS", capacity.services),
-        ("PEERS", capacity.backends),
-        ("FLOWS", options.bare_flows),
-        ("FRAGMENTS", options.fragments),
-        ("NODE_FLOWS", only(roles::NODE, options.node_flows)),
-        ("NODE_REPLIES", only(roles::NODE, options.node_flows)),
+        (names::SERVICES, capacity.services),
+        (names::SERVICE_STATS, capacity.services),
+        (names::VIPS, capacity.services),
+        (names::RINGS, only(roles::DIRECTOR, capacity.ring_slots.div_ceil(CHUNK_SLOTS))),
+        (names::HISTORY, only(roles::NODE, capacity.history_slots)),
+        (names::BACKENDS, capacity.backends),
+        (names::BACKEND_STATS, capacity.backends),
+        (names::ENDPOINTS, only(roles::NODE, capacity.endpoints)),
+        (names::RANGES, capacity.ranges),
+        (names::AFFINITIES, only(roles::NODE, options.affinities)),
+        (names::NEW_FLOWS, capacity.services),
+        (names::PEERS, capacity.backends),
+        (names::FLOWS, options.bare_flows),
+        (names::FRAGMENTS, options.fragments),
+        (names::NODE_FLOWS, only(roles::NODE, options.node_flows)),
+        (names::NODE_REPLIES, only(roles::NODE, options.node_flows)),
     ]
 }
 
@@ -98,7 +98,7 @@ pub fn load(options: &DatapathConfig) -> Result<Datapath, LoadError> {
     environment::check_environment()?;
     environment::prepare(&options.pin_dir)?;
     let lock = lock::take(&options.pin_dir)?;
-    let adopted = map_pin(&options.pin_dir, "SERVICES").exists();
+    let adopted = map_pin(&options.pin_dir, names::SERVICES).exists();
     let loaded = load_pinned(options, lock, adopted);
     if loaded.is_err() && !adopted {
         // A first start that fails leaves nothing; why it failed is what counts.
@@ -158,7 +158,7 @@ pub(super) fn open_object(options: &DatapathConfig, dry_run: bool) -> Result<Ebp
         loader.map_max_entries(name, size);
         loader.map_pin_path(name, map_pin(&options.pin_dir, name));
     }
-    for name in ["COUNTERS", "DROPPED", "STRAYS", "TOLD"] {
+    for name in [names::COUNTERS, names::DROPPED, names::STRAYS, names::TOLD] {
         loader.map_pin_path(name, map_pin(&options.pin_dir, name));
     }
     loader.load(object()?).map_err(LoadError::Object)
@@ -210,12 +210,12 @@ fn entries(pin_dir: &Path, name: &'static str) -> Result<u32, LoadError> {
 fn actual_capacity(pin_dir: &Path, wanted: Capacity) -> Result<Capacity, LoadError> {
     let size = |name| entries(pin_dir, name);
     let actual = Capacity {
-        services: size("SERVICES")?,
-        backends: size("BACKENDS")?,
-        endpoints: size("ENDPOINTS")?,
-        ring_slots: size("RINGS")?.saturating_mul(CHUNK_SLOTS),
-        history_slots: size("HISTORY")?,
-        ranges: size("RANGES")?,
+        services: size(names::SERVICES)?,
+        backends: size(names::BACKENDS)?,
+        endpoints: size(names::ENDPOINTS)?,
+        ring_slots: size(names::RINGS)?.saturating_mul(CHUNK_SLOTS),
+        history_slots: size(names::HISTORY)?,
+        ranges: size(names::RANGES)?,
     };
     if actual.services < wanted.services || actual.backends < wanted.backends {
         tracing::warn!(

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aya::maps::{LpmTrie, Map, MapData, lpm_trie::Key};
-use lb_common::maps::RangeKey;
+use lb_common::maps::{RangeKey, names};
 
 use super::{
     error::LoadError,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{datapath::TableError, plan::Range};
 
-const NAME: &str = "RANGES";
+const NAME: &str = names::RANGES;
 
 pub struct Ranges(LpmTrie<MapData, RangeKey, u32>);
 

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use aya::maps::{Map, MapData, MapError, PerCpuArray};
-use lb_common::{Verdict, maps::Traffic};
+use lb_common::{
+    Verdict,
+    maps::{Traffic, names},
+};
 
 use super::{
     error::LoadError,
@@ -19,9 +22,9 @@ pub struct Stats {
 impl Stats {
     pub fn open(pin_dir: &Path) -> Result<Self, LoadError> {
         Ok(Self {
-            verdicts: array(pin_dir, "COUNTERS")?,
-            services: array(pin_dir, "SERVICE_STATS")?,
-            backends: array(pin_dir, "BACKEND_STATS")?,
+            verdicts: array(pin_dir, names::COUNTERS)?,
+            services: array(pin_dir, names::SERVICE_STATS)?,
+            backends: array(pin_dir, names::BACKEND_STATS)?,
         })
     }
 

@@ -13,7 +13,7 @@ use aya::{
     Pod,
     maps::{HashMap, Map, MapData},
 };
-use lb_common::maps::{Endpoint, FlowKey, Holder, NodeFlow, Reply, ReplyKey};
+use lb_common::maps::{Endpoint, FlowKey, Holder, NodeFlow, Reply, ReplyKey, names};
 
 use super::{
     error::LoadError,
@@ -93,9 +93,9 @@ struct FlowTables {
 impl FlowTables {
     fn open(pin_dir: &Path) -> Result<Self, LoadError> {
         Ok(Self {
-            bare: table(pin_dir, "FLOWS")?,
-            flows: table(pin_dir, "NODE_FLOWS")?,
-            replies: table(pin_dir, "NODE_REPLIES")?,
+            bare: table(pin_dir, names::FLOWS)?,
+            flows: table(pin_dir, names::NODE_FLOWS)?,
+            replies: table(pin_dir, names::NODE_REPLIES)?,
         })
     }
 

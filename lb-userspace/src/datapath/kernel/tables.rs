@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use aya::maps::{Array, MapData};
 use lb_common::{
     Addr,
-    maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip, delivery},
+    maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip, delivery, names},
     ring::{CHUNK_SLOTS, FORMER, Owners},
 };
 
@@ -39,21 +39,22 @@ impl KernelTables {
     pub fn open(pin_dir: &Path) -> Result<Self, LoadError> {
         let pinned = |source| LoadError::Pinned { path: pin_dir.into(), source };
         Ok(Self {
-            services: Hash::open(pin_dir, "SERVICES")?,
-            vips: Hash::open(pin_dir, "VIPS")?,
-            peers: Hash::open(pin_dir, "PEERS")?,
-            endpoints: Hash::open(pin_dir, "ENDPOINTS")?,
+            services: Hash::open(pin_dir, names::SERVICES)?,
+            vips: Hash::open(pin_dir, names::VIPS)?,
+            peers: Hash::open(pin_dir, names::PEERS)?,
+            endpoints: Hash::open(pin_dir, names::ENDPOINTS)?,
             ranges: Ranges::open(pin_dir)?,
-            backends: Array::try_from(aya::maps::Map::Array(open(pin_dir, "BACKENDS")?)).map_err(pinned)?,
-            rings: Slab::open(pin_dir, "RINGS", CHUNK_SLOTS as usize, 1)?,
-            history: Slab::open(pin_dir, "HISTORY", OWNERS, OWNERS)?,
+            backends: Array::try_from(aya::maps::Map::Array(open(pin_dir, names::BACKENDS)?))
+                .map_err(pinned)?,
+            rings: Slab::open(pin_dir, names::RINGS, CHUNK_SLOTS as usize, 1)?,
+            history: Slab::open(pin_dir, names::HISTORY, OWNERS, OWNERS)?,
             sweeper: Sweeper::start(pin_dir)?,
         })
     }
 
     fn set_backend(&mut self, id: u16, backend: Backend) -> Result<(), TableError> {
         let entry = || format!("{id}");
-        self.backends.set(u32::from(id), backend, 0).map_err(|e| table_error("BACKENDS", entry(), e))
+        self.backends.set(u32::from(id), backend, 0).map_err(|e| table_error(names::BACKENDS, entry(), e))
     }
 }
 
@@ -63,11 +64,11 @@ impl Tables for KernelTables {
             Op::SetPeer(addr, peer) => self.peers.set(addr, peer),
             Op::SetBackend(id, backend) => self.set_backend(*id, *backend),
             Op::WriteRing { offset, slots } => {
-                fits("RINGS", *offset, self.rings.write(*offset, slots.iter().copied()))
+                fits(names::RINGS, *offset, self.rings.write(*offset, slots.iter().copied()))
             }
             Op::WriteHistory { offset, owners } => {
                 let ids = owners.iter().flat_map(|owners| owners.ids).collect::<Vec<_>>();
-                fits("HISTORY", *offset, self.history.write(*offset, ids.into_iter()))
+                fits(names::HISTORY, *offset, self.history.write(*offset, ids.into_iter()))
             }
             Op::SetEndpoint(key, endpoint) => self.endpoints.set(key, endpoint),
             Op::SetRange(service, range) => self.ranges.set(*service, range),
@@ -100,7 +101,7 @@ impl Tables for KernelTables {
             ..Mirror::default()
         };
         for (id, backend) in (0..=u16::MAX).zip(self.backends.iter()) {
-            let backend = backend.map_err(|e| table_error("BACKENDS", format!("{id}"), e))?;
+            let backend = backend.map_err(|e| table_error(names::BACKENDS, format!("{id}"), e))?;
             if backend.delivery != delivery::NONE {
                 mirror.backends.insert(id, backend);
             }

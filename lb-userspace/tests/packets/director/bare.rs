@@ -2,7 +2,7 @@
 
 use lb_common::{
     Verdict::{DropNoBackend, ForwardL2},
-    maps::{Backend, FlowKey, Holder},
+    maps::{Backend, FlowKey, Holder, names},
 };
 
 use crate::{
@@ -46,7 +46,7 @@ impl Story {
     }
 
     fn remembers(&mut self, expected: &[(FlowKey, u32)]) {
-        let flows = self.machine.map::<FlowKey, Holder>("FLOWS");
+        let flows = self.machine.map::<FlowKey, Holder>(names::FLOWS);
         let found: Vec<_> =
             flows.iter().map(|item| item.map(|(key, flow)| (key, flow.backend)).unwrap()).collect();
         assert_eq!(found, expected, "{}", self.kind);

@@ -3,7 +3,7 @@
 use lb_common::{
     Verdict::ForwardL2,
     hash,
-    maps::{FlowKey, Holder},
+    maps::{FlowKey, Holder, names},
 };
 
 use crate::{
@@ -54,5 +54,5 @@ fn a_director_keeps_no_state_of_flows_to_nodes() {
         machine.xdp(&kind.request(L2).frame());
         machine.xdp(&kind.request(L2).later().frame());
     }
-    assert_eq!(machine.map::<FlowKey, Holder>("FLOWS").keys().count(), 0);
+    assert_eq!(machine.map::<FlowKey, Holder>(names::FLOWS).keys().count(), 0);
 }

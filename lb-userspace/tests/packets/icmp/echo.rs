@@ -3,7 +3,7 @@
 use lb_common::{
     Addr,
     Verdict::{DropIcmp, EchoReply, Pass},
-    maps::Vip,
+    maps::{Vip, names},
 };
 
 use super::{carrying, protocol};
@@ -91,7 +91,7 @@ fn any_identifier_is_answered() {
 fn answers_can_be_switched_off() {
     let mut machine = Machine::new(AS_DIRECTOR);
     for family in FAMILIES {
-        machine.map::<Addr, Vip>("VIPS").insert(VIP.addr(family), Vip { flags: 0 }, 0).unwrap();
+        machine.map::<Addr, Vip>(names::VIPS).insert(VIP.addr(family), Vip { flags: 0 }, 0).unwrap();
         let ping = frame(ARRIVING, &request(family, 1, b"data"));
         arrives("switched off", AS_DIRECTOR, ping).dropped(DropIcmp).happens_on(&machine);
     }

@@ -1,7 +1,10 @@
 //! What the programs counted.
 
 use aya::{Pod, maps::PerCpuArray};
-use lb_common::{Verdict, maps::Traffic};
+use lb_common::{
+    Verdict,
+    maps::{Traffic, names},
+};
 
 use super::Machine;
 use crate::services::IDS;
@@ -44,14 +47,14 @@ impl Machine {
     pub fn counts(&self) -> Counts {
         Counts {
             verdicts: Verdict::all().map(|verdict| self.counted(verdict)).collect(),
-            services: self.traffic("SERVICE_STATS"),
-            backends: self.traffic("BACKEND_STATS"),
+            services: self.traffic(names::SERVICE_STATS),
+            backends: self.traffic(names::BACKEND_STATS),
         }
     }
 
     /// How often a verdict was counted.
     pub fn counted(&self, verdict: Verdict) -> u64 {
-        self.per_cpu::<u64>("COUNTERS").get(&(verdict as u32), 0).unwrap().iter().sum()
+        self.per_cpu::<u64>(names::COUNTERS).get(&(verdict as u32), 0).unwrap().iter().sum()
     }
 
     fn traffic(&self, name: &str) -> Vec<Traffic> {

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use aya::maps::Map;
-use lb_common::maps::Story;
+use lb_common::maps::{Story, names};
 
 use super::{Hook, Machine, Ran, fill};
 use crate::services::HERE;
@@ -11,15 +11,15 @@ use crate::services::HERE;
 impl Machine {
     /// Run a program of [`Machine::of_dry_runs`].
     pub fn dry_run(&mut self, hook: Hook, frame: &[u8]) -> (Ran, Story) {
-        fill::array(&mut self.ebpf, "STORY").set(0, Story::of_packet_from(HERE), 0).unwrap();
+        fill::array(&mut self.ebpf, names::STORY).set(0, Story::of_packet_from(HERE), 0).unwrap();
         let ran = self.run(hook, frame);
-        (ran, fill::array(&mut self.ebpf, "STORY").get(&0, 0).unwrap())
+        (ran, fill::array(&mut self.ebpf, names::STORY).get(&0, 0).unwrap())
     }
 
     /// All that is in the maps, by name; but not in those that each copy of
     /// the programs has for itself. Of the ring of reports, see [`Machine::told`].
     pub fn dump(&self) -> Vec<(String, String)> {
-        let shared = self.ebpf.maps().filter(|(name, _)| !name.ends_with("SCRATCH") && *name != "STORY");
+        let shared = self.ebpf.maps().filter(|(name, _)| !name.ends_with("SCRATCH") && *name != names::STORY);
         let mut dump: Vec<_> =
             shared.filter_map(|(name, map)| Some((name.to_owned(), contents(id(map)?)))).collect();
         dump.sort();

@@ -8,7 +8,7 @@ use lb_common::{
     Addr, hash,
     maps::{
         Backend, Endpoint, EndpointKey, FlowKey, Holder, NodeFlow, Peer, RangeKey, Reply, ReplyKey, Service,
-        ServiceKey, Vip, vip_flags,
+        ServiceKey, Vip, names, vip_flags,
     },
     ring::{CHUNK_SLOTS, Owners, RingChunk},
     roles,
@@ -25,22 +25,22 @@ use crate::{
 
 pub fn all(ebpf: &mut Ebpf) {
     for (key, service) in services::services() {
-        hash_map::<ServiceKey, Service>(ebpf, "SERVICES").insert(key, service, 0).unwrap();
+        hash_map::<ServiceKey, Service>(ebpf, names::SERVICES).insert(key, service, 0).unwrap();
         let family = if key.addr.is_v4() { Family::V4 } else { Family::V6 };
         for index in 0..service.endpoints {
             let place = EndpointKey { service: service.id, index };
             let value = endpoint(pod(index as u8 + 1), family);
-            hash_map::<EndpointKey, Endpoint>(ebpf, "ENDPOINTS").insert(place, value, 0).unwrap();
+            hash_map::<EndpointKey, Endpoint>(ebpf, names::ENDPOINTS).insert(place, value, 0).unwrap();
         }
     }
     for (key, (len, addr)) in KINDS.iter().flat_map(|kind| admitted(kind.family).map(|range| (kind, range))) {
         let key =
             Key::new(RangeKey::SERVICE_BITS + len, RangeKey { service: services::id(*key, RANGED), addr });
-        LpmTrie::try_from(ebpf.map_mut("RANGES").unwrap()).unwrap().insert(&key, 0u32, 0).unwrap();
+        LpmTrie::try_from(ebpf.map_mut(names::RANGES).unwrap()).unwrap().insert(&key, 0u32, 0).unwrap();
     }
     set_begun(ebpf, 0);
     for (id, backend) in services::backends() {
-        array::<Backend>(ebpf, "BACKENDS").set(id, backend, 0).unwrap();
+        array::<Backend>(ebpf, names::BACKENDS).set(id, backend, 0).unwrap();
     }
     for (port, owners) in services::histories() {
         write_owners(ebpf, port, owners);
@@ -49,27 +49,27 @@ pub fn all(ebpf: &mut Ebpf) {
         write_ring(ebpf, offset(port), &[backend; RING_LEN as usize]);
     }
     for family in FAMILIES {
-        hash_map::<Addr, Vip>(ebpf, "VIPS")
+        hash_map::<Addr, Vip>(ebpf, names::VIPS)
             .insert(VIP.addr(family), Vip { flags: vip_flags::ECHO }, 0)
             .unwrap();
         for (host, roles) in
             [(DIRECTOR, roles::DIRECTOR), (OTHER_NODE, roles::NODE), (NODE, roles::SELF | roles::NODE)]
         {
-            let mut peers = hash_map::<Addr, Peer>(ebpf, "PEERS");
+            let mut peers = hash_map::<Addr, Peer>(ebpf, names::PEERS);
             peers.insert(host.addr(family), Peer { roles, backend: 0 }, 0).unwrap();
         }
         for number in FELLOWS {
             let peer = Peer { roles: roles::NODE, backend: u32::from(fellow_id(family, number)) };
-            hash_map(ebpf, "PEERS").insert(fellow(number).addr(family), peer, 0).unwrap();
+            hash_map(ebpf, names::PEERS).insert(fellow(number).addr(family), peer, 0).unwrap();
         }
     }
 }
 
 /// As if nothing had come yet.
 fn forget_flows(ebpf: &mut Ebpf) {
-    clear::<FlowKey, NodeFlow>(ebpf, "NODE_FLOWS");
-    clear::<ReplyKey, Reply>(ebpf, "NODE_REPLIES");
-    clear::<FlowKey, Holder>(ebpf, "FLOWS");
+    clear::<FlowKey, NodeFlow>(ebpf, names::NODE_FLOWS);
+    clear::<ReplyKey, Reply>(ebpf, names::NODE_REPLIES);
+    clear::<FlowKey, Holder>(ebpf, names::FLOWS);
 }
 
 fn clear<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &str) {
@@ -91,7 +91,7 @@ fn admitted(family: Family) -> [(u32, Addr); 2] {
 /// So many flows have begun in a second that never ends.
 pub fn set_begun(ebpf: &mut Ebpf, count: u32) {
     for id in 0..services::IDS {
-        array::<u64>(ebpf, "NEW_FLOWS").set(id, begun(u32::MAX, count), 0).unwrap();
+        array::<u64>(ebpf, names::NEW_FLOWS).set(id, begun(u32::MAX, count), 0).unwrap();
     }
 }
 
@@ -108,9 +108,9 @@ pub fn flows(ebpf: &mut Ebpf) {
     for request in KINDS.map(|kind| kind.request(LOCAL)) {
         let (key, reply) = reply_entry(&request, pod(1));
         let reply = Reply { mss: MSS, ..reply };
-        hash_map::<ReplyKey, Reply>(ebpf, "NODE_REPLIES").insert(key, reply, 0).unwrap();
+        hash_map::<ReplyKey, Reply>(ebpf, names::NODE_REPLIES).insert(key, reply, 0).unwrap();
         let (key, flow) = flow_entry(&request, pod(1));
-        hash_map::<FlowKey, NodeFlow>(ebpf, "NODE_FLOWS").insert(key, flow, 0).unwrap();
+        hash_map::<FlowKey, NodeFlow>(ebpf, names::NODE_FLOWS).insert(key, flow, 0).unwrap();
     }
 }
 
@@ -139,9 +139,9 @@ pub fn taken_ports(ebpf: &mut Ebpf) {
         for port in std::iter::once(request.client_port().to_be()).chain(substitutes) {
             let other = request.clone().with_port(L2).with_client_port(u16::from_be(port));
             let (key, reply) = reply_entry(&other, pod(1));
-            hash_map::<ReplyKey, Reply>(ebpf, "NODE_REPLIES").insert(key, reply, 0).unwrap();
+            hash_map::<ReplyKey, Reply>(ebpf, names::NODE_REPLIES).insert(key, reply, 0).unwrap();
             let (key, flow) = flow_entry(&other, pod(1));
-            hash_map::<FlowKey, NodeFlow>(ebpf, "NODE_FLOWS").insert(key, flow, 0).unwrap();
+            hash_map::<FlowKey, NodeFlow>(ebpf, names::NODE_FLOWS).insert(key, flow, 0).unwrap();
         }
     }
 }
@@ -170,12 +170,12 @@ fn write_owners(ebpf: &mut Ebpf, port: u16, owners: &[u16]) {
 
 fn write_history(ebpf: &mut Ebpf, port: u16, lists: &[Owners]) {
     for (index, list) in (service(port).history_offset..).zip(lists) {
-        array::<Owners>(ebpf, "HISTORY").set(index, list, 0).unwrap();
+        array::<Owners>(ebpf, names::HISTORY).set(index, list, 0).unwrap();
     }
 }
 
 fn write_ring(ebpf: &mut Ebpf, offset: u32, slots: &[u16]) {
-    let mut map = array::<RingChunk>(ebpf, "RINGS");
+    let mut map = array::<RingChunk>(ebpf, names::RINGS);
     for (chunk, part) in (offset / CHUNK_SLOTS..).zip(slots.chunks(CHUNK_SLOTS as usize)) {
         let mut slots = [0; CHUNK_SLOTS as usize];
         slots[..part.len()].copy_from_slice(part);
@@ -202,7 +202,7 @@ impl Machine {
 
     /// Change the entry of a service.
     pub fn set_service(&mut self, (kind, port): (Kind, u16), change: impl FnOnce(&mut Service)) {
-        let mut services = self.map::<ServiceKey, Service>("SERVICES");
+        let mut services = self.map::<ServiceKey, Service>(names::SERVICES);
         let key = services::key(kind, port);
         let mut service = services.get(&key, 0).unwrap();
         change(&mut service);
@@ -216,28 +216,28 @@ impl Machine {
     /// Let the path to the backend of this port carry just so much.
     pub fn set_mtu(&mut self, port: u16, mtu: u16) {
         let id = services::backend_of(port);
-        let backend = array::<Backend>(&mut self.ebpf, "BACKENDS").get(&id, 0).unwrap();
+        let backend = array::<Backend>(&mut self.ebpf, names::BACKENDS).get(&id, 0).unwrap();
         self.set_backend(id, Backend { mtu, ..backend });
     }
 
     pub fn set_backend(&mut self, id: u32, backend: Backend) {
-        array(&mut self.ebpf, "BACKENDS").set(id, backend, 0).unwrap();
+        array(&mut self.ebpf, names::BACKENDS).set(id, backend, 0).unwrap();
     }
 
     /// So many flows of these services have begun in this second.
     pub fn set_begun(&mut self, id: u32, second: u32, count: u32) {
-        array::<u64>(&mut self.ebpf, "NEW_FLOWS").set(id, begun(second, count), 0).unwrap();
+        array::<u64>(&mut self.ebpf, names::NEW_FLOWS).set(id, begun(second, count), 0).unwrap();
     }
 
     /// The second and number of the flows of a service that began last.
     pub fn begun(&mut self, id: u32) -> (u32, u32) {
-        let entry = array::<u64>(&mut self.ebpf, "NEW_FLOWS").get(&id, 0).unwrap();
+        let entry = array::<u64>(&mut self.ebpf, names::NEW_FLOWS).get(&id, 0).unwrap();
         ((entry >> 32) as u32, entry as u32)
     }
 
     pub fn set_endpoint(&mut self, (kind, port): (Kind, u16), index: u32, pod: Host) {
         let place = EndpointKey { service: services::id(kind, port), index };
-        self.map::<_, Endpoint>("ENDPOINTS").insert(place, endpoint(pod, kind.family), 0).unwrap();
+        self.map::<_, Endpoint>(names::ENDPOINTS).insert(place, endpoint(pod, kind.family), 0).unwrap();
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya::{Ebpf, EbpfLoader};
-use lb_common::maps::{FlowKey, NodeFlow, Reply, ReplyKey};
+use lb_common::maps::{FlowKey, NodeFlow, Reply, ReplyKey, names};
 use tempfile::TempDir;
 
 use super::fill::hash_map;
@@ -21,9 +21,9 @@ pub struct FullTable {
 }
 
 pub const NODE_REPLIES: FullTable =
-    FullTable { name: "NODE_REPLIES", key_size: size_of::<ReplyKey>(), value_size: size_of::<Reply>() };
+    FullTable { name: names::NODE_REPLIES, key_size: size_of::<ReplyKey>(), value_size: size_of::<Reply>() };
 pub const NODE_FLOWS: FullTable =
-    FullTable { name: "NODE_FLOWS", key_size: size_of::<FlowKey>(), value_size: size_of::<NodeFlow>() };
+    FullTable { name: names::NODE_FLOWS, key_size: size_of::<FlowKey>(), value_size: size_of::<NodeFlow>() };
 
 impl FullTable {
     /// Load the object with this table in place of its own.

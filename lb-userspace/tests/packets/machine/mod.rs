@@ -12,7 +12,7 @@ use aya::{
     maps::{HashMap, MapData, RingBuf},
     programs::{ProgramError, SchedClassifier, Xdp},
 };
-use lb_common::maps::Dropped;
+use lb_common::maps::{Dropped, names};
 use lb_userspace::datapath::kernel::object;
 
 pub use counts::Added;
@@ -72,7 +72,7 @@ impl Machine {
         let mut loader = EbpfLoader::new();
         let log_drops = u32::from(setup.condition == Condition::TellsDrops);
         // For the lists of all services of these tests.
-        loader.map_max_entries("HISTORY", 2048);
+        loader.map_max_entries(names::HISTORY, 2048);
         loader.override_global("ROLES", &setup.roles, true);
         loader.override_global("LOG_DROPS", &log_drops, true);
         let dry_run = u32::from(dry_run);
@@ -151,7 +151,7 @@ impl Machine {
 
     /// What it has told of dropped packets since the last time.
     pub fn told(&mut self) -> Vec<Dropped> {
-        let mut ring = RingBuf::try_from(self.ebpf.map_mut("DROPPED").unwrap()).unwrap();
+        let mut ring = RingBuf::try_from(self.ebpf.map_mut(names::DROPPED).unwrap()).unwrap();
         let mut told = Vec::new();
         while let Some(item) = ring.next() {
             assert_eq!(item.len(), size_of::<Dropped>());

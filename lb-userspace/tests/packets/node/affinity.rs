@@ -3,7 +3,7 @@
 use lb_common::{
     Verdict::{Deliver, ForwardL2},
     hash,
-    maps::{Affinity, FlowKey, service_flags},
+    maps::{Affinity, FlowKey, names, service_flags},
 };
 
 use crate::{
@@ -48,14 +48,14 @@ impl Story {
     }
 
     fn affinities(&mut self) -> Vec<(FlowKey, Affinity)> {
-        self.machine.map("AFFINITIES").iter().map(Result::unwrap).collect()
+        self.machine.map(names::AFFINITIES).iter().map(Result::unwrap).collect()
     }
 
     /// The client was here last so many seconds ago.
     fn was_idle_for(&mut self, seconds: u32) {
         for (key, affinity) in self.affinities() {
             let affinity = Affinity { used: now() - seconds, ..affinity };
-            self.machine.map("AFFINITIES").insert(key, affinity, 0).unwrap();
+            self.machine.map(names::AFFINITIES).insert(key, affinity, 0).unwrap();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lb_common::{
     Verdict::{Deliver, DropNoEndpoint, EgressReply},
     hash,
-    maps::{Endpoint, EndpointKey, FlowKey, NodeFlow, Reply, ReplyKey},
+    maps::{Endpoint, EndpointKey, FlowKey, NodeFlow, Reply, ReplyKey, names},
 };
 
 use super::kinds_in_tunnels;
@@ -44,11 +44,11 @@ impl Story {
     }
 
     fn flows(&mut self) -> Vec<(FlowKey, NodeFlow)> {
-        self.machine.map("NODE_FLOWS").iter().map(Result::unwrap).collect()
+        self.machine.map(names::NODE_FLOWS).iter().map(Result::unwrap).collect()
     }
 
     fn replies(&mut self) -> Vec<(ReplyKey, Reply)> {
-        self.machine.map("NODE_REPLIES").iter().map(Result::unwrap).collect()
+        self.machine.map(names::NODE_REPLIES).iter().map(Result::unwrap).collect()
     }
 
     /// Exactly one flow, to this endpoint, and its reply.
@@ -90,7 +90,7 @@ fn a_flow_ends_when_the_last_endpoint_is_gone_only_for_newcomers() {
         let mut story = Story::of(kind);
         story.goes_to(&kind.request(LOCAL), pod(1));
         let place = EndpointKey { service: services::id(kind, LOCAL), index: 0 };
-        story.machine.map::<_, Endpoint>("ENDPOINTS").remove(&place).unwrap();
+        story.machine.map::<_, Endpoint>(names::ENDPOINTS).remove(&place).unwrap();
         story.goes_to(&kind.request(LOCAL).later(), pod(1));
         let newcomer = kind.request(LOCAL).with_client_port(40_002);
         let given = arrives(format!("{kind}"), AS_NODE, from_director(kind.family, &newcomer.ip));

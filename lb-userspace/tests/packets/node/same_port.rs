@@ -4,7 +4,7 @@
 use lb_common::{
     Verdict::{Deliver, DropSamePort, EgressReply},
     hash,
-    maps::{FlowKey, NodeFlow},
+    maps::{FlowKey, NodeFlow, names},
 };
 
 use crate::{
@@ -45,7 +45,7 @@ impl Story {
     }
 
     fn forgets(&mut self, request: &Request) {
-        self.machine.map::<FlowKey, NodeFlow>("NODE_FLOWS").remove(&request.flow()).unwrap();
+        self.machine.map::<FlowKey, NodeFlow>(names::NODE_FLOWS).remove(&request.flow()).unwrap();
     }
 }
 

@@ -3,7 +3,7 @@
 
 use lb_common::{
     Verdict::{Deliver, HandOn},
-    maps::Affinity,
+    maps::{Affinity, names},
 };
 
 use super::{OVER, Trail, been, from, kinds_between_nodes, to};
@@ -143,9 +143,9 @@ fn who_knew_the_client_long_ago_does_not() {
         story.changed(AFFINITY.max(120) + 2);
         story.is_delivered(story.given(&first, first.frame()), &first);
         let key = lb_common::maps::FlowKey { client_port: 0, ..first.flow() };
-        let affinity: Affinity = story.machine.map("AFFINITIES").get(&key, 0).unwrap();
+        let affinity: Affinity = story.machine.map(names::AFFINITIES).get(&key, 0).unwrap();
         let old = Affinity { used: now() - AFFINITY - 1, ..affinity };
-        story.machine.map("AFFINITIES").insert(key, old, 0).unwrap();
+        story.machine.map(names::AFFINITIES).insert(key, old, 0).unwrap();
         let direct = been(&[fellow(1)]).saying(DIRECT);
         story.goes_on(story.by_fellow(&second, &direct), &second, &direct.clone().saying(OVER));
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use lb_common::{
     Addr, hash,
-    maps::{Backend, Peer},
+    maps::{Backend, Peer, names},
     ring::Owners,
     roles,
 };
@@ -165,7 +165,7 @@ impl Node {
             (fellow(number), Peer { roles: roles::NODE | own, backend: u32::from(number) })
         };
         let peers = (1..=NODES).map(peer).chain([(DIRECTOR, Peer { roles: roles::DIRECTOR, backend: 0 })]);
-        let mut map = machine.map::<Addr, Peer>("PEERS");
+        let mut map = machine.map::<Addr, Peer>(names::PEERS);
         let others: Vec<_> = map.keys().map(Result::unwrap).collect();
         others.iter().for_each(|addr| map.remove(addr).unwrap());
         peers.for_each(|(host, peer)| map.insert(host.addr(outer), peer, 0).unwrap());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lb_common::{
     Verdict::{self, Deliver, HandOn},
-    maps::{FlowKey, Holder, NodeFlow},
+    maps::{FlowKey, Holder, NodeFlow, names},
 };
 
 use super::{Trail, from, to};
@@ -81,7 +81,7 @@ impl Story {
 
     /// The flows that are here.
     pub fn flows(&mut self) -> Vec<(FlowKey, NodeFlow)> {
-        self.machine.map("NODE_FLOWS").iter().map(Result::unwrap).collect()
+        self.machine.map(names::NODE_FLOWS).iter().map(Result::unwrap).collect()
     }
 
     /// Exactly this flow is here.
@@ -93,7 +93,7 @@ impl Story {
     /// These flows, and no others, are remembered as ones of fellows.
     pub fn remembers(&mut self, found: &[(&Request, u8)]) {
         let key = |flow: FlowKey| (flow.service, flow.client_port);
-        let map = self.machine.map::<FlowKey, Holder>("FLOWS");
+        let map = self.machine.map::<FlowKey, Holder>(names::FLOWS);
         let is: BTreeMap<_, _> =
             map.iter().map(Result::unwrap).map(|(flow, holder)| (key(flow), holder.backend)).collect();
         let outer = self.outer;

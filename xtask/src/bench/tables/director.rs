@@ -6,7 +6,7 @@ use anyhow::Result;
 use aya::Ebpf;
 use lb_common::{
     Addr,
-    maps::{Backend, Service, backend_flags, delivery, service_flags},
+    maps::{Backend, Service, backend_flags, delivery, names, service_flags},
     ring::{CHUNK_SLOTS, RingChunk},
 };
 
@@ -68,7 +68,7 @@ pub fn fill(trigon: &mut Ebpf, scale: Scale) -> Result<()> {
 }
 
 fn write_backends(trigon: &mut Ebpf, ring: &Ring, first: u16) -> Result<()> {
-    let mut map = array(trigon, "BACKENDS")?;
+    let mut map = array(trigon, names::BACKENDS)?;
     for n in 0..ring.backends {
         map.set(u32::from(first + n), backend(ring.delivery, n), 0)?;
     }
@@ -100,7 +100,7 @@ fn backend(delivery: u8, n: u16) -> Backend {
 
 /// Slots in no order, as Maglev leaves them.
 fn write_slots(trigon: &mut Ebpf, ring: &Ring, first: u32, backend: u16) -> Result<()> {
-    let mut map = array(trigon, "RINGS")?;
+    let mut map = array(trigon, names::RINGS)?;
     let mut random = 1u32;
     for chunk in 0..ring.chunks() {
         let slots = std::array::from_fn(|_| {

@@ -10,7 +10,7 @@ use aya::{
     Ebpf, Pod,
     maps::{Array, HashMap, MapData},
 };
-use lb_common::maps::{Service, ServiceKey, Vip};
+use lb_common::maps::{Service, ServiceKey, Vip, names};
 
 use super::{
     cases::{PORT_IPIP, TARGET_PORT},
@@ -55,8 +55,8 @@ fn key(addr: IpAddr, port: u16, protocol: u8) -> ServiceKey {
 /// Write services, and the VIPs they have; ids are 1 and up.
 fn write_services(trigon: &mut Ebpf, services: &[(ServiceKey, Service)]) -> Result<()> {
     for (id, (key, service)) in (1..).zip(services) {
-        hash_map(trigon, "SERVICES")?.insert(*key, Service { id, ..*service }, 0)?;
-        hash_map(trigon, "VIPS")?.insert(key.addr, Vip::default(), 0)?;
+        hash_map(trigon, names::SERVICES)?.insert(*key, Service { id, ..*service }, 0)?;
+        hash_map(trigon, names::VIPS)?.insert(key.addr, Vip::default(), 0)?;
     }
     Ok(())
 }

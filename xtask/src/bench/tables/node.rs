@@ -7,7 +7,7 @@ use anyhow::Result;
 use aya::Ebpf;
 use lb_common::{
     Addr,
-    maps::{Endpoint, EndpointKey, Peer, Reply, ReplyKey, Service, ServiceKey},
+    maps::{Endpoint, EndpointKey, Peer, Reply, ReplyKey, Service, ServiceKey, names},
     ring::NO_BACKEND,
     roles,
 };
@@ -36,7 +36,7 @@ pub fn fill(trigon: &mut Ebpf, scale: Scale) -> Result<()> {
         (NODE6.into(), roles::SELF),
     ] {
         let peer = Peer { roles, backend: NO_BACKEND.into() };
-        hash_map(trigon, "PEERS")?.insert(Addr::from(ip), peer, 0)?;
+        hash_map(trigon, names::PEERS)?.insert(Addr::from(ip), peer, 0)?;
     }
     Ok(())
 }
@@ -62,7 +62,7 @@ fn pod(number: u32, is_v4: bool) -> Endpoint {
 fn endpoints(trigon: &mut Ebpf, service: u32, key: &ServiceKey) -> Result<()> {
     for index in 0..PODS {
         let place = EndpointKey { service, index };
-        hash_map(trigon, "ENDPOINTS")?.insert(place, pod(index, key.addr.is_v4()), 0)?;
+        hash_map(trigon, names::ENDPOINTS)?.insert(place, pod(index, key.addr.is_v4()), 0)?;
     }
     Ok(())
 }
@@ -70,7 +70,7 @@ fn endpoints(trigon: &mut Ebpf, service: u32, key: &ServiceKey) -> Result<()> {
 fn replies(trigon: &mut Ebpf, key: &ServiceKey, scale: Scale) -> Result<()> {
     let (family, vip): (_, IpAddr) =
         if key.addr.is_v4() { (Family::V4, VIP4.into()) } else { (Family::V6, VIP6.into()) };
-    let mut map = hash_map(trigon, "NODE_REPLIES")?;
+    let mut map = hash_map(trigon, names::NODE_REPLIES)?;
     for flow in 0..scale.replies {
         let client = Addr::from(client(family, flow));
         let port = client_port(flow).to_be();

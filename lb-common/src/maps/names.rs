@@ -1,0 +1,14 @@
+//! What the maps are called: in the object, where they are pinned, and to
+//! `bpftool map dump name`.
+
+macro_rules! names {
+    ($($name:ident)+) => { $(pub const $name: &str = stringify!($name);)+ };
+}
+
+names! {
+    SERVICES VIPS RINGS BACKENDS FLOWS
+    NODE_FLOWS NODE_REPLIES ENDPOINTS AFFINITIES NEW_FLOWS
+    RANGES PEERS FRAGMENTS HISTORY
+    COUNTERS SERVICE_STATS BACKEND_STATS
+    STRAYS TOLD STORY DROPPED
+}
