@@ -18,6 +18,17 @@ pub const PLAIN_OVERHEAD: u16 = 8 + BASE_LEN as u16;
 pub const BASE_WORDS: u8 = 0;
 pub const HANDED_WORDS: u8 = 4;
 
+/// Where the fields lie, in bytes from the start of the base header: length of
+/// the header, after the variant; protocol of what is inside; flags.
+pub const WORDS: usize = 0;
+pub const PROTOCOL: usize = 1;
+pub const FLAGS: usize = 2;
+/// Our private data: [`MAGIC`], the count of nodes, and their tags of two bytes
+/// each.
+pub const WHOSE: usize = 4;
+pub const HOPS: usize = 5;
+pub const FIRST_TAG: usize = 6;
+
 /// The first byte of our private data: what follows is ours. The second one
 /// counts the nodes that the packet has been to, whose tags follow.
 pub const MAGIC: u8 = b'T';

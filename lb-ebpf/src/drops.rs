@@ -6,8 +6,9 @@ use lb_common::{Verdict, maps::Dropped};
 use crate::{
     cursor::Cursor,
     dry_run::dry_run,
+    header::eth,
     maps::{DROPPED, log_drops},
-    parse::{self, ETH_LEN, Room},
+    parse::{self, Room},
 };
 
 pub const XDP_DROP: u32 = 1;
@@ -30,7 +31,7 @@ pub fn tell(ctx: &XdpContext, verdict: Verdict) {
 fn report(cursor: &Cursor, verdict: u16) {
     let Some(ethertype) = parse::ethertype(cursor) else { return };
     let mut room = Room::uninit();
-    let parsed = parse::headers(cursor, ethertype, ETH_LEN, &mut room);
+    let parsed = parse::headers(cursor, ethertype, eth::LEN, &mut room);
     let Some(packet) = parsed.packet() else { return };
     // A full ring means that nobody listens fast enough: that is their loss.
     if let Some(mut entry) = DROPPED.reserve_untyped::<Dropped>(0) {

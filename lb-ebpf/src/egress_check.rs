@@ -14,13 +14,12 @@ use lb_common::{
     maps::{Backend, OUTER_DONT_FRAGMENT, backend_flags, delivery},
     roles,
 };
-use network_types::eth::EtherType;
 
 use crate::{
     cursor::Cursor,
-    forward::inner_protocol,
+    header::{TTL, eth, ipv4, ipv6, protocol},
     maps::{BACKENDS, VIPS, role},
-    parse::{self, ETH_LEN, Packet, Room, ip},
+    parse::{self, Packet, Room},
 };
 
 /// What becomes of the packet if it is a check.
@@ -41,7 +40,7 @@ fn send(ctx: &TcContext, id: u32) -> Option<Verdict> {
     let cursor = Cursor::new(ctx.data(), ctx.data_end());
     let mut room = Room::uninit();
     // A single VLAN tag is not in the way: the kernel keeps it beside the packet.
-    let parsed = parse::headers(&cursor, parse::ethertype(&cursor).unwrap_or_default(), ETH_LEN, &mut room);
+    let parsed = parse::headers(&cursor, parse::ethertype(&cursor).unwrap_or_default(), eth::LEN, &mut room);
     let Some(inner) = parsed.packet() else { return Some(Verdict::EgressDropCheck) };
     // SAFETY: entries are replaced, never changed in place.
     unsafe { VIPS.get(&inner.dst.addr) }?;
@@ -66,29 +65,29 @@ fn send(ctx: &TcContext, id: u32) -> Option<Verdict> {
 
 #[inline(always)]
 fn in_v4(ctx: &TcContext, inner: &Packet, backend: &Backend) -> Result<(), i64> {
-    grow(ctx, inner, backend, ip::V4_LEN, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4)?;
-    let len = (inner.len + ip::V4_LEN as u16).to_be();
-    let first = u16::from_ne_bytes([0x45, inner.tos]);
-    let fourth = u16::from_ne_bytes([ip::TTL, inner_protocol(inner)]);
+    grow(ctx, inner, backend, ipv4::LEN, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4)?;
+    let len = (inner.len + ipv4::LEN as u16).to_be();
+    let first = u16::from_ne_bytes([ipv4::PLAIN, inner.tos]);
+    let fourth = u16::from_ne_bytes([TTL, protocol::of_family(inner.is_v4)]);
     let sum = backend.outer_sum as u64 + first as u64 + len as u64 + fourth as u64;
-    let header: [u32; ip::V4_LEN / 4] = [
+    let header: [u32; ipv4::LEN / 4] = [
         words(first, len),
         words(0, OUTER_DONT_FRAGMENT),
         words(fourth, !checksum::fold(sum)),
         backend.outer_src.words()[3],
         backend.outer_dst.words()[3],
     ];
-    ctx.store(ETH_LEN, &header, 0)?;
-    ctx.store(ETH_LEN - 2, &(EtherType::Ipv4 as u16), 0)
+    ctx.store(eth::LEN, &header, 0)?;
+    ctx.store(eth::TYPE, &eth::IPV4, 0)
 }
 
 #[inline(always)]
 fn in_v6(ctx: &TcContext, inner: &Packet, backend: &Backend) -> Result<(), i64> {
-    grow(ctx, inner, backend, ip::V6_LEN, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6)?;
+    grow(ctx, inner, backend, ipv6::LEN, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6)?;
     let (src, dst) = (backend.outer_src.words(), backend.outer_dst.words());
-    let header: [u32; ip::V6_LEN / 4] = [
-        (0x6000_0000 | (inner.tos as u32) << 20).to_be(),
-        words(inner.len.to_be(), u16::from_ne_bytes([inner_protocol(inner), ip::TTL])),
+    let header: [u32; ipv6::LEN / 4] = [
+        ipv6::first_word(inner.tos, 0),
+        words(inner.len.to_be(), u16::from_ne_bytes([protocol::of_family(inner.is_v4), TTL])),
         src[0],
         src[1],
         src[2],
@@ -98,8 +97,8 @@ fn in_v6(ctx: &TcContext, inner: &Packet, backend: &Backend) -> Result<(), i64> 
         dst[2],
         dst[3],
     ];
-    ctx.store(ETH_LEN, &header, 0)?;
-    ctx.store(ETH_LEN - 2, &(EtherType::Ipv6 as u16), 0)
+    ctx.store(eth::LEN, &header, 0)?;
+    ctx.store(eth::TYPE, &eth::IPV6, 0)
 }
 
 /// Makes room for an outer header, if the packet still fits the path. The

@@ -2,14 +2,16 @@
 //! packet from a director, something else for a VIP, or none of our business.
 
 use aya_ebpf::programs::XdpContext;
-use lb_common::{Verdict, roles};
+use lb_common::{Verdict, gue, roles};
 
 use crate::{
     cursor::Cursor,
-    director, fragments, icmp,
+    director, fragments,
+    header::{eth, protocol},
+    icmp,
     maps::{SERVICES, role},
     node,
-    parse::{self, ETH_LEN, Packet, Parsed, Room},
+    parse::{self, Packet, Parsed, Room},
     vip::unless_vip,
     vlan,
 };
@@ -34,7 +36,7 @@ pub fn packet(ctx: &XdpContext) -> Verdict {
 #[inline(always)]
 fn untagged(ctx: &XdpContext, cursor: &Cursor, ethertype: u16) -> Verdict {
     let mut room = Room::uninit();
-    let packet = match parse::network(cursor, ethertype, ETH_LEN, &mut room) {
+    let packet = match parse::network(cursor, ethertype, eth::LEN, &mut room) {
         Parsed::Flow(packet) => packet,
         Parsed::Fragment(packet) => {
             if !fragments::of_request(packet) {
@@ -58,7 +60,7 @@ fn untagged(ctx: &XdpContext, cursor: &Cursor, ethertype: u16) -> Verdict {
 fn request(ctx: &XdpContext, cursor: &Cursor, packet: &Packet) -> Verdict {
     // SAFETY: entries are replaced, never changed in place.
     let Some(service) = (unsafe { SERVICES.get(&packet.dst) }) else {
-        if role(roles::NODE) && packet.is_gue() {
+        if role(roles::NODE) && is_gue(packet) {
             return node::tunnel(ctx, packet);
         }
         return unless_vip(&packet.dst.addr, Verdict::DropNoSuchPort);
@@ -68,4 +70,10 @@ fn request(ctx: &XdpContext, cursor: &Cursor, packet: &Packet) -> Verdict {
     } else {
         node::receive(ctx, cursor, packet, service)
     }
+}
+
+/// Is it to the port of Generic UDP Encapsulation?
+#[inline(always)]
+fn is_gue(packet: &Packet) -> bool {
+    packet.dst.port == gue::PORT.to_be() && packet.dst.protocol == protocol::UDP && packet.quote == 0
 }

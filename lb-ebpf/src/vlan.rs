@@ -7,34 +7,39 @@
 
 use aya_ebpf::{EbpfContext, bindings::xdp_md, helpers::bpf_xdp_adjust_head, programs::XdpContext};
 use lb_common::{Addr, Verdict, roles};
-use network_types::eth::EtherType;
 
 use crate::{
     cursor::Cursor,
     drops::XDP_DROP,
+    header::{
+        eth::{self, TAG_LEN},
+        ipv4, ipv6,
+    },
     maps::{PEERS, VIPS},
-    parse::{ETH_LEN, ip},
     scratch::{TAGS_SCRATCH, Tags},
 };
 
-/// Type and control information.
-const TAG_LEN: usize = 4;
+/// Where tags lie, and a frame with one or two of them, up to the IP header.
+const OUTER: usize = eth::TYPE;
+const INNER: usize = OUTER + TAG_LEN;
+const ONE: usize = eth::LEN + TAG_LEN;
+const TWO: usize = ONE + TAG_LEN;
 
 /// Is this type of a frame, in network byte order, that of a tag?
 #[inline(always)]
 pub fn is_tag(ethertype: u16) -> bool {
-    ethertype == EtherType::Ieee8021q as u16 || ethertype == EtherType::Ieee8021ad as u16
+    ethertype == eth::TAG || ethertype == eth::OUTER_TAG
 }
 
 /// What is behind the tags, and where: type of the frame, start of the IP header.
 #[inline(always)]
 pub fn behind(cursor: &Cursor) -> Option<(u16, usize)> {
-    let inner = cursor.window::<{ ETH_LEN + TAG_LEN }>(0)?.get::<u16, { ETH_LEN + 2 }>();
+    let inner = cursor.window::<ONE>(0)?.get::<u16, { eth::TYPE + TAG_LEN }>();
     if !is_tag(inner) {
-        return Some((inner, ETH_LEN + TAG_LEN));
+        return Some((inner, ONE));
     }
-    let frame = cursor.window::<{ ETH_LEN + 2 * TAG_LEN }>(0)?;
-    Some((frame.get::<u16, { ETH_LEN + TAG_LEN + 2 }>(), ETH_LEN + 2 * TAG_LEN))
+    let frame = cursor.window::<TWO>(0)?;
+    Some((frame.get::<u16, { eth::TYPE + 2 * TAG_LEN }>(), TWO))
 }
 
 /// Take the tags off the frame, and note them, if it is for us. Is it?
@@ -48,14 +53,14 @@ pub fn strip(ctx: &XdpContext) -> bool {
     let Some(noted) = TAGS_SCRATCH.get_ptr_mut(0) else { return false };
     // SAFETY: this CPU's own, and nobody else uses it until we are done.
     let noted = unsafe { &mut *noted };
-    let Some(frame) = cursor.window::<{ ETH_LEN + 2 * TAG_LEN }>(0) else { return false };
-    let macs = frame.macs::<0>();
-    *noted = [frame.get::<u32, 12>(), 0];
-    let by = l3 - ETH_LEN;
+    let Some(frame) = cursor.window::<TWO>(0) else { return false };
+    let macs = frame.macs::<{ eth::DST }>();
+    *noted = [frame.get::<u32, OUTER>(), 0];
+    let by = l3 - eth::LEN;
     if by == TAG_LEN {
         frame.set_macs::<TAG_LEN>(macs);
     } else {
-        noted[1] = frame.get::<u32, 16>();
+        noted[1] = frame.get::<u32, INNER>();
         frame.set_macs::<{ 2 * TAG_LEN }>(macs);
     }
     // SAFETY: a plain helper call; no packet pointer is used after it.
@@ -84,26 +89,26 @@ pub fn push(ctx: &XdpContext, tags: &Tags) -> bool {
         return false;
     }
     let cursor = Cursor::new(ctx.data(), ctx.data_end());
-    let Some(frame) = cursor.window::<{ ETH_LEN + 2 * TAG_LEN }>(0) else { return false };
+    let Some(frame) = cursor.window::<TWO>(0) else { return false };
     if tags[1] == 0 {
-        frame.set_macs::<0>(frame.macs::<TAG_LEN>());
+        frame.set_macs::<{ eth::DST }>(frame.macs::<TAG_LEN>());
     } else {
-        frame.set_macs::<0>(frame.macs::<{ 2 * TAG_LEN }>());
-        frame.set::<u32, 16>(tags[1]);
+        frame.set_macs::<{ eth::DST }>(frame.macs::<{ 2 * TAG_LEN }>());
+        frame.set::<u32, INNER>(tags[1]);
     }
-    frame.set::<u32, 12>(tags[0]);
+    frame.set::<u32, OUTER>(tags[0]);
     true
 }
 
 #[inline(always)]
 fn destination(cursor: &Cursor, ethertype: u16, l3: usize) -> Option<Addr> {
-    if ethertype == EtherType::Ipv4 as u16 {
-        return Some(Addr::v4(cursor.window::<{ ip::V4_LEN }>(l3)?.get::<u32, 16>()));
+    if ethertype == eth::IPV4 {
+        return Some(Addr::v4(cursor.window::<{ ipv4::LEN }>(l3)?.get::<u32, { ipv4::DST }>()));
     }
-    if ethertype != EtherType::Ipv6 as u16 {
+    if ethertype != eth::IPV6 {
         return None;
     }
-    Some(Addr::from_words(cursor.window::<{ ip::V6_LEN }>(l3)?.words::<24>()))
+    Some(Addr::from_words(cursor.window::<{ ipv6::LEN }>(l3)?.words::<{ ipv6::DST }>()))
 }
 
 /// A VIP, or an address of this machine, where tunnels end.

@@ -21,15 +21,18 @@ use lb_common::{
 use crate::{
     cursor::Cursor,
     fragments,
+    header::{eth, ipv4, ipv6, protocol, tcp, udp},
     maps::{NODE_REPLIES, role},
-    parse::{self, ETH_LEN, Fragment, Packet, Parsed, Room, l4},
+    parse::{self, Fragment, Packet, Parsed, Room, l4},
     vlan,
 };
 
-/// Ethernet with two tags, IPv6 and TCP: what has to lie in the linear part.
-const HEADERS: u32 = 22 + 40 + 20;
+/// Ethernet with two tags.
+const L3: usize = eth::LEN + 2 * eth::TAG_LEN;
+/// With IPv6 and TCP: what has to lie in the linear part.
+const HEADERS: u32 = (L3 + ipv6::LEN + tcp::LEN) as u32;
 /// All of them together, at their longest.
-const ALL_HEADERS: u32 = (22 + parse::L3_MAX + l4::TCP_LEN) as u32;
+const ALL_HEADERS: u32 = (L3 + parse::L3_MAX + tcp::LEN) as u32;
 
 #[inline(always)]
 pub fn packet(ctx: &TcContext) -> Verdict {
@@ -85,24 +88,23 @@ fn reply(ctx: &TcContext) -> Verdict {
 #[inline(always)]
 fn network(cursor: &Cursor) -> Option<(u16, usize)> {
     let ethertype = parse::ethertype(cursor)?;
-    if vlan::is_tag(ethertype) { vlan::behind(cursor) } else { Some((ethertype, ETH_LEN)) }
+    if vlan::is_tag(ethertype) { vlan::behind(cursor) } else { Some((ethertype, eth::LEN)) }
 }
 
 /// Rewrite the source address and both ports.
 #[inline(always)]
 fn rewrite(ctx: &TcContext, cursor: &Cursor, packet: &Packet, reply: &Reply) -> Result<(), i64> {
-    const UDP_CHECK: usize = 6;
-    const TCP_CHECK: usize = 16;
-    let l4 = packet.l3 + packet.l3_len;
+    let l4 = packet.l4();
     let is_syn_ack = reply.mss != 0 && is_syn_ack(cursor, packet);
     // Only a UDP checksum of zero, "none", has to stay what it is.
     let check = if packet.is_later_fragment() {
         None
-    } else if packet.dst.protocol == l4::TCP {
-        Some((l4 + TCP_CHECK, 0u64))
+    } else if packet.dst.protocol == protocol::TCP {
+        Some((l4 + tcp::CHECK, 0u64))
     } else {
-        let none = cursor.window::<8>(l4).is_none_or(|udp| udp.get::<u16, UDP_CHECK>() == 0);
-        (!none).then_some((l4 + UDP_CHECK, BPF_F_MARK_MANGLED_0 as u64))
+        let none =
+            cursor.window::<{ udp::LEN }>(l4).is_none_or(|header| header.get::<u16, { udp::CHECK }>() == 0);
+        (!none).then_some((l4 + udp::CHECK, BPF_F_MARK_MANGLED_0 as u64))
     };
     let (mut old, mut new) = (packet.src.words(), reply.vip.words());
     // The upper words of mapped addresses are alike: they add nothing.
@@ -115,10 +117,10 @@ fn rewrite(ctx: &TcContext, cursor: &Cursor, packet: &Packet, reply: &Reply) -> 
         ctx.l4_csum_replace(at, old_ports as u64, new_ports as u64, flags | 4)?;
     }
     if packet.is_v4 {
-        ctx.l3_csum_replace(packet.l3 + 10, 0, difference, 0)?;
-        ctx.store(packet.l3 + 12, &new[3], 0)?;
+        ctx.l3_csum_replace(packet.l3 + ipv4::CHECK, 0, difference, 0)?;
+        ctx.store(packet.l3 + ipv4::SRC, &new[3], 0)?;
     } else {
-        ctx.store(packet.l3 + 8, &new, 0)?;
+        ctx.store(packet.l3 + ipv6::SRC, &new, 0)?;
     }
     if packet.is_later_fragment() {
         return Ok(());
@@ -136,6 +138,6 @@ const fn ports(source: u16, destination: u16) -> u32 {
 
 #[inline(always)]
 fn is_syn_ack(cursor: &Cursor, packet: &Packet) -> bool {
-    const BOTH: u8 = l4::SYN | l4::ACK;
+    const BOTH: u8 = tcp::SYN | tcp::ACK;
     l4::tcp_flags(cursor, packet).is_some_and(|flags| flags & BOTH == BOTH)
 }

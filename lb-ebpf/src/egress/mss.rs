@@ -3,7 +3,7 @@
 
 use aya_ebpf::{EbpfContext, bindings::__sk_buff, programs::TcContext};
 
-use crate::{cursor::Cursor, parse::l4::TCP_LEN};
+use crate::{cursor::Cursor, header::tcp};
 
 /// Options are as long as the data offset, four bits, allows.
 const OPTIONS_LEN: usize = 40;
@@ -18,6 +18,11 @@ const NO_OPERATION: u8 = 1;
 const MSS: u8 = 2;
 /// Length of the option: kind, length, two bytes of MSS.
 const MSS_LEN: usize = 4;
+
+/// Where these lie in an option.
+const KIND: usize = 0;
+const OPTION_LEN: usize = 1;
+const MSS_VALUE: usize = 2;
 
 /// Lower the MSS that the segment whose TCP header begins at `tcp` offers, if
 /// it is a SYN-ACK that offers more.
@@ -45,11 +50,11 @@ extern "C" fn trigon_lower_mss(ctx: *mut __sk_buff, tcp: u32, most: u32) -> i64 
 #[inline(always)]
 fn rewrite(ctx: &TcContext, tcp: usize, most: u16) -> Result<(), i64> {
     // Fails for shorter packets, which then have all they have in place.
-    let _ = ctx.pull_data((tcp + TCP_LEN + OPTIONS_LEN) as u32);
+    let _ = ctx.pull_data((tcp + tcp::LEN + OPTIONS_LEN) as u32);
     let cursor = Cursor::new(ctx.data(), ctx.data_end());
     let Some(at) = find(&cursor, tcp) else { return Ok(()) };
     let Some(option) = cursor.window::<MSS_LEN>(at) else { return Ok(()) };
-    let offered = option.get::<u16, 2>();
+    let offered = option.get::<u16, MSS_VALUE>();
     if u16::from_be(offered) <= most {
         return Ok(());
     }
@@ -58,22 +63,22 @@ fn rewrite(ctx: &TcContext, tcp: usize, most: u16) -> Result<(), i64> {
     if (at - tcp) % 2 == 1 {
         (old, new) = (old.swap_bytes(), new.swap_bytes());
     }
-    ctx.l4_csum_replace(tcp + 16, old as u64, new as u64, 2)?;
-    ctx.store(at + 2, &most.to_be(), 0)
+    ctx.l4_csum_replace(tcp + tcp::CHECK, old as u64, new as u64, 2)?;
+    ctx.store(at + MSS_VALUE, &most.to_be(), 0)
 }
 
 /// Where the option is.
 #[inline(always)]
 fn find(cursor: &Cursor, tcp: usize) -> Option<usize> {
-    let header = cursor.window::<TCP_LEN>(tcp)?;
-    let end = tcp + ((header.get::<u8, 12>() >> 4) * 4) as usize;
-    let mut at = tcp + TCP_LEN;
+    let header = cursor.window::<{ tcp::LEN }>(tcp)?;
+    let end = tcp + ((header.get::<u8, { tcp::DATA_OFFSET }>() >> 4) * 4) as usize;
+    let mut at = tcp + tcp::LEN;
     for _ in 0..OPTIONS {
         if at + MSS_LEN > end {
             return None;
         }
         let option = cursor.window::<2>(at)?;
-        at += match (option.get::<u8, 0>(), option.get::<u8, 1>()) {
+        at += match (option.get::<u8, KIND>(), option.get::<u8, OPTION_LEN>()) {
             (END, _) => return None,
             (NO_OPERATION, _) => 1,
             (MSS, len) => return (len as usize == MSS_LEN).then_some(at),

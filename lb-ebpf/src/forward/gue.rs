@@ -6,45 +6,45 @@
 use aya_ebpf::programs::XdpContext;
 use lb_common::{Verdict, gue, maps::Backend};
 
-use super::{
-    next_hop::leave,
-    outer::{self, inner_protocol},
-};
+use super::{next_hop::leave, outer};
 use crate::{
     cursor::{Cursor, Window},
-    parse::{ETH_LEN, Packet, ip, l4},
+    header::{eth, ipv4, ipv6, ports, protocol, udp},
+    parse::Packet,
     scratch::Arrival,
 };
 
-const UDP_LEN: usize = 8;
+/// Where fields lie, from the start of the UDP header.
+const GUE: usize = udp::LEN;
+const TAGS: usize = GUE + gue::FIRST_TAG;
 /// UDP and GUE, as a director sends them.
-const PLAIN: usize = UDP_LEN + gue::BASE_LEN;
+const PLAIN: usize = GUE + gue::BASE_LEN;
 /// UDP and GUE, as a node sends them that hands a packet on.
-const HANDED: usize = UDP_LEN + gue::HANDED_LEN;
+const HANDED: usize = GUE + gue::HANDED_LEN;
 
 /// From a director, in an outer IPv4 header.
 #[inline(always)]
 pub fn v4(ctx: &XdpContext, packet: &Packet, backend: &Backend, hash: u64) -> Verdict {
-    let grown = outer::v4::<PLAIN>(ctx, packet, backend, l4::UDP, 0);
-    done(ctx, backend, grown.and_then(|cursor| plain(&cursor, ETH_LEN + ip::V4_LEN, packet, hash)))
+    let grown = outer::v4::<PLAIN>(ctx, packet, backend, protocol::UDP, 0);
+    done(ctx, backend, grown.and_then(|cursor| plain(&cursor, eth::LEN + ipv4::LEN, packet, hash)))
 }
 
 /// From a director, in an outer IPv6 header.
 #[inline(always)]
 pub fn v6(ctx: &XdpContext, packet: &Packet, backend: &Backend, hash: u64) -> Verdict {
-    let grown = outer::v6::<PLAIN>(ctx, packet, backend, l4::UDP, hash, 0);
-    done(ctx, backend, grown.and_then(|cursor| plain(&cursor, ETH_LEN + ip::V6_LEN, packet, hash)))
+    let grown = outer::v6::<PLAIN>(ctx, packet, backend, protocol::UDP, hash, 0);
+    done(ctx, backend, grown.and_then(|cursor| plain(&cursor, eth::LEN + ipv6::LEN, packet, hash)))
 }
 
 /// From a node to another.
 #[inline(always)]
 pub fn hand_on(ctx: &XdpContext, packet: &Packet, backend: &Backend, arrival: &Arrival) -> Verdict {
     let sent = if backend.outer_dst.is_v4() {
-        outer::v4::<HANDED>(ctx, packet, backend, l4::UDP, 0)
-            .and_then(|cursor| handed(&cursor, ETH_LEN + ip::V4_LEN, packet, arrival))
+        outer::v4::<HANDED>(ctx, packet, backend, protocol::UDP, 0)
+            .and_then(|cursor| handed(&cursor, eth::LEN + ipv4::LEN, packet, arrival))
     } else {
-        outer::v6::<HANDED>(ctx, packet, backend, l4::UDP, arrival.hash, 0)
-            .and_then(|cursor| handed(&cursor, ETH_LEN + ip::V6_LEN, packet, arrival))
+        outer::v6::<HANDED>(ctx, packet, backend, protocol::UDP, arrival.hash, 0)
+            .and_then(|cursor| handed(&cursor, eth::LEN + ipv6::LEN, packet, arrival))
     };
     match sent {
         Ok(()) => leave(ctx, backend, Verdict::HandOn, Verdict::HandOnRedirect),
@@ -71,15 +71,15 @@ fn plain(cursor: &Cursor, at: usize, packet: &Packet, hash: u64) -> Result<(), V
 fn handed(cursor: &Cursor, at: usize, packet: &Packet, arrival: &Arrival) -> Result<(), Verdict> {
     let Some(header) = cursor.window::<HANDED>(at) else { return Err(Verdict::DropNoRoom) };
     write(&header, packet, arrival.hash, gue::HANDED_WORDS);
-    header.set::<u8, 12>(gue::MAGIC);
-    header.set::<u8, 13>(arrival.hops as u8);
-    header.set::<u16, 14>(arrival.tags[0]);
-    header.set::<u16, 16>(arrival.tags[1]);
-    header.set::<u16, 18>(arrival.tags[2]);
-    header.set::<u16, 20>(arrival.tags[3]);
-    header.set::<u16, 22>(arrival.tags[4]);
-    header.set::<u16, 24>(arrival.tags[5]);
-    header.set::<u16, 26>(arrival.tags[6]);
+    header.set::<u8, { GUE + gue::WHOSE }>(gue::MAGIC);
+    header.set::<u8, { GUE + gue::HOPS }>(arrival.hops as u8);
+    header.set::<u16, TAGS>(arrival.tags[0]);
+    header.set::<u16, { TAGS + 2 }>(arrival.tags[1]);
+    header.set::<u16, { TAGS + 4 }>(arrival.tags[2]);
+    header.set::<u16, { TAGS + 6 }>(arrival.tags[3]);
+    header.set::<u16, { TAGS + 8 }>(arrival.tags[4]);
+    header.set::<u16, { TAGS + 10 }>(arrival.tags[5]);
+    header.set::<u16, { TAGS + 12 }>(arrival.tags[6]);
     Ok(())
 }
 
@@ -87,12 +87,12 @@ fn handed(cursor: &Cursor, at: usize, packet: &Packet, arrival: &Arrival) -> Res
 #[inline(always)]
 fn write<const N: usize>(header: &Window<N>, packet: &Packet, hash: u64, words: u8) {
     // The dynamic ports, 49152 and up (RFC 6335).
-    header.set::<u16, 0>((0xc000 | (hash >> 16) as u16).to_be());
-    header.set::<u16, 2>(gue::PORT.to_be());
-    header.set::<u16, 4>((packet.len + N as u16).to_be());
-    header.set::<u16, 6>(0);
+    header.set::<u16, { ports::SRC }>((0xc000 | (hash >> 16) as u16).to_be());
+    header.set::<u16, { ports::DST }>(gue::PORT.to_be());
+    header.set::<u16, { udp::TOTAL_LEN }>((packet.len + N as u16).to_be());
+    header.set::<u16, { udp::CHECK }>(0);
     // Variant 0, data; protocol; no flags.
-    header.set::<u8, 8>(words);
-    header.set::<u8, 9>(inner_protocol(packet));
-    header.set::<u16, 10>(0);
+    header.set::<u8, { GUE + gue::WORDS }>(words);
+    header.set::<u8, { GUE + gue::PROTOCOL }>(protocol::of_family(packet.is_v4));
+    header.set::<u16, { GUE + gue::FLAGS }>(0);
 }

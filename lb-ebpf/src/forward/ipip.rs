@@ -11,16 +11,13 @@ use lb_common::{
     maps::{Backend, backend_flags, delivery},
 };
 
-use super::{
-    next_hop::leave,
-    outer::{self, inner_protocol},
-};
-use crate::{maps::source_mask, parse::Packet};
+use super::{next_hop::leave, outer};
+use crate::{header::protocol, maps::source_mask, parse::Packet};
 
 /// In an outer IPv4 header.
 #[inline(always)]
 pub fn v4(ctx: &XdpContext, packet: &Packet, backend: &Backend, host: u32) -> Verdict {
-    match outer::v4::<0>(ctx, packet, backend, inner_protocol(packet), host) {
+    match outer::v4::<0>(ctx, packet, backend, protocol::of_family(packet.is_v4), host) {
         Ok(_) => leave(ctx, backend, Verdict::ForwardIpip, Verdict::RedirectIpip),
         Err(verdict) => verdict,
     }
@@ -29,7 +26,7 @@ pub fn v4(ctx: &XdpContext, packet: &Packet, backend: &Backend, host: u32) -> Ve
 /// In an outer IPv6 header.
 #[inline(always)]
 pub fn v6(ctx: &XdpContext, packet: &Packet, backend: &Backend, hash: u64, host: u32) -> Verdict {
-    match outer::v6::<0>(ctx, packet, backend, inner_protocol(packet), hash, host) {
+    match outer::v6::<0>(ctx, packet, backend, protocol::of_family(packet.is_v4), hash, host) {
         Ok(_) => leave(ctx, backend, Verdict::ForwardIpip, Verdict::RedirectIpip),
         Err(verdict) => verdict,
     }

@@ -13,8 +13,6 @@ use lb_common::{
     maps::{Backend, backend_flags, delivery},
 };
 
-pub use outer::inner_protocol;
-
 use crate::{cursor::Cursor, parse::Packet, scratch::Arrival};
 use next_hop::tag;
 

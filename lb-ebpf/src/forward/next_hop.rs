@@ -1,4 +1,4 @@
-//! The next hop towards a backend: its MAC address, VLAN tags and interface.
+//! The next hop towards a backend: its VLAN tags and interface.
 
 use aya_ebpf::{helpers::bpf_redirect, programs::XdpContext};
 use lb_common::{
@@ -6,14 +6,7 @@ use lb_common::{
     maps::{Backend, backend_flags},
 };
 
-use crate::{cursor::Window, dry_run, vlan};
-
-/// The Ethernet addresses of the next hop, at the start of the frame.
-#[inline(always)]
-pub fn set_macs<const N: usize>(frame: &Window<N>, backend: &Backend) {
-    // SAFETY: `macs` is the first field of an 8-aligned struct: three words.
-    frame.set_macs::<0>(unsafe { *(&raw const backend.macs).cast::<[u32; 3]>() });
-}
+use crate::{dry_run, vlan};
 
 /// The backend's VLAN tags, on a frame that is about to leave for it.
 #[inline(always)]

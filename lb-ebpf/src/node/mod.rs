@@ -4,7 +4,6 @@
 mod affinity;
 mod begin;
 mod decapsulate;
-mod nat;
 mod owners;
 mod probe;
 mod quote;

@@ -18,9 +18,11 @@ use lb_common::{
 };
 
 use crate::{
-    clock, dry_run, limit,
+    clock, dry_run,
+    header::protocol,
+    limit,
     maps::{BACKENDS, FLOWS, HISTORY, STRAYS, stray_limit, udp_window},
-    parse::{Packet, l4},
+    parse::Packet,
     scratch::{self, Arrival, FlowScratch},
 };
 
@@ -43,7 +45,7 @@ pub fn next(packet: &Packet, service: &Service, scratch: &mut FlowScratch, opens
         return to(arrival, arrival.from, gue::OVER);
     }
     let Some(list) = list(service, arrival) else { return Verdict::Deliver };
-    let is_syn = opens && packet.dst.protocol == l4::TCP;
+    let is_syn = opens && packet.dst.protocol == protocol::TCP;
     let keeps_clients = service.flags & service_flags::AFFINITY != 0;
     if is_syn && !keeps_clients {
         return opening(service, list, arrival);

@@ -7,17 +7,13 @@ use aya_ebpf::programs::XdpContext;
 use lb_common::{Addr, Verdict};
 
 use super::decapsulate::decapsulate;
-use crate::{
-    cursor::Cursor,
-    icmp::swap_macs,
-    parse::{Packet, l4},
-};
+use crate::{cursor::Cursor, header::protocol, parse::Packet, rewrite::macs};
 
 /// UDP between the ends of the tunnel, the other way round: nobody gets this
 /// node to send anything to anybody else.
 #[inline(always)]
 pub fn is_probe(outer: &Packet, inner: &Packet) -> bool {
-    inner.dst.protocol == l4::UDP
+    inner.dst.protocol == protocol::UDP
         && is_same(&inner.dst.addr, &outer.src)
         && is_same(&inner.src, &outer.dst.addr)
 }
@@ -31,7 +27,7 @@ pub fn answer(ctx: &XdpContext, cursor: &Cursor, inner: &Packet) -> Verdict {
         return Verdict::DropNoRoom;
     }
     let cursor = Cursor::new(ctx.data(), ctx.data_end());
-    if swap_macs(&cursor, 0).is_none() {
+    if macs::swap(&cursor, 0).is_none() {
         return Verdict::DropTruncated;
     }
     Verdict::AnswerProbe

@@ -9,13 +9,14 @@ use lb_common::{
 use super::{
     affinity,
     begin::{self, Start},
-    nat, owners, quote, source,
+    owners, quote, source,
 };
 use crate::{
     cursor::Cursor,
     dry_run, forward,
     maps::{BACKENDS, NODE_FLOWS},
     parse::{Packet, l4},
+    rewrite::destination,
     scratch::{self, FlowScratch},
 };
 
@@ -86,6 +87,6 @@ fn find(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
         }
     };
     dry_run::tell(|story| story.endpoint = flow.endpoint());
-    let is_done = packet.quote != 0 || nat::rewrite(cursor, packet, flow);
+    let is_done = packet.quote != 0 || destination::rewrite(cursor, packet, flow);
     if is_done { Verdict::Deliver } else { Verdict::DropTruncated }
 }

@@ -4,27 +4,28 @@
 
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
-    Addr, Verdict, checksum, gue,
+    Addr, Verdict, gue,
     maps::{Peer, Service},
     roles,
 };
-use network_types::eth::EtherType;
 
 use super::{decapsulate::decapsulate, probe, route};
 use crate::{
     cursor::Cursor,
-    fragments, icmp,
+    fragments,
+    header::{CONGESTION_EXPERIENCED, eth, ipv4, ipv6, protocol, udp},
+    icmp,
     maps::{PEERS, SERVICES, VIPS},
-    parse::{self, ETH_LEN, Packet, Parsed, ip, l4},
+    parse::{self, Packet, Parsed},
+    rewrite::congestion,
     scratch::{self, FlowScratch, TUNNEL_SCRATCH},
     stats,
     vip::unless_vip,
 };
 
-const UDP_LEN: usize = 8;
-
-/// Congestion experienced, in both families' lowest two bits (RFC 3168).
-const CE: u8 = 3;
+/// Where fields lie, from the start of the UDP header.
+const GUE: usize = udp::LEN;
+const TAGS: usize = GUE + gue::FIRST_TAG;
 
 /// What is around the inner packet.
 struct Envelope {
@@ -41,7 +42,7 @@ pub fn receive(ctx: &XdpContext, outer: &Packet) -> Verdict {
     let from = peer(&outer.src, roles::DIRECTOR | roles::NODE);
     let from = from.filter(|peer| peer.roles & roles::SELF == 0);
     let Some(from) = from.filter(|_| peer(&outer.dst.addr, roles::SELF).is_some()) else {
-        let is_udp = outer.dst.protocol == l4::UDP;
+        let is_udp = outer.dst.protocol == protocol::UDP;
         let why = if is_udp { Verdict::DropNoSuchPort } else { Verdict::DropOtherProtocol };
         return foreign_if_passed(unless_vip(&outer.dst.addr, why));
     };
@@ -68,7 +69,7 @@ pub fn receive(ctx: &XdpContext, outer: &Packet) -> Verdict {
 #[inline(never)]
 fn read(ctx: &XdpContext, outer: &Packet, from: &Peer) -> Result<(), Verdict> {
     // Whatever our directors send has no options, and no headers between.
-    if outer.l3_len != if outer.is_v4 { ip::V4_LEN } else { ip::V6_LEN } {
+    if outer.l3_len != if outer.is_v4 { ipv4::LEN } else { ipv6::LEN } {
         return Err(Verdict::PassForeignTunnel);
     }
     let cursor = Cursor::new(ctx.data(), ctx.data_end());
@@ -109,31 +110,31 @@ fn open(cursor: &Cursor, outer: &Packet, from: &Peer) -> Option<Envelope> {
     let FlowScratch { arrival, .. } = scratch::flow()?;
     arrival.begin(0);
     arrival.from = from.backend;
-    let at = ETH_LEN + outer.l3_len;
-    if outer.dst.protocol != l4::UDP {
+    let at = outer.l4();
+    if outer.dst.protocol != protocol::UDP {
         let ethertype = ethertype(outer.dst.protocol)?;
         return Some(Envelope { inner: at, ethertype });
     }
-    let header = cursor.window::<{ UDP_LEN + gue::BASE_LEN }>(at)?;
-    let ethertype = ethertype(header.get::<u8, 9>())?;
+    let header = cursor.window::<{ GUE + gue::BASE_LEN }>(at)?;
+    let ethertype = ethertype(header.get::<u8, { GUE + gue::PROTOCOL }>())?;
     // Variant 0, data, no flags: all else is not of ours.
-    if header.get::<u16, 10>() != 0 {
+    if header.get::<u16, { GUE + gue::FLAGS }>() != 0 {
         return None;
     }
-    match header.get::<u8, 8>() {
-        gue::BASE_WORDS => Some(Envelope { inner: at + UDP_LEN + gue::BASE_LEN, ethertype }),
+    match header.get::<u8, { GUE + gue::WORDS }>() {
+        gue::BASE_WORDS => Some(Envelope { inner: at + GUE + gue::BASE_LEN, ethertype }),
         gue::HANDED_WORDS => {
-            let private = cursor.window::<{ UDP_LEN + gue::HANDED_LEN }>(at)?;
-            arrival.hops = private.get::<u8, 13>() as u32;
-            arrival.tags[0] = private.get::<u16, 14>();
-            arrival.tags[1] = private.get::<u16, 16>();
-            arrival.tags[2] = private.get::<u16, 18>();
-            arrival.tags[3] = private.get::<u16, 20>();
-            arrival.tags[4] = private.get::<u16, 22>();
-            arrival.tags[5] = private.get::<u16, 24>();
-            arrival.tags[6] = private.get::<u16, 26>();
-            let inner = at + UDP_LEN + gue::HANDED_LEN;
-            (private.get::<u8, 12>() == gue::MAGIC).then_some(Envelope { inner, ethertype })
+            let private = cursor.window::<{ GUE + gue::HANDED_LEN }>(at)?;
+            arrival.hops = private.get::<u8, { GUE + gue::HOPS }>() as u32;
+            arrival.tags[0] = private.get::<u16, TAGS>();
+            arrival.tags[1] = private.get::<u16, { TAGS + 2 }>();
+            arrival.tags[2] = private.get::<u16, { TAGS + 4 }>();
+            arrival.tags[3] = private.get::<u16, { TAGS + 6 }>();
+            arrival.tags[4] = private.get::<u16, { TAGS + 8 }>();
+            arrival.tags[5] = private.get::<u16, { TAGS + 10 }>();
+            arrival.tags[6] = private.get::<u16, { TAGS + 12 }>();
+            let inner = at + GUE + gue::HANDED_LEN;
+            (private.get::<u8, { GUE + gue::WHOSE }>() == gue::MAGIC).then_some(Envelope { inner, ethertype })
         }
         _ => None,
     }
@@ -142,7 +143,7 @@ fn open(cursor: &Cursor, outer: &Packet, from: &Peer) -> Option<Envelope> {
 #[inline(always)]
 fn accept(ctx: &XdpContext, cursor: &Cursor, outer: &Packet, inner: &Packet, service: &Service) -> Verdict {
     stats::service(service.id, inner.len as u32);
-    if outer.tos & CE == CE && !mark_congestion(cursor, inner) {
+    if outer.tos & CONGESTION_EXPERIENCED == CONGESTION_EXPERIENCED && !congestion::mark(cursor, inner) {
         return Verdict::DropCongestion;
     }
     match scratch::flow() {
@@ -170,31 +171,8 @@ fn peer(addr: &Addr, roles: u32) -> Option<&'static Peer> {
 #[inline(always)]
 fn ethertype(protocol: u8) -> Option<u16> {
     match protocol {
-        l4::IPV4 => Some(EtherType::Ipv4 as u16),
-        l4::IPV6 => Some(EtherType::Ipv6 as u16),
+        protocol::IPV4 => Some(eth::IPV4),
+        protocol::IPV6 => Some(eth::IPV6),
         _ => None,
     }
-}
-
-/// RFC 6040 section 4.2: congestion met by the outer header is passed on in
-/// the inner one; false if the inner transport does not understand it, and
-/// the packet has to be dropped instead.
-#[inline(always)]
-fn mark_congestion(cursor: &Cursor, inner: &Packet) -> bool {
-    if inner.tos & CE == 0 {
-        return false;
-    }
-    if !inner.is_v4 {
-        // The traffic class lies across bytes 0 and 1; ECN is bits 4 and 5 of byte 1.
-        return cursor
-            .window::<2>(inner.l3)
-            .map(|header| header.set::<u8, 1>(header.get::<u8, 1>() | CE << 4))
-            .is_some();
-    }
-    let Some(header) = cursor.window::<{ ip::V4_LEN }>(inner.l3) else { return false };
-    let old = header.get::<u16, 0>();
-    header.set::<u8, 1>(inner.tos | CE);
-    let difference = checksum::difference(&[old as u32], &[header.get::<u16, 0>() as u32]);
-    header.set::<u16, 10>(checksum::update(header.get::<u16, 10>(), difference));
-    true
 }

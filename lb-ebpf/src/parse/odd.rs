@@ -4,27 +4,29 @@
 //! Not inlined, any of it: the path of all other packets stays short.
 
 use lb_common::Verdict;
-use network_types::ip::IpProto;
 
-use super::{Fragment, L3_MAX, Packet, Parsed, ip::V4_LEN, l4};
-use crate::cursor::Cursor;
+use super::{
+    l4,
+    packet::{Fragment, Packet, Parsed},
+};
+use crate::{
+    cursor::Cursor,
+    header::{
+        ipv4,
+        ipv6::{self, extension, fragment, routing},
+        ports,
+        protocol::{DESTINATION, FRAGMENT, HOP_BY_HOP, ROUTING, TCP, UDP},
+        tcp,
+    },
+};
 
 /// Extension headers that are followed, and their bytes together. Hosts may
 /// set such limits (RFC 8504 section 5.3).
 const MAX_EXTENSIONS: usize = 4;
-pub const MAX_EXTENSIONS_LEN: usize = 256;
+const MAX_EXTENSIONS_LEN: usize = 256;
 
-/// More fragments, in an IPv4 header and in a fragment header of IPv6.
-const V4_MORE: u16 = 0x2000;
-const V6_MORE: u16 = 1;
-/// Offset of the fragment, in units of eight bytes.
-const V4_OFFSET: u16 = 0x1fff;
-pub const V6_OFFSET: u16 = 0xfff8;
-
-const HOP_BY_HOP: u8 = IpProto::HopOpt as u8;
-const ROUTING: u8 = IpProto::Ipv6Route as u8;
-pub const FRAGMENT: u8 = IpProto::Ipv6Frag as u8;
-const DESTINATION: u8 = IpProto::Ipv6Opts as u8;
+/// The longest IP header that is read, extension headers included.
+pub const L3_MAX: usize = ipv6::LEN + MAX_EXTENSIONS_LEN;
 
 /// Has the IPv6 header another one behind it that is none of a transport?
 #[inline(always)]
@@ -39,42 +41,44 @@ pub fn read<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
     match read {
         Err(why) => Parsed::Unfit(packet, why),
         Ok(()) if packet.fragment == Fragment::None => l4::read(cursor, packet),
-        Ok(()) => fragment(cursor, packet),
+        Ok(()) => fragment_of_flow(cursor, packet),
     }
 }
 
 #[inline(never)]
 fn v4(cursor: &Cursor, packet: &mut Packet) -> Result<(), Verdict> {
-    let Some(header) = cursor.window::<V4_LEN>(packet.l3) else { return Err(Verdict::DropTruncated) };
-    let len = (header.get::<u8, 0>() & 0xf) as usize * 4;
-    if len < V4_LEN {
+    let Some(header) = cursor.window::<{ ipv4::LEN }>(packet.l3) else { return Err(Verdict::DropTruncated) };
+    let len = ipv4::header_len(header.get::<u8, { ipv4::VERSION_AND_LEN }>());
+    if len < ipv4::LEN {
         return Err(Verdict::DropTruncated);
     }
     packet.l3_len = len;
-    let place = u16::from_be(header.get::<u16, 6>());
-    packet.fragment = Fragment::of(place & V4_OFFSET, place & V4_MORE);
-    packet.id = header.get::<u16, 4>() as u32;
+    let place = u16::from_be(header.get::<u16, { ipv4::FRAGMENT }>());
+    packet.fragment = Fragment::of(place & ipv4::OFFSET, place & ipv4::MORE);
+    packet.id = header.get::<u16, { ipv4::ID }>() as u32;
     Ok(())
 }
 
 #[inline(never)]
 fn v6(cursor: &Cursor, packet: &mut Packet) -> Result<(), Verdict> {
     for _ in 0..MAX_EXTENSIONS {
-        let Some(header) = cursor.window::<8>(packet.l3 + packet.l3_len) else {
+        let Some(header) = cursor.window::<{ extension::LEN }>(packet.l4()) else {
             return Err(Verdict::DropTruncated);
         };
-        let mut len = 8;
+        let mut len = extension::LEN;
         match packet.dst.protocol {
             FRAGMENT => {
-                let place = u16::from_be(header.get::<u16, 2>());
-                packet.fragment = Fragment::of(place & V6_OFFSET, place & V6_MORE);
-                packet.id = header.get::<u32, 4>();
+                let place = u16::from_be(header.get::<u16, { fragment::PLACE }>());
+                packet.fragment = Fragment::of(place & fragment::OFFSET, place & fragment::MORE);
+                packet.id = header.get::<u32, { fragment::ID }>();
             }
             // Whoever is named next should have it first.
-            ROUTING if header.get::<u8, 3>() != 0 => return Err(Verdict::DropOptions),
-            _ => len += header.get::<u8, 1>() as usize * 8,
+            ROUTING if header.get::<u8, { routing::SEGMENTS_LEFT }>() != 0 => {
+                return Err(Verdict::DropOptions);
+            }
+            _ => len += header.get::<u8, { extension::WORDS }>() as usize * 8,
         }
-        packet.dst.protocol = header.get::<u8, 0>();
+        packet.dst.protocol = header.get::<u8, { extension::NEXT_HEADER }>();
         packet.l3_len += len;
         if packet.l3_len > L3_MAX {
             return Err(Verdict::DropOptions);
@@ -90,16 +94,16 @@ fn v6(cursor: &Cursor, packet: &mut Packet) -> Result<(), Verdict> {
 /// The first fragment has the ports, and must have the whole header with the
 /// checksum that may have to change (RFC 1858 section 3, RFC 7112 section 5).
 #[inline(always)]
-fn fragment<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
+fn fragment_of_flow<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
     if packet.fragment == Fragment::Later {
         return Parsed::Fragment(packet);
     }
-    let least = packet.l3_len + if packet.dst.protocol == l4::TCP { l4::TCP_LEN } else { l4::PORTS_LEN };
+    let least = packet.l3_len + if packet.dst.protocol == TCP { tcp::LEN } else { ports::LEN };
     if (packet.len as usize) < least {
         return Parsed::Unfit(packet, Verdict::DropTruncated);
     }
     match packet.dst.protocol {
-        l4::TCP | l4::UDP => match l4::read(cursor, packet) {
+        TCP | UDP => match l4::read(cursor, packet) {
             Parsed::Flow(packet) => Parsed::Fragment(packet),
             parsed => parsed,
         },

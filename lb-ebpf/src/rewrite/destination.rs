@@ -5,7 +5,8 @@ use lb_common::{checksum, maps::NodeFlow};
 
 use crate::{
     cursor::Cursor,
-    parse::{Packet, ip, l4},
+    header::{ipv4, ipv6, ports, protocol, tcp, udp},
+    parse::Packet,
 };
 
 /// Rewrite the destination address and both ports; false if the packet is too
@@ -15,54 +16,54 @@ pub fn rewrite(cursor: &Cursor, packet: &Packet, to: &NodeFlow) -> bool {
     let address = checksum::difference(&packet.dst.addr.words(), &to.addr.words());
     let old = [packet.src_port as u32, packet.dst.port as u32];
     let ports = checksum::difference(&old, &[to.client_port as u32, to.port as u32]);
-    let at = packet.l3 + packet.l3_len;
+    let at = packet.l4();
     // The transport header first: if it is cut short, nothing has changed yet.
     let done = if packet.is_later_fragment() {
         true
-    } else if packet.dst.protocol == l4::TCP {
-        tcp(cursor, at, to, address + ports)
+    } else if packet.dst.protocol == protocol::TCP {
+        in_tcp(cursor, at, to, address + ports)
     } else {
-        udp(cursor, at, to, address + ports)
+        in_udp(cursor, at, to, address + ports)
     };
     done && if packet.is_v4 { v4(cursor, packet, to, address) } else { v6(cursor, packet, to) }
 }
 
 #[inline(always)]
-fn tcp(cursor: &Cursor, at: usize, to: &NodeFlow, difference: u64) -> bool {
-    let Some(header) = cursor.window::<20>(at) else { return false };
-    header.set::<u16, 0>(to.client_port);
-    header.set::<u16, 2>(to.port);
-    header.set::<u16, 16>(checksum::update(header.get::<u16, 16>(), difference));
+fn in_tcp(cursor: &Cursor, at: usize, to: &NodeFlow, difference: u64) -> bool {
+    let Some(header) = cursor.window::<{ tcp::LEN }>(at) else { return false };
+    header.set::<u16, { ports::SRC }>(to.client_port);
+    header.set::<u16, { ports::DST }>(to.port);
+    header.set::<u16, { tcp::CHECK }>(checksum::update(header.get::<u16, { tcp::CHECK }>(), difference));
     true
 }
 
 /// A UDP checksum of zero says that there is none (RFC 768); one that comes
 /// out as zero is written as all ones.
 #[inline(always)]
-fn udp(cursor: &Cursor, at: usize, to: &NodeFlow, difference: u64) -> bool {
-    let Some(header) = cursor.window::<8>(at) else { return false };
-    header.set::<u16, 0>(to.client_port);
-    header.set::<u16, 2>(to.port);
-    let check = header.get::<u16, 6>();
+fn in_udp(cursor: &Cursor, at: usize, to: &NodeFlow, difference: u64) -> bool {
+    let Some(header) = cursor.window::<{ udp::LEN }>(at) else { return false };
+    header.set::<u16, { ports::SRC }>(to.client_port);
+    header.set::<u16, { ports::DST }>(to.port);
+    let check = header.get::<u16, { udp::CHECK }>();
     if check != 0 {
         let new = checksum::update(check, difference);
-        header.set::<u16, 6>(if new == 0 { 0xffff } else { new });
+        header.set::<u16, { udp::CHECK }>(if new == 0 { 0xffff } else { new });
     }
     true
 }
 
 #[inline(always)]
 fn v4(cursor: &Cursor, packet: &Packet, to: &NodeFlow, difference: u64) -> bool {
-    let Some(header) = cursor.window::<{ ip::V4_LEN }>(packet.l3) else { return false };
-    header.set::<u32, 16>(to.addr.words()[3]);
+    let Some(header) = cursor.window::<{ ipv4::LEN }>(packet.l3) else { return false };
+    header.set::<u32, { ipv4::DST }>(to.addr.words()[3]);
     // The upper words of mapped addresses are alike: they add nothing.
-    header.set::<u16, 10>(checksum::update(header.get::<u16, 10>(), difference));
+    header.set::<u16, { ipv4::CHECK }>(checksum::update(header.get::<u16, { ipv4::CHECK }>(), difference));
     true
 }
 
 #[inline(always)]
 fn v6(cursor: &Cursor, packet: &Packet, to: &NodeFlow) -> bool {
-    let Some(header) = cursor.window::<{ ip::V6_LEN }>(packet.l3) else { return false };
-    header.set_words::<24>(to.addr.words());
+    let Some(header) = cursor.window::<{ ipv6::LEN }>(packet.l3) else { return false };
+    header.set_words::<{ ipv6::DST }>(to.addr.words());
     true
 }

@@ -1,0 +1,96 @@
+//! A new destination for an ICMP error, and so a new source for the packet in
+//! it: to the Pod, which never sent from the VIP, it has to quote what the Pod
+//! sent. All checksums are brought up to date (RFC 1624), the message's own by
+//! the sum of all that changes in it.
+
+use lb_common::{checksum, maps::NodeFlow};
+
+use crate::{
+    cursor::{Cursor, Window},
+    header::{icmp, ipv4, ipv6, ports, protocol, tcp, udp},
+    parse::{Packet, icmp::quoted_header_len},
+};
+
+/// Rewrite destination, and quoted source address and both ports, to the
+/// endpoint.
+#[inline(always)]
+pub fn rewrite(cursor: &Cursor, packet: &Packet, to: &NodeFlow) -> Option<()> {
+    let address = checksum::difference(&packet.dst.addr.words(), &to.addr.words());
+    let header =
+        if packet.is_v4 { v4(cursor, packet, to, address)? } else { v6(cursor, packet, to, address)? };
+    let transport = transport(cursor, packet, to, address)?;
+    // Looked up last, for the sake of the stack.
+    let message = cursor.window::<{ icmp::LEN }>(packet.l4())?;
+    message.set::<u16, { icmp::CHECK }>(checksum::update(
+        message.get::<u16, { icmp::CHECK }>(),
+        header + transport,
+    ));
+    Some(())
+}
+
+#[inline(always)]
+fn transport(cursor: &Cursor, packet: &Packet, to: &NodeFlow, address: u64) -> Option<u64> {
+    let at = packet.quote as usize + quoted_header_len(cursor, packet);
+    let header = cursor.window::<{ ports::LEN }>(at)?;
+    header.set::<u16, { ports::SRC }>(to.port);
+    header.set::<u16, { ports::DST }>(to.client_port);
+    let old = [packet.dst.port as u32, packet.src_port as u32];
+    let port = checksum::difference(&old, &[to.port as u32, to.client_port as u32]);
+    let check = if packet.dst.protocol == protocol::TCP {
+        in_tcp(cursor, packet, at, address + port)
+    } else {
+        in_udp(&header, address + port)
+    };
+    Some(port + check)
+}
+
+/// The IP headers. The sum of the quoted one stays what it was.
+#[inline(always)]
+fn v4(cursor: &Cursor, packet: &Packet, to: &NodeFlow, address: u64) -> Option<u64> {
+    let header = cursor.window::<{ ipv4::LEN }>(packet.l3)?;
+    let quoted = cursor.window::<{ ipv4::LEN }>(packet.quote as usize)?;
+    header.set::<u32, { ipv4::DST }>(to.addr.words()[3]);
+    header.set::<u16, { ipv4::CHECK }>(checksum::update(header.get::<u16, { ipv4::CHECK }>(), address));
+    quoted.set::<u32, { ipv4::SRC }>(to.addr.words()[3]);
+    Some(address + change::<{ ipv4::CHECK }, { ipv4::LEN }>(&quoted, address))
+}
+
+/// The addresses of both headers: the message's checksum covers its own too.
+#[inline(always)]
+fn v6(cursor: &Cursor, packet: &Packet, to: &NodeFlow, address: u64) -> Option<u64> {
+    let header = cursor.window::<{ ipv6::LEN }>(packet.l3)?;
+    let quoted = cursor.window::<{ ipv6::LEN }>(packet.quote as usize)?;
+    header.set_words::<{ ipv6::DST }>(to.addr.words());
+    quoted.set_words::<{ ipv6::SRC }>(to.addr.words());
+    Some(address + address)
+}
+
+/// Not all errors quote as much as the checksum.
+#[inline(always)]
+fn in_tcp(cursor: &Cursor, packet: &Packet, at: usize, difference: u64) -> u64 {
+    const LEN: usize = tcp::CHECK + 2;
+    if at + LEN > packet.l3 + packet.len as usize {
+        return 0;
+    }
+    cursor.window::<LEN>(at).map_or(0, |header| change::<{ tcp::CHECK }, LEN>(&header, difference))
+}
+
+/// Zero stands for none.
+#[inline(always)]
+fn in_udp(header: &Window<{ ports::LEN }>, difference: u64) -> u64 {
+    if header.get::<u16, { udp::CHECK }>() == 0 {
+        0
+    } else {
+        change::<{ udp::CHECK }, { ports::LEN }>(header, difference)
+    }
+}
+
+/// Bring the checksum at byte `AT` up to date; what that changes in the sum of
+/// the message.
+#[inline(always)]
+fn change<const AT: usize, const N: usize>(header: &Window<N>, difference: u64) -> u64 {
+    let old = header.get::<u16, AT>();
+    let new = checksum::update(old, difference);
+    header.set::<u16, AT>(new);
+    checksum::difference(&[old as u32], &[new as u32])
+}
