@@ -8,7 +8,12 @@
 
 use core::mem::size_of;
 
-use aya_ebpf::helpers::bpf_csum_diff;
+use aya_ebpf::{
+    EbpfContext,
+    bindings::xdp_md,
+    helpers::{bpf_csum_diff, bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+    programs::{TcContext, XdpContext},
+};
 use lb_common::checksum;
 
 /// The bytes between `data` and `data_end` of a context.
@@ -19,10 +24,16 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// `start` and `end` must be the context's own `data` and `data_end`.
+    /// The packet of an XDP program.
     #[inline(always)]
-    pub fn new(start: usize, end: usize) -> Self {
-        Self { start, end }
+    pub fn of_xdp(ctx: &XdpContext) -> Self {
+        Self { start: ctx.data(), end: ctx.data_end() }
+    }
+
+    /// The linear part of a packet of a tc program.
+    #[inline(always)]
+    pub fn of_tc(ctx: &TcContext) -> Self {
+        Self { start: ctx.data(), end: ctx.data_end() }
     }
 
     /// Bytes there are.
@@ -43,6 +54,24 @@ impl Cursor {
     }
 }
 
+/// Move the start of the packet by so many bytes: forward, or backward if there
+/// is room.
+#[inline(always)]
+pub fn adjust_head(ctx: &XdpContext, by: i32) -> Option<Cursor> {
+    // SAFETY: the kernel's own context. It makes all cursors and windows there
+    // were invalid: a program that uses one after it is refused by the verifier.
+    let moved = unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), by) } == 0;
+    moved.then(|| Cursor::of_xdp(ctx))
+}
+
+/// Move the end of the packet by so many bytes, backward if negative.
+#[inline(always)]
+pub fn adjust_tail(ctx: &XdpContext, by: i32) -> Option<Cursor> {
+    // SAFETY: as in `adjust_head`.
+    let moved = unsafe { bpf_xdp_adjust_tail(ctx.as_ptr().cast::<xdp_md>(), by) } == 0;
+    moved.then(|| Cursor::of_xdp(ctx))
+}
+
 /// `N` bytes of a packet.
 ///
 /// Contract: lives only until the next helper that may move packet data.
@@ -60,29 +89,56 @@ impl<const N: usize> Window<N> {
     #[inline(always)]
     pub fn get<T: Word, const AT: usize>(&self) -> T {
         const { assert!(AT + size_of::<T>() <= N) };
-        // SAFETY: within the bounds that `Cursor::window` checked. The address
-        // may be odd; BPF has no alignment faults on the architectures that
-        // the verifier takes this from, and `read_unaligned` would become a
-        // load for every byte.
-        unsafe { *self.0.add(AT).cast::<T>() }
+        // SAFETY: asserted.
+        unsafe { self.load(AT) }
     }
 
     /// Write the word at byte `AT`, in memory order.
     #[inline(always)]
     pub fn set<T: Word, const AT: usize>(&self, value: T) {
         const { assert!(AT + size_of::<T>() <= N) };
-        // SAFETY: as for `get`.
-        unsafe { *self.0.add(AT).cast::<T>() = value }
+        // SAFETY: asserted.
+        unsafe { self.store(AT, value) }
     }
 
     /// Four words from byte `AT` on: an IPv6 address.
     #[inline(always)]
     pub fn words<const AT: usize>(&self) -> [u32; 4] {
         const { assert!(AT + 16 <= N) };
-        // SAFETY: as for `get`.
+        // SAFETY: asserted.
+        unsafe { [self.load(AT), self.load(AT + 4), self.load(AT + 8), self.load(AT + 12)] }
+    }
+
+    /// Write four words from byte `AT` on.
+    #[inline(always)]
+    pub fn set_words<const AT: usize>(&self, words: [u32; 4]) {
+        const { assert!(AT + 16 <= N) };
+        // SAFETY: asserted.
         unsafe {
-            let at = self.0.add(AT).cast::<u32>();
-            [*at, *at.add(1), *at.add(2), *at.add(3)]
+            self.store(AT, words[0]);
+            self.store(AT + 4, words[1]);
+            self.store(AT + 8, words[2]);
+            self.store(AT + 12, words[3]);
+        }
+    }
+
+    /// Three words from byte `AT` on: the addresses of an Ethernet header.
+    #[inline(always)]
+    pub fn macs<const AT: usize>(&self) -> [u32; 3] {
+        const { assert!(AT + 12 <= N) };
+        // SAFETY: asserted.
+        unsafe { [self.load(AT), self.load(AT + 4), self.load(AT + 8)] }
+    }
+
+    /// Write three words from byte `AT` on.
+    #[inline(always)]
+    pub fn set_macs<const AT: usize>(&self, macs: [u32; 3]) {
+        const { assert!(AT + 12 <= N) };
+        // SAFETY: asserted.
+        unsafe {
+            self.store(AT, macs[0]);
+            self.store(AT + 4, macs[1]);
+            self.store(AT + 8, macs[2]);
         }
     }
 
@@ -98,46 +154,27 @@ impl<const N: usize> Window<N> {
     #[inline(always)]
     pub fn sum(&self) -> u64 {
         const { assert!(N <= 512 && N % 4 == 0, "more than the helper takes") };
-        // SAFETY: reads `N` bytes from within the bounds that `Cursor::window`
-        // checked.
+        // SAFETY: reads `N` bytes, which are there: see `load`.
         unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, self.0.cast::<u32>(), N as u32, 0) as u32 as u64 }
     }
 
-    /// Write four words from byte `AT` on.
+    /// # Safety
+    /// The word must lie within the window.
     #[inline(always)]
-    pub fn set_words<const AT: usize>(&self, words: [u32; 4]) {
-        const { assert!(AT + 16 <= N) };
-        // SAFETY: as for `get`.
-        unsafe {
-            let at = self.0.add(AT).cast::<u32>();
-            *at = words[0];
-            *at.add(1) = words[1];
-            *at.add(2) = words[2];
-            *at.add(3) = words[3];
-        }
+    unsafe fn load<T: Word>(&self, at: usize) -> T {
+        // SAFETY: within the bounds that `Cursor::window` checked. If they were
+        // those of a packet that has moved since, the verifier would have refused
+        // the program. The address may be odd: BPF has no alignment faults on the
+        // architectures that the verifier takes this from, and `read_unaligned`
+        // would become a load for every byte.
+        unsafe { *self.0.add(at).cast::<T>() }
     }
 
-    /// Three words from byte `AT` on: the addresses of an Ethernet header.
+    /// # Safety
+    /// The word must lie within the window.
     #[inline(always)]
-    pub fn macs<const AT: usize>(&self) -> [u32; 3] {
-        const { assert!(AT + 12 <= N) };
-        // SAFETY: as for `get`.
-        unsafe {
-            let at = self.0.add(AT).cast::<u32>();
-            [*at, *at.add(1), *at.add(2)]
-        }
-    }
-
-    /// Write three words from byte `AT` on.
-    #[inline(always)]
-    pub fn set_macs<const AT: usize>(&self, macs: [u32; 3]) {
-        const { assert!(AT + 12 <= N) };
-        // SAFETY: as for `get`.
-        unsafe {
-            let at = self.0.add(AT).cast::<u32>();
-            *at = macs[0];
-            *at.add(1) = macs[1];
-            *at.add(2) = macs[2];
-        }
+    unsafe fn store<T: Word>(&self, at: usize, value: T) {
+        // SAFETY: as for `load`.
+        unsafe { *self.0.add(at).cast::<T>() = value }
     }
 }

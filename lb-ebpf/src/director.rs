@@ -9,9 +9,10 @@ use lb_common::{
 };
 
 use crate::{
+    constants::role,
     cursor::Cursor,
     dry_run, forward, limit,
-    maps::{BACKENDS, FLOWS, RINGS, role},
+    maps::{self, FLOWS},
     node,
     parse::{Packet, l4},
     ranges, stats,
@@ -69,7 +70,7 @@ fn choose(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> Res
 #[inline(always)]
 fn owner(service: &Service, hash: u64) -> u32 {
     let position = service.ring_offset + hash::slot(hash, service.ring_len);
-    match RINGS.get(position / CHUNK_SLOTS) {
+    match maps::ring_chunk(position / CHUNK_SLOTS) {
         Some(chunk) => chunk.slots[(position % CHUNK_SLOTS) as usize] as u32,
         None => NO_BACKEND as u32,
     }
@@ -77,7 +78,7 @@ fn owner(service: &Service, hash: u64) -> u32 {
 
 #[inline(always)]
 fn usable(id: u32) -> Option<&'static Backend> {
-    BACKENDS.get(id).filter(|backend| backend.delivery != delivery::NONE)
+    maps::backend(id).filter(|backend| backend.delivery != delivery::NONE)
 }
 
 /// Instead of a backend: the flow must not begin.
@@ -92,12 +93,11 @@ const BEYOND_LIMIT: u32 = u32::MAX;
 fn bare(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> u32 {
     let key = FlowKey { client: packet.src, service: service.id, client_port: packet.src_port, pad: 0 };
     if !l4::is_syn(cursor, packet) {
-        // SAFETY: entries are replaced, never changed in place.
-        if let Some(flow) = unsafe { FLOWS.get(&key) }
-            && usable(flow.backend).is_some()
+        if let Some(holder) = maps::holder(&key)
+            && usable(holder).is_some()
         {
             dry_run::tell(|story| story.memory = memory::ELSEWHERE);
-            return flow.backend;
+            return holder;
         }
     }
     // In the middle of a connection it is not new, but came by another director.

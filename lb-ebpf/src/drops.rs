@@ -4,10 +4,11 @@ use aya_ebpf::programs::XdpContext;
 use lb_common::{Verdict, maps::Dropped};
 
 use crate::{
+    constants::log_drops,
     cursor::Cursor,
     dry_run::dry_run,
     header::eth,
-    maps::{DROPPED, log_drops},
+    maps::DROPPED,
     parse::{self, Room},
 };
 
@@ -16,7 +17,7 @@ pub const XDP_DROP: u32 = 1;
 #[inline(always)]
 pub fn tell(ctx: &XdpContext, verdict: Verdict) {
     if log_drops() && !dry_run() && verdict.xdp_action() == XDP_DROP {
-        report(&Cursor::new(ctx.data(), ctx.data_end()), verdict as u16);
+        report(&Cursor::of_xdp(ctx), verdict as u16);
     }
 }
 

@@ -8,17 +8,8 @@
 use aya_ebpf::{bindings::BPF_NOEXIST, btf_maps::LruHashMap};
 use lb_common::maps::Story;
 
+pub use crate::constants::dry_run;
 use crate::maps::STORY;
-
-/// A constant, as `maps::ROLES` is.
-#[unsafe(no_mangle)]
-static DRY_RUN: u32 = 0;
-
-#[inline(always)]
-pub fn dry_run() -> bool {
-    // SAFETY: as in `maps::role`.
-    unsafe { core::ptr::read_volatile(&DRY_RUN) != 0 }
-}
 
 /// Insert into a table of flows; false if that failed.
 #[inline(always)]
@@ -38,8 +29,7 @@ pub fn remember_new<K, V, const N: usize, const F: usize>(
     value: &V,
 ) -> bool {
     if dry_run() {
-        // SAFETY: only the presence of the entry counts.
-        return unsafe { table.get(key) }.is_none();
+        return table.get_ptr(key).is_none();
     }
     table.insert(key, value, BPF_NOEXIST as u64).is_ok()
 }
@@ -51,7 +41,9 @@ pub fn tell(note: impl FnOnce(&mut Story)) -> bool {
         return false;
     }
     if let Some(story) = STORY.get_ptr_mut(0) {
-        // SAFETY: there is one dry run at a time, and nobody else has its map.
+        // SAFETY: memory of the map, which outlives the program. The agent makes
+        // one dry run at a time and reads the map after it, and no `note` tells
+        // anything itself.
         note(unsafe { &mut *story });
     }
     true

@@ -16,16 +16,17 @@ use lb_common::{
 };
 
 use crate::{
+    constants::role,
     cursor::Cursor,
-    header::{TTL, eth, ipv4, ipv6, protocol},
-    maps::{BACKENDS, VIPS, role},
+    header::{TTL, eth, ipv4, ipv6, pair, protocol},
+    maps,
     parse::{self, Packet, Room},
 };
 
 /// What becomes of the packet if it is a check.
 #[inline(always)]
 pub fn packet(ctx: &TcContext) -> Option<Verdict> {
-    // SAFETY: the context that the kernel gave.
+    // SAFETY: the context that the kernel gave, a word of it.
     let mark = unsafe { (*ctx.skb.skb).mark };
     match check::backend(mark) {
         Some(backend) if role(roles::DIRECTOR) => send(ctx, backend),
@@ -37,16 +38,17 @@ pub fn packet(ctx: &TcContext) -> Option<Verdict> {
 /// What cannot be read would go to just any server, and is dropped.
 #[inline(never)]
 fn send(ctx: &TcContext, id: u32) -> Option<Verdict> {
-    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let cursor = Cursor::of_tc(ctx);
     let mut room = Room::uninit();
     // A single VLAN tag is not in the way: the kernel keeps it beside the packet.
     let parsed = parse::headers(&cursor, parse::ethertype(&cursor).unwrap_or_default(), eth::LEN, &mut room);
     let Some(inner) = parsed.packet() else { return Some(Verdict::EgressDropCheck) };
-    // SAFETY: entries are replaced, never changed in place.
-    unsafe { VIPS.get(&inner.dst.addr) }?;
-    // SAFETY: the context that the kernel gave.
+    if !maps::is_vip(&inner.dst.addr) {
+        return None;
+    }
+    // SAFETY: the context that the kernel gave, a word of it.
     let leaves_by = unsafe { (*ctx.skb.skb).ifindex };
-    let backend = BACKENDS.get(id).filter(|backend| {
+    let backend = maps::backend(id).filter(|backend| {
         const USABLE: u8 = backend_flags::BARE | backend_flags::RESOLVED;
         backend.flags & USABLE == USABLE && backend.ifindex == leaves_by
     });
@@ -71,9 +73,9 @@ fn in_v4(ctx: &TcContext, inner: &Packet, backend: &Backend) -> Result<(), i64> 
     let fourth = u16::from_ne_bytes([TTL, protocol::of_family(inner.is_v4)]);
     let sum = backend.outer_sum as u64 + first as u64 + len as u64 + fourth as u64;
     let header: [u32; ipv4::LEN / 4] = [
-        words(first, len),
-        words(0, OUTER_DONT_FRAGMENT),
-        words(fourth, !checksum::fold(sum)),
+        pair(first, len),
+        pair(0, OUTER_DONT_FRAGMENT),
+        pair(fourth, !checksum::fold(sum)),
         backend.outer_src.words()[3],
         backend.outer_dst.words()[3],
     ];
@@ -87,7 +89,7 @@ fn in_v6(ctx: &TcContext, inner: &Packet, backend: &Backend) -> Result<(), i64> 
     let (src, dst) = (backend.outer_src.words(), backend.outer_dst.words());
     let header: [u32; ipv6::LEN / 4] = [
         ipv6::first_word(inner.tos, 0),
-        words(inner.len.to_be(), u16::from_ne_bytes([protocol::of_family(inner.is_v4), TTL])),
+        pair(inner.len.to_be(), u16::from_ne_bytes([protocol::of_family(inner.is_v4), TTL])),
         src[0],
         src[1],
         src[2],
@@ -110,11 +112,4 @@ fn grow(ctx: &TcContext, inner: &Packet, backend: &Backend, more: usize, flags: 
         return Err(0);
     }
     ctx.adjust_room(more as i32, BPF_ADJ_ROOM_MAC, flags.into())
-}
-
-/// Two words of 16 bits, as they stand in memory.
-#[inline(always)]
-const fn words(first: u16, second: u16) -> u32 {
-    // SAFETY: same size, every bit pattern valid.
-    unsafe { core::mem::transmute([first, second]) }
 }

@@ -8,7 +8,7 @@ use lb_common::maps::{FragmentKey, Ports};
 
 use crate::{
     clock, dry_run,
-    maps::{FRAGMENTS, SERVICES},
+    maps::{self, FRAGMENTS},
     parse::Packet,
 };
 
@@ -22,8 +22,7 @@ pub fn of_request(packet: &mut Packet) -> bool {
     if packet.is_later_fragment() {
         return complete(packet);
     }
-    // SAFETY: only the presence of the entry counts.
-    if unsafe { SERVICES.get(&packet.dst) }.is_some() {
+    if maps::service(&packet.dst).is_some() {
         remember(packet);
     }
     true
@@ -44,8 +43,7 @@ pub fn remember(packet: &Packet) {
 /// Give a later fragment the ports and the protocol of the first.
 #[inline(never)]
 pub fn complete(packet: &mut Packet) -> bool {
-    // SAFETY: entries are replaced, never changed in place.
-    let Some(ports) = (unsafe { FRAGMENTS.get(&key(packet)) }) else { return false };
+    let Some(ports) = maps::ports(&key(packet)) else { return false };
     if clock::seconds().wrapping_sub(ports.seen) > LIFETIME_SECONDS {
         return false;
     }

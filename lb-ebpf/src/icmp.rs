@@ -5,7 +5,7 @@ use lb_common::{Verdict, maps::vip_flags};
 
 use crate::{
     cursor::Cursor,
-    maps::VIPS,
+    maps,
     parse::{
         Packet,
         icmp::{self, Message},
@@ -18,8 +18,7 @@ use crate::{
 /// Takes a cursor and not the context, as in `drops::report`.
 #[inline(never)]
 pub fn receive(cursor: &Cursor, packet: &mut Packet, is_director: bool) -> Result<(), Verdict> {
-    // SAFETY: one aligned word, written whole.
-    let Some(vip) = (unsafe { VIPS.get(&packet.dst.addr) }) else { return Err(Verdict::Pass) };
+    let Some(vip) = maps::vip(&packet.dst.addr) else { return Err(Verdict::Pass) };
     match icmp::message(cursor, packet) {
         Message::Error if icmp::quoted(cursor, packet) => Ok(()),
         Message::Echo if is_director && vip.flags & vip_flags::ECHO != 0 => Err(echo(cursor, packet)),

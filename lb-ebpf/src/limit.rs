@@ -28,7 +28,8 @@ pub fn admit(spent: &mut Spent, now: u32, limit: u32) -> bool {
 pub fn admit_flow(service: u32, limit: u32) -> bool {
     let Some(begun) = NEW_FLOWS.get_ptr_mut(service) else { return true };
     let now = clock::seconds();
-    // SAFETY: an aligned word of a map, read and written whole.
+    // SAFETY: an aligned word of a map, which outlives the program; other CPUs read
+    // and write it whole, as this one does.
     let found = unsafe { begun.read_volatile() };
     // Or the next one, where another CPU is already.
     let is_this_second = (found >> 32) as u32 >= now;

@@ -4,6 +4,7 @@
 #![no_main]
 
 mod clock;
+mod constants;
 mod cursor;
 mod director;
 mod drops;

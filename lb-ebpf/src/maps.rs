@@ -9,23 +9,23 @@ use aya_ebpf::{
 use lb_common::{
     Addr, Verdict,
     maps::{
-        Affinity, Backend, Endpoint, EndpointKey, FlowKey, FragmentKey, Holder, NodeFlow, Peer, Ports,
-        RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Story, Traffic, Vip,
+        Affinity, Backend, Dropped, Endpoint, EndpointKey, FlowKey, FragmentKey, Holder, NodeFlow, Peer,
+        Ports, RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Story, Traffic, Vip,
     },
     ring::{Owners, RingChunk},
 };
 
 #[btf_map]
-pub static SERVICES: HashMap<ServiceKey, Service, 1024> = HashMap::new();
+static SERVICES: HashMap<ServiceKey, Service, 1024> = HashMap::new();
 
 #[btf_map]
-pub static VIPS: HashMap<Addr, Vip, 1024> = HashMap::new();
+static VIPS: HashMap<Addr, Vip, 1024> = HashMap::new();
 
 #[btf_map]
-pub static RINGS: Array<RingChunk, 1024, { BPF_F_MMAPABLE as usize }> = Array::new();
+static RINGS: Array<RingChunk, 1024, { BPF_F_MMAPABLE as usize }> = Array::new();
 
 #[btf_map]
-pub static BACKENDS: Array<Backend, 1024> = Array::new();
+static BACKENDS: Array<Backend, 1024> = Array::new();
 
 #[btf_map]
 pub static FLOWS: LruHashMap<FlowKey, Holder, 1024> = LruHashMap::new();
@@ -37,7 +37,7 @@ pub static NODE_FLOWS: LruHashMap<FlowKey, NodeFlow, 1024> = LruHashMap::new();
 pub static NODE_REPLIES: LruHashMap<ReplyKey, Reply, 1024> = LruHashMap::new();
 
 #[btf_map]
-pub static ENDPOINTS: HashMap<EndpointKey, Endpoint, 1024> = HashMap::new();
+static ENDPOINTS: HashMap<EndpointKey, Endpoint, 1024> = HashMap::new();
 
 #[btf_map]
 pub static AFFINITIES: LruHashMap<FlowKey, Affinity, 1024> = LruHashMap::new();
@@ -51,7 +51,7 @@ pub static NEW_FLOWS: Array<u64, 1024> = Array::new();
 pub static RANGES: LpmTrie<RangeKey, u32, 1024> = LpmTrie::new();
 
 #[btf_map]
-pub static PEERS: HashMap<Addr, Peer, 1024> = HashMap::new();
+static PEERS: HashMap<Addr, Peer, 1024> = HashMap::new();
 
 #[btf_map]
 pub static COUNTERS: PerCpuArray<u64, { Verdict::COUNT }> = PerCpuArray::new();
@@ -66,80 +66,109 @@ pub static BACKEND_STATS: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
 pub static FRAGMENTS: LruHashMap<FragmentKey, Ports, 1024> = LruHashMap::new();
 
 #[btf_map]
-pub static HISTORY: Array<Owners, 1024, { BPF_F_MMAPABLE as usize }> = Array::new();
+static HISTORY: Array<Owners, 1024, { BPF_F_MMAPABLE as usize }> = Array::new();
 
 #[btf_map]
 pub static STRAYS: PerCpuArray<Spent, 1> = PerCpuArray::new();
 
-/// Of clients that were told that their packets are too big.
 #[btf_map]
 pub static TOLD: PerCpuArray<Spent, 1> = PerCpuArray::new();
 
-/// What a dry run tells: see `dry_run`.
 #[btf_map]
 pub static STORY: Array<Story, 1> = Array::new();
 
-/// Packets of unknown flows that each CPU hands on in a second. A constant, as
-/// `ROLES` is.
-#[unsafe(no_mangle)]
-static STRAY_LIMIT: u32 = 50_000;
-
-#[inline(always)]
-pub fn stray_limit() -> u32 {
-    // SAFETY: as in `role`.
-    unsafe { core::ptr::read_volatile(&STRAY_LIMIT) }
-}
-
-/// For how many seconds after a change of owners datagrams of unknown flows
-/// are offered to former owners. A constant, as `ROLES` is.
-#[unsafe(no_mangle)]
-static UDP_WINDOW: u32 = 120;
-
-#[inline(always)]
-pub fn udp_window() -> u32 {
-    // SAFETY: as in `role`.
-    unsafe { core::ptr::read_volatile(&UDP_WINDOW) }
-}
-
-/// The bits of an outer source address towards a bare server that are taken
-/// from the flow hash, in memory order: of IPv4, and of the last word of IPv6.
-/// Constants, as `ROLES` is.
-#[unsafe(no_mangle)]
-static SOURCE_MASK_V4: u32 = 0;
-
-#[unsafe(no_mangle)]
-static SOURCE_MASK_V6: u32 = 0;
-
-#[inline(always)]
-pub fn source_mask(is_v4: bool) -> u32 {
-    let mask = if is_v4 { &SOURCE_MASK_V4 } else { &SOURCE_MASK_V6 };
-    // SAFETY: as in `role`.
-    unsafe { core::ptr::read_volatile(mask) }
-}
-
-/// Dropped packets ([`lb_common::maps::Dropped`]), one by one, while somebody
+/// Dropped packets ([`Dropped`]), one by one, while somebody
 /// listens. Untyped: libbpf refuses a ring that says how large its values are.
 #[btf_map]
 pub static DROPPED: RingBuf<(), 65536> = RingBuf::new();
 
-/// Are dropped packets to be reported one by one? A constant, as `ROLES` is.
-#[unsafe(no_mangle)]
-static LOG_DROPS: u32 = 0;
-
+/// An element of a hash table, as a look-up found it.
+///
+/// An element that is replaced, removed or evicted may be filled anew for another
+/// key at once, under a reader that has found it before: what he reads from then
+/// on is the other entry. A program has an element for less than a microsecond,
+/// and whoever uses it bears that: one packet, or the flow that begins with it,
+/// goes where another one should, as it may in the moment of any change.
 #[inline(always)]
-pub fn log_drops() -> bool {
-    // SAFETY: as in `role`.
-    unsafe { core::ptr::read_volatile(&LOG_DROPS) != 0 }
+fn element<V>(found: Option<*const V>) -> Option<&'static V> {
+    // SAFETY: these tables are preallocated, so that an element is memory of its
+    // type, initialized and aligned, for as long as a program runs. That it can
+    // change under the reference is told above; all bit patterns are valid.
+    found.map(|element| unsafe { &*element })
 }
 
-/// The roles of this machine, `lb_common::roles`. A constant by the time the
-/// verifier reads the program, so that it removes what is switched off.
-#[unsafe(no_mangle)]
-static ROLES: u32 = 0;
+/// This CPU's own element of a map that has one for each. Both programs run with
+/// softirqs off, so that none interrupts another on its CPU; a program must not
+/// use what it had before once it has taken the same one anew.
+#[inline(always)]
+pub fn own<V, const N: usize>(map: &PerCpuArray<V, N>, index: u32) -> Option<&'static mut V> {
+    // SAFETY: memory of the map, which outlives the program; nobody else writes
+    // it meanwhile, as said above. The agent only reads counters, word by word.
+    map.get_ptr_mut(index).map(|element| unsafe { &mut *element })
+}
 
 #[inline(always)]
-pub fn role(bit: u32) -> bool {
-    // SAFETY: a plain read; volatile, so that the compiler does not take the
-    // value from the source file for the one that the loader writes.
-    unsafe { core::ptr::read_volatile(&ROLES) & bit != 0 }
+pub fn service(key: &ServiceKey) -> Option<&'static Service> {
+    element(SERVICES.get_ptr(key))
+}
+
+#[inline(always)]
+pub fn vip(addr: &Addr) -> Option<Vip> {
+    element(VIPS.get_ptr(addr)).copied()
+}
+
+#[inline(always)]
+pub fn is_vip(addr: &Addr) -> bool {
+    VIPS.get_ptr(addr).is_some()
+}
+
+/// One that has one of these roles.
+#[inline(always)]
+pub fn peer(addr: &Addr, roles: u32) -> Option<&'static Peer> {
+    element(PEERS.get_ptr(addr)).filter(|peer| peer.roles & roles != 0)
+}
+
+#[inline(always)]
+pub fn ring_chunk(index: u32) -> Option<&'static RingChunk> {
+    RINGS.get(index)
+}
+
+#[inline(always)]
+pub fn owners(index: u32) -> Option<&'static Owners> {
+    HISTORY.get(index)
+}
+
+#[inline(always)]
+pub fn backend(id: u32) -> Option<&'static Backend> {
+    BACKENDS.get(id)
+}
+
+#[inline(always)]
+pub fn endpoint(service: u32, index: u32) -> Option<&'static Endpoint> {
+    element(ENDPOINTS.get_ptr(EndpointKey { service, index }))
+}
+
+#[inline(always)]
+pub fn holder(flow: &FlowKey) -> Option<u32> {
+    element(FLOWS.get_ptr(flow)).map(|holder| holder.backend)
+}
+
+#[inline(always)]
+pub fn node_flow(flow: &FlowKey) -> Option<&'static NodeFlow> {
+    element(NODE_FLOWS.get_ptr(flow))
+}
+
+#[inline(always)]
+pub fn reply(key: &ReplyKey) -> Option<&'static Reply> {
+    element(NODE_REPLIES.get_ptr(key))
+}
+
+#[inline(always)]
+pub fn affinity(client: &FlowKey) -> Option<&'static Affinity> {
+    element(AFFINITIES.get_ptr(client))
+}
+
+#[inline(always)]
+pub fn ports(packet: &FragmentKey) -> Option<&'static Ports> {
+    element(FRAGMENTS.get_ptr(packet))
 }

@@ -5,12 +5,11 @@ use aya_ebpf::programs::XdpContext;
 use lb_common::{Verdict, gue, roles};
 
 use crate::{
+    constants::role,
     cursor::Cursor,
     director, fragments,
     header::{eth, protocol},
-    icmp,
-    maps::{SERVICES, role},
-    node,
+    icmp, maps, node,
     parse::{self, Packet, Parsed, Room},
     vip::unless_vip,
     vlan,
@@ -18,14 +17,14 @@ use crate::{
 
 #[inline(always)]
 pub fn packet(ctx: &XdpContext) -> Verdict {
-    let mut cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let mut cursor = Cursor::of_xdp(ctx);
     let Some(mut ethertype) = parse::ethertype(&cursor) else { return Verdict::Pass };
     let is_tagged = vlan::is_tag(ethertype);
     if is_tagged {
         if !vlan::strip(ctx) {
             return Verdict::Pass;
         }
-        cursor = Cursor::new(ctx.data(), ctx.data_end());
+        cursor = Cursor::of_xdp(ctx);
         let Some(untagged) = parse::ethertype(&cursor) else { return Verdict::DropNoRoom };
         ethertype = untagged;
     }
@@ -58,8 +57,7 @@ fn untagged(ctx: &XdpContext, cursor: &Cursor, ethertype: u16) -> Verdict {
 
 #[inline(always)]
 fn request(ctx: &XdpContext, cursor: &Cursor, packet: &Packet) -> Verdict {
-    // SAFETY: entries are replaced, never changed in place.
-    let Some(service) = (unsafe { SERVICES.get(&packet.dst) }) else {
+    let Some(service) = maps::service(&packet.dst) else {
         if role(roles::NODE) && is_gue(packet) {
             return node::tunnel(ctx, packet);
         }

@@ -7,18 +7,18 @@ use lb_common::{
     maps::{Affinity, FlowKey, NodeFlow, Reply, ReplyKey},
 };
 
-use crate::parse::Room;
+use crate::{maps::own, parse::Room};
 
 /// The packet that came within another one.
 #[btf_map]
-pub static TUNNEL_SCRATCH: PerCpuArray<Room, 1> = PerCpuArray::new();
+static TUNNEL_SCRATCH: PerCpuArray<Room, 1> = PerCpuArray::new();
 
 /// Of the frame that is being looked at, while they are off.
 #[btf_map]
-pub static TAGS_SCRATCH: PerCpuArray<Tags, 1> = PerCpuArray::new();
+static TAGS_SCRATCH: PerCpuArray<Tags, 1> = PerCpuArray::new();
 
 #[btf_map]
-pub static FLOW_SCRATCH: PerCpuArray<FlowScratch, 1> = PerCpuArray::new();
+static FLOW_SCRATCH: PerCpuArray<FlowScratch, 1> = PerCpuArray::new();
 
 /// VLAN tags, two at most: outermost first, 0 where there is none. As they
 /// stand in a frame.
@@ -63,10 +63,20 @@ impl Arrival {
     }
 }
 
-/// This CPU's own, for as long as it is with a packet. Whoever calls a function
-/// that takes it anew has to take it anew afterwards.
+/// Global functions, which can be given nothing but numbers, take it anew while
+/// their callers have it. Those read what has been changed from the map itself:
+/// its memory came from a helper, so that to the compiler any call may write it.
 #[inline(always)]
 pub fn flow() -> Option<&'static mut FlowScratch> {
-    // SAFETY: XDP does not nest, and no two of these are alive at a time.
-    FLOW_SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
+    own(&FLOW_SCRATCH, 0)
+}
+
+#[inline(always)]
+pub fn tunnel() -> Option<&'static mut Room> {
+    own(&TUNNEL_SCRATCH, 0)
+}
+
+#[inline(always)]
+pub fn tags() -> Option<&'static mut Tags> {
+    own(&TAGS_SCRATCH, 0)
 }

@@ -1,11 +1,10 @@
 //! Counting. Per CPU, so a plain addition is enough.
 
-use aya_ebpf::btf_maps::PerCpuArray;
 use lb_common::{Verdict, maps::Traffic};
 
 use crate::{
     dry_run::{self, dry_run},
-    maps::{BACKEND_STATS, COUNTERS, SERVICE_STATS},
+    maps::{BACKEND_STATS, COUNTERS, SERVICE_STATS, own},
 };
 
 /// One more packet with this verdict.
@@ -14,9 +13,8 @@ pub fn count(verdict: Verdict) {
     if dry_run::tell(|story| story.verdict = verdict as u32) {
         return;
     }
-    if let Some(counter) = COUNTERS.get_ptr_mut(verdict as u32) {
-        // SAFETY: this CPU's own slot of the map.
-        unsafe { *counter += 1 }
+    if let Some(counter) = own(&COUNTERS, verdict as u32) {
+        *counter += 1;
     }
 }
 
@@ -24,7 +22,7 @@ pub fn count(verdict: Verdict) {
 #[inline(always)]
 pub fn service(id: u32, bytes: u32) {
     if !dry_run::tell(|story| story.service = id) {
-        add(&SERVICE_STATS, id, bytes);
+        add(own(&SERVICE_STATS, id), bytes);
     }
 }
 
@@ -32,17 +30,14 @@ pub fn service(id: u32, bytes: u32) {
 #[inline(always)]
 pub fn backend(id: u32, bytes: u32) {
     if !dry_run() {
-        add(&BACKEND_STATS, id, bytes);
+        add(own(&BACKEND_STATS, id), bytes);
     }
 }
 
 #[inline(always)]
-fn add<const N: usize>(map: &PerCpuArray<Traffic, N>, id: u32, bytes: u32) {
-    if let Some(traffic) = map.get_ptr_mut(id) {
-        // SAFETY: this CPU's own slot of the map.
-        unsafe {
-            (*traffic).packets += 1;
-            (*traffic).bytes += bytes as u64;
-        }
+fn add(traffic: Option<&mut Traffic>, bytes: u32) {
+    if let Some(traffic) = traffic {
+        traffic.packets += 1;
+        traffic.bytes += bytes as u64;
     }
 }

@@ -2,12 +2,11 @@
 
 use lb_common::{Addr, Verdict};
 
-use crate::maps::VIPS;
+use crate::maps::is_vip;
 
 /// Pass it on untouched, unless it is for a VIP: then the kernel, which knows
 /// no such address, might route it back to where it came from.
 #[inline(always)]
 pub fn unless_vip(to: &Addr, why: Verdict) -> Verdict {
-    // SAFETY: only the presence of the entry counts.
-    if unsafe { VIPS.get(to) }.is_some() { why } else { Verdict::Pass }
+    if is_vip(to) { why } else { Verdict::Pass }
 }

@@ -5,18 +5,18 @@
 //! a backend it goes with the tags of the backend. So nobody else knows of
 //! tags, but for replies on their way out, which are not moved.
 
-use aya_ebpf::{EbpfContext, bindings::xdp_md, helpers::bpf_xdp_adjust_head, programs::XdpContext};
+use aya_ebpf::programs::XdpContext;
 use lb_common::{Addr, Verdict, roles};
 
 use crate::{
-    cursor::Cursor,
+    cursor::{Cursor, adjust_head},
     drops::XDP_DROP,
     header::{
         eth::{self, TAG_LEN},
         ipv4, ipv6,
     },
-    maps::{PEERS, VIPS},
-    scratch::{TAGS_SCRATCH, Tags},
+    maps::{is_vip, peer},
+    scratch::{self, Tags},
 };
 
 /// Where tags lie, and a frame with one or two of them, up to the IP header.
@@ -45,14 +45,12 @@ pub fn behind(cursor: &Cursor) -> Option<(u16, usize)> {
 /// Take the tags off the frame, and note them, if it is for us. Is it?
 #[inline(never)]
 pub fn strip(ctx: &XdpContext) -> bool {
-    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let cursor = Cursor::of_xdp(ctx);
     let Some((ethertype, l3)) = behind(&cursor) else { return false };
     if !destination(&cursor, ethertype, l3).is_some_and(|to| is_ours(&to)) {
         return false;
     }
-    let Some(noted) = TAGS_SCRATCH.get_ptr_mut(0) else { return false };
-    // SAFETY: this CPU's own, and nobody else uses it until we are done.
-    let noted = unsafe { &mut *noted };
+    let Some(noted) = scratch::tags() else { return false };
     let Some(frame) = cursor.window::<TWO>(0) else { return false };
     let macs = frame.macs::<{ eth::DST }>();
     *noted = [frame.get::<u32, OUTER>(), 0];
@@ -63,8 +61,7 @@ pub fn strip(ctx: &XdpContext) -> bool {
         noted[1] = frame.get::<u32, INNER>();
         frame.set_macs::<{ 2 * TAG_LEN }>(macs);
     }
-    // SAFETY: a plain helper call; no packet pointer is used after it.
-    unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), by as i32) == 0 }
+    adjust_head(ctx, by as i32).is_some()
 }
 
 /// Of a frame whose tags are off: put them back if it does not leave for a
@@ -74,7 +71,7 @@ pub fn restore(ctx: &XdpContext, verdict: Verdict) -> Verdict {
     if verdict.leaves_for_backend() || verdict.xdp_action() == XDP_DROP {
         return verdict;
     }
-    match TAGS_SCRATCH.get(0) {
+    match scratch::tags() {
         Some(tags) if push(ctx, tags) => verdict,
         _ => Verdict::DropNoRoom,
     }
@@ -84,11 +81,7 @@ pub fn restore(ctx: &XdpContext, verdict: Verdict) -> Verdict {
 #[inline(never)]
 pub fn push(ctx: &XdpContext, tags: &Tags) -> bool {
     let more = if tags[1] == 0 { TAG_LEN } else { 2 * TAG_LEN };
-    // SAFETY: a plain helper call; all packet pointers are taken anew below.
-    if unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), -(more as i32)) } != 0 {
-        return false;
-    }
-    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let Some(cursor) = adjust_head(ctx, -(more as i32)) else { return false };
     let Some(frame) = cursor.window::<TWO>(0) else { return false };
     if tags[1] == 0 {
         frame.set_macs::<{ eth::DST }>(frame.macs::<TAG_LEN>());
@@ -114,6 +107,5 @@ fn destination(cursor: &Cursor, ethertype: u16, l3: usize) -> Option<Addr> {
 /// A VIP, or an address of this machine, where tunnels end.
 #[inline(always)]
 fn is_ours(addr: &Addr) -> bool {
-    // SAFETY: only the presence of the entry counts; one aligned word, written whole.
-    unsafe { VIPS.get(addr).is_some() || PEERS.get(addr).is_some_and(|peer| peer.roles & roles::SELF != 0) }
+    is_vip(addr) || peer(addr, roles::SELF).is_some()
 }

@@ -1,18 +1,11 @@
 //! The programs to compare with: what any load balancer has to do at least,
 //! written as well as the rest, but with none of a load balancer's features.
 
-use aya_ebpf::{
-    EbpfContext,
-    bindings::{xdp_action, xdp_md},
-    btf_maps::HashMap,
-    helpers::bpf_xdp_adjust_head,
-    macros::btf_map,
-    programs::XdpContext,
-};
+use aya_ebpf::{bindings::xdp_action, btf_maps::HashMap, macros::btf_map, programs::XdpContext};
 use lb_common::{Addr, checksum, maps::ServiceKey};
 use network_types::{eth::EtherType, ip::IpProto};
 
-use crate::cursor::{Cursor, Window};
+use crate::cursor::{Cursor, Window, adjust_head};
 
 pub const ETH_LEN: usize = 14;
 pub const IP_LEN: usize = 20;
@@ -85,11 +78,10 @@ static MOVE: i32 = 20;
 
 #[inline(always)]
 pub fn move_head(ctx: &XdpContext) -> u32 {
-    // SAFETY: the constant is read as it was loaded; then a plain helper call.
-    unsafe {
-        let length = core::ptr::read_volatile(&raw const MOVE);
-        bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), -length);
-    }
+    // SAFETY: a static is valid. Volatile, for what the loader wrote.
+    let length = unsafe { core::ptr::read_volatile(&raw const MOVE) };
+    // If that fails, the wrapper finds the frame too short.
+    let _ = adjust_head(ctx, -length);
     xdp_action::XDP_TX
 }
 
@@ -107,15 +99,12 @@ pub fn macswap(cursor: &Cursor) -> Option<u32> {
 
 #[inline(always)]
 pub fn encap<K: Key>(ctx: &XdpContext, targets: &HashMap<K, Target, 1024>) -> Option<u32> {
-    let headers = parse(&Cursor::new(ctx.data(), ctx.data_end()))?;
-    // SAFETY: entries are never changed while the benchmark runs.
+    let headers = parse(&Cursor::of_xdp(ctx))?;
+    // SAFETY: nobody changes the table while the benchmark runs.
     let target = unsafe { targets.get(&K::of(&headers)) }?;
     let len = u16::from_be(headers.window.get::<u16, 16>()) + IP_LEN as u16;
-    // SAFETY: a plain helper call; all packet pointers are taken anew below.
-    if unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), -(IP_LEN as i32)) } != 0 {
-        return Some(xdp_action::XDP_DROP);
-    }
-    let frame = Cursor::new(ctx.data(), ctx.data_end()).window::<{ ETH_LEN + IP_LEN }>(0)?;
+    let Some(grown) = adjust_head(ctx, -(IP_LEN as i32)) else { return Some(xdp_action::XDP_DROP) };
+    let frame = grown.window::<{ ETH_LEN + IP_LEN }>(0)?;
     frame.set::<u32, 0>(target.macs[0]);
     frame.set::<u32, 4>(target.macs[1]);
     frame.set::<u32, 8>(target.macs[2]);

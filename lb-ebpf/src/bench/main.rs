@@ -60,7 +60,7 @@ pub fn move_head(ctx: XdpContext) -> u32 {
 /// Parses as far as the ports and swaps the MAC addresses.
 #[xdp]
 pub fn macswap(ctx: XdpContext) -> u32 {
-    baseline::macswap(&Cursor::new(ctx.data(), ctx.data_end())).unwrap_or(xdp_action::XDP_PASS)
+    baseline::macswap(&Cursor::of_xdp(&ctx)).unwrap_or(xdp_action::XDP_PASS)
 }
 
 /// Parses, looks up once, by Trigon's own key, and encapsulates.

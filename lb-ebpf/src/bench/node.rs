@@ -1,9 +1,7 @@
 //! What a node has to do at least: the way in and the way out.
 
 use aya_ebpf::{
-    EbpfContext,
-    bindings::{BPF_F_PSEUDO_HDR, TC_ACT_UNSPEC, xdp_action, xdp_md},
-    helpers::bpf_xdp_adjust_head,
+    bindings::{BPF_F_PSEUDO_HDR, TC_ACT_UNSPEC, xdp_action},
     programs::{TcContext, XdpContext},
 };
 use lb_common::{Addr, checksum, maps::ServiceKey};
@@ -11,7 +9,7 @@ use network_types::{eth::EtherType, ip::IpProto};
 
 use crate::{
     baseline::{BY_ADDRESS, ETH_LEN, IP_LEN, Target},
-    cursor::{Cursor, Window},
+    cursor::{Cursor, Window, adjust_head},
 };
 
 const TCP_LEN: usize = 20;
@@ -24,7 +22,7 @@ const SERVICE_PORT: u16 = 80u16.to_be();
 /// TCP over IPv4 over IPv4, and nothing else.
 #[inline(always)]
 pub fn decap(ctx: &XdpContext) -> Option<u32> {
-    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let cursor = Cursor::of_xdp(ctx);
     let outer = cursor.window::<{ ETH_LEN + IP_LEN }>(0)?;
     let is_ipip = outer.get::<u16, 12>() == EtherType::Ipv4 as u16
         && outer.get::<u8, 14>() == 0x45
@@ -46,16 +44,14 @@ pub fn decap(ctx: &XdpContext) -> Option<u32> {
     inner.set::<u32, 4>(macs[1]);
     inner.set::<u32, 8>(macs[2]);
     inner.set::<u16, 12>(EtherType::Ipv4 as u16);
-    // SAFETY: a plain helper call; no packet pointer is used after it.
-    let done = unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), IP_LEN as i32) } == 0;
-    done.then_some(xdp_action::XDP_PASS)
+    adjust_head(ctx, IP_LEN as i32).map(|_| xdp_action::XDP_PASS)
 }
 
 /// TCP over IPv4, and nothing else. By the kernel's helpers: at egress, a
 /// checksum may still be for the device to complete.
 #[inline(always)]
 pub fn snat(ctx: &TcContext) -> Option<i32> {
-    let frame = Cursor::new(ctx.data(), ctx.data_end()).window::<HEADERS>(0)?;
+    let frame = Cursor::of_tc(ctx).window::<HEADERS>(0)?;
     if frame.get::<u16, 12>() != EtherType::Ipv4 as u16 || !is_tcp(&frame) {
         return None;
     }
@@ -77,6 +73,6 @@ fn is_tcp(frame: &Window<HEADERS>) -> bool {
 #[inline(always)]
 fn lookup(address: u32, port: u16) -> Option<&'static Target> {
     let key = ServiceKey { addr: Addr::v4(address), port, protocol: IpProto::Tcp as u8, pad: 0 };
-    // SAFETY: entries are never changed while the benchmark runs.
+    // SAFETY: nobody changes the table while the benchmark runs.
     unsafe { BY_ADDRESS.get(&key) }
 }

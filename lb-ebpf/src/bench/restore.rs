@@ -7,14 +7,12 @@ use core::arch::asm;
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::xdp_md,
     btf_maps::{Array, ProgramArray},
-    helpers::bpf_xdp_adjust_head,
     macros::btf_map,
     programs::{TcContext, XdpContext},
 };
 
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, adjust_head};
 
 /// The program under test is the only element.
 #[btf_map]
@@ -64,7 +62,7 @@ static PROOF: u32 = 0;
 
 #[inline(always)]
 fn constant<T: Copy>(global: &'static T) -> T {
-    // SAFETY: a plain read; volatile, so that the compiler does not take the
+    // SAFETY: a reference is valid. Volatile, so that the compiler does not take the
     // value from the source file for the one that the loader writes.
     unsafe { core::ptr::read_volatile(global) }
 }
@@ -72,26 +70,27 @@ fn constant<T: Copy>(global: &'static T) -> T {
 /// Check the last output and make it the next input.
 #[inline(always)]
 pub fn arriving(ctx: &XdpContext) -> Option<()> {
-    let progress = check(&Cursor::new(ctx.data(), ctx.data_end()))?;
-    let growth = constant(&GROWTH);
-    // SAFETY: a plain helper call; all packet pointers are taken anew below.
-    if growth != 0 && unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), growth) } != 0 {
-        return None;
-    }
-    next(&Cursor::new(ctx.data(), ctx.data_end()), progress)
+    let output = Cursor::of_xdp(ctx);
+    let progress = check(&output)?;
+    let packet = match constant(&GROWTH) {
+        0 => output,
+        growth => adjust_head(ctx, growth)?,
+    };
+    next(&packet, progress)
 }
 
 /// The same of a packet on its way out, which keeps its length.
 #[inline(always)]
 pub fn leaving(ctx: &TcContext) -> Option<()> {
-    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let cursor = Cursor::of_tc(ctx);
     next(&cursor, check(&cursor)?)
 }
 
 /// Is the last output as it should be?
 #[inline(always)]
 fn check(output: &Cursor) -> Option<&'static mut Progress> {
-    // SAFETY: nothing else has it while the benchmark runs.
+    // SAFETY: memory of the map, which outlives the program; nothing else has it
+    // while the benchmark runs.
     let progress = unsafe { &mut *PROGRESS.get_ptr_mut(0)? };
     if !is_expected(output) {
         progress.errors += 1;
@@ -154,6 +153,7 @@ fn write(packet: &Cursor, run: u64) -> Option<()> {
 /// Run the program under test; comes back only if there is none.
 #[inline(always)]
 pub fn run(ctx: &impl EbpfContext) {
-    // SAFETY: no reference into the packet or a map is alive.
+    // SAFETY: the context is the kernel's own; what is borrowed from the packet or
+    // a map is not used after it.
     unsafe { PROGRAM.tail_call(ctx, 0) };
 }

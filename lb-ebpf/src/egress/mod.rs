@@ -19,10 +19,11 @@ use lb_common::{
 };
 
 use crate::{
+    constants::role,
     cursor::Cursor,
     fragments,
-    header::{eth, ipv4, ipv6, protocol, tcp, udp},
-    maps::{NODE_REPLIES, role},
+    header::{eth, ipv4, ipv6, pair, protocol, tcp, udp},
+    maps,
     parse::{self, Fragment, Packet, Parsed, Room, l4},
     vlan,
 };
@@ -56,7 +57,7 @@ pub fn packet(ctx: &TcContext) -> Verdict {
 
 #[inline(never)]
 fn reply(ctx: &TcContext) -> Verdict {
-    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let cursor = Cursor::of_tc(ctx);
     let mut room = Room::uninit();
     let Some((ethertype, l3)) = network(&cursor) else { return Verdict::EgressPass };
     let packet = match parse::headers(&cursor, ethertype, l3, &mut room) {
@@ -72,8 +73,7 @@ fn reply(ctx: &TcContext) -> Verdict {
     };
     let endpoint = Endpoint { addr: packet.src, port: packet.src_port, pad: 0 };
     let key = ReplyKey::new(endpoint, packet.dst.addr, packet.dst.port, packet.dst.protocol);
-    // SAFETY: entries are replaced, never changed in place.
-    let Some(reply) = (unsafe { NODE_REPLIES.get(&key) }) else { return Verdict::EgressPass };
+    let Some(reply) = maps::reply(&key) else { return Verdict::EgressPass };
     if packet.fragment == Fragment::First {
         fragments::remember(packet);
     }
@@ -108,10 +108,10 @@ fn rewrite(ctx: &TcContext, cursor: &Cursor, packet: &Packet, reply: &Reply) -> 
     };
     let (mut old, mut new) = (packet.src.words(), reply.vip.words());
     // The upper words of mapped addresses are alike: they add nothing.
-    // SAFETY: both are arrays of 16 bytes on this program's stack.
+    // SAFETY: reads 16 bytes of each of two arrays that have as many.
     let difference = unsafe { bpf_csum_diff(old.as_mut_ptr(), 16, new.as_mut_ptr(), 16, 0) } as u64;
-    let old_ports = ports(packet.src_port, packet.dst.port);
-    let new_ports = ports(reply.port, reply.client_port);
+    let old_ports = pair(packet.src_port, packet.dst.port);
+    let new_ports = pair(reply.port, reply.client_port);
     if let Some((at, flags)) = check {
         ctx.l4_csum_replace(at, 0, difference, flags | BPF_F_PSEUDO_HDR as u64)?;
         ctx.l4_csum_replace(at, old_ports as u64, new_ports as u64, flags | 4)?;
@@ -127,13 +127,6 @@ fn rewrite(ctx: &TcContext, cursor: &Cursor, packet: &Packet, reply: &Reply) -> 
     }
     ctx.store(l4, &new_ports, 0)?;
     if is_syn_ack { mss::lower(ctx, l4, reply.mss) } else { Ok(()) }
-}
-
-/// Source and destination port, as a transport header begins.
-#[inline(always)]
-const fn ports(source: u16, destination: u16) -> u32 {
-    // SAFETY: same size, every bit pattern valid.
-    unsafe { core::mem::transmute([source, destination]) }
 }
 
 #[inline(always)]

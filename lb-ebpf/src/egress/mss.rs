@@ -51,7 +51,7 @@ extern "C" fn trigon_lower_mss(ctx: *mut __sk_buff, tcp: u32, most: u32) -> i64 
 fn rewrite(ctx: &TcContext, tcp: usize, most: u16) -> Result<(), i64> {
     // Fails for shorter packets, which then have all they have in place.
     let _ = ctx.pull_data((tcp + tcp::LEN + OPTIONS_LEN) as u32);
-    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let cursor = Cursor::of_tc(ctx);
     let Some(at) = find(&cursor, tcp) else { return Ok(()) };
     let Some(option) = cursor.window::<MSS_LEN>(at) else { return Ok(()) };
     let offered = option.get::<u16, MSS_VALUE>();

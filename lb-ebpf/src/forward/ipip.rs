@@ -12,7 +12,7 @@ use lb_common::{
 };
 
 use super::{next_hop::leave, outer};
-use crate::{header::protocol, maps::source_mask, parse::Packet};
+use crate::{constants::source_mask, header::protocol, parse::Packet};
 
 /// In an outer IPv4 header.
 #[inline(always)]

@@ -38,7 +38,7 @@ fn to_unlike(ctx: &XdpContext, packet: &Packet, backend: &Backend, hash: u64) ->
     if backend.flags & backend_flags::RESOLVED == 0 {
         return Verdict::DropUnresolved;
     }
-    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let cursor = Cursor::of_xdp(ctx);
     let verdict = send(ctx, &cursor, packet, backend, hash, ipip::host(backend, hash));
     tag(ctx, backend, verdict)
 }

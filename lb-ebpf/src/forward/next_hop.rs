@@ -21,7 +21,7 @@ pub fn leave(ctx: &XdpContext, backend: &Backend, here: Verdict, elsewhere: Verd
     if ctx.ingress_ifindex() as u32 == backend.ifindex || dry_run::came_by(backend.ifindex) {
         return here;
     }
-    // SAFETY: a plain helper call; it only notes the target.
+    // SAFETY: the helper takes numbers alone, and only notes the target.
     unsafe { bpf_redirect(backend.ifindex, 0) };
     elsewhere
 }

@@ -1,10 +1,10 @@
 //! Room for outer headers, and outer IP headers in it.
 
-use aya_ebpf::{EbpfContext, bindings::xdp_md, helpers::bpf_xdp_adjust_head, programs::XdpContext};
+use aya_ebpf::programs::XdpContext;
 use lb_common::{Verdict, maps::Backend};
 
 use crate::{
-    cursor::Cursor,
+    cursor::{Cursor, adjust_head},
     header::{ipv4, ipv6},
     parse::Packet,
     rewrite::outer,
@@ -50,9 +50,5 @@ fn grow(ctx: &XdpContext, packet: &Packet, backend: &Backend, more: usize) -> Re
     if packet.len as u32 + more as u32 > backend.mtu as u32 {
         return Err(Verdict::DropTooBig);
     }
-    // SAFETY: a plain helper call; all packet pointers are taken anew below.
-    if unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), -(more as i32)) } != 0 {
-        return Err(Verdict::DropNoRoom);
-    }
-    Ok(Cursor::new(ctx.data(), ctx.data_end()))
+    adjust_head(ctx, -(more as i32)).ok_or(Verdict::DropNoRoom)
 }

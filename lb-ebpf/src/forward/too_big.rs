@@ -3,20 +3,15 @@
 //! An IPv4 packet that may be fragmented is treated alike: XDP has nowhere to
 //! put the second fragment.
 
-use aya_ebpf::{
-    EbpfContext,
-    bindings::xdp_md,
-    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
-    programs::XdpContext,
-};
+use aya_ebpf::programs::XdpContext;
 use lb_common::{Verdict, maps::Backend};
 
 use crate::{
     clock,
-    cursor::Cursor,
+    cursor::{Cursor, adjust_head, adjust_tail},
     header::eth,
     limit,
-    maps::TOLD,
+    maps::{self, TOLD},
     parse::Packet,
     rewrite::too_big::{self, QUOTE},
 };
@@ -42,18 +37,16 @@ pub fn tell(ctx: &XdpContext, packet: &Packet, backend: &Backend, told: Verdict)
 
 #[inline(always)]
 fn admit() -> bool {
-    let Some(told) = TOLD.get_ptr_mut(0) else { return false };
-    // SAFETY: this CPU's own slot of the map.
-    limit::admit(unsafe { &mut *told }, clock::seconds(), LIMIT)
+    maps::own(&TOLD, 0).is_some_and(|told| limit::admit(told, clock::seconds(), LIMIT))
 }
 
 /// Room for `more` bytes in front of the quote, and nothing behind it.
 #[inline(always)]
 fn reshape(ctx: &XdpContext, more: usize) -> Option<Cursor> {
-    let md = ctx.as_ptr().cast::<xdp_md>();
-    let surplus = (ctx.data_end() - ctx.data()) as i32 - (eth::LEN + QUOTE) as i32;
-    // SAFETY: plain helper calls; all packet pointers are taken anew below.
-    let done = surplus >= 0
-        && unsafe { bpf_xdp_adjust_tail(md, -surplus) == 0 && bpf_xdp_adjust_head(md, -(more as i32)) == 0 };
-    done.then(|| Cursor::new(ctx.data(), ctx.data_end()))
+    let surplus = Cursor::of_xdp(ctx).len() as i32 - (eth::LEN + QUOTE) as i32;
+    if surplus < 0 {
+        return None;
+    }
+    adjust_tail(ctx, -surplus)?;
+    adjust_head(ctx, -(more as i32))
 }

@@ -10,6 +10,13 @@ pub mod protocol;
 pub mod tcp;
 pub mod udp;
 
+/// Two words of 16 bits, as they stand in memory.
+#[inline(always)]
+pub const fn pair(first: u16, second: u16) -> u32 {
+    let ([a, b], [c, d]) = (first.to_ne_bytes(), second.to_ne_bytes());
+    u32::from_ne_bytes([a, b, c, d])
+}
+
 /// The TTL or hop limit of what begins here.
 pub const TTL: u8 = 64;
 

@@ -1,10 +1,10 @@
 //! Clients that stay with their endpoint: `sessionAffinity: ClientIP`.
 
-use lb_common::maps::{Affinity, Endpoint, EndpointKey, FlowKey, Service};
+use lb_common::maps::{Affinity, Endpoint, FlowKey, Service};
 
 use crate::{
     clock, dry_run,
-    maps::{AFFINITIES, ENDPOINTS},
+    maps::{self, AFFINITIES},
     scratch::{self, FlowScratch},
 };
 
@@ -25,8 +25,7 @@ pub fn recall(service: &Service) -> bool {
 extern "C" fn trigon_recall_client(service: u32, timeout: u32, generation: u32, endpoints: u32) -> u32 {
     let Some(scratch) = scratch::flow() else { return 0 };
     scratch.client = FlowKey { client: scratch.flow.client, service, client_port: 0, pad: 0 };
-    // SAFETY: entries are replaced, never changed in place.
-    let Some(affinity) = (unsafe { AFFINITIES.get(&scratch.client) }) else { return 0 };
+    let Some(affinity) = maps::affinity(&scratch.client) else { return 0 };
     if clock::seconds().wrapping_sub(affinity.used) > timeout {
         return 0;
     }
@@ -55,8 +54,7 @@ fn is_ready(service: u32, endpoints: u32, endpoint: &Endpoint) -> bool {
         if index >= endpoints {
             break;
         }
-        // SAFETY: entries are replaced, never changed in place.
-        match unsafe { ENDPOINTS.get(EndpointKey { service, index }) } {
+        match maps::endpoint(service, index) {
             Some(other) if other.port == endpoint.port && other.addr.words() == addr => return true,
             _ => {}
         }

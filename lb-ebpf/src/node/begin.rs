@@ -3,13 +3,13 @@
 
 use lb_common::{
     Verdict, hash,
-    maps::{Endpoint, EndpointKey, FlowKey, NodeFlow, Reply, ReplyKey, Service, memory, service_flags},
+    maps::{Endpoint, FlowKey, NodeFlow, Reply, ReplyKey, Service, memory, service_flags},
 };
 
 use super::affinity;
 use crate::{
     dry_run, limit,
-    maps::{ENDPOINTS, NODE_FLOWS, NODE_REPLIES},
+    maps::{self, NODE_FLOWS, NODE_REPLIES},
     parse::Packet,
     scratch::{self, FlowScratch},
 };
@@ -47,9 +47,8 @@ pub fn flow<'a>(
     let Endpoint { addr, port, .. } = if start.is_kept {
         scratch.affinity.endpoint
     } else {
-        let place = EndpointKey { service: service.id, index: hash::endpoint(hash, service.endpoints) };
-        // SAFETY: entries are replaced, never changed in place.
-        *unsafe { ENDPOINTS.get(&place) }.ok_or(Verdict::DropNoEndpoint)?
+        let index = hash::endpoint(hash, service.endpoints);
+        *maps::endpoint(service.id, index).ok_or(Verdict::DropNoEndpoint)?
     };
     if service.new_flows != 0 && start.opens && !limit::admit_flow(service.id, service.new_flows) {
         return Err(Verdict::DropNewFlow);
@@ -111,8 +110,7 @@ extern "C" fn trigon_remember_reply() -> u32 {
 /// Does the reply key belong to another flow that there still is?
 #[inline(always)]
 fn is_taken(scratch: &mut FlowScratch) -> bool {
-    // SAFETY: entries are replaced, never changed in place.
-    let Some(reply) = (unsafe { NODE_REPLIES.get(&scratch.reply_key) }) else { return false };
+    let Some(reply) = maps::reply(&scratch.reply_key) else { return false };
     if reply.service == scratch.reply.service && reply.client_port == scratch.reply.client_port {
         return false;
     }
@@ -122,8 +120,7 @@ fn is_taken(scratch: &mut FlowScratch) -> bool {
         client_port: reply.client_port,
         pad: 0,
     };
-    // SAFETY: as above.
-    unsafe { NODE_FLOWS.get(&scratch.other) }.is_some_and(|flow| is_same(flow, &scratch.node_flow))
+    maps::node_flow(&scratch.other).is_some_and(|flow| is_same(flow, &scratch.node_flow))
 }
 
 #[inline(always)]

@@ -18,10 +18,12 @@ use lb_common::{
 };
 
 use crate::{
-    clock, dry_run,
+    clock,
+    constants::{stray_limit, udp_window},
+    dry_run,
     header::protocol,
     limit,
-    maps::{BACKENDS, FLOWS, HISTORY, STRAYS, stray_limit, udp_window},
+    maps::{self, FLOWS, STRAYS},
     parse::Packet,
     scratch::{self, Arrival, FlowScratch},
 };
@@ -95,12 +97,12 @@ pub fn found(service: &Service, arrival: &Arrival) -> bool {
 #[inline(never)]
 extern "C" fn trigon_answer_search(list: u32) -> u32 {
     let Some(FlowScratch { arrival, .. }) = scratch::flow() else { return DELIVER };
-    let Some(owners) = HISTORY.get(list) else { return DELIVER };
+    let Some(owners) = maps::owners(list) else { return DELIVER };
     for id in owners.ids {
         if id == NO_BACKEND {
             break;
         }
-        let Some(backend) = BACKENDS.get(id as u32) else { break };
+        let Some(backend) = maps::backend(id as u32) else { break };
         // If he is out of reach just now, the packet need not be lost for it.
         let is_fellow = backend.flags
             & (backend_flags::LOCAL | backend_flags::RESOLVED | backend_flags::DEAD)
@@ -150,9 +152,8 @@ fn holder(flow: &FlowKey, client: Option<&FlowKey>, arrival: &Arrival) -> Option
 
 #[inline(always)]
 fn remembered(key: &FlowKey) -> Option<u32> {
-    // SAFETY: entries are replaced, never changed in place.
-    let holder = unsafe { FLOWS.get(key) }?.backend;
-    BACKENDS.get(holder).filter(|b| b.delivery != delivery::NONE && b.flags & backend_flags::DEAD == 0)?;
+    let holder = maps::holder(key)?;
+    maps::backend(holder).filter(|b| b.delivery != delivery::NONE && b.flags & backend_flags::DEAD == 0)?;
     dry_run::tell(|story| story.memory = memory::ELSEWHERE);
     Some(holder)
 }
@@ -177,7 +178,7 @@ fn opening(service: &Service, list: u32, arrival: &mut Arrival) -> Verdict {
     if service.endpoints != 0 {
         return Verdict::Deliver;
     }
-    let Some(owners) = HISTORY.get(list) else { return Verdict::Deliver };
+    let Some(owners) = maps::owners(list) else { return Verdict::Deliver };
     if has(owners.ids[0], backend_flags::LOCAL | backend_flags::DEAD) {
         return Verdict::Deliver;
     }
@@ -195,14 +196,14 @@ fn opening(service: &Service, list: u32, arrival: &mut Arrival) -> Verdict {
 #[inline(never)]
 extern "C" fn trigon_search_owners(list: u32, now: u32) -> u32 {
     let Some(FlowScratch { arrival, .. }) = scratch::flow() else { return DELIVER };
-    let Some(owners) = HISTORY.get(list) else { return DELIVER };
+    let Some(owners) = maps::owners(list) else { return DELIVER };
     let full = arrival.hops as usize >= gue::TAGS;
     let mut end = DELIVER;
     for id in owners.ids {
         if id == NO_BACKEND || full {
             break;
         }
-        let Some(backend) = BACKENDS.get(id as u32) else { break };
+        let Some(backend) = maps::backend(id as u32) else { break };
         if backend.flags & backend_flags::LOCAL != 0 || has_been_to(arrival, &backend.outer_dst) {
             continue;
         }
@@ -219,7 +220,7 @@ extern "C" fn trigon_search_owners(list: u32, now: u32) -> u32 {
         return HAND_ON;
     }
     let owner = owners.ids[0];
-    let Some(backend) = BACKENDS.get(owner as u32) else { return end };
+    let Some(backend) = maps::backend(owner as u32) else { return end };
     if owner == NO_BACKEND || backend.flags & backend_flags::LOCAL != 0 {
         return end;
     }
@@ -265,14 +266,12 @@ fn to_owner(owners: &Owners, arrival: &mut Arrival) -> Verdict {
 /// Has it one of these flags?
 #[inline(always)]
 fn has(id: u16, flags: u8) -> bool {
-    BACKENDS.get(id as u32).is_some_and(|backend| backend.flags & flags != 0)
+    maps::backend(id as u32).is_some_and(|backend| backend.flags & flags != 0)
 }
 
 /// A flood of packets of no flow must not be multiplied by the chain: each CPU
 /// hands on only so many in a second.
 #[inline(always)]
 fn admit(now: u32) -> bool {
-    let Some(strays) = STRAYS.get_ptr_mut(0) else { return false };
-    // SAFETY: this CPU's own slot of the map.
-    limit::admit(unsafe { &mut *strays }, now, stray_limit())
+    maps::own(&STRAYS, 0).is_some_and(|strays| limit::admit(strays, now, stray_limit()))
 }

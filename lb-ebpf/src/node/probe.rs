@@ -23,10 +23,7 @@ pub fn is_probe(outer: &Packet, inner: &Packet) -> bool {
 /// Not inlined, as `hand_on`.
 #[inline(never)]
 pub fn answer(ctx: &XdpContext, cursor: &Cursor, inner: &Packet) -> Verdict {
-    if !decapsulate(ctx, cursor, inner) {
-        return Verdict::DropNoRoom;
-    }
-    let cursor = Cursor::new(ctx.data(), ctx.data_end());
+    let Some(cursor) = decapsulate(ctx, cursor, inner) else { return Verdict::DropNoRoom };
     if macs::swap(&cursor, 0).is_none() {
         return Verdict::DropTruncated;
     }

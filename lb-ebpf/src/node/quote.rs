@@ -2,14 +2,13 @@
 
 use lb_common::Verdict;
 
-use crate::{cursor::Cursor, maps::NODE_FLOWS, parse::Packet, rewrite::quote, scratch};
+use crate::{cursor::Cursor, maps, parse::Packet, rewrite::quote, scratch};
 
 /// Rewrite destination, and quoted source address and both ports, to the
 /// endpoint of the flow that was just looked up.
 #[inline(never)]
 pub fn destination(cursor: &Cursor, packet: &Packet) -> Verdict {
     let Some(scratch) = scratch::flow() else { return Verdict::DropFlowTable };
-    // SAFETY: entries are replaced, never changed in place.
-    let Some(to) = (unsafe { NODE_FLOWS.get(&scratch.flow) }) else { return Verdict::DropIcmpFlow };
+    let Some(to) = maps::node_flow(&scratch.flow) else { return Verdict::DropIcmpFlow };
     if quote::rewrite(cursor, packet, to).is_some() { Verdict::Deliver } else { Verdict::DropTruncated }
 }

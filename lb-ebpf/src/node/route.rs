@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     cursor::Cursor,
-    dry_run, forward,
-    maps::{BACKENDS, NODE_FLOWS},
+    dry_run, forward, maps,
     parse::{Packet, l4},
     rewrite::destination,
     scratch::{self, FlowScratch},
@@ -31,7 +30,7 @@ pub fn hand_on(ctx: &XdpContext, packet: &Packet) -> Verdict {
         story.next = arrival.next;
         story.hops = arrival.hops;
     });
-    match BACKENDS.get(arrival.next) {
+    match maps::backend(arrival.next) {
         Some(backend) => forward::hand_on(ctx, packet, backend, arrival),
         None => Verdict::DropUnresolved,
     }
@@ -56,8 +55,7 @@ pub fn packet(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
 fn find(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
     let Some(scratch) = scratch::flow() else { return Verdict::DropFlowTable };
     scratch.flow = FlowKey { client: packet.src, service: service.id, client_port: packet.src_port, pad: 0 };
-    // SAFETY: entries are replaced, never changed in place.
-    let flow = match unsafe { NODE_FLOWS.get(&scratch.flow) } {
+    let flow = match maps::node_flow(&scratch.flow) {
         Some(_) if owners::found(service, &scratch.arrival) => return Verdict::HandOn,
         Some(flow) => {
             dry_run::tell(|story| story.memory = memory::HERE);

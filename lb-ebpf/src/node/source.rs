@@ -2,7 +2,7 @@
 
 use lb_common::Addr;
 
-use crate::maps::VIPS;
+use crate::maps::is_vip;
 
 /// Can a flow begin from there?
 ///
@@ -22,6 +22,5 @@ pub fn is_client(addr: &Addr) -> bool {
         0 => words[0] | words[1] | words[2] != 0 || u32::from_be(words[3]) > 1,
         _ => true,
     };
-    // SAFETY: only the presence of the entry counts.
-    is_unicast && unsafe { VIPS.get(addr) }.is_none()
+    is_unicast && !is_vip(addr)
 }

@@ -15,10 +15,10 @@ use crate::{
     fragments,
     header::{CONGESTION_EXPERIENCED, eth, ipv4, ipv6, protocol, udp},
     icmp,
-    maps::{PEERS, SERVICES, VIPS},
+    maps::{self, is_vip, peer},
     parse::{self, Packet, Parsed},
     rewrite::congestion,
-    scratch::{self, FlowScratch, TUNNEL_SCRATCH},
+    scratch::{self, FlowScratch},
     stats,
     vip::unless_vip,
 };
@@ -49,13 +49,11 @@ pub fn receive(ctx: &XdpContext, outer: &Packet) -> Verdict {
     if let Err(verdict) = read(ctx, outer, from) {
         return verdict;
     }
-    let cursor = Cursor::new(ctx.data(), ctx.data_end());
-    let Some(room) = TUNNEL_SCRATCH.get_ptr_mut(0) else { return Verdict::DropNoRoom };
-    // SAFETY: `read` has just written it; this CPU's own, and nobody else uses it
-    // until we are done.
-    let inner = unsafe { (*room).assume_init_ref() };
-    // SAFETY: entries are replaced, never changed in place.
-    match unsafe { SERVICES.get(&inner.dst) } {
+    let cursor = Cursor::of_xdp(ctx);
+    let Some(room) = scratch::tunnel() else { return Verdict::DropNoRoom };
+    // SAFETY: `read` has just written it, whole: it found a packet.
+    let inner = unsafe { room.assume_init_ref() };
+    match maps::service(&inner.dst) {
         Some(service) => accept(ctx, &cursor, outer, inner, service),
         None if probe::is_probe(outer, inner) => probe::answer(ctx, &cursor, inner),
         None => unless_foreign(inner, Verdict::DropTunnelPort),
@@ -72,10 +70,8 @@ fn read(ctx: &XdpContext, outer: &Packet, from: &Peer) -> Result<(), Verdict> {
     if outer.l3_len != if outer.is_v4 { ipv4::LEN } else { ipv6::LEN } {
         return Err(Verdict::PassForeignTunnel);
     }
-    let cursor = Cursor::new(ctx.data(), ctx.data_end());
-    let Some(scratch) = TUNNEL_SCRATCH.get_ptr_mut(0) else { return Err(Verdict::DropNoRoom) };
-    // SAFETY: this CPU's own, and nobody else uses it until we are done.
-    let room = unsafe { &mut *scratch };
+    let cursor = Cursor::of_xdp(ctx);
+    let Some(room) = scratch::tunnel() else { return Err(Verdict::DropNoRoom) };
     let Some(envelope) = open(&cursor, outer, from) else { return Err(Verdict::PassForeignTunnel) };
     match parse::network(&cursor, envelope.ethertype, envelope.inner, room) {
         Parsed::Flow(_) => Ok(()),
@@ -100,8 +96,7 @@ fn foreign_if_passed(verdict: Verdict) -> Verdict {
 /// Somebody else's, and so to pass, unless it is for a VIP.
 #[inline(always)]
 fn unless_foreign(inner: &Packet, why: Verdict) -> Verdict {
-    // SAFETY: only the presence of the entry counts.
-    if unsafe { VIPS.get(&inner.dst.addr) }.is_some() { why } else { Verdict::PassForeignTunnel }
+    if is_vip(&inner.dst.addr) { why } else { Verdict::PassForeignTunnel }
 }
 
 /// Also tells `arrival` which nodes the packet has been to.
@@ -154,16 +149,10 @@ fn accept(ctx: &XdpContext, cursor: &Cursor, outer: &Packet, inner: &Packet, ser
     if !matches!(verdict, Verdict::Deliver | Verdict::HandOn) {
         return verdict;
     }
-    if !decapsulate(ctx, cursor, inner) {
+    if decapsulate(ctx, cursor, inner).is_none() {
         return Verdict::DropNoRoom;
     }
     if matches!(verdict, Verdict::HandOn) { route::hand_on(ctx, inner) } else { verdict }
-}
-
-#[inline(always)]
-fn peer(addr: &Addr, roles: u32) -> Option<&'static Peer> {
-    // SAFETY: entries are replaced, never changed in place.
-    unsafe { PEERS.get(addr) }.filter(|peer| peer.roles & roles != 0)
 }
 
 /// The type of the packet inside, from the protocol that the header before it

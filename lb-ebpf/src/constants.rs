@@ -1,0 +1,68 @@
+//! Load-time constants: the agent writes them before the verifier reads the
+//! program, so that it removes what is switched off.
+
+/// The roles of this machine, `lb_common::roles`.
+#[unsafe(no_mangle)]
+static ROLES: u32 = 0;
+
+/// Are dropped packets to be reported one by one?
+#[unsafe(no_mangle)]
+static LOG_DROPS: u32 = 0;
+
+/// Is this the copy of the programs for dry runs: see `dry_run`.
+#[unsafe(no_mangle)]
+static DRY_RUN: u32 = 0;
+
+/// Packets of unknown flows that each CPU hands on in a second.
+#[unsafe(no_mangle)]
+static STRAY_LIMIT: u32 = 50_000;
+
+/// For how many seconds after a change of owners datagrams of unknown flows
+/// are offered to former owners.
+#[unsafe(no_mangle)]
+static UDP_WINDOW: u32 = 120;
+
+/// The bits of an outer source address towards a bare server that are taken
+/// from the flow hash, in memory order: of IPv4, and of the last word of IPv6.
+#[unsafe(no_mangle)]
+static SOURCE_MASK_V4: u32 = 0;
+
+#[unsafe(no_mangle)]
+static SOURCE_MASK_V6: u32 = 0;
+
+#[inline(always)]
+fn value(constant: &'static u32) -> u32 {
+    // SAFETY: a reference is valid. Volatile, so that the compiler does not take
+    // the value from the source file for the one that the loader writes.
+    unsafe { core::ptr::read_volatile(constant) }
+}
+
+#[inline(always)]
+pub fn role(bit: u32) -> bool {
+    value(&ROLES) & bit != 0
+}
+
+#[inline(always)]
+pub fn log_drops() -> bool {
+    value(&LOG_DROPS) != 0
+}
+
+#[inline(always)]
+pub fn dry_run() -> bool {
+    value(&DRY_RUN) != 0
+}
+
+#[inline(always)]
+pub fn stray_limit() -> u32 {
+    value(&STRAY_LIMIT)
+}
+
+#[inline(always)]
+pub fn udp_window() -> u32 {
+    value(&UDP_WINDOW)
+}
+
+#[inline(always)]
+pub fn source_mask(is_v4: bool) -> u32 {
+    value(if is_v4 { &SOURCE_MASK_V4 } else { &SOURCE_MASK_V6 })
+}
