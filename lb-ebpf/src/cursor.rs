@@ -8,12 +8,6 @@
 
 use core::mem::size_of;
 
-use aya_ebpf::{
-    EbpfContext,
-    bindings::xdp_md,
-    helpers::{bpf_csum_diff, bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
-    programs::{TcContext, XdpContext},
-};
 use lb_common::checksum;
 
 /// The bytes between `data` and `data_end` of a context.
@@ -24,19 +18,17 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The packet of an XDP program.
+    /// # Safety
+    /// The bytes between must be those of the packet, as the context of a program
+    /// gives them; or, on the host, memory that stays and that nobody else uses.
+    #[cfg(any(test, target_arch = "bpf"))]
     #[inline(always)]
-    pub fn of_xdp(ctx: &XdpContext) -> Self {
-        Self { start: ctx.data(), end: ctx.data_end() }
-    }
-
-    /// The linear part of a packet of a tc program.
-    #[inline(always)]
-    pub fn of_tc(ctx: &TcContext) -> Self {
-        Self { start: ctx.data(), end: ctx.data_end() }
+    pub(crate) unsafe fn between(start: usize, end: usize) -> Self {
+        Self { start, end }
     }
 
     /// Bytes there are.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
     #[inline(always)]
     pub fn len(&self) -> usize {
         self.end - self.start
@@ -52,24 +44,6 @@ impl Cursor {
         // against `data_end`, for the verifier to learn the range of `at`.
         if at + N > self.end { None } else { Some(Window(at as *mut u8)) }
     }
-}
-
-/// Move the start of the packet by so many bytes: forward, or backward if there
-/// is room.
-#[inline(always)]
-pub fn adjust_head(ctx: &XdpContext, by: i32) -> Option<Cursor> {
-    // SAFETY: the kernel's own context. It makes all cursors and windows there
-    // were invalid: a program that uses one after it is refused by the verifier.
-    let moved = unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast::<xdp_md>(), by) } == 0;
-    moved.then(|| Cursor::of_xdp(ctx))
-}
-
-/// Move the end of the packet by so many bytes, backward if negative.
-#[inline(always)]
-pub fn adjust_tail(ctx: &XdpContext, by: i32) -> Option<Cursor> {
-    // SAFETY: as in `adjust_head`.
-    let moved = unsafe { bpf_xdp_adjust_tail(ctx.as_ptr().cast::<xdp_md>(), by) } == 0;
-    moved.then(|| Cursor::of_xdp(ctx))
 }
 
 /// `N` bytes of a packet.
@@ -152,10 +126,20 @@ impl<const N: usize> Window<N> {
 
     /// The sum of all its 16-bit words, in memory order, not folded.
     #[inline(always)]
+    #[cfg(target_arch = "bpf")]
     pub fn sum(&self) -> u64 {
+        use aya_ebpf::helpers::bpf_csum_diff;
         const { assert!(N <= 512 && N % 4 == 0, "more than the helper takes") };
         // SAFETY: reads `N` bytes, which are there: see `load`.
         unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, self.0.cast::<u32>(), N as u32, 0) as u32 as u64 }
+    }
+
+    /// The same without the kernel's helper.
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn sum(&self) -> u64 {
+        const { assert!(N <= 512 && N % 4 == 0, "more than the helper takes") };
+        // SAFETY: all words are within the window.
+        (0..N).step_by(4).map(|at| unsafe { self.load::<u32>(at) } as u64).sum()
     }
 
     /// # Safety
@@ -164,10 +148,17 @@ impl<const N: usize> Window<N> {
     unsafe fn load<T: Word>(&self, at: usize) -> T {
         // SAFETY: within the bounds that `Cursor::window` checked. If they were
         // those of a packet that has moved since, the verifier would have refused
-        // the program. The address may be odd: BPF has no alignment faults on the
-        // architectures that the verifier takes this from, and `read_unaligned`
-        // would become a load for every byte.
-        unsafe { *self.0.add(at).cast::<T>() }
+        // the program.
+        let word = unsafe { self.0.add(at).cast::<T>() };
+        if cfg!(target_arch = "bpf") {
+            // SAFETY: as above. The address may be odd: BPF has no alignment faults
+            // on the architectures that the verifier takes this from, and
+            // `read_unaligned` would become a load for every byte.
+            unsafe { *word }
+        } else {
+            // SAFETY: as above.
+            unsafe { word.read_unaligned() }
+        }
     }
 
     /// # Safety
@@ -175,6 +166,13 @@ impl<const N: usize> Window<N> {
     #[inline(always)]
     unsafe fn store<T: Word>(&self, at: usize, value: T) {
         // SAFETY: as for `load`.
-        unsafe { *self.0.add(at).cast::<T>() = value }
+        let word = unsafe { self.0.add(at).cast::<T>() };
+        if cfg!(target_arch = "bpf") {
+            // SAFETY: as for `load`.
+            unsafe { *word = value }
+        } else {
+            // SAFETY: as for `load`.
+            unsafe { word.write_unaligned(value) }
+        }
     }
 }

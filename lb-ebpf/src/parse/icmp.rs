@@ -17,7 +17,7 @@ use crate::{
 const V6_FRAGMENT_LEN: usize = ipv6::LEN + fragment::LEN;
 
 /// What a message is to us.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Message {
     /// An echo request.
     Echo,

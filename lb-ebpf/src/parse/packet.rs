@@ -9,6 +9,7 @@ use lb_common::{
 
 /// A TCP or UDP packet, up to its ports; or an ICMP error about one, which
 /// goes where packets of that flow go.
+#[derive(Debug)]
 pub struct Packet {
     /// What it is addressed to: destination, port, protocol. In the form of a
     /// service's key, since most packets are looked up by it.
@@ -64,7 +65,7 @@ impl Packet {
 }
 
 /// Which part of a packet this is.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fragment {
     /// The whole, also if it says that it might be less (RFC 6946).
     None,
@@ -88,6 +89,7 @@ impl Fragment {
 pub type Room = MaybeUninit<Packet>;
 
 /// What a frame turned out to be.
+#[derive(Debug)]
 pub enum Parsed<'a> {
     /// Neither IPv4 nor IPv6, or not even a whole header of it.
     NotIp,

@@ -1,0 +1,118 @@
+//! The director: from a service to the backend that takes the packet.
+
+use aya_ebpf::programs::XdpContext;
+use lb_common::{
+    Verdict, hash,
+    maps::{Backend, FlowKey, Holder, Service, backend_flags, delivery, memory, service_flags},
+    ring::{CHUNK_SLOTS, NO_BACKEND},
+    roles,
+};
+use lb_ebpf::{
+    cursor::Cursor,
+    parse::{Packet, l4},
+};
+
+use crate::{
+    constants::role,
+    dry_run, forward, limit,
+    maps::{self, FLOWS},
+    node, ranges, stats,
+};
+
+/// Flags of services that take more than a look at their ring.
+const UNLIKE: u32 = service_flags::RANGES | service_flags::BARE | service_flags::AFFINITY;
+
+/// Send a packet for `service` to its backend.
+#[inline(always)]
+pub fn forward(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
+    stats::service(service.id, packet.len as u32);
+    // One test for all services that are like most.
+    let (hash, id) = if service.flags & UNLIKE == 0 {
+        let hash = packet.own_hash();
+        (hash, owner(service, hash))
+    } else {
+        let hash = packet.hash(service);
+        match choose(cursor, packet, service, hash) {
+            Ok(id) => (hash, id),
+            Err(verdict) => return verdict,
+        }
+    };
+    dry_run::tell(|story| {
+        story.backend = id;
+        if story.memory != memory::ELSEWHERE {
+            story.slot = hash::slot(hash, service.ring_len);
+        }
+    });
+    let Some(backend) = usable(id) else { return Verdict::DropNoBackend };
+    if role(roles::NODE) && backend.flags & backend_flags::LOCAL != 0 {
+        return node::here(ctx, cursor, packet, service, hash);
+    }
+    stats::backend(id, packet.len as u32);
+    forward::to(ctx, cursor, packet, backend, hash)
+}
+
+/// The backend for a packet to a service that does not admit everybody, has
+/// bare servers, or keeps clients.
+#[inline(always)]
+fn choose(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> Result<u32, Verdict> {
+    if service.flags & service_flags::RANGES != 0 && !ranges::admit(service.id, &packet.src) {
+        return Err(Verdict::DropSourceRange);
+    }
+    if service.flags & service_flags::BARE == 0 {
+        return Ok(owner(service, hash));
+    }
+    match bare(cursor, packet, service, hash) {
+        BEYOND_LIMIT => Err(Verdict::DropNewFlow),
+        id => Ok(id),
+    }
+}
+
+/// The backend that the service's ring names for this flow.
+#[inline(always)]
+fn owner(service: &Service, hash: u64) -> u32 {
+    let position = service.ring_offset + hash::slot(hash, service.ring_len);
+    match maps::ring_chunk(position / CHUNK_SLOTS) {
+        Some(chunk) => chunk.slots[(position % CHUNK_SLOTS) as usize] as u32,
+        None => NO_BACKEND as u32,
+    }
+}
+
+#[inline(always)]
+fn usable(id: u32) -> Option<&'static Backend> {
+    maps::backend(id).filter(|backend| backend.delivery != delivery::NONE)
+}
+
+/// Instead of a backend: the flow must not begin.
+const BEYOND_LIMIT: u32 = u32::MAX;
+
+/// Bare servers have no agent to ask for flows that the ring no longer names
+/// them for, so the director remembers their flows itself.
+///
+/// A function of its own, and not inlined: its key would take the stack of
+/// the stateless path.
+#[inline(never)]
+fn bare(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> u32 {
+    let key = FlowKey { client: packet.src, service: service.id, client_port: packet.src_port, pad: 0 };
+    if !l4::is_syn(cursor, packet) {
+        if let Some(holder) = maps::holder(&key)
+            && usable(holder).is_some()
+        {
+            dry_run::tell(|story| story.memory = memory::ELSEWHERE);
+            return holder;
+        }
+    }
+    // In the middle of a connection it is not new, but came by another director.
+    if service.new_flows != 0
+        && l4::opens(cursor, packet)
+        && !limit::admit_flow(service.id, service.new_flows)
+    {
+        return BEYOND_LIMIT;
+    }
+    let id = owner(service, hash);
+    // An ICMP error begins no flow.
+    if packet.quote == 0 {
+        // A full table costs the flow its stability, not its life.
+        let _ = dry_run::remember(&FLOWS, &key, &Holder { backend: id });
+    }
+    id
+}

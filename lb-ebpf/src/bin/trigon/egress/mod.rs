@@ -1,0 +1,133 @@
+//! Replies on their way out: the Pod's address becomes the VIP's again, and the
+//! client's port its own.
+//!
+//! Unlike XDP, this sees packets whose checksum is still to be completed by
+//! the device and segments that are still to be cut, so the checksums go
+//! through the kernel's helpers, which know.
+
+mod mss;
+
+use aya_ebpf::{
+    bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR},
+    helpers::bpf_csum_diff,
+    programs::TcContext,
+};
+use lb_common::{
+    Verdict,
+    maps::{Endpoint, Reply, ReplyKey},
+    roles,
+};
+use lb_ebpf::{
+    cursor::Cursor,
+    header::{eth, ipv4, ipv6, pair, protocol, tcp, udp},
+    parse::{self, Fragment, Packet, Parsed, Room, l4},
+};
+
+use crate::{constants::role, fragments, maps, vlan};
+
+/// Ethernet with two tags.
+const L3: usize = eth::LEN + 2 * eth::TAG_LEN;
+/// With IPv6 and TCP: what has to lie in the linear part.
+const HEADERS: u32 = (L3 + ipv6::LEN + tcp::LEN) as u32;
+/// All of them together, at their longest.
+const ALL_HEADERS: u32 = (L3 + parse::L3_MAX + tcp::LEN) as u32;
+
+#[inline(always)]
+pub fn packet(ctx: &TcContext) -> Verdict {
+    if !role(roles::NODE) {
+        return Verdict::EgressPass;
+    }
+    // Fails for shorter packets, which then have all they have in place.
+    let _ = ctx.pull_data(HEADERS);
+    match reply(ctx) {
+        // Perhaps there is more, only not in the linear part.
+        Verdict::DropTruncated => {
+            let _ = ctx.pull_data(ctx.len().min(ALL_HEADERS));
+            match reply(ctx) {
+                Verdict::DropTruncated => Verdict::EgressPass,
+                verdict => verdict,
+            }
+        }
+        verdict => verdict,
+    }
+}
+
+#[inline(never)]
+fn reply(ctx: &TcContext) -> Verdict {
+    let cursor = Cursor::of_tc(ctx);
+    let mut room = Room::uninit();
+    let Some((ethertype, l3)) = network(&cursor) else { return Verdict::EgressPass };
+    let packet = match parse::headers(&cursor, ethertype, l3, &mut room) {
+        Parsed::Flow(packet) => packet,
+        Parsed::Fragment(packet) => {
+            if packet.is_later_fragment() && !fragments::complete(packet) {
+                return Verdict::EgressPass;
+            }
+            packet
+        }
+        Parsed::Unfit(_, Verdict::DropTruncated) => return Verdict::DropTruncated,
+        _ => return Verdict::EgressPass,
+    };
+    let endpoint = Endpoint { addr: packet.src, port: packet.src_port, pad: 0 };
+    let key = ReplyKey::new(endpoint, packet.dst.addr, packet.dst.port, packet.dst.protocol);
+    let Some(reply) = maps::reply(&key) else { return Verdict::EgressPass };
+    if packet.fragment == Fragment::First {
+        fragments::remember(packet);
+    }
+    match rewrite(ctx, &cursor, packet, reply) {
+        Ok(()) => Verdict::EgressReply,
+        Err(_) => Verdict::EgressDropRewrite,
+    }
+}
+
+/// Type of the packet, and where it begins. Where the device does not put the
+/// VLAN tag in, it is in the frame already.
+#[inline(always)]
+fn network(cursor: &Cursor) -> Option<(u16, usize)> {
+    let ethertype = parse::ethertype(cursor)?;
+    if vlan::is_tag(ethertype) { vlan::behind(cursor) } else { Some((ethertype, eth::LEN)) }
+}
+
+/// Rewrite the source address and both ports.
+#[inline(always)]
+fn rewrite(ctx: &TcContext, cursor: &Cursor, packet: &Packet, reply: &Reply) -> Result<(), i64> {
+    let l4 = packet.l4();
+    let is_syn_ack = reply.mss != 0 && is_syn_ack(cursor, packet);
+    // Only a UDP checksum of zero, "none", has to stay what it is.
+    let check = if packet.is_later_fragment() {
+        None
+    } else if packet.dst.protocol == protocol::TCP {
+        Some((l4 + tcp::CHECK, 0u64))
+    } else {
+        let none =
+            cursor.window::<{ udp::LEN }>(l4).is_none_or(|header| header.get::<u16, { udp::CHECK }>() == 0);
+        (!none).then_some((l4 + udp::CHECK, BPF_F_MARK_MANGLED_0 as u64))
+    };
+    let (mut old, mut new) = (packet.src.words(), reply.vip.words());
+    // The upper words of mapped addresses are alike: they add nothing.
+    // SAFETY: reads 16 bytes of each of two arrays that have as many.
+    let difference = unsafe { bpf_csum_diff(old.as_mut_ptr(), 16, new.as_mut_ptr(), 16, 0) } as u64;
+    let old_ports = pair(packet.src_port, packet.dst.port);
+    let new_ports = pair(reply.port, reply.client_port);
+    if let Some((at, flags)) = check {
+        ctx.l4_csum_replace(at, 0, difference, flags | BPF_F_PSEUDO_HDR as u64)?;
+        ctx.l4_csum_replace(at, old_ports as u64, new_ports as u64, flags | 4)?;
+    }
+    if packet.is_v4 {
+        ctx.l3_csum_replace(packet.l3 + ipv4::CHECK, 0, difference, 0)?;
+        ctx.store(packet.l3 + ipv4::SRC, &new[3], 0)?;
+    } else {
+        ctx.store(packet.l3 + ipv6::SRC, &new, 0)?;
+    }
+    if packet.is_later_fragment() {
+        return Ok(());
+    }
+    ctx.store(l4, &new_ports, 0)?;
+    if is_syn_ack { mss::lower(ctx, l4, reply.mss) } else { Ok(()) }
+}
+
+#[inline(always)]
+fn is_syn_ack(cursor: &Cursor, packet: &Packet) -> bool {
+    const BOTH: u8 = tcp::SYN | tcp::ACK;
+    l4::tcp_flags(cursor, packet).is_some_and(|flags| flags & BOTH == BOTH)
+}

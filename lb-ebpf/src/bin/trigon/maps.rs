@@ -1,0 +1,176 @@
+//! The maps, by the names that `bpftool map dump name` and the agent know.
+//! Sizes are those of the smallest use; the agent sets its own when it loads.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    macros::btf_map,
+};
+use lb_common::{
+    Addr, Verdict,
+    maps::{
+        Affinity, Backend, Endpoint, EndpointKey, FlowKey, FragmentKey, Holder, NodeFlow, Peer, Ports,
+        RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Story, Traffic, Vip,
+    },
+    ring::{Owners, RingChunk},
+};
+
+#[btf_map]
+static SERVICES: HashMap<ServiceKey, Service, 1024> = HashMap::new();
+
+#[btf_map]
+static VIPS: HashMap<Addr, Vip, 1024> = HashMap::new();
+
+#[btf_map]
+static RINGS: Array<RingChunk, 1024, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+#[btf_map]
+static BACKENDS: Array<Backend, 1024> = Array::new();
+
+#[btf_map]
+pub static FLOWS: LruHashMap<FlowKey, Holder, 1024> = LruHashMap::new();
+
+#[btf_map]
+pub static NODE_FLOWS: LruHashMap<FlowKey, NodeFlow, 1024> = LruHashMap::new();
+
+#[btf_map]
+pub static NODE_REPLIES: LruHashMap<ReplyKey, Reply, 1024> = LruHashMap::new();
+
+#[btf_map]
+static ENDPOINTS: HashMap<EndpointKey, Endpoint, 1024> = HashMap::new();
+
+#[btf_map]
+pub static AFFINITIES: LruHashMap<FlowKey, Affinity, 1024> = LruHashMap::new();
+
+/// By service: a second of `CLOCK_MONOTONIC` in the upper half, in the lower one
+/// how many flows have begun in it.
+#[btf_map]
+pub static NEW_FLOWS: Array<u64, 1024> = Array::new();
+
+#[btf_map]
+pub static RANGES: LpmTrie<RangeKey, u32, 1024> = LpmTrie::new();
+
+#[btf_map]
+static PEERS: HashMap<Addr, Peer, 1024> = HashMap::new();
+
+#[btf_map]
+pub static COUNTERS: PerCpuArray<u64, { Verdict::COUNT }> = PerCpuArray::new();
+
+#[btf_map]
+pub static SERVICE_STATS: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
+
+#[btf_map]
+pub static BACKEND_STATS: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
+
+#[btf_map]
+pub static FRAGMENTS: LruHashMap<FragmentKey, Ports, 1024> = LruHashMap::new();
+
+#[btf_map]
+static HISTORY: Array<Owners, 1024, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+#[btf_map]
+pub static STRAYS: PerCpuArray<Spent, 1> = PerCpuArray::new();
+
+#[btf_map]
+pub static TOLD: PerCpuArray<Spent, 1> = PerCpuArray::new();
+
+#[btf_map]
+pub static STORY: Array<Story, 1> = Array::new();
+
+/// Dropped packets ([`lb_common::maps::Dropped`]), one by one, while somebody
+/// listens. Untyped: libbpf refuses a ring that says how large its values are.
+#[btf_map]
+pub static DROPPED: RingBuf<(), 65536> = RingBuf::new();
+
+/// An element of a hash table, as a look-up found it.
+///
+/// An element that is replaced, removed or evicted may be filled anew for another
+/// key at once, under a reader that has found it before: what he reads from then
+/// on is the other entry. A program has an element for less than a microsecond,
+/// and whoever uses it bears that: one packet, or the flow that begins with it,
+/// goes where another one should, as it may in the moment of any change.
+#[inline(always)]
+fn element<V>(found: Option<*const V>) -> Option<&'static V> {
+    // SAFETY: these tables are preallocated, so that an element is memory of its
+    // type, initialized and aligned, for as long as a program runs. That it can
+    // change under the reference is told above; all bit patterns are valid.
+    found.map(|element| unsafe { &*element })
+}
+
+/// This CPU's own element of a map that has one for each. Both programs run with
+/// softirqs off, so that none interrupts another on its CPU. One program takes an
+/// element twice only as `scratch::flow` tells.
+#[inline(always)]
+pub fn own<V, const N: usize>(map: &PerCpuArray<V, N>, index: u32) -> Option<&'static mut V> {
+    // SAFETY: memory of the map, which outlives the program; nobody else writes
+    // it meanwhile, as said above. The agent only reads counters, word by word.
+    map.get_ptr_mut(index).map(|element| unsafe { &mut *element })
+}
+
+#[inline(always)]
+pub fn service(key: &ServiceKey) -> Option<&'static Service> {
+    element(SERVICES.get_ptr(key))
+}
+
+#[inline(always)]
+pub fn vip(addr: &Addr) -> Option<Vip> {
+    element(VIPS.get_ptr(addr)).copied()
+}
+
+#[inline(always)]
+pub fn is_vip(addr: &Addr) -> bool {
+    VIPS.get_ptr(addr).is_some()
+}
+
+/// One that has one of these roles.
+#[inline(always)]
+pub fn peer(addr: &Addr, roles: u32) -> Option<&'static Peer> {
+    element(PEERS.get_ptr(addr)).filter(|peer| peer.roles & roles != 0)
+}
+
+#[inline(always)]
+pub fn ring_chunk(index: u32) -> Option<&'static RingChunk> {
+    RINGS.get(index)
+}
+
+#[inline(always)]
+pub fn owners(index: u32) -> Option<&'static Owners> {
+    HISTORY.get(index)
+}
+
+/// Arrays are written in place: in the moment of a change, a packet may leave for
+/// half of an old next hop, and is lost.
+#[inline(always)]
+pub fn backend(id: u32) -> Option<&'static Backend> {
+    BACKENDS.get(id)
+}
+
+#[inline(always)]
+pub fn endpoint(service: u32, index: u32) -> Option<&'static Endpoint> {
+    element(ENDPOINTS.get_ptr(EndpointKey { service, index }))
+}
+
+#[inline(always)]
+pub fn holder(flow: &FlowKey) -> Option<u32> {
+    element(FLOWS.get_ptr(flow)).map(|holder| holder.backend)
+}
+
+#[inline(always)]
+pub fn node_flow(flow: &FlowKey) -> Option<&'static NodeFlow> {
+    element(NODE_FLOWS.get_ptr(flow))
+}
+
+#[inline(always)]
+pub fn reply(key: &ReplyKey) -> Option<&'static Reply> {
+    element(NODE_REPLIES.get_ptr(key))
+}
+
+#[inline(always)]
+pub fn affinity(client: &FlowKey) -> Option<&'static Affinity> {
+    element(AFFINITIES.get_ptr(client))
+}
+
+#[inline(always)]
+pub fn ports(packet: &FragmentKey) -> Option<&'static Ports> {
+    element(FRAGMENTS.get_ptr(packet))
+}

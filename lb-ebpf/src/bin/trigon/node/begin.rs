@@ -1,0 +1,129 @@
+//! The beginning of a flow: an endpoint is chosen, and both directions are
+//! remembered.
+
+use lb_common::{
+    Verdict, hash,
+    maps::{Endpoint, FlowKey, NodeFlow, Reply, ReplyKey, Service, memory, service_flags},
+};
+use lb_ebpf::parse::Packet;
+
+use super::affinity;
+use crate::{
+    dry_run, limit,
+    maps::{self, NODE_FLOWS, NODE_REPLIES},
+    scratch::{self, FlowScratch},
+};
+
+/// How many ports are tried for a client whose own is taken at the endpoint.
+const SUBSTITUTES: u32 = 8;
+
+const REMEMBERED: u32 = 0;
+const NOT_REMEMBERED: u32 = 1;
+const PORTS_TAKEN: u32 = 2;
+
+/// How it begins.
+#[derive(Clone, Copy)]
+pub struct Start {
+    /// With a packet that opens a flow, and not in the middle of one.
+    pub opens: bool,
+    /// The client stays with the endpoint that is in `scratch.affinity`.
+    pub is_kept: bool,
+}
+
+/// Choose an endpoint for a new flow, `scratch.flow`, and remember it.
+///
+/// A flow that is not new, but which no former owner knows, comes here too:
+/// its endpoint will answer with an RST, and the entry in `NODE_REPLIES` lets
+/// that RST come from the VIP.
+#[inline(always)]
+pub fn flow<'a>(
+    scratch: &'a mut FlowScratch,
+    packet: &Packet,
+    service: &Service,
+    start: Start,
+) -> Result<&'a NodeFlow, Verdict> {
+    dry_run::tell(|story| story.memory = memory::BEGINS);
+    let hash = scratch.arrival.hash;
+    let Endpoint { addr, port, .. } = if start.is_kept {
+        scratch.affinity.endpoint
+    } else {
+        let index = hash::endpoint(hash, service.endpoints);
+        *maps::endpoint(service.id, index).ok_or(Verdict::DropNoEndpoint)?
+    };
+    if service.new_flows != 0 && start.opens && !limit::admit_flow(service.id, service.new_flows) {
+        return Err(Verdict::DropNewFlow);
+    }
+    let client_port = packet.src_port;
+    scratch.node_flow = NodeFlow { addr, port, client_port };
+    scratch.reply_key =
+        ReplyKey::new(scratch.node_flow.endpoint(), packet.src, client_port, packet.dst.protocol);
+    scratch.reply = Reply {
+        vip: packet.dst.addr,
+        port: packet.dst.port,
+        client_port,
+        mss: service.mss as u16,
+        pad: 0,
+        service: service.id,
+    };
+    // Replies first: a flow without them would answer from the Pod's address.
+    match trigon_remember_reply() {
+        REMEMBERED => {}
+        PORTS_TAKEN => return Err(Verdict::DropSamePort),
+        _ => return Err(Verdict::DropFlowTable),
+    }
+    if !dry_run::remember(&NODE_FLOWS, &scratch.flow, &scratch.node_flow) {
+        return Err(Verdict::DropFlowTable);
+    }
+    if start.opens && service.flags & service_flags::AFFINITY != 0 {
+        affinity::keep(scratch, service);
+    }
+    Ok(&scratch.node_flow)
+}
+
+/// The endpoint's replies to the client's port must be this flow's alone. If
+/// the client has a flow to another service from that port, and the same
+/// endpoint is behind both, the endpoint gets to see another port.
+///
+/// A global function: see [`super::owners`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn trigon_remember_reply() -> u32 {
+    let Some(scratch) = scratch::flow() else { return NOT_REMEMBERED };
+    let hash = scratch.arrival.hash;
+    for attempt in 0..=SUBSTITUTES {
+        if attempt > 0 {
+            let port = hash::substitute_port(hash, scratch.reply.service, attempt);
+            scratch.node_flow.client_port = port;
+            scratch.reply_key.client_port = port;
+        }
+        if dry_run::remember_new(&NODE_REPLIES, &scratch.reply_key, &scratch.reply) {
+            return REMEMBERED;
+        }
+        if !is_taken(scratch) {
+            let is_done = dry_run::remember(&NODE_REPLIES, &scratch.reply_key, &scratch.reply);
+            return if is_done { REMEMBERED } else { NOT_REMEMBERED };
+        }
+    }
+    PORTS_TAKEN
+}
+
+/// Does the reply key belong to another flow that there still is?
+#[inline(always)]
+fn is_taken(scratch: &mut FlowScratch) -> bool {
+    let Some(reply) = maps::reply(&scratch.reply_key) else { return false };
+    if reply.service == scratch.reply.service && reply.client_port == scratch.reply.client_port {
+        return false;
+    }
+    scratch.other = FlowKey {
+        client: scratch.flow.client,
+        service: reply.service,
+        client_port: reply.client_port,
+        pad: 0,
+    };
+    maps::node_flow(&scratch.other).is_some_and(|flow| is_same(flow, &scratch.node_flow))
+}
+
+#[inline(always)]
+fn is_same(a: &NodeFlow, b: &NodeFlow) -> bool {
+    a.port == b.port && a.client_port == b.client_port && a.addr.words() == b.addr.words()
+}

@@ -1,0 +1,43 @@
+//! The node: from a service to one of the endpoints here, and the memory of
+//! which flow went to which.
+
+mod affinity;
+mod begin;
+mod decapsulate;
+mod owners;
+mod probe;
+mod quote;
+mod route;
+mod source;
+mod tunnel;
+
+use aya_ebpf::programs::XdpContext;
+use lb_common::{
+    Verdict,
+    maps::{Service, service_flags},
+};
+use lb_ebpf::{cursor::Cursor, parse::Packet};
+
+use crate::{ranges, scratch, stats};
+pub use tunnel::receive as tunnel;
+
+/// A packet that a director sent here by its MAC address.
+#[inline(always)]
+pub fn receive(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
+    stats::service(service.id, packet.len as u32);
+    if service.flags & service_flags::RANGES != 0 && !ranges::admit(service.id, &packet.src) {
+        return Verdict::DropSourceRange;
+    }
+    here(ctx, cursor, packet, service, packet.hash(service))
+}
+
+/// A packet that is not within another one: to an endpoint, or to another node.
+#[inline(always)]
+pub fn here(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> Verdict {
+    match scratch::flow() {
+        Some(scratch) => scratch.arrival.begin(hash),
+        None => return Verdict::DropFlowTable,
+    }
+    let verdict = route::packet(cursor, packet, service);
+    if matches!(verdict, Verdict::HandOn) { route::hand_on(ctx, packet) } else { verdict }
+}

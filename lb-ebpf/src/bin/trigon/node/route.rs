@@ -1,0 +1,92 @@
+//! From a service to one of the endpoints here, or to another node.
+
+use aya_ebpf::programs::XdpContext;
+use lb_common::{
+    Verdict,
+    maps::{FlowKey, Service, memory, service_flags},
+};
+use lb_ebpf::{
+    cursor::Cursor,
+    parse::{Packet, l4},
+    rewrite::destination,
+};
+
+use super::{
+    affinity,
+    begin::{self, Start},
+    owners, quote, source,
+};
+use crate::{
+    dry_run, forward, maps,
+    scratch::{self, FlowScratch},
+};
+
+/// Send a packet, which is not within another one any more, to the node that
+/// [`find`] named.
+///
+/// Not inlined: it must not take the stack of those who call `find`.
+#[inline(never)]
+pub fn hand_on(ctx: &XdpContext, packet: &Packet) -> Verdict {
+    let Some(FlowScratch { arrival, .. }) = scratch::flow() else { return Verdict::DropFlowTable };
+    dry_run::tell(|story| {
+        story.next = arrival.next;
+        story.hops = arrival.hops;
+    });
+    match maps::backend(arrival.next) {
+        Some(backend) => forward::hand_on(ctx, packet, backend, arrival),
+        None => Verdict::DropUnresolved,
+    }
+}
+
+/// Rewrite the packet's destination to the flow's endpoint; or, if this node
+/// does not know the flow, name the one to ask next, in `arrival.next`. The rest
+/// of `arrival` has been told before.
+#[inline(always)]
+pub fn packet(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
+    match find(cursor, packet, service) {
+        Verdict::Deliver if packet.quote != 0 => quote::destination(cursor, packet),
+        verdict => verdict,
+    }
+}
+
+/// The same, but of an ICMP error only the flow is found: its rewrite is not
+/// called from here, for the sake of the stack.
+///
+/// Not inlined: it is called from three places, and its keys need stack.
+#[inline(never)]
+fn find(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
+    let Some(scratch) = scratch::flow() else { return Verdict::DropFlowTable };
+    scratch.flow = FlowKey { client: packet.src, service: service.id, client_port: packet.src_port, pad: 0 };
+    let flow = match maps::node_flow(&scratch.flow) {
+        Some(_) if owners::found(service, &scratch.arrival) => return Verdict::HandOn,
+        Some(flow) => {
+            dry_run::tell(|story| story.memory = memory::HERE);
+            flow
+        }
+        None => {
+            if !source::is_client(&packet.src) {
+                return Verdict::DropSpoofed;
+            }
+            let opens = l4::opens(cursor, packet);
+            let is_kept = service.flags & service_flags::AFFINITY != 0 && affinity::recall(service);
+            if !(is_kept && opens) {
+                let verdict = owners::next(packet, service, scratch, opens);
+                if !matches!(verdict, Verdict::Deliver) {
+                    return verdict;
+                }
+            } else if owners::found(service, &scratch.arrival) {
+                return Verdict::HandOn;
+            }
+            if packet.quote != 0 {
+                return Verdict::DropIcmpFlow;
+            }
+            match begin::flow(scratch, packet, service, Start { opens, is_kept }) {
+                Ok(flow) => flow,
+                Err(verdict) => return verdict,
+            }
+        }
+    };
+    dry_run::tell(|story| story.endpoint = flow.endpoint());
+    let is_done = packet.quote != 0 || destination::rewrite(cursor, packet, flow);
+    if is_done { Verdict::Deliver } else { Verdict::DropTruncated }
+}
