@@ -13,3 +13,5 @@ pub mod cursor;
 pub mod header;
 pub mod parse;
 pub mod rewrite;
+#[cfg(test)]
+mod testing;

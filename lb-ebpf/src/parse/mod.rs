@@ -55,3 +55,6 @@ fn is_whole(cursor: &Cursor, packet: &Packet) -> bool {
     let least = if packet.is_later_fragment() { 1 } else { ports::LEN };
     len >= packet.l3_len + least && packet.l3 + len <= cursor.len()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,3 +8,6 @@ pub mod macs;
 pub mod outer;
 pub mod quote;
 pub mod too_big;
+
+#[cfg(test)]
+mod tests;
