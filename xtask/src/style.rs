@@ -14,6 +14,9 @@ struct Tool {
     ci_needs_it: bool,
 }
 
+/// A workspace of its own.
+const EBPF: &str = "lb-ebpf/Cargo.toml";
+
 const TOOLS: &[Tool] = &[
     Tool {
         subcommand: "fmt",
@@ -22,9 +25,22 @@ const TOOLS: &[Tool] = &[
         ci_needs_it: true,
     },
     Tool {
+        subcommand: "fmt",
+        remedy: "rustup component add rustfmt",
+        arguments: &["--manifest-path", EBPF, "--check"],
+        ci_needs_it: true,
+    },
+    Tool {
         subcommand: "clippy",
         remedy: "rustup component add clippy",
         arguments: &["--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        ci_needs_it: true,
+    },
+    // The part of lb-ebpf that builds on the host.
+    Tool {
+        subcommand: "clippy",
+        remedy: "rustup component add clippy",
+        arguments: &["--quiet", "--manifest-path", EBPF, "--lib", "--tests", "--", "-D", "warnings"],
         ci_needs_it: true,
     },
     Tool {

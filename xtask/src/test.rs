@@ -42,6 +42,10 @@ pub const PACKAGES: &[Package] = &[
     Package::new("util-linux", "nsenter"),
 ];
 
+/// A workspace of its own; its library is tested on the host.
+const EBPF: &str = "lb-ebpf/Cargo.toml";
+const EBPF_TESTS: &[&str] = &["test", "--quiet", "--manifest-path", EBPF, "--lib"];
+
 pub fn run(args: Args) -> Result<()> {
     need_root()?;
     apt::install(PACKAGES, "the tests")?;
@@ -56,6 +60,7 @@ pub fn run(args: Args) -> Result<()> {
         }
         None => {
             style::run()?;
+            build_ebpf::lint()?;
             units(None)?;
             traffic(&["--test", "*"], &[], kernels)
         }
@@ -67,7 +72,8 @@ pub fn units(filter: Option<&str>) -> Result<()> {
     say("unit and property tests");
     let mut command = cargo();
     command.args(["test", "--quiet", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
-    shell::run(command.args(filter))
+    shell::run(command.args(filter))?;
+    shell::run(cargo().args(EBPF_TESTS).args(filter))
 }
 
 /// Packet tables and real traffic, and `next` if no test failed twice. Flaky
@@ -89,7 +95,8 @@ fn is_test_file(name: &str) -> bool {
 
 /// A name that no test has would be a run that is green for nothing.
 fn exists(name: &str) -> Result<()> {
-    let list = shell::stdout(cargo().args(["test", "--quiet", "--workspace", name, "--", "--list"]))?;
+    let mut list = shell::stdout(cargo().args(["test", "--quiet", "--workspace", name, "--", "--list"]))?;
+    list += &shell::stdout(cargo().args(EBPF_TESTS).args([name, "--", "--list"]))?;
     if !list.lines().any(|line| line.ends_with(": test")) {
         bail!("no test, and no file of tests, has `{name}` in its name");
     }

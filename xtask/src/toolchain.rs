@@ -71,8 +71,23 @@ impl Toolchain {
 
     /// A cargo command that builds for BPF.
     pub fn cargo(&self) -> Command {
+        self.command(&self.cargo)
+    }
+
+    /// One that lints, if it came with the toolchain. Not as a subcommand: cargo would
+    /// find rustup's, which is of another toolchain.
+    pub fn clippy(&self) -> Option<Command> {
+        let clippy = self.cargo.with_file_name("cargo-clippy");
+        clippy.is_file().then(|| {
+            let mut command = self.command(&clippy);
+            command.env("CARGO", &self.cargo).arg("clippy");
+            command
+        })
+    }
+
+    fn command(&self, program: &Path) -> Command {
         let flags = ["-Cdebuginfo=2", "-Clink-arg=--btf", &format!("-Clinker={}", self.linker.display())];
-        let mut command = Command::new(&self.cargo);
+        let mut command = Command::new(program);
         command
             .env("RUSTC", &self.rustc)
             // -Z build-std on a compiler that is not a nightly.
