@@ -145,7 +145,7 @@ pub mod backend_flags {
     pub const TAGGED: u8 = 128;
 }
 
-/// `FLOWS`, `NODE_FLOWS`: a client's side of a connection to a service.
+/// `BARE_FLOWS`, `NODE_FLOWS`: a client's side of a connection to a service.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(C)]
 pub struct FlowKey {
@@ -157,7 +157,7 @@ pub struct FlowKey {
     pub pad: u16,
 }
 
-/// `FLOWS`: who has a flow: which bare server, or which node it was found on.
+/// `BARE_FLOWS`: who has a flow: which bare server, or which node it was found on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct Holder {
@@ -403,7 +403,7 @@ impl Story {
 pub mod memory {
     /// It has begun here: `NODE_FLOWS` has its endpoint.
     pub const HERE: u32 = 1;
-    /// `FLOWS` says who has it.
+    /// `BARE_FLOWS` says who has it.
     pub const ELSEWHERE: u32 = 2;
     /// Nothing; it begins here.
     pub const BEGINS: u32 = 3;

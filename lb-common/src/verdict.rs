@@ -18,7 +18,7 @@ pub enum Fate {
 /// a drop also what helps.
 macro_rules! verdicts {
     ($($name:ident $label:literal $fate:ident: $sentence:literal $(, $remedy:literal)?;)+) => {
-        /// What a program decided. The discriminant is the index of `COUNTERS`.
+        /// What a program decided. The discriminant is the index of `VERDICTS`.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         #[repr(u32)]
         pub enum Verdict {
@@ -167,7 +167,7 @@ verdicts! {
 }
 
 impl Verdict {
-    /// How many there are: the length of `COUNTERS`.
+    /// How many there are: the length of `VERDICTS`.
     pub const COUNT: usize = ALL.len();
 
     /// All verdicts, in the order of their discriminants.

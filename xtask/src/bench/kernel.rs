@@ -49,7 +49,7 @@ impl Machines {
             let mut ebpf = EbpfLoader::new()
                 .override_global("ROLES", &roles, true)
                 .map_max_entries(names::RINGS, tables::director::chunks())
-                .map_max_entries(names::FLOWS, tables::FLOWS)
+                .map_max_entries(names::BARE_FLOWS, tables::FLOWS)
                 .map_max_entries(names::NODE_FLOWS, tables::FLOWS)
                 .map_max_entries(names::NODE_REPLIES, tables::FLOWS)
                 .load(&objects.trigon)
@@ -81,7 +81,7 @@ impl Machines {
     }
 
     pub fn counters(&self, side: Side) -> Result<Counters> {
-        let map = self.of(side).map(names::COUNTERS).context("the object has no map COUNTERS")?;
+        let map = self.of(side).map(names::VERDICTS).context("the object has no map VERDICTS")?;
         let map = PerCpuArray::<_, u64>::try_from(map)?;
         let mut sums = [0; Verdict::COUNT];
         for (index, sum) in (0..).zip(&mut sums) {

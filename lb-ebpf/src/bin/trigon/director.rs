@@ -15,7 +15,7 @@ use lb_ebpf::{
 use crate::{
     constants::role,
     dry_run, forward, limit,
-    maps::{self, FLOWS},
+    maps::{self, BARE_FLOWS},
     node, ranges, stats,
 };
 
@@ -112,7 +112,7 @@ fn bare(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> u32 {
     // An ICMP error begins no flow.
     if packet.quote == 0 {
         // A full table costs the flow its stability, not its life.
-        let _ = dry_run::remember(&FLOWS, &key, &Holder { backend: id });
+        let _ = dry_run::remember(&BARE_FLOWS, &key, &Holder { backend: id });
     }
     id
 }

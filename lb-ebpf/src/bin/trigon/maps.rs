@@ -28,7 +28,7 @@ static RINGS: Array<RingChunk, 1024, { BPF_F_MMAPABLE as usize }> = Array::new()
 static BACKENDS: Array<Backend, 1024> = Array::new();
 
 #[btf_map]
-pub static FLOWS: LruHashMap<FlowKey, Holder, 1024> = LruHashMap::new();
+pub static BARE_FLOWS: LruHashMap<FlowKey, Holder, 1024> = LruHashMap::new();
 
 #[btf_map]
 pub static NODE_FLOWS: LruHashMap<FlowKey, NodeFlow, 1024> = LruHashMap::new();
@@ -54,7 +54,7 @@ pub static RANGES: LpmTrie<RangeKey, u32, 1024> = LpmTrie::new();
 static PEERS: HashMap<Addr, Peer, 1024> = HashMap::new();
 
 #[btf_map]
-pub static COUNTERS: PerCpuArray<u64, { Verdict::COUNT }> = PerCpuArray::new();
+pub static VERDICTS: PerCpuArray<u64, { Verdict::COUNT }> = PerCpuArray::new();
 
 #[btf_map]
 pub static SERVICE_STATS: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
@@ -152,7 +152,7 @@ pub fn endpoint(service: u32, index: u32) -> Option<&'static Endpoint> {
 
 #[inline(always)]
 pub fn holder(flow: &FlowKey) -> Option<u32> {
-    element(FLOWS.get_ptr(flow)).map(|holder| holder.backend)
+    element(BARE_FLOWS.get_ptr(flow)).map(|holder| holder.backend)
 }
 
 #[inline(always)]

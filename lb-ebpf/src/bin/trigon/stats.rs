@@ -4,7 +4,7 @@ use lb_common::{Verdict, maps::Traffic};
 
 use crate::{
     dry_run::{self, dry_run},
-    maps::{BACKEND_STATS, COUNTERS, SERVICE_STATS, own},
+    maps::{BACKEND_STATS, SERVICE_STATS, VERDICTS, own},
 };
 
 /// One more packet with this verdict.
@@ -13,7 +13,7 @@ pub fn count(verdict: Verdict) {
     if dry_run::tell(|story| story.verdict = verdict as u32) {
         return;
     }
-    if let Some(counter) = own(&COUNTERS, verdict as u32) {
+    if let Some(counter) = own(&VERDICTS, verdict as u32) {
         *counter += 1;
     }
 }

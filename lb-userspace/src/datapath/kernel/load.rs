@@ -84,7 +84,7 @@ fn sizes(options: &DatapathConfig) -> [(&'static str, u32); 16] {
         (names::AFFINITIES, only(roles::NODE, options.affinities)),
         (names::NEW_FLOWS, capacity.services),
         (names::PEERS, capacity.backends),
-        (names::FLOWS, options.bare_flows),
+        (names::BARE_FLOWS, options.bare_flows),
         (names::FRAGMENTS, options.fragments),
         (names::NODE_FLOWS, only(roles::NODE, options.node_flows)),
         (names::NODE_REPLIES, only(roles::NODE, options.node_flows)),
@@ -158,7 +158,7 @@ pub(super) fn open_object(options: &DatapathConfig, dry_run: bool) -> Result<Ebp
         loader.map_max_entries(name, size);
         loader.map_pin_path(name, map_pin(&options.pin_dir, name));
     }
-    for name in [names::COUNTERS, names::DROPPED, names::STRAYS, names::TOLD] {
+    for name in [names::VERDICTS, names::DROPPED, names::STRAYS, names::TOLD] {
         loader.map_pin_path(name, map_pin(&options.pin_dir, name));
     }
     loader.load(object()?).map_err(LoadError::Object)

@@ -22,7 +22,7 @@ pub struct Stats {
 impl Stats {
     pub fn open(pin_dir: &Path) -> Result<Self, LoadError> {
         Ok(Self {
-            verdicts: array(pin_dir, names::COUNTERS)?,
+            verdicts: array(pin_dir, names::VERDICTS)?,
             services: array(pin_dir, names::SERVICE_STATS)?,
             backends: array(pin_dir, names::BACKEND_STATS)?,
         })

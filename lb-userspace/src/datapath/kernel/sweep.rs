@@ -93,7 +93,7 @@ struct FlowTables {
 impl FlowTables {
     fn open(pin_dir: &Path) -> Result<Self, LoadError> {
         Ok(Self {
-            bare: table(pin_dir, names::FLOWS)?,
+            bare: table(pin_dir, names::BARE_FLOWS)?,
             flows: table(pin_dir, names::NODE_FLOWS)?,
             replies: table(pin_dir, names::NODE_REPLIES)?,
         })

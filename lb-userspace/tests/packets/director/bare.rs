@@ -46,7 +46,7 @@ impl Story {
     }
 
     fn remembers(&mut self, expected: &[(FlowKey, u32)]) {
-        let flows = self.machine.map::<FlowKey, Holder>(names::FLOWS);
+        let flows = self.machine.map::<FlowKey, Holder>(names::BARE_FLOWS);
         let found: Vec<_> =
             flows.iter().map(|item| item.map(|(key, flow)| (key, flow.backend)).unwrap()).collect();
         assert_eq!(found, expected, "{}", self.kind);

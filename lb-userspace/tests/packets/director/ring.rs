@@ -54,5 +54,5 @@ fn a_director_keeps_no_state_of_flows_to_nodes() {
         machine.xdp(&kind.request(L2).frame());
         machine.xdp(&kind.request(L2).later().frame());
     }
-    assert_eq!(machine.map::<FlowKey, Holder>(names::FLOWS).keys().count(), 0);
+    assert_eq!(machine.map::<FlowKey, Holder>(names::BARE_FLOWS).keys().count(), 0);
 }

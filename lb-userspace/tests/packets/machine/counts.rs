@@ -54,7 +54,7 @@ impl Machine {
 
     /// How often a verdict was counted.
     pub fn counted(&self, verdict: Verdict) -> u64 {
-        self.per_cpu::<u64>(names::COUNTERS).get(&(verdict as u32), 0).unwrap().iter().sum()
+        self.per_cpu::<u64>(names::VERDICTS).get(&(verdict as u32), 0).unwrap().iter().sum()
     }
 
     fn traffic(&self, name: &str) -> Vec<Traffic> {

@@ -69,7 +69,7 @@ pub fn all(ebpf: &mut Ebpf) {
 fn forget_flows(ebpf: &mut Ebpf) {
     clear::<FlowKey, NodeFlow>(ebpf, names::NODE_FLOWS);
     clear::<ReplyKey, Reply>(ebpf, names::NODE_REPLIES);
-    clear::<FlowKey, Holder>(ebpf, names::FLOWS);
+    clear::<FlowKey, Holder>(ebpf, names::BARE_FLOWS);
 }
 
 fn clear<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &str) {

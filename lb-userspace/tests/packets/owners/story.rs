@@ -93,7 +93,7 @@ impl Story {
     /// These flows, and no others, are remembered as ones of fellows.
     pub fn remembers(&mut self, found: &[(&Request, u8)]) {
         let key = |flow: FlowKey| (flow.service, flow.client_port);
-        let map = self.machine.map::<FlowKey, Holder>(names::FLOWS);
+        let map = self.machine.map::<FlowKey, Holder>(names::BARE_FLOWS);
         let is: BTreeMap<_, _> =
             map.iter().map(Result::unwrap).map(|(flow, holder)| (key(flow), holder.backend)).collect();
         let outer = self.outer;

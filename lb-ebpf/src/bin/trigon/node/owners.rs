@@ -22,7 +22,7 @@ use crate::{
     clock,
     constants::{stray_limit, udp_window},
     dry_run, limit,
-    maps::{self, FLOWS, STRAYS},
+    maps::{self, BARE_FLOWS, STRAYS},
     scratch::{self, Arrival, FlowScratch},
 };
 
@@ -140,9 +140,9 @@ fn holder(flow: &FlowKey, client: Option<&FlowKey>, arrival: &Arrival) -> Option
     };
     if is_news {
         // Without room for it the next packet is searched for again.
-        let _ = dry_run::remember(&FLOWS, flow, &Holder { backend: holder });
+        let _ = dry_run::remember(&BARE_FLOWS, flow, &Holder { backend: holder });
         if let Some(client) = client {
-            let _ = dry_run::remember(&FLOWS, client, &Holder { backend: holder });
+            let _ = dry_run::remember(&BARE_FLOWS, client, &Holder { backend: holder });
         }
     }
     Some(holder)
