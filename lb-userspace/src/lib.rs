@@ -2,8 +2,8 @@
 //! the plan becomes the contents of BPF maps.
 //!
 //! A folder is a layer, and uses only those above it in this list: see `layers.rs`.
-pub mod hash;
-pub mod os;
+mod hash;
+mod os;
 
 pub mod neigh;
 pub mod protocols;

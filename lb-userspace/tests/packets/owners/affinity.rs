@@ -52,9 +52,10 @@ impl Story {
         given.becomes(Deliver, output).for_service(request).happens_on(&self.machine);
     }
 
+    /// Its slots changed hands so many seconds ago: never (0), if the machine was not up then.
     fn changed(&mut self, ago: u32) {
         let service = (self.kind, over(self.outer, STICKY_OWNED));
-        self.machine.set_service(service, |service| service.changed = now() - ago);
+        self.machine.set_service(service, |service| service.changed = now().saturating_sub(ago));
     }
 }
 
