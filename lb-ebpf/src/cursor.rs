@@ -129,7 +129,7 @@ impl<const N: usize> Window<N> {
     #[cfg(target_arch = "bpf")]
     pub fn sum(&self) -> u64 {
         use aya_ebpf::helpers::bpf_csum_diff;
-        const { assert!(N <= 512 && N % 4 == 0, "more than the helper takes") };
+        const { assert!(N <= 512 && N.is_multiple_of(4), "more than the helper takes") };
         // SAFETY: reads `N` bytes, which are there: see `load`.
         unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, self.0.cast::<u32>(), N as u32, 0) as u32 as u64 }
     }
@@ -137,7 +137,7 @@ impl<const N: usize> Window<N> {
     /// The same without the kernel's helper.
     #[cfg(not(target_arch = "bpf"))]
     pub fn sum(&self) -> u64 {
-        const { assert!(N <= 512 && N % 4 == 0, "more than the helper takes") };
+        const { assert!(N <= 512 && N.is_multiple_of(4), "more than the helper takes") };
         // SAFETY: all words are within the window.
         (0..N).step_by(4).map(|at| unsafe { self.load::<u32>(at) } as u64).sum()
     }
