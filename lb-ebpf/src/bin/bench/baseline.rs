@@ -103,7 +103,7 @@ pub fn macswap(cursor: &Cursor) -> Option<u32> {
 pub fn encap<K: Key>(ctx: &XdpContext, targets: &HashMap<K, Target, 1024>) -> Option<u32> {
     let headers = parse(&Cursor::of_xdp(ctx))?;
     // SAFETY: nobody changes the table while the benchmark runs.
-    let target = unsafe { targets.get(&K::of(&headers)) }?;
+    let target = unsafe { targets.get(K::of(&headers)) }?;
     let len = u16::from_be(headers.window.get::<u16, { IP + ipv4::TOTAL_LEN }>()) + ipv4::LEN as u16;
     let Some(grown) = adjust_head(ctx, -(ipv4::LEN as i32)) else { return Some(xdp_action::XDP_DROP) };
     let frame = grown.window::<L4>(0)?;

@@ -78,5 +78,5 @@ fn is_tcp(frame: &Window<HEADERS>) -> bool {
 fn lookup(address: u32, port: u16) -> Option<&'static Target> {
     let key = ServiceKey { addr: Addr::v4(address), port, protocol: protocol::TCP, pad: 0 };
     // SAFETY: nobody changes the table while the benchmark runs.
-    unsafe { BY_ADDRESS.get(&key) }
+    unsafe { BY_ADDRESS.get(key) }
 }

@@ -93,13 +93,12 @@ const BEYOND_LIMIT: u32 = u32::MAX;
 #[inline(never)]
 fn bare(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> u32 {
     let key = FlowKey { client: packet.src, service: service.id, client_port: packet.src_port, pad: 0 };
-    if !l4::is_syn(cursor, packet) {
-        if let Some(holder) = maps::holder(&key)
-            && usable(holder).is_some()
-        {
-            dry_run::tell(|story| story.memory = memory::ELSEWHERE);
-            return holder;
-        }
+    if !l4::is_syn(cursor, packet)
+        && let Some(holder) = maps::holder(&key)
+        && usable(holder).is_some()
+    {
+        dry_run::tell(|story| story.memory = memory::ELSEWHERE);
+        return holder;
     }
     // In the middle of a connection it is not new, but came by another director.
     if service.new_flows != 0

@@ -39,7 +39,7 @@ fn untagged(ctx: &XdpContext, cursor: &Cursor, ethertype: u16) -> Verdict {
             }
             packet
         }
-        Parsed::Icmp(packet) => match icmp::receive(&cursor, packet, role(roles::DIRECTOR)) {
+        Parsed::Icmp(packet) => match icmp::receive(cursor, packet, role(roles::DIRECTOR)) {
             Ok(()) => packet,
             Err(verdict) => return verdict,
         },

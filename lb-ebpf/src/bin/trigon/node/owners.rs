@@ -239,7 +239,7 @@ extern "C" fn trigon_search_owners(list: u32, now: u32) -> u32 {
 #[inline(always)]
 fn has_been_to(arrival: &Arrival, addr: &Addr) -> bool {
     let tag = gue::tag(addr);
-    arrival.tags.iter().any(|been| *been == tag)
+    arrival.tags.contains(&tag)
 }
 
 /// One more node: this one.
