@@ -29,7 +29,7 @@ use crate::{
         bfd,
         bgp::{
             self,
-            config::{Leaving, Peer},
+            config::{Leaving, PeerOrders},
         },
         l2 as link,
     },
@@ -41,11 +41,11 @@ pub use silence::{silence, silent};
 /// Orders for all speakers of this node.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Announcements {
-    pub bgp: bgp::Wanted,
-    pub l2: link::Wanted,
+    pub bgp: bgp::BgpOrders,
+    pub l2: link::L2Orders,
     /// The sessions with peers whose address is written down; that of an
     /// unnumbered peer begins when it is found.
-    pub bfd: BTreeMap<bfd::Key, bfd::Profile>,
+    pub bfd: BTreeMap<bfd::SessionKey, bfd::Profile>,
     /// Advertisements that say different things of one route, which only the
     /// Services that there are could show: the first by name is followed.
     pub problems: Vec<Problem>,
@@ -59,7 +59,7 @@ pub fn plan(cluster: &Cluster, me: &Identity, carried: &BTreeSet<IpAddr>, leavin
     let (routes, problems) = routes::routes(cluster, &here, carried, &advertisements);
     let peers = peers::peers(cluster, &here, &routes);
     // Of two that would have the same, the first by name is asked: it is the last put in.
-    let bfd = peers.values().rev().filter_map(|Peer { config, .. }| {
+    let bfd = peers.values().rev().filter_map(|PeerOrders { config, .. }| {
         let key = config.bfd_key(config.address()?);
         Some((key, config.bfd?))
     });
@@ -67,7 +67,7 @@ pub fn plan(cluster: &Cluster, me: &Identity, carried: &BTreeSet<IpAddr>, leavin
         bfd: bfd.collect(),
         l2: l2::wanted(cluster, &here, carried, &advertisements, leaving),
         // Whether that is all there was before, only who has seen it proven can tell.
-        bgp: bgp::Wanted { peers, leaving, complete: false },
+        bgp: bgp::BgpOrders { peers, leaving, complete: false },
         problems,
     }
 }

@@ -1,5 +1,5 @@
-//! Hashes for decisions that all machines must make alike: changing one moves
-//! every slot and every VIP.
+//! Hashes for decisions that all machines must make alike. Changing one of them
+//! moves every ring slot and every elected VIP.
 
 /// FNV-1a, 64 bits: short, and the same on every machine and in every build.
 pub fn fnv1a(text: &str) -> u64 {
@@ -17,7 +17,8 @@ pub fn mix(hash: u64) -> u64 {
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// SplitMix64: numbers where nothing depends on nobody guessing them.
+/// SplitMix64: pseudo-random numbers for uses where it does no harm if somebody
+/// predicts them.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
@@ -32,7 +33,7 @@ impl Random {
         number
     }
 
-    /// Less than `limit`, which is not zero.
+    /// A number less than `limit`, which must not be zero.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }

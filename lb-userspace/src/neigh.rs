@@ -3,11 +3,11 @@
 //! code, so what they know is read here by netlink, followed, and kept fresh.
 //!
 //! ```text
-//! events ──> follow ──> kernel (ask) ──> decode ──> assemble ──> NextHops
+//! events ──> follow ──> netlink (ask the kernel) ──> decode ──> assemble ──> NextHops
 //!              └──> nudge (when is the kernel to look for a neighbour?)
 //! ```
-//! Asking anew after every change instead of applying the changes themselves
-//! leaves routing (policy, metrics, multipath, next-hop objects) to the kernel.
+//! After every change the kernel is asked anew, instead of the change being applied
+//! here: so routing (policy, metrics, multipath, next-hop objects) stays the kernel's.
 
 mod assemble;
 mod decode;

@@ -1,4 +1,5 @@
-//! What the standard library and the crates in use do not offer of the operating system.
+//! Functions of the operating system that neither the standard library nor the
+//! crates in use offer.
 
 pub mod moment;
 pub mod priority;

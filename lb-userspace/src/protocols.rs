@@ -1,5 +1,5 @@
-//! What is spoken with routers and with other agents about VIPs. Each is sans-IO
-//! state machines with time passed in, and a driver with the sockets.
+//! The protocols spoken with routers and with other agents about VIPs. Each consists of
+//! state machines without IO, which are passed the time, and a driver with the sockets.
 
 pub mod bfd;
 pub mod bgp;

@@ -40,7 +40,7 @@ pub enum Input {
     NextHops(Arc<NextHops>),
     Healths(Healths),
     /// A router tells of a path MTU.
-    PathMtu(pmtu::Report),
+    PathMtu(pmtu::PathMtuReport),
     /// A second has passed.
     Tick,
     /// The time has come that [`Engine::due`] named.
@@ -181,7 +181,7 @@ impl<T: Tables> Engine<T> {
         Ok(problems)
     }
 
-    fn learn(&mut self, report: &pmtu::Report, now: Now) {
+    fn learn(&mut self, report: &pmtu::PathMtuReport, now: Now) {
         if self.path_mtus.learn(report, &self.kernel_hops, now.instant) {
             info!(target = %report.target, mtu = report.mtu, "a router tells of a smaller path MTU");
             self.combine_hops(now);

@@ -40,7 +40,7 @@ pub struct Inputs {
     loads: watch::Receiver<Load>,
     hops: watch::Receiver<Arc<NextHops>>,
     healths: watch::Receiver<Healths>,
-    reports: mpsc::Receiver<pmtu::Report>,
+    reports: mpsc::Receiver<pmtu::PathMtuReport>,
     leave: mpsc::Receiver<Leave>,
     ticks: Interval,
     targets: watch::Sender<BTreeSet<IpAddr>>,
@@ -122,7 +122,7 @@ impl Inputs {
 }
 
 /// Without it, what is too big for a path vanishes on it.
-async fn hear_of_path_mtus(reports: mpsc::Sender<pmtu::Report>) -> anyhow::Result<()> {
+async fn hear_of_path_mtus(reports: mpsc::Sender<pmtu::PathMtuReport>) -> anyhow::Result<()> {
     if let Err(error) = pmtu::listen(reports).await {
         warn!("cannot hear of path MTUs (ICMP): {error}; the agent needs CAP_NET_RAW");
     }

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-type Profiles = Arc<BTreeMap<bfd::Key, bfd::Profile>>;
+type Profiles = Arc<BTreeMap<bfd::SessionKey, bfd::Profile>>;
 
 /// For the speakers to take their leave.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -40,9 +40,9 @@ pub struct SpeakersConfig {
 
 /// The agent's end of the speakers' channels.
 pub struct Speakers {
-    bgp: watch::Sender<Arc<bgp::Wanted>>,
+    bgp: watch::Sender<Arc<bgp::BgpOrders>>,
     bfd: watch::Sender<Profiles>,
-    l2: watch::Sender<Arc<l2::Wanted>>,
+    l2: watch::Sender<Arc<l2::L2Orders>>,
     heard: Heard,
     threads: Vec<JoinHandle<()>>,
 }
@@ -149,7 +149,7 @@ async fn again<T, R: Future<Output = anyhow::Result<()>>>(
 
 /// The BFD sessions that are wanted, and those with unnumbered peers that have been found.
 async fn follow_unnumbered(
-    mut bgp: watch::Receiver<Arc<bgp::Wanted>>,
+    mut bgp: watch::Receiver<Arc<bgp::BgpOrders>>,
     mut bfd: watch::Receiver<Profiles>,
     mut peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
     to: watch::Sender<Profiles>,

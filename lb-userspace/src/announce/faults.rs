@@ -6,7 +6,7 @@ use super::{carry::Site, choose::Advertisements};
 use crate::{
     objects::model::{Cluster, L2Advertisement, Problem},
     plan::Identity,
-    protocols::l2::{Fault, VipStatus, Why},
+    protocols::l2::{Fault, FaultReason, VipStatus},
 };
 
 /// One for each interface of each advertisement that chooses this node.
@@ -30,18 +30,18 @@ pub fn faults(cluster: &Cluster, me: &Identity, vips: &[VipStatus]) -> Vec<Probl
 fn problem(one: &L2Advertisement, here: &Site<'_>, Fault { interface, why }: &Fault) -> Problem {
     let node = here.name;
     let (message, remedy) = match why {
-        Why::Missing => (
+        FaultReason::Missing => (
             format!("node {node} has no interface `{interface}`"),
             "correct the name, or choose nodes that have it by nodeSelectors".to_owned(),
         ),
-        Why::NotEthernet => (
+        FaultReason::NotEthernet => (
             format!("interface `{interface}` of node {node} is not Ethernet"),
             "name one where neighbours are asked for by ARP or neighbour discovery".to_owned(),
         ),
-        Why::Down => {
+        FaultReason::Down => {
             (format!("interface `{interface}` of node {node} is down"), format!("ip link set {interface} up"))
         }
-        Why::NoProgram => (
+        FaultReason::NoProgram => (
             format!(
                 "interface `{interface}` of node {node} is none of its agent's: VIPs in the data path are not announced there"
             ),

@@ -14,7 +14,7 @@ use crate::{
     objects::model::{Announced, Carrier, Cluster},
     protocols::{
         bgp::config::Leaving,
-        l2::{Ballot, Candidates, Wanted},
+        l2::{Ballot, Candidates, L2Orders},
     },
 };
 
@@ -24,7 +24,7 @@ pub fn wanted(
     carried: &BTreeSet<IpAddr>,
     all: &Advertisements<'_>,
     leaving: Leaving,
-) -> Wanted {
+) -> L2Orders {
     let mut chosen = Chosen { cluster, all, ballots: HashMap::new() };
     let mut vips = BTreeMap::new();
     for (vip, announced) in &cluster.announced {
@@ -45,7 +45,7 @@ pub fn wanted(
         let interfaces = interfaces.cloned().collect();
         vips.insert(*vip, Candidates { ballot, ready, in_data_path: announced.is_dsr(), interfaces });
     }
-    Wanted {
+    L2Orders {
         me: Arc::clone(here.name),
         nodes: company(cluster, here.name, &vips),
         vips,

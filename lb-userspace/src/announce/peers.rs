@@ -10,13 +10,16 @@ use super::{carry::Site, routes::ByPeer};
 use crate::{
     hash::fnv1a,
     objects::model::{BgpPeer, Cluster},
-    protocols::bgp::{PeerConfig, Remote, config::Peer},
+    protocols::bgp::{PeerConfig, Remote, config::PeerOrders},
 };
 
-pub fn peers(cluster: &Cluster, here: &Site<'_>, routes: &ByPeer) -> BTreeMap<Arc<str>, Peer> {
+pub fn peers(cluster: &Cluster, here: &Site<'_>, routes: &ByPeer) -> BTreeMap<Arc<str>, PeerOrders> {
     let peer = |(name, routes): (&Arc<str>, &Arc<_>)| {
         let peer = cluster.announcing.peers.get(name)?;
-        Some((Arc::clone(name), Peer { config: Arc::new(config(peer, here)), routes: Arc::clone(routes) }))
+        Some((
+            Arc::clone(name),
+            PeerOrders { config: Arc::new(config(peer, here)), routes: Arc::clone(routes) },
+        ))
     };
     routes.iter().filter_map(peer).collect()
 }

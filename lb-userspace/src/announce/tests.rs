@@ -139,7 +139,7 @@ fn plan_on(cluster: &Cluster, node: &str) -> Announcements {
 
 /// `router1 192.0.2.80/32`
 fn routes(all: &Announcements) -> Vec<String> {
-    let of_peer = |(name, peer): (&Arc<str>, &Peer)| {
+    let of_peer = |(name, peer): (&Arc<str>, &PeerOrders)| {
         peer.routes.keys().map(|prefix| format!("{name} {prefix}")).collect::<Vec<_>>()
     };
     all.bgp.peers.iter().flat_map(of_peer).collect()

@@ -1,4 +1,4 @@
-//! Route, link and neighbour put together. Pure.
+//! Makes a next hop of route, link and neighbour. Pure.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -8,7 +8,7 @@ use super::{
     vlan,
 };
 
-/// All that has been read of the kernel's state in one go.
+/// The kernel's state as far as it matters here, read in one go.
 #[derive(Default, Debug)]
 pub struct Routing {
     pub routes: BTreeMap<IpAddr, Route>,
@@ -22,9 +22,9 @@ impl Routing {
         self.routes.iter().map(|(target, route)| (*target, reach(*target, route))).collect()
     }
 
-    /// The neighbours that `next_hops` need and nobody else looks after, and
-    /// whether each is resolved.
-    pub fn to_tend(&self, next_hops: &NextHops) -> BTreeMap<NeighbourKey, bool> {
+    /// The neighbours that `next_hops` need and that nobody else keeps fresh, each
+    /// with whether it is resolved.
+    pub fn untended_neighbours(&self, next_hops: &NextHops) -> BTreeMap<NeighbourKey, bool> {
         next_hops
             .iter()
             .filter_map(|(target, reach)| match reach {
@@ -39,8 +39,8 @@ impl Routing {
     }
 }
 
-/// What `route` to `target` amounts to for someone who writes the Ethernet
-/// header himself.
+/// The next hop that `route` to `target` leads to, with all that is needed to write
+/// the Ethernet header.
 pub fn assemble(target: IpAddr, route: &Route, links: &Links, neighbours: &Neighbours) -> Reach {
     let (ifindex, source, gateway, mtu) = match route {
         Route::Local => return Reach::Local,

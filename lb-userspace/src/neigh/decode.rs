@@ -1,4 +1,4 @@
-//! Netlink messages to what `assemble` works with. Pure.
+//! Turns netlink messages into routes, links and neighbours. Pure.
 
 use std::{io, net::IpAddr};
 
@@ -12,6 +12,7 @@ use netlink_packet_route::{
 };
 
 use super::{
+    next_hop::Mac,
     routing::{Link, Neighbour, NeighbourKey, Route},
     tag::{Tag, Vlan},
 };
@@ -19,36 +20,36 @@ use super::{
 /// The kernel's answer to a lookup of `target`.
 pub fn route(target: IpAddr, message: &RouteMessage) -> Route {
     match message.header.kind {
-        RouteType::Unicast => unicast(target, message),
+        RouteType::Unicast => unicast_route(target, message),
         RouteType::Local | RouteType::Anycast => Route::Local,
         RouteType::Broadcast | RouteType::Multicast => {
             Route::None("it is a broadcast or multicast address".into())
         }
-        RouteType::BlackHole => rejected("blackhole"),
-        RouteType::Unreachable => rejected("unreachable"),
-        RouteType::Prohibit => rejected("prohibit"),
-        RouteType::Throw => rejected("throw"),
-        other => rejected(&format!("{other:?}")),
+        RouteType::BlackHole => rejecting_route("blackhole"),
+        RouteType::Unreachable => rejecting_route("unreachable"),
+        RouteType::Prohibit => rejecting_route("prohibit"),
+        RouteType::Throw => rejecting_route("throw"),
+        other => rejecting_route(&format!("{other:?}")),
     }
 }
 
-/// The kernel's refusal of a lookup. IPv4 has error codes where IPv6 has
-/// route types.
+/// The kernel's refusal of a lookup. For a blackhole or a prohibit route, an IPv4
+/// lookup fails with an error code where an IPv6 lookup returns the route's type.
 pub fn no_route(error: &io::Error) -> Route {
     match error.raw_os_error() {
         Some(libc::ENETUNREACH) => Route::None("there is no route to it".into()),
-        Some(libc::EHOSTUNREACH) => rejected("unreachable"),
-        Some(libc::EACCES) => rejected("prohibit"),
-        Some(libc::EINVAL) => rejected("blackhole"),
+        Some(libc::EHOSTUNREACH) => rejecting_route("unreachable"),
+        Some(libc::EACCES) => rejecting_route("prohibit"),
+        Some(libc::EINVAL) => rejecting_route("blackhole"),
         _ => Route::None(format!("the kernel finds no route to it: {error}")),
     }
 }
 
-fn rejected(kind: &str) -> Route {
+fn rejecting_route(kind: &str) -> Route {
     Route::None(format!("the route to it is of type {kind}"))
 }
 
-fn unicast(target: IpAddr, message: &RouteMessage) -> Route {
+fn unicast_route(target: IpAddr, message: &RouteMessage) -> Route {
     let (mut oif, mut source, mut gateway, mut mtu) = (None, None, None, None);
     for attribute in &message.attributes {
         match attribute {
@@ -65,7 +66,7 @@ fn unicast(target: IpAddr, message: &RouteMessage) -> Route {
         }
     }
     match oif {
-        // Some kernels name an IPv6 neighbour as its own gateway.
+        // For an IPv6 target on the link, some kernels name the target as its own gateway.
         Some(ifindex) => {
             Route::Via { ifindex, source, gateway: gateway.filter(|gateway| *gateway != target), mtu }
         }
@@ -90,14 +91,15 @@ fn route_mtu(metric: &RouteMetric) -> Option<u32> {
 
 /// A link by its index; None if the message lacks a name or an MTU.
 pub fn link(message: &LinkMessage) -> Option<(u32, Link)> {
-    let (mut name, mut mtu, mut mac, mut below, mut tag, mut abroad) = (None, None, None, None, None, false);
+    let (mut name, mut mtu, mut mac, mut below, mut tag, mut is_elsewhere) =
+        (None, None, None, None, None, false);
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text.clone()),
             LinkAttribute::Mtu(bytes) => mtu = Some(*bytes),
-            LinkAttribute::Address(bytes) => mac = ethernet(bytes),
+            LinkAttribute::Address(bytes) => mac = ethernet_address(bytes),
             LinkAttribute::Link(ifindex) => below = Some(*ifindex),
-            LinkAttribute::LinkNetNsId(_) => abroad = true,
+            LinkAttribute::LinkNetNsId(_) => is_elsewhere = true,
             LinkAttribute::LinkInfo(info) => tag = vlan_tag(info),
             _ => {}
         }
@@ -109,12 +111,12 @@ pub fn link(message: &LinkMessage) -> Option<(u32, Link)> {
         up: header.flags.contains(LinkFlags::Up),
         running: header.flags.contains(LinkFlags::Running),
         mac: mac.filter(|_| header.link_layer_type == LinkLayerType::Ether),
-        vlan: tag.map(|tag| Vlan { below: below.filter(|_| !abroad), tag }),
+        vlan: tag.map(|tag| Vlan { below: below.filter(|_| !is_elsewhere), tag }),
     };
     Some((header.index, link))
 }
 
-/// The tag of a VLAN device; None if the link is none.
+/// The tag of a VLAN device; None if the link is not a VLAN device.
 fn vlan_tag(info: &[LinkInfo]) -> Option<Tag> {
     let is_vlan = |info: &LinkInfo| matches!(info, LinkInfo::Kind(InfoKind::Vlan));
     let data = info.iter().find_map(|info| match info {
@@ -132,14 +134,14 @@ fn vlan_tag(info: &[LinkInfo]) -> Option<Tag> {
     Some(Tag { kind, id: id? })
 }
 
-/// A neighbour; None if it is not one of IP.
+/// A neighbour; None if its address is not an IP address.
 pub fn neighbour(message: &NeighbourMessage) -> Option<(NeighbourKey, Neighbour)> {
     let (mut address, mut mac, mut managed) = (None, None, false);
     for attribute in &message.attributes {
         match attribute {
             NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) => address = Some((*ip).into()),
             NeighbourAttribute::Destination(NeighbourAddress::Inet6(ip)) => address = Some((*ip).into()),
-            NeighbourAttribute::LinkLayerAddress(bytes) => mac = ethernet(bytes),
+            NeighbourAttribute::LinkLayerAddress(bytes) => mac = ethernet_address(bytes),
             NeighbourAttribute::ExtFlags(flags) => managed = flags.contains(NeighbourExtFlags::Managed),
             _ => {}
         }
@@ -147,19 +149,19 @@ pub fn neighbour(message: &NeighbourMessage) -> Option<(NeighbourKey, Neighbour)
     let header = &message.header;
     let fixed = matches!(header.state, NeighbourState::Permanent | NeighbourState::Noarp);
     let neighbour = Neighbour {
-        mac: mac.filter(|_| usable(header.state)),
+        mac: mac.filter(|_| is_usable(header.state)),
         tended: fixed || managed || header.flags.contains(NeighbourFlags::ExtLearned),
     };
     Some((NeighbourKey { ifindex: header.ifindex, address: address? }, neighbour))
 }
 
-/// Whether the kernel itself would send to the MAC of an entry in `state`.
-fn usable(state: NeighbourState) -> bool {
+/// Would the kernel itself send to the MAC address of an entry in `state`?
+fn is_usable(state: NeighbourState) -> bool {
     use NeighbourState::*;
     matches!(state, Reachable | Stale | Delay | Probe | Permanent | Noarp)
 }
 
-fn ethernet(bytes: &[u8]) -> Option<[u8; 6]> {
+fn ethernet_address(bytes: &[u8]) -> Option<Mac> {
     bytes.try_into().ok()
 }
 

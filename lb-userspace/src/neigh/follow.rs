@@ -14,23 +14,24 @@ use tracing::{debug, warn};
 use super::{
     assemble::Routing,
     events::{Events, ROUTING},
-    netlink::{Error, Netlink},
+    netlink::{Netlink, NetlinkError},
     next_hop::NextHops,
     nudge::Nudges,
 };
 
-/// From a change to the look at it: changes come in bursts (a link that goes
-/// down takes its routes and neighbours along).
+/// Time from a change until the kernel is asked. Changes come in bursts: a link that
+/// goes down takes its routes and neighbours along.
 const SETTLE: Duration = Duration::from_millis(5);
-/// After a look, rest this many times as long as it took: a storm of changes
-/// costs a fifth of a CPU at most, however many targets there are.
+/// After a reading, pause this many times as long as the reading took: so a storm of
+/// changes costs a fifth of a CPU at most, however many targets there are.
 const REST: u32 = 4;
-/// Look again even if nothing was heard: path MTUs expire without a message.
+/// The kernel is asked again even if it announced no change: its path MTUs expire
+/// without a message.
 const RESYNC: Duration = Duration::from_secs(30);
-/// Look again after the kernel failed to answer.
+/// Time until the next attempt after the kernel failed to answer.
 const RETRY: Duration = Duration::from_secs(1);
 
-const DEAF: &str = "cannot hear of network changes (netlink)";
+const CANNOT_LISTEN: &str = "cannot follow network changes (netlink)";
 
 /// Follows the kernel: emits a new map whenever anything about the targets
 /// changes. Ends well when the sender of `targets` is gone, else with the
@@ -42,7 +43,7 @@ pub async fn follow(
     targets: watch::Receiver<BTreeSet<IpAddr>>,
     out: watch::Sender<Arc<NextHops>>,
 ) -> anyhow::Result<()> {
-    let events = Events::subscribe(&ROUTING).context(DEAF)?;
+    let events = Events::subscribe(&ROUTING).context(CANNOT_LISTEN)?;
     let (kernel, connection) = Netlink::open().context("cannot open a netlink socket")?;
     tokio::select! {
         biased;
@@ -60,14 +61,14 @@ async fn keep_current(
     let mut nudges = Nudges::default();
     let mut look_at = Instant::now();
     let mut rest_until = look_at;
-    let mut stirred = false;
+    let mut has_changed = false;
     loop {
         let started = Instant::now();
         if look_at <= started {
-            stirred = false;
-            events.drain().context(DEAF)?;
+            has_changed = false;
+            events.drain().context(CANNOT_LISTEN)?;
             let wanted = targets.borrow_and_update().clone();
-            let seen = kernel.view(&wanted).await;
+            let seen = kernel.read_routing(&wanted).await;
             let ended = Instant::now();
             rest_until = ended + REST * (ended - started);
             look_at = ended + if seen.is_ok() { RESYNC } else { RETRY };
@@ -76,30 +77,31 @@ async fn keep_current(
                 Err(error) => warn!("cannot read the kernel's neighbours, keeping what is known: {error}"),
             }
         }
-        for hop in nudges.due(Instant::now()) {
+        for hop in nudges.take_due(Instant::now()) {
             match kernel.nudge(hop).await {
-                // Its interface is vanishing, say: the next look will tell.
-                Err(Error::Refused(error)) => {
-                    debug!(?hop, "the kernel does not look for a neighbour: {error}")
+                // Its interface may be about to vanish: the next reading will show it.
+                Err(NetlinkError::Refused(error)) => {
+                    debug!(?hop, "the kernel refuses to look for the neighbour: {error}")
                 }
                 result => result?,
             }
         }
-        let wake_at = nudges.next().map_or(look_at, |nudge| nudge.min(look_at));
+        let wake_at = nudges.next_deadline().map_or(look_at, |nudge| nudge.min(look_at));
         tokio::select! {
             changed = targets.changed() => if changed.is_err() { return Ok(()) },
-            // One is enough. What a storm brings before the look, the kernel drops.
-            event = events.next(), if !stirred => event.context(DEAF)?,
+            // One change is enough. If more come before the next reading than the
+            // socket has room for, the kernel drops them.
+            event = events.wait(), if !has_changed => event.context(CANNOT_LISTEN)?,
             () = sleep_until(wake_at.into()) => continue,
         }
-        stirred = true;
+        has_changed = true;
         look_at = look_at.min(rest_until.max(Instant::now() + SETTLE));
     }
 }
 
 fn publish(view: &Routing, nudges: &mut Nudges, out: &watch::Sender<Arc<NextHops>>) {
     let next_hops = view.next_hops();
-    nudges.track(&view.to_tend(&next_hops), Instant::now());
+    nudges.track(&view.untended_neighbours(&next_hops), Instant::now());
     out.send_if_modified(|current| {
         let changed = **current != next_hops;
         if changed {

@@ -25,12 +25,12 @@ use super::{
     vlan,
 };
 
-/// How many lookups wait in the socket's queue at a time.
+/// How many lookups are in the socket's queue at a time.
 const CONCURRENT_LOOKUPS: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The kernel said no.
+pub enum NetlinkError {
+    /// The kernel answered with an error.
     #[error(transparent)]
     Refused(io::Error),
     /// The task that serves the socket has ended.
@@ -39,43 +39,44 @@ pub enum Error {
 }
 
 /// A link that was asked for by its name.
-pub struct Named {
+pub struct NamedLink {
     pub ifindex: u32,
     pub link: Link,
+    /// Index of the Ethernet device below its VLAN tags; None: it can't be found.
     pub device: Option<u32>,
 }
 
-/// A socket to ask with.
+/// A netlink socket that asks the kernel.
 pub struct Netlink(rtnetlink::Handle);
 
 impl Netlink {
-    /// In the network namespace of the calling thread. The future that comes
-    /// with it serves the socket; it ends only if the socket fails.
+    /// Opens a socket in the network namespace of the calling thread. The future serves
+    /// the socket; it ends only if the socket fails.
     pub fn open() -> io::Result<(Self, impl Future<Output = ()>)> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         Ok((Self(handle), connection))
     }
 
     /// Reads everything that decides how `targets` are reached.
-    pub async fn view(&self, targets: &BTreeSet<IpAddr>) -> Result<Routing, Error> {
+    pub async fn read_routing(&self, targets: &BTreeSet<IpAddr>) -> Result<Routing, NetlinkError> {
         let routes: BTreeMap<_, _> = stream::iter(targets.iter().copied())
             .map(|target| async move { Ok((target, self.route(target).await?)) })
             .buffer_unordered(CONCURRENT_LOOKUPS)
             .try_collect()
             .await?;
-        let mut view = Routing { routes, ..Routing::default() };
-        let interfaces: BTreeSet<_> = view.routes.values().filter_map(interface).collect();
+        let mut routing = Routing { routes, ..Routing::default() };
+        let interfaces: BTreeSet<_> = routing.routes.values().filter_map(route_interface).collect();
         for ifindex in interfaces {
-            self.links(ifindex, &mut view.links).await?;
-            view.neighbours.extend(self.neighbours(ifindex).await?);
+            self.links(ifindex, &mut routing.links).await?;
+            routing.neighbours.extend(self.neighbours(ifindex).await?);
         }
-        Ok(view)
+        Ok(routing)
     }
 
-    /// Has the kernel look for a neighbour, or probe it if it is stale: what
-    /// `ip neighbour add ADDRESS dev INTERFACE use` does. Never for an entry
-    /// that others tend: this request takes the marks of that off the entry.
-    pub async fn nudge(&self, hop: NeighbourKey) -> Result<(), Error> {
+    /// Makes the kernel look for a neighbour, or probe it if it is stale, as
+    /// `ip neighbour add ADDRESS dev INTERFACE use` does. Must not be called for an entry
+    /// that somebody else tends: the request clears the flags that mark the entry so.
+    pub async fn nudge(&self, hop: NeighbourKey) -> Result<(), NetlinkError> {
         let mut message = NeighbourMessage::default();
         message.header.family = family(hop.address);
         message.header.ifindex = hop.ifindex;
@@ -84,7 +85,7 @@ impl Netlink {
         self.ask(NewNeighbour(message), NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE).await.map(drop)
     }
 
-    async fn route(&self, target: IpAddr) -> Result<Route, Error> {
+    async fn route(&self, target: IpAddr) -> Result<Route, NetlinkError> {
         let mut message = RouteMessage::default();
         message.header.address_family = family(target);
         message.header.destination_prefix_length = if target.is_ipv4() { 32 } else { 128 };
@@ -96,14 +97,14 @@ impl Netlink {
                     NewRoute(message) => Some(decode::route(target, message)),
                     _ => None,
                 })
-                .unwrap_or_else(|| Route::None("the kernel's answer is unintelligible".into())),
-            Err(Error::Refused(error)) => decode::no_route(&error),
+                .unwrap_or_else(|| Route::None("the kernel's answer can't be decoded".into())),
+            Err(NetlinkError::Refused(error)) => decode::no_route(&error),
             Err(error) => return Err(error),
         })
     }
 
-    /// The link, and those below it if it is a VLAN device.
-    async fn links(&self, ifindex: u32, links: &mut Links) -> Result<(), Error> {
+    /// Reads the link, and those below it if it is a VLAN device.
+    async fn links(&self, ifindex: u32, links: &mut Links) -> Result<(), NetlinkError> {
         let mut next = Some(ifindex);
         while let Some(ifindex) = next.filter(|ifindex| !links.contains_key(ifindex)) {
             links.extend(self.link(ifindex).await?);
@@ -113,15 +114,14 @@ impl Netlink {
     }
 
     /// Empty if the link is gone.
-    async fn link(&self, ifindex: u32) -> Result<Links, Error> {
+    async fn link(&self, ifindex: u32) -> Result<Links, NetlinkError> {
         let mut message = LinkMessage::default();
         message.header.index = ifindex;
         Ok(self.link_messages(message).await?.iter().filter_map(decode::link).collect())
     }
 
-    /// A link, its index, and that of the Ethernet device below its VLANs; none
-    /// if there is no such link.
-    pub async fn link_named(&self, name: &str) -> Result<Option<Named>, Error> {
+    /// The link of that name; None if there is none.
+    pub async fn link_named(&self, name: &str) -> Result<Option<NamedLink>, NetlinkError> {
         let mut message = LinkMessage::default();
         message.attributes.push(LinkAttribute::IfName(name.to_owned()));
         let found = self.link_messages(message).await?.iter().find_map(decode::link);
@@ -129,23 +129,23 @@ impl Netlink {
         let mut links = Links::new();
         self.links(ifindex, &mut links).await?;
         let device = vlan::resolve(ifindex, &links).ok().map(|(device, _)| device);
-        Ok(Some(Named { ifindex, link, device }))
+        Ok(Some(NamedLink { ifindex, link, device }))
     }
 
-    async fn link_messages(&self, mut message: LinkMessage) -> Result<Vec<LinkMessage>, Error> {
+    async fn link_messages(&self, mut message: LinkMessage) -> Result<Vec<LinkMessage>, NetlinkError> {
         message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
-        let of = |reply| match reply {
+        let link_message = |reply| match reply {
             NewLink(message) => Some(message),
             _ => None,
         };
         match self.ask(GetLink(message), NLM_F_ACK).await {
-            Ok(replies) => Ok(replies.into_iter().filter_map(of).collect()),
-            Err(Error::Refused(_)) => Ok(Vec::new()),
+            Ok(replies) => Ok(replies.into_iter().filter_map(link_message).collect()),
+            Err(NetlinkError::Refused(_)) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    async fn neighbours(&self, ifindex: u32) -> Result<Neighbours, Error> {
+    async fn neighbours(&self, ifindex: u32) -> Result<Neighbours, NetlinkError> {
         let mut message = NeighbourMessage::default();
         message.attributes.push(NeighbourAttribute::IfIndex(ifindex));
         let replies = self.ask(GetNeighbour(message), NLM_F_DUMP).await?;
@@ -158,18 +158,22 @@ impl Netlink {
             .collect())
     }
 
-    /// Sends a request and collects what comes back. With `NLM_F_ACK` (a dump
-    /// has an end mark of its own) the answer has an end even if the library
-    /// can't decode it and leaves it out.
-    async fn ask(&self, request: RouteNetlinkMessage, flags: u16) -> Result<Vec<RouteNetlinkMessage>, Error> {
+    /// Sends a request and collects the replies. `NLM_F_ACK` makes the end of an answer
+    /// known even if the library can't decode the reply and leaves it out (a dump has an
+    /// end mark of its own).
+    async fn ask(
+        &self,
+        request: RouteNetlinkMessage,
+        flags: u16,
+    ) -> Result<Vec<RouteNetlinkMessage>, NetlinkError> {
         let mut request = NetlinkMessage::from(request);
         request.header.flags = NLM_F_REQUEST | flags;
-        let mut replies = self.0.clone().request(request).map_err(|_| Error::Closed)?;
+        let mut replies = self.0.clone().request(request).map_err(|_| NetlinkError::Closed)?;
         let mut messages = Vec::new();
         while let Some(reply) = replies.next().await {
             match reply.payload {
                 NetlinkPayload::InnerMessage(message) => messages.push(message),
-                NetlinkPayload::Error(error) => return Err(Error::Refused(error.to_io())),
+                NetlinkPayload::Error(error) => return Err(NetlinkError::Refused(error.to_io())),
                 _ => {}
             }
         }
@@ -181,7 +185,7 @@ fn family(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
-fn interface(route: &Route) -> Option<u32> {
+fn route_interface(route: &Route) -> Option<u32> {
     match route {
         Route::Via { ifindex, .. } => Some(*ifindex),
         Route::Local | Route::None(_) => None,

@@ -1,4 +1,4 @@
-//! What is found out.
+//! The next hop of an address, as found out from the kernel.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
@@ -12,23 +12,23 @@ pub struct NextHop {
     /// The interface of the route.
     pub ifindex: u32,
     pub interface: String,
-    /// The device to transmit by: the same, or the one below a VLAN device.
+    /// Index of the device to transmit by: the same, or the one below a VLAN device.
     pub device: u32,
     /// VLAN tags, outermost first; two at most.
     pub tags: Vec<Tag>,
-    /// What the kernel would send from.
+    /// The source address that the kernel would use.
     pub source: IpAddr,
-    /// No gateway is between: the target itself is the neighbour.
+    /// There is no gateway: the target itself is the neighbour.
     pub on_link: bool,
-    /// May be of the other family than the target (RFC 8950).
+    /// May be of the other address family than the target (RFC 8950).
     pub gateway: Option<IpAddr>,
     /// Bytes of IP packet: the smaller of what the route and the link allow.
     pub mtu: u32,
     #[serde(serialize_with = "mac_as_text")]
-    pub src_mac: [u8; 6],
+    pub src_mac: Mac,
     /// None: the neighbour has not answered (yet).
     #[serde(serialize_with = "mac_as_text_or_null")]
-    pub dst_mac: Option<[u8; 6]>,
+    pub dst_mac: Option<Mac>,
 }
 
 /// Where a packet to an address would go.
@@ -38,28 +38,32 @@ pub enum Reach {
     /// It is an address of this machine.
     Local,
     Via(NextHop),
-    /// Why not, for people.
+    /// The reason why it can't be reached, for people.
     Unreachable(String),
 }
 
-/// By target. A target that is not in it has not been looked up yet.
+/// Next hops by target. A target that is not in the map has not been looked up yet.
 pub type NextHops = BTreeMap<IpAddr, Reach>;
 
-pub struct Mac(pub [u8; 6]);
+/// An Ethernet address.
+pub type Mac = [u8; 6];
 
-impl fmt::Display for Mac {
+/// Shows an Ethernet address: `02:00:00:00:00:01`.
+pub struct MacText(pub Mac);
+
+impl fmt::Display for MacText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.0;
         write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
     }
 }
 
-fn mac_as_text<S: Serializer>(mac: &[u8; 6], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(&Mac(*mac))
+fn mac_as_text<S: Serializer>(mac: &Mac, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&MacText(*mac))
 }
 
-fn mac_as_text_or_null<S: Serializer>(mac: &Option<[u8; 6]>, to: S) -> Result<S::Ok, S::Error> {
-    mac.map(|mac| Mac(mac).to_string()).serialize(to)
+fn mac_as_text_or_null<S: Serializer>(mac: &Option<Mac>, to: S) -> Result<S::Ok, S::Error> {
+    mac.map(|mac| MacText(mac).to_string()).serialize(to)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! When the kernel is to be told that a neighbour is in use.
+//! Decides when to tell the kernel that a neighbour is in use.
 //!
 //! The kernel asks for a neighbour's MAC, and checks that it still holds, only
 //! while it sends packets there itself; what XDP sends it does not see. A
@@ -12,10 +12,11 @@ use std::{
 
 use super::routing::NeighbourKey;
 
-/// Between nudges of a resolved neighbour. Well under the 60 s after which an
-/// unused entry may be forgotten (`gc_stale_time`).
+/// Time between nudges of a resolved neighbour: well under the 60 s after which the
+/// kernel may forget an unused entry (`gc_stale_time`).
 const REFRESH: Duration = Duration::from_secs(15);
-/// From the first nudge of an unresolved neighbour to the second; doubles.
+/// Time between the first two nudges of an unresolved neighbour. It doubles with each,
+/// up to `RETRY_LAST`.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 
@@ -27,7 +28,7 @@ pub struct Nudges(BTreeMap<NeighbourKey, Nudge>);
 struct Nudge {
     resolved: bool,
     due: Instant,
-    /// From this nudge to the next.
+    /// Time from this nudge to the next.
     pause: Duration,
 }
 
@@ -36,7 +37,7 @@ impl Nudge {
         Self { resolved, due: now, pause: if resolved { REFRESH } else { RETRY_FIRST } }
     }
 
-    fn taken(&mut self, now: Instant) {
+    fn reschedule(&mut self, now: Instant) {
         self.due = now + self.pause;
         if !self.resolved {
             self.pause = (self.pause * 2).min(RETRY_LAST);
@@ -45,7 +46,7 @@ impl Nudge {
 }
 
 impl Nudges {
-    /// Looks after `hops` from now on (true: resolved) and no others.
+    /// From now on nudges these neighbours (true: resolved) and no others.
     pub fn track(&mut self, hops: &BTreeMap<NeighbourKey, bool>, now: Instant) {
         self.0.retain(|hop, _| hops.contains_key(hop));
         for (&hop, &resolved) in hops {
@@ -56,17 +57,17 @@ impl Nudges {
         }
     }
 
-    /// Takes those that are due.
-    pub fn due(&mut self, now: Instant) -> Vec<NeighbourKey> {
+    /// The neighbours to nudge now; each is scheduled anew.
+    pub fn take_due(&mut self, now: Instant) -> Vec<NeighbourKey> {
         let mut hops = Vec::new();
         for (&hop, nudge) in self.0.iter_mut().filter(|(_, nudge)| nudge.due <= now) {
-            nudge.taken(now);
+            nudge.reschedule(now);
             hops.push(hop);
         }
         hops
     }
 
-    pub fn next(&self) -> Option<Instant> {
+    pub fn next_deadline(&self) -> Option<Instant> {
         self.0.values().map(|nudge| nudge.due).min()
     }
 }

@@ -1,8 +1,8 @@
-//! What the kernel knows: routes, links and neighbours, as far as they matter here.
+//! The kernel's routes, links and neighbours, as far as they matter here.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::tag::Vlan;
+use super::{next_hop::Mac, tag::Vlan};
 
 /// The kernel's answer to "where would a packet to this address go?"
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,10 +13,10 @@ pub enum Route {
         /// None: the kernel has no address to send from.
         source: Option<IpAddr>,
         gateway: Option<IpAddr>,
-        /// Bytes of IP packet; None: the link's decides.
+        /// Bytes of IP packet; None: the MTU of the link holds.
         mtu: Option<u32>,
     },
-    /// None, and why.
+    /// There is no usable route, and why.
     None(String),
 }
 
@@ -27,10 +27,10 @@ pub struct Link {
     pub mtu: u32,
     /// Administratively up.
     pub up: bool,
-    /// Operational, as RFC 2863 has it: with carrier, and not dormant.
+    /// Operational in the sense of RFC 2863: with carrier, and not dormant.
     pub running: bool,
     /// None: not an Ethernet link.
-    pub mac: Option<[u8; 6]>,
+    pub mac: Option<Mac>,
     /// None: not a VLAN device.
     pub vlan: Option<Vlan>,
 }
@@ -38,13 +38,13 @@ pub struct Link {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Neighbour {
     /// None: it has not answered.
-    pub mac: Option<[u8; 6]>,
-    /// Someone else looks after it: it is static, or a routing daemon's, or
-    /// the kernel has been told to keep it fresh.
+    pub mac: Option<Mac>,
+    /// Somebody else keeps the entry valid: it is static, or a routing daemon's, or the
+    /// kernel has been told to keep it fresh.
     pub tended: bool,
 }
 
-/// A neighbour's place: its address means something on one interface only.
+/// Identifies a neighbour: its address is valid on one interface only.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct NeighbourKey {
     pub ifindex: u32,

@@ -7,14 +7,14 @@ use serde::{Serialize, Serializer};
 /// A VLAN tag, of priority 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tag {
-    /// The type of frames that have it: 0x8100 (802.1Q) or 0x88a8 (802.1ad).
+    /// EtherType of tagged frames: 0x8100 (802.1Q) or 0x88a8 (802.1ad).
     pub kind: u16,
     /// 1 to 4094.
     pub id: u16,
 }
 
 impl Tag {
-    /// As `BACKENDS` has it: type and control information as they stand in a frame.
+    /// The value for `BACKENDS`: EtherType and tag control information, in network byte order.
     pub fn word(self) -> u32 {
         let [[a, b], [c, d]] = [self.kind.to_be_bytes(), self.id.to_be_bytes()];
         u32::from_ne_bytes([a, b, c, d])
@@ -34,7 +34,7 @@ impl Serialize for Tag {
     }
 }
 
-/// What makes a link a VLAN device.
+/// The properties of a VLAN device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Vlan {
     /// Index of the link below; None: it is in another network namespace.

@@ -1,13 +1,13 @@
-//! VLAN tags of next hops. XDP transmits by the Ethernet device below VLAN
-//! devices, and has to write their tags itself.
+//! VLAN tags of next hops. XDP transmits by the Ethernet device below the VLAN
+//! devices, so our programs have to write the tags themselves.
 
 use super::{routing::Links, tag::Tag};
 
-/// As many as the programs can write.
-const MOST: usize = 2;
+/// The number of tags that the programs can write.
+const MAX_TAGS: usize = 2;
 
-/// The Ethernet device below a link, and the tags of what leaves through it,
-/// outermost first. An error says why there is none.
+/// Index of the Ethernet device below a link, and the tags of frames that leave through
+/// the link, outermost first. An error says, for people, why there is no such device.
 pub fn resolve(ifindex: u32, links: &Links) -> Result<(u32, Vec<Tag>), String> {
     let (mut ifindex, mut tags) = (ifindex, Vec::new());
     while let Some(link) = links.get(&ifindex)
@@ -17,8 +17,8 @@ pub fn resolve(ifindex: u32, links: &Links) -> Result<(u32, Vec<Tag>), String> {
             return Err(format!("the device below {} is in another network namespace", link.name));
         };
         tags.insert(0, vlan.tag);
-        if tags.len() > MOST {
-            return Err(format!("{} has more than {MOST} VLAN tags", link.name));
+        if tags.len() > MAX_TAGS {
+            return Err(format!("{} has more than {MAX_TAGS} VLAN tags", link.name));
         }
         ifindex = below;
     }

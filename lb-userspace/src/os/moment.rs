@@ -1,8 +1,8 @@
-//! What time it is, and waiting for a moment.
+//! The current time, and waiting for a moment.
 
 use std::{future::pending, time::Instant};
 
-/// One reading of the clock, passed to what must not read it itself.
+/// One reading of the clock, passed to code that must not read the clock itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     pub instant: Instant,
@@ -18,7 +18,7 @@ impl Now {
     }
 }
 
-/// Forever, if there is none.
+/// Waits until `moment`; without one, forever.
 pub async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment.into()).await,

@@ -1,4 +1,4 @@
-//! Socket options that no crate offers, and what takes a socket to ask the kernel for.
+//! Socket options that no crate offers, and questions to the kernel that need a socket.
 
 use std::{
     io,
@@ -7,7 +7,8 @@ use std::{
 
 use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
 
-/// `value` must be what the option takes (see its header in `linux/`).
+/// Sets an option. `value` must have the type that the option takes (see its header in
+/// `linux/`).
 pub fn set<T>(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
     let (value, len) = (std::ptr::from_ref(value).cast(), size_of::<T>() as libc::socklen_t);
     // SAFETY: the kernel reads `len` bytes of the value.

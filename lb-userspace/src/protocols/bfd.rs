@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! wanted ──> driver (sockets, timers) ──> statuses
-//!              └──> demux (whose packet?) ──> session (what now?) <──> wire
+//!              └──> demux (which session?) ──> session (state machine) <──> wire
 //! ```
 
 mod config;
@@ -13,6 +13,6 @@ mod socket;
 mod status;
 mod wire;
 
-pub use config::{Key, Profile};
+pub use config::{Profile, SessionKey};
 pub use driver::run;
-pub use status::{State, Status};
+pub use status::{SessionState, SessionStatus};

@@ -1,5 +1,5 @@
-//! BGP-4 (RFC 4271) as far as a speaker needs it that only announces: every
-//! route it is offered is refused and counted; we are no router.
+//! BGP-4 (RFC 4271) for a speaker that only announces routes. It is no router: every route
+//! that a peer offers is refused and counted.
 pub mod config;
 pub mod fsm;
 pub mod peering;
@@ -8,7 +8,7 @@ pub mod speaker;
 pub mod status;
 pub mod wire;
 
-pub use config::{Attributes, LargeCommunity, PeerConfig, Remote, RemoteAs, Routes, Wanted};
+pub use config::{Attributes, BgpOrders, LargeCommunity, PeerConfig, Remote, RemoteAs, Routes};
 pub use status::{PeerStatus, State};
 
 #[cfg(test)]

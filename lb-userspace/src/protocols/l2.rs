@@ -1,16 +1,16 @@
-//! Announcing VIPs on a link: of several nodes one is elected, and answers
-//! ARP (RFC 826) and neighbour solicitations (RFC 4861) for them.
+//! Announces VIPs on a link: for each VIP one of several nodes is elected, and answers
+//! ARP requests (RFC 826) and neighbour solicitations (RFC 4861) for it.
 //!
 //! ```text
-//! wanted ──> driver (sockets, timers) ──> statuses
-//!              ├──> peers (who lives, who knows what?) <──> hello, readiness
-//!              ├──> elect (who announces?)
-//!              ├──> announce (when, unasked?)
+//! orders ──> driver (sockets, timers) ──> statuses
+//!              ├──> peers (which other agents live, and what do they know?) <──> hello, readiness
+//!              ├──> elect (which node announces a VIP?)
+//!              ├──> announce (when to announce a VIP unasked)
 //!              └──> wire (questions and answers)
 //! ```
-//! The VIPs are not addresses of this machine: XDP takes their packets, and no
-//! setting of the kernel's ARP matters, unless something else gives the machine
-//! the addresses (kube-proxy with IPVS does).
+//! The VIPs are not addresses of this machine, since XDP takes their packets. So the
+//! kernel's ARP settings do not matter, unless something else (kube-proxy with IPVS)
+//! gives the machine these addresses.
 
 mod announce;
 mod ballot;
@@ -34,7 +34,7 @@ mod timing;
 mod wire;
 
 pub use ballot::Ballot;
-pub use config::{Candidates, L2Config, PORT, Wanted};
+pub use config::{Candidates, L2Config, L2Orders, PORT};
 pub use driver::run;
-pub use interfaces::{Fault, Why};
+pub use interfaces::{Fault, FaultReason};
 pub use status::{CandidateStatus, VipStatus};

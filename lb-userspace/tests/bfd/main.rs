@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_userspace::protocols::bfd::{self, Key, Profile, State, Status};
+use lb_userspace::protocols::bfd::{self, Profile, SessionKey, SessionState, SessionStatus};
 use netns::{Namespace, run};
 use tokio::sync::watch;
 
@@ -72,43 +72,49 @@ impl Link {
     }
 }
 
-fn single_hop(remote: &str) -> Key {
-    Key { remote: ip(remote), local: None, interface: None, multihop: false }
+fn single_hop(remote: &str) -> SessionKey {
+    SessionKey { remote: ip(remote), local: None, interface: None, multihop: false }
 }
 
-fn link_local(remote: &str, interface: &str) -> Key {
-    Key { interface: Some(interface.into()), ..single_hop(remote) }
+fn link_local(remote: &str, interface: &str) -> SessionKey {
+    SessionKey { interface: Some(interface.into()), ..single_hop(remote) }
 }
 
-fn multihop(local: &str, remote: &str) -> Key {
-    Key { local: Some(ip(local)), multihop: true, ..single_hop(remote) }
+fn multihop(local: &str, remote: &str) -> SessionKey {
+    SessionKey { local: Some(ip(local)), multihop: true, ..single_hop(remote) }
 }
 
 /// `bfd::run` on a thread of its own.
 struct Bfd {
-    wanted: watch::Sender<Arc<BTreeMap<Key, Profile>>>,
-    statuses: watch::Receiver<Arc<BTreeMap<Key, Status>>>,
+    wanted: watch::Sender<Arc<BTreeMap<SessionKey, Profile>>>,
+    statuses: watch::Receiver<Arc<BTreeMap<SessionKey, SessionStatus>>>,
     thread: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Bfd {
-    fn start(namespace: &Namespace, sessions: &[(Key, Profile)]) -> Self {
+    fn start(namespace: &Namespace, sessions: &[(SessionKey, Profile)]) -> Self {
         let (wanted, to) = watch::channel(Arc::new(sessions.iter().cloned().collect()));
         let (from, statuses) = watch::channel(Arc::default());
         let thread = namespace.block_on(|| bfd::run(to, from));
         Self { wanted, statuses, thread }
     }
 
-    fn want(&self, sessions: &[(Key, Profile)]) {
+    fn want(&self, sessions: &[(SessionKey, Profile)]) {
         self.wanted.send_replace(Arc::new(sessions.iter().cloned().collect()));
     }
 
-    fn status(&self, key: &Key) -> Option<Status> {
+    fn status(&self, key: &SessionKey) -> Option<SessionStatus> {
         self.statuses.borrow().get(key).copied()
     }
 
     /// How long that took.
-    fn until(&self, key: &Key, what: &str, limit: Duration, wanted: impl Fn(Status) -> bool) -> Duration {
+    fn until(
+        &self,
+        key: &SessionKey,
+        what: &str,
+        limit: Duration,
+        wanted: impl Fn(SessionStatus) -> bool,
+    ) -> Duration {
         let started = Instant::now();
         while !self.status(key).is_some_and(&wanted) {
             assert!(started.elapsed() < limit, "{what}: not within {limit:?}: {:?}", self.status(key));
@@ -119,8 +125,8 @@ impl Bfd {
         started.elapsed()
     }
 
-    fn until_up(&self, key: &Key) {
-        self.until(key, &format!("{} up", key.remote), LATER, |status| status.state == State::Up);
+    fn until_up(&self, key: &SessionKey) {
+        self.until(key, &format!("{} up", key.remote), LATER, |status| status.state == SessionState::Up);
     }
 
     fn stop(self) {
@@ -129,7 +135,7 @@ impl Bfd {
     }
 }
 
-fn all_keys() -> Vec<(Key, Profile)> {
+fn all_keys() -> Vec<(SessionKey, Profile)> {
     vec![
         (single_hop(THEIRS), profile()),
         (single_hop(THEIRS_V6), profile()),
@@ -152,7 +158,7 @@ fn two_of_us_come_up_notice_a_cut_and_recover() {
     others.iter().for_each(|(key, _)| theirs.until_up(key));
     link.cut();
     for (key, _) in &keys {
-        ours.until(key, "cut noticed", LATER, |status| status.state != State::Up);
+        ours.until(key, "cut noticed", LATER, |status| status.state != SessionState::Up);
     }
     link.mend();
     for (key, _) in &keys {
@@ -161,7 +167,9 @@ fn two_of_us_come_up_notice_a_cut_and_recover() {
     }
     ours.stop();
     for (key, _) in &others {
-        let farewell = |status: Status| status.state == State::Down && status.remote == State::AdminDown;
+        let farewell = |status: SessionStatus| {
+            status.state == SessionState::Down && status.remote == SessionState::AdminDown
+        };
         theirs.until(key, "farewell", LATER, farewell);
     }
     theirs.stop();
@@ -181,8 +189,11 @@ fn other_timers_and_another_session_reset_nothing() {
         thread::sleep(5 * INTERVAL);
     }
     ours.want(&[(v4.clone(), profile())]);
-    theirs.until(&single_hop(OURS_V6), "farewell", LATER, |status| status.remote == State::AdminDown);
-    assert_eq!(ours.status(&v4), Some(Status { state: State::Up, remote: State::Up, downs: 0, heard: true }));
+    theirs.until(&single_hop(OURS_V6), "farewell", LATER, |status| status.remote == SessionState::AdminDown);
+    assert_eq!(
+        ours.status(&v4),
+        Some(SessionStatus { state: SessionState::Up, remote: SessionState::Up, downs: 0, heard: true })
+    );
     assert_eq!(theirs.status(&single_hop(OURS)).map(|status| status.downs), Some(0));
     assert_eq!(ours.status(&v6), None);
     ours.stop();
@@ -208,7 +219,7 @@ fn several_hops_are_as_many_as_the_profile_allows() {
     let ours = Bfd::start(&link.ours, &[(key.clone(), near)]);
     let theirs = Bfd::start(&far, &[(multihop("198.51.100.2", OURS), profile())]);
     thread::sleep(Duration::from_secs(3));
-    assert_eq!(ours.status(&key), Some(Status::default()), "254 is too far");
+    assert_eq!(ours.status(&key), Some(SessionStatus::default()), "254 is too far");
     ours.want(&[(key.clone(), profile())]);
     ours.until_up(&key);
     ours.stop();
@@ -219,7 +230,7 @@ fn several_hops_are_as_many_as_the_profile_allows() {
 #[test]
 fn what_is_not_there_yet_is_waited_for() {
     let link = Link::new();
-    let key = Key { local: Some(ip("192.0.2.7")), ..single_hop(THEIRS) };
+    let key = SessionKey { local: Some(ip("192.0.2.7")), ..single_hop(THEIRS) };
     let ours = Bfd::start(&link.ours, &[(key.clone(), profile())]);
     let theirs = Bfd::start(&link.theirs, &[(single_hop("192.0.2.7"), profile())]);
     thread::sleep(Duration::from_secs(1));
@@ -254,7 +265,7 @@ fn a_busy_machine_costs_no_session() {
     burners.into_iter().for_each(|burner| burner.join().unwrap());
     assert_eq!(
         ours.status(&there),
-        Some(Status { state: State::Up, remote: State::Up, downs: 0, heard: true })
+        Some(SessionStatus { state: SessionState::Up, remote: SessionState::Up, downs: 0, heard: true })
     );
     assert_eq!(theirs.status(&back).map(|status| status.downs), Some(0));
     ours.stop();

@@ -16,7 +16,7 @@ use std::{
 };
 
 use client::{Client, Log};
-use lb_userspace::protocols::l2::{self, Ballot, Candidates, L2Config, VipStatus, Wanted};
+use lb_userspace::protocols::l2::{self, Ballot, Candidates, L2Config, L2Orders, VipStatus};
 use netns::{Namespace, run};
 use tokio::sync::{oneshot, watch};
 
@@ -69,7 +69,7 @@ impl Lan {
 }
 
 /// What node `number` of `nodes` is to do.
-fn wanted(number: usize, nodes: usize, vips: usize) -> Wanted {
+fn wanted(number: usize, nodes: usize, vips: usize) -> L2Orders {
     let name = |number: usize| -> Arc<str> { format!("node-{number}").into() };
     let address = |number: usize| vec![IpAddr::from([192, 0, 2, number as u8 + 1])];
     let ballot: Arc<Ballot> = Arc::new((0..nodes).map(name).collect::<BTreeSet<_>>().into());
@@ -79,7 +79,7 @@ fn wanted(number: usize, nodes: usize, vips: usize) -> Wanted {
         in_data_path: vip.is_ipv4(),
         interfaces: BTreeSet::new(),
     };
-    Wanted {
+    L2Orders {
         me: name(number),
         nodes: (0..nodes).map(|number| (name(number), address(number))).collect(),
         vips: (0..vips).map(|number| (vip(number), candidates(vip(number)))).collect(),
@@ -89,14 +89,14 @@ fn wanted(number: usize, nodes: usize, vips: usize) -> Wanted {
 
 /// `l2::run` on a thread of its own.
 struct Agent {
-    wanted: watch::Sender<Arc<Wanted>>,
+    wanted: watch::Sender<Arc<L2Orders>>,
     statuses: watch::Receiver<Arc<Vec<VipStatus>>>,
     kill: oneshot::Sender<()>,
     thread: JoinHandle<Option<anyhow::Result<()>>>,
 }
 
 impl Agent {
-    fn start(namespace: &Namespace, wanted: Wanted) -> Self {
+    fn start(namespace: &Namespace, wanted: L2Orders) -> Self {
         let (wanted, to) = watch::channel(Arc::new(wanted));
         let (from, statuses) = watch::channel(Arc::default());
         let (kill, killed) = oneshot::channel::<()>();
@@ -186,7 +186,7 @@ fn a_client_sees_one_owner_whoever_dies_leaves_or_returns() {
 
     // A drain: the others at once, and back when it is over.
     let drained = Instant::now();
-    let drain = |leaving| Arc::new(Wanted { leaving, ..wanted(dead, 3, vips.len()) });
+    let drain = |leaving| Arc::new(L2Orders { leaving, ..wanted(dead, 3, vips.len()) });
     agents[&dead].wanted.send_replace(drain(true));
     thread::sleep(Duration::from_secs(2));
     let after = client.log();
@@ -243,7 +243,7 @@ fn an_agent_that_cannot_talk_to_the_others_announces_nothing() {
     let (free, freed) = std::sync::mpsc::channel::<()>();
     let (taken_to, taken) = std::sync::mpsc::channel();
     // An agent that is told of no VIP leaves the port to whoever wants it.
-    let idle = Agent::start(&lan.nodes[0], Wanted { me: "node-0".into(), ..Wanted::default() });
+    let idle = Agent::start(&lan.nodes[0], L2Orders { me: "node-0".into(), ..L2Orders::default() });
     thread::sleep(Duration::from_millis(200));
     let somebody = lan.nodes[0].spawn(move || {
         let socket = std::net::UdpSocket::bind(("192.0.2.1", l2::PORT)).unwrap();

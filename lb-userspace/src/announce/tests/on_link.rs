@@ -134,7 +134,7 @@ fn an_interface_that_is_named_in_vain_is_a_problem() {
         owner: None,
         announcing: false,
         interfaces: Vec::new(),
-        faults: vec![fault("eht0", link::Why::Missing), fault("eth1", link::Why::NoProgram)],
+        faults: vec![fault("eht0", link::FaultReason::Missing), fault("eth1", link::FaultReason::NoProgram)],
         candidates: Vec::new(),
     };
     let vips = [status(WEB), status(WEB6)];

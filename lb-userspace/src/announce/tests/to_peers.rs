@@ -211,7 +211,7 @@ fn sessions_are_what_peers_and_nodes_say() {
 fn bfd_sessions_are_those_of_peers_that_ask_for_them() {
     let cluster = world("");
     let plan = plan_on(&cluster, "director2");
-    let key = bfd::Key { remote: ip("10.0.0.253"), local: None, interface: None, multihop: false };
+    let key = bfd::SessionKey { remote: ip("10.0.0.253"), local: None, interface: None, multihop: false };
     assert_eq!(plan.bfd.keys().collect::<Vec<_>>(), [&key]);
     assert_eq!(plan.bfd[&key].transmit.as_millis(), 100);
     // Its address is not known yet.

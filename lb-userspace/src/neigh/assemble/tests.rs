@@ -21,7 +21,7 @@ fn peer(address: &str, mac: Option<[u8; 6]>, tended: bool) -> Neighbours {
 }
 
 #[test]
-fn ways_through() {
+fn a_route_with_its_link_and_neighbour_is_a_next_hop() {
     let some = Some(PEER_MAC);
     let table = [
         // target, source, gateway, route's MTU, neighbour's address and MAC -> MTU, MAC
@@ -70,7 +70,7 @@ fn a_neighbour_counts_on_its_own_interface_only() {
 }
 
 #[test]
-fn dead_ends() {
+fn without_a_usable_link_a_target_is_unreachable() {
     let route = via("192.0.2.1", None, None);
     let no_source = Route::Via { ifindex: 7, source: None, gateway: None, mtu: None };
     let table = [
@@ -95,7 +95,7 @@ fn own_addresses_need_no_link() {
 }
 
 #[test]
-fn tends_what_nobody_else_tends() {
+fn neighbours_that_nobody_tends_are_found() {
     let mut view = Routing {
         routes: [
             (ip("192.0.2.9"), via("192.0.2.1", None, None)),
@@ -110,7 +110,7 @@ fn tends_what_nobody_else_tends() {
     };
     let target = NeighbourKey { ifindex: 7, address: ip("192.0.2.9") };
     let gateway = NeighbourKey { ifindex: 7, address: ip("192.0.2.254") };
-    assert_eq!(view.to_tend(&view.next_hops()), [(target, false), (gateway, true)].into());
+    assert_eq!(view.untended_neighbours(&view.next_hops()), [(target, false), (gateway, true)].into());
     view.neighbours = peer("192.0.2.254", Some(PEER_MAC), true);
-    assert_eq!(view.to_tend(&view.next_hops()), [(target, false)].into());
+    assert_eq!(view.untended_neighbours(&view.next_hops()), [(target, false)].into());
 }

@@ -22,7 +22,7 @@ fn none(reason: &str) -> Route {
 }
 
 #[test]
-fn routes() {
+fn route_replies_become_routes() {
     use RouteAttribute::*;
     let (target, source) = (ip("198.51.100.1"), ip("192.0.2.1"));
     let gateway: IpAddr = ip("192.0.2.254");
@@ -61,7 +61,7 @@ fn routes() {
 }
 
 #[test]
-fn refusals() {
+fn refused_lookups_become_reasons() {
     let table = [
         (libc::ENETUNREACH, "there is no route to it"),
         (libc::EHOSTUNREACH, "the route to it is of type unreachable"),
@@ -75,7 +75,7 @@ fn refusals() {
 }
 
 #[test]
-fn links() {
+fn link_messages_become_links() {
     let mut message = LinkMessage::default();
     message.header.index = 7;
     message.header.link_layer_type = LinkLayerType::Ether;
@@ -100,11 +100,11 @@ fn links() {
 }
 
 #[test]
-fn vlan_devices() {
+fn vlan_devices_have_a_tag_and_a_device_below() {
     let vlan = |data| vec![LinkInfo::Kind(InfoKind::Vlan), LinkInfo::Data(InfoData::Vlan(data))];
     let ad = InfoVlan::Protocol(VlanProtocol::Ieee8021Ad);
     let below = LinkAttribute::Link(7);
-    let abroad = LinkAttribute::LinkNetNsId(3);
+    let elsewhere = LinkAttribute::LinkNetNsId(3);
     let some = |below, kind, id| Some(Vlan { below, tag: Tag { kind, id } });
     let table = [
         (
@@ -116,7 +116,7 @@ fn vlan_devices() {
             some(Some(7), 0x88a8, 20),
         ),
         (
-            vec![below.clone(), abroad, LinkAttribute::LinkInfo(vlan(vec![InfoVlan::Id(20)]))],
+            vec![below.clone(), elsewhere, LinkAttribute::LinkInfo(vlan(vec![InfoVlan::Id(20)]))],
             some(None, 0x8100, 20),
         ),
         (vec![below.clone(), LinkAttribute::LinkInfo(vlan(vec![]))], None),
@@ -140,7 +140,7 @@ fn entry(state: NeighbourState, mac: Option<&[u8]>) -> NeighbourMessage {
 }
 
 #[test]
-fn neighbour_states() {
+fn neighbours_are_resolved_in_usable_states() {
     use NeighbourState::*;
     let table = [
         (Reachable, true, false),
@@ -166,7 +166,7 @@ fn neighbour_states() {
 }
 
 #[test]
-fn neighbours_of_others() {
+fn neighbours_that_others_manage_are_tended() {
     let mut learned = entry(NeighbourState::Reachable, Some(&MAC));
     learned.header.flags = NeighbourFlags::ExtLearned;
     assert!(neighbour(&learned).unwrap().1.tended);

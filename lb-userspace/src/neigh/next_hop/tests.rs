@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn as_json() {
+fn next_hops_are_readable_as_json() {
     let next = NextHop {
         ifindex: 7,
         interface: "eth0".into(),
@@ -31,7 +31,7 @@ fn as_json() {
 }
 
 #[test]
-fn can_be_spawned() {
+fn the_futures_can_be_spawned() {
     fn sendable<T: Send + 'static>(_: T) {}
     let (_, targets) = tokio::sync::watch::channel(Default::default());
     let (out, _) = tokio::sync::watch::channel(Default::default());

@@ -1,4 +1,4 @@
-//! What was learnt of path MTUs, and for how long that holds. Pure.
+//! Path MTUs that routers reported, and for how long they hold. Pure.
 
 use std::{
     collections::BTreeMap,
@@ -9,14 +9,13 @@ use std::{
 
 use lb_common::mtu::least;
 
-use super::Report;
+use super::PathMtuReport;
 use crate::neigh::{NextHop, NextHops, Reach};
 
-/// How long until a larger packet is tried again (RFC 1191 section 6.3, RFC
-/// 8201 section 4).
+/// Time until a larger packet is tried again (RFC 1191, section 6.3; RFC 8201, section 4).
 const LIFETIME: Duration = Duration::from_secs(600);
 
-/// Path MTUs by target, of those to which less fits than to the next hop.
+/// Path MTUs by target, for targets whose path has a smaller MTU than the next hop's.
 #[derive(Default, Debug)]
 pub struct PathMtus(BTreeMap<IpAddr, Learnt>);
 
@@ -27,14 +26,14 @@ struct Learnt {
 }
 
 impl PathMtus {
-    /// Take a report into account; true if that changes a path MTU. One that
-    /// is not about a packet from here to a target, or tells of more than is
-    /// known to fit, is somebody else's, or a lie.
-    pub fn learn(&mut self, report: &Report, hops: &NextHops, now: Instant) -> bool {
-        let Report { source, target, mtu } = *report;
+    /// Takes a report into account; true if that changes a path MTU. Ignores a report
+    /// about a packet that did not go from here to a target, and one whose MTU is larger
+    /// than the known one: it is meant for somebody else, or forged.
+    pub fn learn(&mut self, report: &PathMtuReport, hops: &NextHops, now: Instant) -> bool {
+        let PathMtuReport { source, target, mtu } = *report;
         let Some(Reach::Via(hop)) = hops.get(&target) else { return false };
         let known = self.0.get(&target).map_or(hop.mtu, |learnt| learnt.mtu.min(hop.mtu));
-        // Who says less than that is mistaken, or lying.
+        // No IP path has a smaller MTU: a report of less is wrong or forged.
         let least = u32::from(least(target.is_ipv4()));
         if mtu > known || mtu >= hop.mtu || mtu < least || !is_ours(source, hops) {
             return false;
@@ -43,14 +42,14 @@ impl PathMtus {
         mtu < known
     }
 
-    /// Forget what is too old; true if there was any.
+    /// Forgets path MTUs that are too old; true if there were any.
     pub fn expire(&mut self, now: Instant) -> bool {
         let before = self.0.len();
         self.0.retain(|_, learnt| learnt.until > now);
         self.0.len() < before
     }
 
-    /// The next hops, with these MTUs where they are smaller.
+    /// The next hops, with the path MTU in place of the MTU where it is smaller.
     pub fn applied(&self, hops: &Arc<NextHops>) -> Arc<NextHops> {
         if self.0.is_empty() {
             return hops.clone();
@@ -65,7 +64,7 @@ impl PathMtus {
     }
 }
 
-/// Is it an address that our tunnels begin at?
+/// Is it an address that our tunnel packets are sent from?
 fn is_ours(source: IpAddr, hops: &NextHops) -> bool {
     let is_source = |reach: &Reach| matches!(reach, Reach::Via(hop) if hop.source == source);
     hops.get(&source) == Some(&Reach::Local) || hops.values().any(is_source)

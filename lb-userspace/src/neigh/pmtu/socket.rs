@@ -8,10 +8,10 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{Report, errors};
+use super::{PathMtuReport, errors};
 use crate::os::sockopt;
 
-/// An error of either family, whatever it quotes.
+/// Room in bytes for an ICMP error of either family, whatever it quotes.
 const LONGEST: usize = 1500;
 
 /// `linux/icmp.h` and `linux/icmpv6.h`: a bit for every type that is not
@@ -22,19 +22,19 @@ const SOL_RAW: libc::c_int = 255;
 const UNREACHABLE: u32 = 3;
 const PACKET_TOO_BIG: u32 = 2;
 
-/// Reports what is understood of the errors that arrive, until a socket fails.
-/// What nobody takes in time is lost: routers will say it again.
+/// Sends a report for each ICMP error about a tunnel packet, until a socket fails.
+/// A report that nobody takes in time is lost: routers repeat the error for later packets.
 ///
 /// The sockets belong to the network namespace of the thread that first polls
 /// the future. Needs CAP_NET_RAW.
-pub async fn listen(reports: mpsc::Sender<Report>) -> io::Result<()> {
+pub async fn listen(reports: mpsc::Sender<PathMtuReport>) -> io::Result<()> {
     let v4 = Socket::open(AddressFamily::INET)?;
     let v6 = Socket::open(AddressFamily::INET6)?;
     let (mut bytes_v4, mut bytes_v6) = ([0; LONGEST], [0; LONGEST]);
     loop {
         let report = tokio::select! {
-            len = v4.receive(&mut bytes_v4) => errors::v4(bytes_v4.get(..len?).unwrap_or_default()),
-            len = v6.receive(&mut bytes_v6) => errors::v6(bytes_v6.get(..len?).unwrap_or_default()),
+            len = v4.receive(&mut bytes_v4) => errors::parse_v4(bytes_v4.get(..len?).unwrap_or_default()),
+            len = v6.receive(&mut bytes_v6) => errors::parse_v6(bytes_v6.get(..len?).unwrap_or_default()),
         };
         if let Some(report) = report {
             let _ = reports.try_send(report);
@@ -60,7 +60,7 @@ impl Socket {
         Ok(Self(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?))
     }
 
-    /// One packet; cancel safe.
+    /// Receives one packet and returns its length in bytes. Cancel safe.
     async fn receive(&self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
             let mut ready = self.0.readable().await?;

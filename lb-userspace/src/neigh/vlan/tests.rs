@@ -24,7 +24,7 @@ fn links() -> Links {
 }
 
 #[test]
-fn the_device_below_and_the_tags() {
+fn next_hops_use_the_device_below_vlans_and_its_tags() {
     let tag = |kind, id| Tag { kind, id };
     let table = [
         (1, Ok((1, vec![]))),
@@ -40,7 +40,7 @@ fn the_device_below_and_the_tags() {
 }
 
 #[test]
-fn a_tag_for_people_and_for_the_programs() {
+fn a_tag_is_readable_and_is_encoded_as_in_a_frame() {
     let tag = Tag { kind: AD, id: 0x123 };
     assert_eq!(tag.to_string(), "802.1ad 291");
     assert_eq!(tag.word().to_ne_bytes(), [0x88, 0xa8, 0x01, 0x23]);

@@ -1,4 +1,4 @@
-//! Sessions on sockets and timers.
+//! Runs the sessions with sockets and timers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,31 +13,31 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use super::{
-    Key, Profile, State, Status,
+    Profile, SessionKey, SessionState, SessionStatus,
     demux::{self, Arrival, Candidate},
-    session::{Input, Session},
-    socket::{Datagram, Port, Receiver, Sender, rand},
-    wire::Packet,
+    session::{BfdSession, SessionInput},
+    socket::{Datagram, ListenPort, Receiver, Sender, random_number},
+    wire::ControlPacket,
 };
 use crate::os::{moment::at, priority::prefer_this_thread};
 
-/// Datagrams of a port that are looked at before timers have their turn.
+/// How many datagrams of a port are processed before timers are.
 const BATCH: usize = 256;
-/// From a failure of a socket to the next attempt.
+/// Time from a failure of a socket to the next attempt.
 const RETRY: Duration = Duration::from_secs(1);
 
-type Wanted = Arc<BTreeMap<Key, Profile>>;
-type Statuses = Arc<BTreeMap<Key, Status>>;
+type WantedSessions = Arc<BTreeMap<SessionKey, Profile>>;
+type Statuses = Arc<BTreeMap<SessionKey, SessionStatus>>;
 
-/// Keeps a session for each key. Another profile changes the timers of a
-/// running session and resets nothing. When the sender of `wanted` is gone, all
-/// other sides are told that it ends on purpose, and so it does.
+/// Keeps a session for each key. Another profile changes the timers of a running
+/// session and resets nothing. When the sender of `wanted` is gone, it tells all
+/// other sides that their sessions end on purpose (AdminDown), and returns.
 ///
-/// Is for a thread of its own, with a runtime of its own: what keeps it from
-/// being polled for a few milliseconds may cost a session. The sockets belong
-/// to the network namespace of that thread.
+/// Needs a thread and a runtime of its own: a session may go down if the future is not
+/// polled for a few milliseconds. The sockets belong to the network namespace of that
+/// thread.
 pub async fn run(
-    mut wanted: watch::Receiver<Wanted>,
+    mut wanted: watch::Receiver<WantedSessions>,
     statuses: watch::Sender<Statuses>,
 ) -> anyhow::Result<()> {
     prefer_this_thread("BFD");
@@ -47,18 +47,18 @@ pub async fn run(
     loop {
         tokio::select! {
             biased;
-            () = readable(&driver.receivers) => {}
+            () = wait_readable(&driver.receivers) => {}
             () = at(driver.next_deadline()) => {}
             changed = wanted.changed(), if !is_ending => {
                 is_ending = changed.is_err();
-                let profiles = if is_ending { Wanted::default() } else { wanted.borrow_and_update().clone() };
-                driver.follow(&profiles, Instant::now()).context("cannot begin a BFD session")?;
+                let profiles = if is_ending { WantedSessions::default() } else { wanted.borrow_and_update().clone() };
+                driver.set_wanted(&profiles, Instant::now()).context("cannot begin a BFD session")?;
             }
         }
         driver.open_receivers(Instant::now());
-        // First what has come: it may be what a timer has waited for.
+        // Packets before timers: a packet that has arrived may stop a detection timer.
         driver.receive();
-        driver.tick(Instant::now());
+        driver.run_timers(Instant::now());
         driver.publish(&statuses);
         if is_ending && driver.sessions.is_empty() {
             return Ok(());
@@ -66,8 +66,8 @@ pub async fn run(
     }
 }
 
-/// A failure is heard of when the socket is read.
-async fn readable(receivers: &BTreeMap<Port, Receiver>) {
+/// Waits until a socket is readable or has failed; reading it then reports the failure.
+async fn wait_readable(receivers: &BTreeMap<ListenPort, Receiver>) {
     if receivers.is_empty() {
         return std::future::pending().await;
     }
@@ -76,60 +76,60 @@ async fn readable(receivers: &BTreeMap<Port, Receiver>) {
 
 #[derive(Default)]
 struct Driver {
-    sessions: BTreeMap<Key, Entry>,
-    receivers: BTreeMap<Port, Receiver>,
-    /// When to look again for what could not be done, or not yet.
-    again: Option<Instant>,
-    /// Ports that could not be opened, so that it is not logged again and again.
-    failed: BTreeSet<Port>,
+    sessions: BTreeMap<SessionKey, DrivenSession>,
+    receivers: BTreeMap<ListenPort, Receiver>,
+    /// When to run again for what has failed or was put off.
+    wake_at: Option<Instant>,
+    /// Ports that could not be opened, so that each failure is logged once.
+    failed: BTreeSet<ListenPort>,
     has_news: bool,
 }
 
-struct Entry {
-    session: Session,
+struct DrivenSession {
+    session: BfdSession,
     discriminator: u32,
     profile: Profile,
     sender: Sender,
     is_wanted: bool,
-    /// So that it is not logged again and again.
+    /// The last packet could not be sent; kept so that a failure is logged once.
     has_failed: bool,
 }
 
 impl Driver {
     fn next_deadline(&self) -> Option<Instant> {
-        self.sessions.values().filter_map(|entry| entry.session.next_deadline()).chain(self.again).min()
+        self.sessions.values().filter_map(|entry| entry.session.next_deadline()).chain(self.wake_at).min()
     }
 
-    fn follow(&mut self, wanted: &BTreeMap<Key, Profile>, now: Instant) -> io::Result<()> {
+    fn set_wanted(&mut self, wanted: &BTreeMap<SessionKey, Profile>, now: Instant) -> io::Result<()> {
         self.has_news = true;
         for (key, entry) in &mut self.sessions {
             if entry.is_wanted && !wanted.contains_key(key) {
                 entry.is_wanted = false;
-                entry.process(key, Input::Stop, now);
+                entry.process(key, SessionInput::Stop, now);
             }
         }
         for (key, profile) in wanted {
             match self.sessions.get_mut(key).filter(|entry| entry.is_wanted) {
                 Some(entry) => {
                     entry.profile = *profile;
-                    entry.process(key, Input::Profile(*profile), now);
+                    entry.process(key, SessionInput::Profile(*profile), now);
                 }
-                // Instead of one that is about to end, if there is one: two
-                // would contradict each other.
+                // It replaces a session of this key that is about to end: the packets of
+                // two would contradict each other.
                 None => {
-                    let entry = Entry::new(key, *profile, self.unused_discriminator()?, now);
+                    let entry = DrivenSession::new(key, *profile, self.unused_discriminator()?, now);
                     self.sessions.insert(key.clone(), entry);
                 }
             }
         }
-        let ports: BTreeSet<_> = self.sessions.keys().map(Port::of).collect();
+        let ports: BTreeSet<_> = self.sessions.keys().map(ListenPort::for_session).collect();
         self.receivers.retain(|port, _| ports.contains(port));
         Ok(())
     }
 
     fn unused_discriminator(&self) -> io::Result<u32> {
         loop {
-            let number = rand()?;
+            let number = random_number()?;
             if number != 0 && self.sessions.values().all(|entry| entry.discriminator != number) {
                 return Ok(number);
             }
@@ -137,11 +137,11 @@ impl Driver {
     }
 
     fn open_receivers(&mut self, now: Instant) {
-        if self.again.is_some_and(|again| again > now) {
+        if self.wake_at.is_some_and(|at| at > now) {
             return;
         }
-        self.again = None;
-        let ports: BTreeSet<_> = self.sessions.keys().map(Port::of).collect();
+        self.wake_at = None;
+        let ports: BTreeSet<_> = self.sessions.keys().map(ListenPort::for_session).collect();
         for port in ports {
             if self.receivers.contains_key(&port) {
                 continue;
@@ -158,7 +158,7 @@ impl Driver {
                             port.number()
                         );
                     }
-                    self.again = Some(now + RETRY);
+                    self.wake_at = Some(now + RETRY);
                 }
             }
         }
@@ -169,12 +169,12 @@ impl Driver {
         for (port, receiver) in &self.receivers {
             for taken in 0.. {
                 if taken == BATCH {
-                    self.again = Some(Instant::now());
+                    self.wake_at = Some(Instant::now());
                     break;
                 }
                 match receiver.receive() {
                     Ok(Some(datagram)) => {
-                        self.has_news |= take(&mut self.sessions, *port, receiver, &datagram);
+                        self.has_news |= process_datagram(&mut self.sessions, *port, receiver, &datagram);
                     }
                     Ok(None) => break,
                     Err(error) => {
@@ -187,14 +187,14 @@ impl Driver {
         }
         for port in failed {
             self.receivers.remove(&port);
-            self.again = Some(Instant::now() + RETRY);
+            self.wake_at = Some(Instant::now() + RETRY);
         }
     }
 
-    fn tick(&mut self, now: Instant) {
+    fn run_timers(&mut self, now: Instant) {
         for (key, entry) in &mut self.sessions {
             if entry.session.next_deadline().is_some_and(|at| at <= now) {
-                self.has_news |= entry.process(key, Input::Timer, now);
+                self.has_news |= entry.process(key, SessionInput::Timer, now);
             }
         }
         self.sessions.retain(|_, entry| !entry.session.has_ended());
@@ -216,16 +216,21 @@ impl Driver {
     }
 }
 
-/// True if it changed a session's status.
-fn take(sessions: &mut BTreeMap<Key, Entry>, port: Port, receiver: &Receiver, datagram: &Datagram) -> bool {
-    let packet = match Packet::decode(datagram.bytes()) {
+/// Passes a datagram to its session; true if that changed the session's status.
+fn process_datagram(
+    sessions: &mut BTreeMap<SessionKey, DrivenSession>,
+    port: ListenPort,
+    receiver: &Receiver,
+    datagram: &Datagram,
+) -> bool {
+    let packet = match ControlPacket::decode(datagram.bytes()) {
         Ok(packet) => packet,
         Err(why) => {
-            debug!("packet from {} discarded: {why}", datagram.from);
+            debug!("discarded a packet from {}: {why}", datagram.from);
             return false;
         }
     };
-    // Only who does not know the discriminator yet is known by its interface.
+    // The interface matters only for packets without Your Discriminator.
     let interface = (packet.yours == 0).then(|| receiver.interface(datagram.ifindex)).flatten();
     let arrival = Arrival {
         from: datagram.from,
@@ -239,17 +244,19 @@ fn take(sessions: &mut BTreeMap<Key, Entry>, port: Port, receiver: &Receiver, da
         profile: &entry.profile,
         discriminator: entry.discriminator,
     });
-    let Some(key) = demux::select(candidates, &packet, &arrival).cloned() else {
-        debug!("packet for no session of ours: {arrival:?}");
+    let Some(key) = demux::select_session(candidates, &packet, &arrival).cloned() else {
+        debug!("discarded a packet for no session of ours: {arrival:?}");
         return false;
     };
-    sessions.get_mut(&key).is_some_and(|entry| entry.process(&key, Input::Packet(packet), Instant::now()))
+    sessions
+        .get_mut(&key)
+        .is_some_and(|entry| entry.process(&key, SessionInput::Packet(packet), Instant::now()))
 }
 
-impl Entry {
-    fn new(key: &Key, profile: Profile, discriminator: u32, now: Instant) -> Self {
+impl DrivenSession {
+    fn new(key: &SessionKey, profile: Profile, discriminator: u32, now: Instant) -> Self {
         Self {
-            session: Session::new(discriminator, profile, now),
+            session: BfdSession::new(discriminator, profile, now),
             discriminator,
             profile,
             sender: Sender::new(key.clone()),
@@ -258,21 +265,21 @@ impl Entry {
         }
     }
 
-    /// True if it changed the session's status.
-    fn process(&mut self, key: &Key, input: Input, now: Instant) -> bool {
+    /// Passes an input to the session and sends its packet; true if its status changed.
+    fn process(&mut self, key: &SessionKey, input: SessionInput, now: Instant) -> bool {
         let before = self.session.status();
         if let Some(packet) = self.session.process(input, now) {
             let result = self.sender.send(&packet.encode());
-            self.report(key, &result);
+            self.log_send_result(key, &result);
         }
         let after = self.session.status();
         if after.state != before.state {
-            self.log(key, input, before.state, after.state);
+            self.log_change(key, input, before.state, after.state);
         }
         after != before
     }
 
-    fn report(&mut self, key: &Key, result: &io::Result<()>) {
+    fn log_send_result(&mut self, key: &SessionKey, result: &io::Result<()>) {
         let remote = key.remote;
         match result {
             Err(error) if !self.has_failed => warn!(%remote, "cannot send BFD packets: {error}"),
@@ -282,14 +289,14 @@ impl Entry {
         self.has_failed = result.is_err();
     }
 
-    fn log(&self, key: &Key, input: Input, before: State, after: State) {
+    fn log_change(&self, key: &SessionKey, input: SessionInput, before: SessionState, after: SessionState) {
         let (remote, ours) = (key.remote, self.session.diagnostic().name());
         match (before, after, input) {
-            (State::Up, State::Down, Input::Packet(packet)) => {
+            (SessionState::Up, SessionState::Down, SessionInput::Packet(packet)) => {
                 warn!(%remote, "BFD session down: {ours} ({})", packet.diagnostic.name());
             }
-            (State::Up, State::Down, _) => warn!(%remote, "BFD session down: {ours}"),
-            (_, State::Up, _) => info!(%remote, "BFD session up"),
+            (SessionState::Up, SessionState::Down, _) => warn!(%remote, "BFD session down: {ours}"),
+            (_, SessionState::Up, _) => info!(%remote, "BFD session up"),
             _ => debug!(%remote, "BFD session was {before:?}, is {after:?}"),
         }
     }

@@ -1,5 +1,5 @@
-//! One session in asynchronous mode (RFC 5880, section 6). Sans IO: packets
-//! and the time come in, packets to send go out.
+//! One session in asynchronous mode (RFC 5880, section 6). No IO: packets and the
+//! time are passed in, packets to send are returned.
 //!
 //! ```text
 //!                             +--+
@@ -25,71 +25,72 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Profile, State, Status,
-    wire::{Diagnostic, Packet},
+    Profile, SessionState, SessionStatus,
+    wire::{ControlPacket, Diagnostic},
 };
 use crate::hash::Random;
 
-/// The least Desired Min TX Interval of a session that is not up (section 6.8.3).
+/// The smallest Desired Min TX Interval of a session that is not up (section 6.8.3).
 const SLOW: Duration = Duration::from_secs(1);
-/// The least of one that is: whatever a profile says, nobody is flooded.
+/// The smallest Desired Min TX Interval of a session that is up, whatever its profile
+/// says, so that nobody is flooded.
 const FASTEST: Duration = Duration::from_millis(10);
-/// For all goodbyes.
+/// The time in which all goodbyes are sent.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Goodbyes, at least: one may be lost.
+/// The least number of goodbyes (AdminDown packets): one may be lost.
 const GOODBYES: u8 = 3;
 
 /// What happens to a session.
 #[derive(Clone, Copy, Debug)]
-pub enum Input {
-    /// From the other side.
-    Packet(Packet),
+pub enum SessionInput {
+    /// A packet from the other side.
+    Packet(ControlPacket),
     /// The deadline has come.
     Timer,
-    /// Other timers are wanted from now on.
+    /// The session is to use this profile from now on.
     Profile(Profile),
     /// The session is wanted no longer: tell the other side, and end.
     Stop,
 }
 
-pub struct Session {
+pub struct BfdSession {
     profile: Profile,
     /// Our discriminator.
     mine: u32,
-    state: State,
+    state: SessionState,
     diagnostic: Diagnostic,
     downs: u64,
-    remote: Remote,
-    /// When the last packet came that is not too old yet.
+    remote: RemoteSide,
+    /// When the last packet came; None if none has within the detection time.
     heard: Option<Instant>,
-    /// What our packets say.
-    announced: Timers,
-    /// What they said before the Poll Sequence, if there is one.
-    settled: Timers,
+    /// The intervals in our packets.
+    announced: Intervals,
+    /// During a Poll Sequence the intervals of before it, else the announced ones.
+    settled: Intervals,
     is_polling: bool,
     sent: Option<Instant>,
-    /// When the next packet is due, and the interval that this comes from.
+    /// When the next packet is due, and the interval that `due` was computed from.
     due: Option<Instant>,
     interval: Option<Duration>,
     goodbyes: Option<Goodbyes>,
     random: Random,
 }
 
-/// What the other side has said.
+/// What the other side has said of itself.
 #[derive(Clone, Copy)]
-struct Remote {
+struct RemoteSide {
     /// 0: not known.
     discriminator: u32,
-    state: State,
+    state: SessionState,
     multiplier: u8,
     transmit: Duration,
     receive: Duration,
     is_demand: bool,
 }
 
-impl Remote {
-    /// Section 6.8.1.
-    fn unknown(state: State) -> Self {
+impl RemoteSide {
+    /// The initial values (section 6.8.1).
+    fn unknown(state: SessionState) -> Self {
         let least = Duration::from_micros(1);
         Self { discriminator: 0, state, multiplier: 1, transmit: least, receive: least, is_demand: false }
     }
@@ -97,7 +98,7 @@ impl Remote {
 
 /// Desired Min TX and Required Min RX Interval.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Timers {
+struct Intervals {
     transmit: Duration,
     receive: Duration,
 }
@@ -108,17 +109,17 @@ struct Goodbyes {
     interval: Duration,
 }
 
-impl Session {
-    /// `discriminator` is not zero, and no other session's.
+impl BfdSession {
+    /// `discriminator` must not be zero, nor that of another session.
     pub fn new(discriminator: u32, profile: Profile, now: Instant) -> Self {
-        let timers = wanted(&profile, State::Down);
+        let timers = wanted_intervals(&profile, SessionState::Down);
         let mut session = Self {
             profile,
             mine: discriminator,
-            state: State::Down,
+            state: SessionState::Down,
             diagnostic: Diagnostic::NONE,
             downs: 0,
-            remote: Remote::unknown(State::Down),
+            remote: RemoteSide::unknown(SessionState::Down),
             heard: None,
             announced: timers,
             settled: timers,
@@ -133,40 +134,41 @@ impl Session {
         session
     }
 
-    /// The packet that is to be sent at once, if any.
-    pub fn process(&mut self, input: Input, now: Instant) -> Option<Packet> {
+    /// Processes an input; returns the packet to send at once, if there is one.
+    pub fn process(&mut self, input: SessionInput, now: Instant) -> Option<ControlPacket> {
         let before = self.state;
         let mut asks_for_final = false;
         match input {
-            Input::Packet(_) if self.state == State::AdminDown => {}
-            Input::Packet(packet) => {
+            SessionInput::Packet(_) if self.state == SessionState::AdminDown => {}
+            SessionInput::Packet(packet) => {
                 self.receive(&packet, now);
                 asks_for_final = packet.is_poll;
             }
-            Input::Timer if self.expiry().is_some_and(|at| at <= now) => self.expire(),
-            Input::Timer => {}
-            Input::Profile(profile) => self.profile = profile,
-            Input::Stop => self.stop(),
+            SessionInput::Timer if self.detection_deadline().is_some_and(|at| at <= now) => self.expire(),
+            SessionInput::Timer => {}
+            SessionInput::Profile(profile) => self.profile = profile,
+            SessionInput::Stop => self.stop(),
         }
-        let has_news = self.announce() || self.state != before;
+        let has_news = self.update_announced() || self.state != before;
         self.schedule(now);
         if asks_for_final {
-            // Without a Poll bit: if there is one to send, then after this.
+            // A packet with the Final bit must not have the Poll bit: a Poll of ours is sent
+            // after this one.
             self.due = if has_news { Some(now) } else { self.due };
-            return Some(Packet { is_poll: false, is_final: true, ..self.packet() });
+            return Some(ControlPacket { is_poll: false, is_final: true, ..self.packet() });
         }
         let is_due = self.due.is_some_and(|at| at <= now);
-        (is_due || has_news && self.may_speak()).then(|| self.send(now))
+        (is_due || has_news && self.can_speak()).then(|| self.send(now))
     }
 
-    /// When to process `Timer`.
+    /// When [`SessionInput::Timer`] is due.
     pub fn next_deadline(&self) -> Option<Instant> {
-        [self.due, self.expiry()].into_iter().flatten().min()
+        [self.due, self.detection_deadline()].into_iter().flatten().min()
     }
 
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> SessionStatus {
         let heard = self.heard.is_some();
-        Status { state: self.state, remote: self.remote.state, downs: self.downs, heard }
+        SessionStatus { state: self.state, remote: self.remote.state, downs: self.downs, heard }
     }
 
     /// Why the state is what it is.
@@ -174,23 +176,23 @@ impl Session {
         self.diagnostic
     }
 
-    /// Stopped, and all has been said.
+    /// Is it stopped, and are all goodbyes sent?
     pub fn has_ended(&self) -> bool {
         self.goodbyes.is_some_and(|goodbyes| goodbyes.left == 0)
     }
 
-    /// What must pass without a packet for the session to go down (section
-    /// 6.8.4). None: nothing has been heard that could cease.
+    /// The time without a packet after which the session goes down (section 6.8.4).
+    /// None: no packet has come yet.
     pub fn detection_time(&self) -> Option<Duration> {
-        // During a Poll Sequence the other side may still go by the older one.
+        // During a Poll Sequence the other side may still use the older interval.
         let receive = self.announced.receive.max(self.settled.receive);
         self.heard.map(|_| receive.max(self.remote.transmit) * self.remote.multiplier.into())
     }
 
-    /// Section 6.8.6.
-    fn receive(&mut self, packet: &Packet, now: Instant) {
+    /// Takes in a packet (section 6.8.6).
+    fn receive(&mut self, packet: &ControlPacket, now: Instant) {
         self.heard = Some(now);
-        self.remote = Remote {
+        self.remote = RemoteSide {
             discriminator: packet.mine,
             state: packet.state,
             multiplier: packet.multiplier,
@@ -203,45 +205,48 @@ impl Session {
             self.settled = self.announced;
         }
         match (self.state, packet.state) {
-            (State::Init | State::Up, State::AdminDown) | (State::Up, State::Down) => {
-                self.change(State::Down, Diagnostic::NEIGHBOUR_DOWN);
+            (SessionState::Init | SessionState::Up, SessionState::AdminDown)
+            | (SessionState::Up, SessionState::Down) => {
+                self.enter(SessionState::Down, Diagnostic::NEIGHBOUR_DOWN);
             }
-            (State::Down, State::Down) => self.change(State::Init, Diagnostic::NONE),
-            (State::Down, State::Init) | (State::Init, State::Init | State::Up) => {
-                self.change(State::Up, Diagnostic::NONE);
+            (SessionState::Down, SessionState::Down) => self.enter(SessionState::Init, Diagnostic::NONE),
+            (SessionState::Down, SessionState::Init)
+            | (SessionState::Init, SessionState::Init | SessionState::Up) => {
+                self.enter(SessionState::Up, Diagnostic::NONE);
             }
             _ => {}
         }
     }
 
-    fn change(&mut self, state: State, diagnostic: Diagnostic) {
-        self.downs += u64::from(self.state == State::Up && state == State::Down);
+    fn enter(&mut self, state: SessionState, diagnostic: Diagnostic) {
+        self.downs += u64::from(self.state == SessionState::Up && state == SessionState::Down);
         (self.state, self.diagnostic) = (state, diagnostic);
     }
 
-    fn expiry(&self) -> Option<Instant> {
+    fn detection_deadline(&self) -> Option<Instant> {
         self.heard.zip(self.detection_time()).map(|(heard, time)| heard + time)
     }
 
-    /// Whoever went down on purpose is not held to have failed when it falls
-    /// silent (RFC 5882, section 4.2).
+    /// The detection time has passed without a packet. A side that had announced AdminDown
+    /// keeps counting as AdminDown: its silence is no failure (RFC 5882, section 4.2).
     fn expire(&mut self) {
-        if matches!(self.state, State::Init | State::Up) {
-            self.change(State::Down, Diagnostic::EXPIRED);
+        if matches!(self.state, SessionState::Init | SessionState::Up) {
+            self.enter(SessionState::Down, Diagnostic::EXPIRED);
         }
         self.heard = None;
-        let is_on_purpose = self.remote.state == State::AdminDown;
-        self.remote = Remote::unknown(if is_on_purpose { State::AdminDown } else { State::Down });
+        let is_on_purpose = self.remote.state == SessionState::AdminDown;
+        self.remote =
+            RemoteSide::unknown(if is_on_purpose { SessionState::AdminDown } else { SessionState::Down });
     }
 
-    /// Section 6.8.16. At the interval of before, but all within a second: an
-    /// agent that ends must not wait for a slow session.
+    /// Section 6.8.16. The goodbyes keep the interval of before, but are all sent within a
+    /// second: an agent that ends must not wait for a slow session.
     fn stop(&mut self) {
         if self.goodbyes.is_some() {
             return;
         }
-        // To whom, if nobody was ever heard?
-        let left = if self.may_speak() && self.remote.discriminator != 0 {
+        // If no packet ever came, there is nobody to say goodbye to.
+        let left = if self.can_speak() && self.remote.discriminator != 0 {
             self.profile.multiplier.max(GOODBYES)
         } else {
             0
@@ -249,19 +254,19 @@ impl Session {
         let interval = self.interval.unwrap_or(SLOW).min(FAREWELL / u32::from(left.max(1)));
         self.goodbyes = Some(Goodbyes { left, interval });
         self.heard = None;
-        (self.state, self.diagnostic) = (State::AdminDown, Diagnostic::ADMIN_DOWN);
+        (self.state, self.diagnostic) = (SessionState::AdminDown, Diagnostic::ADMIN_DOWN);
     }
 
-    /// Has what our packets say become what it should be: true if they say
-    /// something new (section 6.8.3).
-    fn announce(&mut self) -> bool {
-        let wanted = wanted(&self.profile, self.state);
-        if self.state != State::Up {
+    /// Updates the intervals that our packets announce; true if a Poll Sequence begins
+    /// (section 6.8.3).
+    fn update_announced(&mut self) -> bool {
+        let wanted = wanted_intervals(&self.profile, self.state);
+        if self.state != SessionState::Up {
             self.is_polling = false;
             (self.announced, self.settled) = (wanted, wanted);
             return false;
         }
-        // One Poll Sequence at a time: its end must mean something.
+        // Only one Poll Sequence at a time: else it would be open which of them a Final ends.
         let is_new = !self.is_polling && self.announced != wanted;
         if is_new {
             self.is_polling = true;
@@ -270,55 +275,56 @@ impl Session {
         is_new
     }
 
-    /// A passive side has to be spoken to first.
-    fn may_speak(&self) -> bool {
+    /// A passive side sends only after it has received.
+    fn can_speak(&self) -> bool {
         !self.has_ended() && (!self.profile.passive || self.remote.discriminator != 0)
     }
 
-    /// From one packet to the next; none: no packets for now (section 6.8.7).
+    /// The interval between packets; None: no packets for now (section 6.8.7).
     fn wanted_interval(&self) -> Option<Duration> {
         if let Some(goodbyes) = self.goodbyes {
             return (goodbyes.left > 0).then_some(goodbyes.interval);
         }
-        let is_demand = self.remote.is_demand && self.state == State::Up && self.remote.state == State::Up;
-        if !self.may_speak() || is_demand && !self.is_polling || self.remote.receive.is_zero() {
+        let is_demand =
+            self.remote.is_demand && self.state == SessionState::Up && self.remote.state == SessionState::Up;
+        if !self.can_speak() || is_demand && !self.is_polling || self.remote.receive.is_zero() {
             return None;
         }
-        // Faster at once, slower only when the other side knows.
+        // A shorter interval holds at once, a longer one only after the Poll Sequence.
         let transmit = self.announced.transmit.min(self.settled.transmit);
         Some(transmit.max(self.remote.receive))
     }
 
-    /// When the next packet is due, if that has changed.
+    /// Computes anew when the next packet is due if the interval has changed.
     fn schedule(&mut self, now: Instant) {
         let interval = self.wanted_interval();
         if interval != self.interval {
             self.interval = interval;
             let sent = self.sent;
             self.due =
-                interval.map(|interval| sent.map_or(now, |sent| (sent + self.jittered(interval)).max(now)));
+                interval.map(|interval| sent.map_or(now, |sent| (sent + self.jitter(interval)).max(now)));
         }
     }
 
-    /// 75 to 100 %, or 75 to 90 % if one lost packet is enough (section 6.8.7).
-    fn jittered(&mut self, interval: Duration) -> Duration {
+    /// 75 to 100 % of the interval, or 75 to 90 % with a Detect Mult of 1 (section 6.8.7).
+    fn jitter(&mut self, interval: Duration) -> Duration {
         let spread = if self.profile.multiplier <= 1 { 150 } else { 250 };
         interval * (750 + self.random.below(spread + 1) as u32) / 1000
     }
 
-    fn send(&mut self, now: Instant) -> Packet {
+    fn send(&mut self, now: Instant) -> ControlPacket {
         let packet = self.packet();
         self.sent = Some(now);
         if let Some(goodbyes) = &mut self.goodbyes {
             goodbyes.left = goodbyes.left.saturating_sub(1);
         }
         self.interval = self.wanted_interval();
-        self.due = self.interval.map(|interval| now + self.jittered(interval));
+        self.due = self.interval.map(|interval| now + self.jitter(interval));
         packet
     }
 
-    fn packet(&self) -> Packet {
-        Packet {
+    fn packet(&self) -> ControlPacket {
+        ControlPacket {
             diagnostic: self.diagnostic,
             state: self.state,
             is_poll: self.is_polling,
@@ -333,9 +339,9 @@ impl Session {
     }
 }
 
-fn wanted(profile: &Profile, state: State) -> Timers {
-    let least = if state == State::Up { FASTEST } else { SLOW };
-    Timers { transmit: profile.transmit.max(least), receive: profile.receive }
+fn wanted_intervals(profile: &Profile, state: SessionState) -> Intervals {
+    let least = if state == SessionState::Up { FASTEST } else { SLOW };
+    Intervals { transmit: profile.transmit.max(least), receive: profile.receive }
 }
 
 #[cfg(test)]

@@ -10,27 +10,27 @@ use rustix::net::netdevice;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
-use super::{Key, demux::MAX_TTL};
+use super::{SessionKey, demux::MAX_TTL};
 use crate::os::sockopt;
 
 const SINGLE_HOP: u16 = 3784;
 const MULTIHOP: u16 = 4784;
-/// Source ports are to be from here on (RFC 5881, section 4).
+/// The lowest source port allowed (RFC 5881, section 4).
 const FIRST_SOURCE_PORT: u16 = 49152;
-/// Network control, for queues on the way.
+/// DSCP "network control", which routers on the way may put into a queue of its own.
 const CS6: u32 = 0xc0;
-/// No control packet is longer, authenticated or not.
+/// Length in bytes that no control packet exceeds, authenticated or not.
 const LONGEST: usize = 64;
 
-/// Where packets arrive: of one family, for one of the two ports.
+/// A UDP port to listen on: one of the two of BFD, in one address family.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Port {
+pub struct ListenPort {
     pub is_v4: bool,
     pub is_multihop: bool,
 }
 
-impl Port {
-    pub fn of(key: &Key) -> Self {
+impl ListenPort {
+    pub fn for_session(key: &SessionKey) -> Self {
         Self { is_v4: key.remote.is_ipv4(), is_multihop: key.multihop }
     }
 
@@ -39,10 +39,10 @@ impl Port {
     }
 }
 
-/// Receives for all sessions that share a port.
+/// The socket that receives for all sessions that share a port.
 pub struct Receiver(AsyncFd<Socket>);
 
-/// A datagram, and how it came in.
+/// A datagram, and how it arrived.
 #[derive(Debug)]
 pub struct Datagram {
     bytes: [u8; LONGEST],
@@ -60,9 +60,9 @@ impl Datagram {
 }
 
 impl Receiver {
-    /// In the network namespace of the calling thread.
-    pub fn open(port: Port) -> io::Result<Self> {
-        let socket = udp(port.is_v4)?;
+    /// Opens the port in the network namespace of the calling thread.
+    pub fn open(port: ListenPort) -> io::Result<Self> {
+        let socket = open_udp(port.is_v4)?;
         let on: libc::c_int = 1;
         let options = if port.is_v4 {
             [(libc::IPPROTO_IP, libc::IP_RECVTTL), (libc::IPPROTO_IP, libc::IP_PKTINFO)]
@@ -73,18 +73,18 @@ impl Receiver {
         for (level, name) in options {
             sockopt::set(&socket, level, name, &on)?;
         }
-        socket.bind(&SocketAddr::new(unspecified(port.is_v4), port.number()).into())?;
+        socket.bind(&SocketAddr::new(unspecified_address(port.is_v4), port.number()).into())?;
         // SAFETY: the socket owns its descriptor and never exchanges it.
         Ok(Self(unsafe { AsyncFd::register(socket) }?))
     }
 
-    /// Waits until something has come since the last time. Cancel safe.
+    /// Waits until a datagram has arrived since the last call. Cancel safe.
     pub async fn readable(&self) -> io::Result<()> {
         self.0.readable().await.map(|mut guard| guard.clear_ready())
     }
 
-    /// A datagram that has come. Asks the kernel itself, not the runtime, which
-    /// may be late to know.
+    /// The next datagram; None if none is waiting. Asks the kernel and not the runtime,
+    /// which may not have noticed an arrival yet.
     pub fn receive(&self) -> io::Result<Option<Datagram>> {
         loop {
             match receive(self.0.get_ref()) {
@@ -100,7 +100,7 @@ impl Receiver {
     }
 }
 
-/// Room for the control messages asked for, aligned as they must be.
+/// Buffer for the requested control messages, aligned as they must be.
 #[repr(C, align(8))]
 struct Control([u8; 128]);
 
@@ -125,7 +125,8 @@ fn receive(socket: &Socket) -> io::Result<Datagram> {
         })
     }?;
     let from = from.as_socket().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |from| from.ip());
-    let mut datagram = Datagram { bytes, len, from, to: unspecified(from.is_ipv4()), ifindex: 0, ttl: 0 };
+    let mut datagram =
+        Datagram { bytes, len, from, to: unspecified_address(from.is_ipv4()), ifindex: 0, ttl: 0 };
     read_control(&message, &mut datagram);
     Ok(datagram)
 }
@@ -160,17 +161,17 @@ fn read_control(message: &libc::msghdr, datagram: &mut Datagram) {
     }
 }
 
-/// Sends for one session, always from the same port. The socket is opened when
+/// Sends for one session, always from the same source port. The socket is opened when
 /// it is needed, and anew after a failure: address or interface may come and go.
 pub struct Sender {
-    key: Key,
-    /// Chosen when the first packet is sent.
+    key: SessionKey,
+    /// Source port; chosen when the first packet is sent.
     port: Option<u16>,
     open: Option<(Socket, SocketAddr)>,
 }
 
 impl Sender {
-    pub fn new(key: Key) -> Self {
+    pub fn new(key: SessionKey) -> Self {
         Self { key, port: None, open: None }
     }
 
@@ -180,7 +181,7 @@ impl Sender {
             None => self.open()?,
         };
         match socket.send_to(bytes, &to.into()) {
-            // The other side can do without one packet, and more can't be queued.
+            // A full queue is no failure: BFD tolerates a lost packet.
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             _ => {
                 self.open = Some((socket, to));
@@ -192,7 +193,7 @@ impl Sender {
     fn open(&mut self) -> io::Result<(Socket, SocketAddr)> {
         let key = &self.key;
         let is_v4 = key.remote.is_ipv4();
-        let socket = udp(is_v4)?;
+        let socket = open_udp(is_v4)?;
         let ifindex = match key.interface.as_deref() {
             Some(name) => netdevice::name_to_index(&socket, name)?,
             None => 0,
@@ -205,21 +206,21 @@ impl Sender {
             socket.set_unicast_hops_v6(MAX_TTL.into())?;
             socket.set_tclass_v6(CS6)?;
         }
-        // Nothing is to come in here.
+        // The socket only sends; nothing is read from it.
         socket.set_recv_buffer_size(1)?;
-        let local = key.local.unwrap_or(unspecified(is_v4));
-        self.port = Some(bind(&socket, |port| scoped(local, port, ifindex), self.port)?);
-        Ok((socket, scoped(key.remote, Port::of(key).number(), ifindex)))
+        let local = key.local.unwrap_or(unspecified_address(is_v4));
+        self.port = Some(bind(&socket, |port| scoped_address(local, port, ifindex), self.port)?);
+        Ok((socket, scoped_address(key.remote, ListenPort::for_session(key).number(), ifindex)))
     }
 }
 
-/// To this port, or to any that is free, beginning anywhere.
+/// Binds to this port, or without one to the first free port after a random one.
 fn bind(socket: &Socket, address: impl Fn(u16) -> SocketAddr, port: Option<u16>) -> io::Result<u16> {
     if let Some(port) = port {
         return socket.bind(&address(port).into()).map(|()| port);
     }
     let ports = u16::MAX - FIRST_SOURCE_PORT;
-    let start = rand()? as u16 % ports;
+    let start = random_number()? as u16 % ports;
     let mut result = Err(io::ErrorKind::AddrInUse.into());
     for offset in 0..ports {
         let port = FIRST_SOURCE_PORT + ((u32::from(start) + u32::from(offset)) % u32::from(ports)) as u16;
@@ -232,13 +233,13 @@ fn bind(socket: &Socket, address: impl Fn(u16) -> SocketAddr, port: Option<u16>)
 }
 
 /// A number that nobody can guess.
-pub fn rand() -> io::Result<u32> {
+pub fn random_number() -> io::Result<u32> {
     let mut bytes = [0; 4];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     Ok(u32::from_ne_bytes(bytes))
 }
 
-fn udp(is_v4: bool) -> io::Result<Socket> {
+fn open_udp(is_v4: bool) -> io::Result<Socket> {
     let socket =
         Socket::new(if is_v4 { Domain::IPV4 } else { Domain::IPV6 }, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
@@ -248,14 +249,14 @@ fn udp(is_v4: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn unspecified(is_v4: bool) -> IpAddr {
+fn unspecified_address(is_v4: bool) -> IpAddr {
     if is_v4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
-fn scoped(address: IpAddr, port: u16, ifindex: u32) -> SocketAddr {
+fn scoped_address(address: IpAddr, port: u16, ifindex: u32) -> SocketAddr {
     let mut address = SocketAddr::new(address, port);
     if let SocketAddr::V6(address) = &mut address {
-        // Of other addresses, the kernel takes no notice of it.
+        // The kernel ignores the scope of addresses that are not link-local.
         address.set_scope_id(ifindex);
     }
     address

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
-pub enum State {
+pub enum SessionState {
     AdminDown = 0,
     #[default]
     Down = 1,
@@ -14,14 +14,14 @@ pub enum State {
     Up = 3,
 }
 
-/// How a session is doing.
+/// The state of a session, for the BGP speaker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Status {
-    pub state: State,
-    /// What the other side says of itself. `AdminDown` is no failure (RFC 5882, 3.2).
-    pub remote: State,
-    /// How often it went from `Up` to `Down`.
+pub struct SessionStatus {
+    pub state: SessionState,
+    /// The state that the other side reports. `AdminDown` is no failure (RFC 5882, section 3.2).
+    pub remote: SessionState,
+    /// How often the session went from `Up` to `Down`.
     pub downs: u64,
-    /// Does the other side speak BFD at the moment?
+    /// Has a packet come within the detection time?
     pub heard: bool,
 }

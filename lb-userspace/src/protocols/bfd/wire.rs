@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::State;
+use super::SessionState;
 
-/// Length of a packet without an authentication section.
+/// Length in bytes of a packet without an authentication section.
 pub const LEN: usize = 24;
 
 const VERSION: u8 = 1;
@@ -42,11 +42,11 @@ impl Diagnostic {
     }
 }
 
-/// A control packet that says nothing of authentication.
+/// A control packet without authentication section.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Packet {
+pub struct ControlPacket {
     pub diagnostic: Diagnostic,
-    pub state: State,
+    pub state: SessionState,
     pub is_poll: bool,
     pub is_final: bool,
     /// The sender wants no periodic packets while the session is up.
@@ -54,17 +54,17 @@ pub struct Packet {
     pub multiplier: u8,
     /// My Discriminator; never 0.
     pub mine: u32,
-    /// Your Discriminator; 0: the sender does not know it.
+    /// Your Discriminator; 0: the sender does not know it yet.
     pub yours: u32,
-    /// Desired Min TX Interval; whole microseconds, 32 bits of them.
+    /// Desired Min TX Interval; 32 bits of whole microseconds on the wire.
     pub transmit: Duration,
-    /// Required Min RX Interval, likewise. Zero: send me none.
+    /// Required Min RX Interval, likewise. Zero: the sender wants no periodic packets.
     pub receive: Duration,
 }
 
 /// Why a packet is discarded (RFC 5880, section 6.8.6, in its order).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Malformed {
+pub enum MalformedPacket {
     #[error("shorter than a BFD control packet")]
     Truncated,
     #[error("BFD version {0}, not 1")]
@@ -83,23 +83,26 @@ pub enum Malformed {
     Authenticated,
 }
 
-impl Packet {
-    /// All that can be checked without knowing the session.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let header: &[u8; LEN] = bytes.first_chunk().ok_or(Malformed::Truncated)?;
+impl ControlPacket {
+    /// Parses a packet and checks all that can be checked without knowing the session.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MalformedPacket> {
+        let header: &[u8; LEN] = bytes.first_chunk().ok_or(MalformedPacket::Truncated)?;
         let [first, flags, multiplier, length, ..] = *header;
         if first >> 5 != VERSION {
-            return Err(Malformed::Version(first >> 5));
+            return Err(MalformedPacket::Version(first >> 5));
         }
         if usize::from(length) < LEN || usize::from(length) > bytes.len() {
-            return Err(Malformed::Length(length));
+            return Err(MalformedPacket::Length(length));
         }
         let number = |at: usize| {
-            header[at..].first_chunk().map(|bytes| u32::from_be_bytes(*bytes)).ok_or(Malformed::Truncated)
+            header[at..]
+                .first_chunk()
+                .map(|bytes| u32::from_be_bytes(*bytes))
+                .ok_or(MalformedPacket::Truncated)
         };
         let packet = Self {
             diagnostic: Diagnostic(first & Diagnostic::BITS),
-            state: state(flags),
+            state: state_in(flags),
             is_poll: flags & POLL != 0,
             is_final: flags & FINAL != 0,
             is_demand: flags & DEMAND != 0,
@@ -112,17 +115,17 @@ impl Packet {
         packet.check(flags).map(|()| packet)
     }
 
-    fn check(&self, flags: u8) -> Result<(), Malformed> {
+    fn check(&self, flags: u8) -> Result<(), MalformedPacket> {
         if self.multiplier == 0 {
-            Err(Malformed::Multiplier)
+            Err(MalformedPacket::Multiplier)
         } else if flags & MULTIPOINT != 0 {
-            Err(Malformed::Multipoint)
+            Err(MalformedPacket::Multipoint)
         } else if self.mine == 0 {
-            Err(Malformed::Discriminator)
-        } else if self.yours == 0 && !matches!(self.state, State::Down | State::AdminDown) {
-            Err(Malformed::State)
+            Err(MalformedPacket::Discriminator)
+        } else if self.yours == 0 && !matches!(self.state, SessionState::Down | SessionState::AdminDown) {
+            Err(MalformedPacket::State)
         } else if flags & AUTHENTICATED != 0 {
-            Err(Malformed::Authenticated)
+            Err(MalformedPacket::Authenticated)
         } else {
             Ok(())
         }
@@ -145,12 +148,12 @@ impl Packet {
     }
 }
 
-fn state(flags: u8) -> State {
+fn state_in(flags: u8) -> SessionState {
     match flags >> 6 {
-        0 => State::AdminDown,
-        1 => State::Down,
-        2 => State::Init,
-        _ => State::Up,
+        0 => SessionState::AdminDown,
+        1 => SessionState::Down,
+        2 => SessionState::Init,
+        _ => SessionState::Up,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a speaker is told: everything resolved, nothing left to look up.
+//! The orders of a speaker, with all references resolved.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,44 +13,45 @@ use serde::Serialize;
 
 use crate::protocols::bfd;
 
-/// All that a speaker is to do. It is given anew whenever anything changes.
+/// All that a speaker is to do; passed anew whenever anything changes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Wanted {
-    /// By the name of the `BgpPeer` object.
-    pub peers: BTreeMap<Arc<str>, Peer>,
-    /// What was announced before we started is among the routes by now, if it is to stay.
-    /// Peers that kept it over a graceful restart drop what they were not told
-    /// again (End-of-RIB, RFC 4724), so this must not be said before proof.
+pub struct BgpOrders {
+    /// Peers by the name of their `BgpPeer` object.
+    pub peers: BTreeMap<Arc<str>, PeerOrders>,
+    /// The routes include all that an earlier agent announced and that are to stay. True only
+    /// after proof: it makes us send End-of-RIB (RFC 4724), upon which peers drop routes that
+    /// they kept over a graceful restart and were not told again.
     pub complete: bool,
-    /// The agent drains or stops: which step of it.
+    /// Which step of draining or stopping the agent has reached.
     pub leaving: Leaving,
 }
 
-/// A peer and what it is to be told.
+/// A peer and the routes to announce to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Peer {
-    /// A change of any of this but BFD's timers resets the session, and nothing else does.
+pub struct PeerOrders {
+    /// A change of any of this resets the session, but for BFD's timers. Nothing else resets it.
     pub config: Arc<PeerConfig>,
     pub routes: Arc<Routes>,
 }
 
-/// How far we are on the way out (RFC 8326).
+/// The steps of leaving gracefully (RFC 8326).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Leaving {
     #[default]
     No,
     /// Every route carries GRACEFUL_SHUTDOWN, and local preference 0 within the AS.
     Draining,
-    /// Nothing is announced any more; sessions stay.
+    /// All routes are withdrawn; sessions stay.
     Withdrawn,
-    /// Cease, Administrative Shutdown (RFC 9003 message: "drained"); stay down.
+    /// Sessions are ended by Cease, Administrative Shutdown (RFC 9003 message: "drained"), and
+    /// stay down.
     Closed,
 }
 
-/// What to tell a peer: prefixes with their attributes.
+/// The routes to announce to a peer: prefixes with their attributes.
 pub type Routes = BTreeMap<IpNet, Arc<Attributes>>;
 
-/// Of a route, as `BgpAdvertisement` writes them.
+/// Attributes of a route, as in a `BgpAdvertisement`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize)]
 pub struct Attributes {
     pub communities: BTreeSet<u32>,
@@ -59,7 +60,7 @@ pub struct Attributes {
     pub local_pref: Option<u32>,
     /// MULTI_EXIT_DISC
     pub med: Option<u32>,
-    /// How often our AS is put before the path once more, towards other ASes.
+    /// How many times more our AS stands in the path, towards other ASes.
     pub prepend: u8,
 }
 
@@ -72,34 +73,33 @@ pub struct LargeCommunity(pub u32, pub u32, pub u32);
 pub enum Remote {
     /// A link-local IPv6 address needs an interface.
     Address { address: IpAddr, interface: Option<Arc<str>> },
-    /// Unnumbered: whoever is heard on this interface (router advertisement or
-    /// BGP from a link-local address).
+    /// Unnumbered: the router that is heard on this interface, by a router advertisement or by
+    /// BGP from a link-local address.
     Interface(Arc<str>),
 }
 
 impl PeerConfig {
-    /// Can a session go on with these parameters? BFD has its own, and takes them while
-    /// it runs.
+    /// Can a session go on with these parameters? BFD takes changed timers without a reset.
     pub fn is_same_session(&self, other: &Self) -> bool {
         self.bfd.is_some() == other.bfd.is_some() && Self { bfd: other.bfd, ..self.clone() } == *other
     }
 
-    /// Is the router the same one to us, and are we to it?
+    /// Do both configurations mean the same router, and does it see the same peer in us?
     pub fn is_same_peer(&self, other: &Self) -> bool {
         let who = |config: &Self| (config.local_as, config.remote.clone(), config.port, config.source);
         who(self) == who(other)
     }
 
-    /// The BFD session that this one depends on, once the peer's address is known.
-    pub fn bfd_key(&self, remote: IpAddr) -> bfd::Key {
+    /// The BFD session that this session depends on. `remote`: the peer's address.
+    pub fn bfd_key(&self, remote: IpAddr) -> bfd::SessionKey {
         let interface = match &self.remote {
             Remote::Address { interface, .. } => interface.clone(),
             Remote::Interface(interface) => Some(interface.clone()),
         };
-        bfd::Key { remote, local: self.source, interface, multihop: self.multihop }
+        bfd::SessionKey { remote, local: self.source, interface, multihop: self.multihop }
     }
 
-    /// Where it is, if that need not be found out.
+    /// The peer's address; None if it has to be discovered.
     pub fn address(&self) -> Option<IpAddr> {
         match self.remote {
             Remote::Address { address, .. } => Some(address),
@@ -112,9 +112,9 @@ impl PeerConfig {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum RemoteAs {
     Number(u32),
-    /// Whatever it says, if it is our own.
+    /// Our own AS.
     Internal,
-    /// Whatever it says, if it is not our own.
+    /// Any AS but our own.
     External,
 }
 
@@ -126,32 +126,34 @@ pub struct PeerConfig {
     pub remote: Remote,
     /// TCP port of the peer.
     pub port: u16,
-    /// TCP source address; as routes have it if none.
+    /// TCP source address; None: the kernel chooses.
     pub source: Option<IpAddr>,
     /// BGP identifier; not 0.0.0.0 (RFC 6286).
     pub router_id: Ipv4Addr,
-    /// Offered hold time: whole seconds, 0 (never) or at least 3.
+    /// Offered hold time in whole seconds: 0 (the session never expires) or at least 3.
     pub hold_time: Duration,
     /// None: a third of the negotiated hold time.
     pub keepalive: Option<Duration>,
     pub connect_retry: Duration,
-    /// Wait to be called, never call.
+    /// Only accept connections, never make one.
     pub passive: bool,
-    /// eBGP over routers: a TTL of 255 instead of 1.
+    /// eBGP over routers: packets are sent with a TTL of 255 instead of 1.
     pub multihop: bool,
-    /// GTSM (RFC 5082): accept only packets that crossed fewer routers than this; 1: none.
+    /// GTSM (RFC 5082): accept only packets that have crossed fewer routers than this; 1: the
+    /// peer is on the same link.
     pub ttl_security: Option<u8>,
     /// TCP MD5 (RFC 2385), 1 to 80 bytes.
     pub password: Option<Password>,
     /// Restart time offered, in whole seconds up to 4095 (RFC 4724); none: no graceful restart.
     pub graceful_restart: Option<Duration>,
-    /// Offer IPv4 routes with IPv6 next hops where the session runs over IPv6 (RFC 8950),
-    /// and IPv6 routes over IPv4 sessions. Address families to speak of.
+    /// Address families to announce. Both go over sessions of either family; IPv4 routes over
+    /// IPv6 may have IPv6 next hops (RFC 8950).
     pub families: Families,
-    /// The next hop to tell of, per family; the session's own address if none.
+    /// The next hop of IPv4 routes; None: our address of the session, or of its interface.
     pub next_hop_v4: Option<Ipv4Addr>,
+    /// Likewise of IPv6 routes.
     pub next_hop_v6: Option<Ipv6Addr>,
-    /// The session falls with this BFD session.
+    /// The session ends when a BFD session with this profile goes down.
     pub bfd: Option<bfd::Profile>,
 }
 
@@ -161,7 +163,7 @@ pub struct Families {
     pub ipv6: bool,
 }
 
-/// Never shown.
+/// A password, which `Debug` does not show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(Arc<str>);
 

@@ -1,5 +1,6 @@
-//! When to connect, what to say, when to give up (RFC 4271, section 8). No IO
-//! and no clock: time and what happened are told, what to do is returned.
+//! The state machine of a peer: when to connect, which messages to send, when to give up
+//! (RFC 4271, section 8). No IO and no clock: events and the time are passed in, actions are
+//! returned.
 //!
 //! ```text
 //!   Peer ── Idle
@@ -7,8 +8,8 @@
 //!             └──── incoming: Connection?
 //!   Connection ── OpenSent ──> OpenConfirm ──> Established
 //! ```
-//! The RFC's `Idle`, `Connect` and `Active` are of a peer, the other three of a
-//! connection, of which there are two while both sides call at once (6.8).
+//! The RFC's states `Idle`, `Connect` and `Active` are states of a peer, the other three of a
+//! connection. There are two connections while both sides call at once (section 6.8).
 
 mod bfd;
 mod connection;
@@ -18,11 +19,11 @@ mod negotiate;
 mod peer;
 mod retries;
 
-pub use connection::{Cause, Connection, End, Event};
-pub use events::{Input, Output, Role};
+pub use connection::{Cause, Connection, ConnectionEvent, End};
+pub use events::{ConnectionRole, PeerAction, PeerEvent};
 pub use jitter::Jitter;
 pub use negotiate::{Negotiated, Restart};
-pub use peer::Peer;
+pub use peer::PeerFsm;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
-//! Adj-RIB-Out (RFC 4271, 3.2): what a peer is to hold of us, what it holds, and
-//! the UPDATEs that make the one the other.
+//! Adj-RIB-Out (RFC 4271, section 3.2): the routes that a peer is to have from us, the routes
+//! that it has, and the UPDATEs that lead from the latter to the former.
 
 mod export;
 
@@ -10,33 +10,33 @@ use std::{
 
 use ipnet::IpNet;
 
-pub use export::{Addresses, Path, Session};
+pub use export::{Addresses, ExportSession, Path};
 
 use super::{
     config::{Attributes, Leaving, Routes},
-    wire::{Family, MAX_MESSAGE, Message, Reach, RefreshKind, RouteRefresh, Update},
+    wire::{Family, MAX_MESSAGE, Message, ReachableRoutes, RefreshKind, RouteRefresh, Update},
 };
 
-/// For the time of one session.
+/// The routes announced on one session.
 pub struct AdjRibOut {
-    session: Session,
+    session: ExportSession,
     desired: BTreeMap<IpNet, Arc<Path>>,
-    /// What the peer holds; none: to be told anew.
+    /// The routes that the peer has; None: to be sent again.
     sent: BTreeMap<IpNet, Option<Arc<Path>>>,
     withdraw: BTreeMap<Family, BTreeSet<IpNet>>,
     announce: BTreeMap<(Family, Arc<Path>), BTreeSet<IpNet>>,
-    /// Routes that can't be told, by the reason why.
+    /// The number of routes that can't be announced, by reason.
     problems: BTreeMap<String, usize>,
     /// Families that still lack End-of-RIB.
     unfinished: BTreeSet<Family>,
     /// No more of the initial routes will come.
     is_complete: bool,
-    /// To be told anew, all of it.
+    /// Families whose routes the peer has asked for again.
     asked: BTreeSet<Family>,
     refreshing: BTreeMap<Family, Refresh>,
 }
 
-/// RFC 7313
+/// The stage of an enhanced route refresh (RFC 7313).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Refresh {
     Asked,
@@ -44,7 +44,7 @@ enum Refresh {
 }
 
 impl AdjRibOut {
-    pub fn new(session: Session) -> Self {
+    pub fn new(session: ExportSession) -> Self {
         let waits = session.negotiated.graceful_restart;
         let unfinished = session.negotiated.families.iter().filter(|_| waits).copied().collect();
         Self {
@@ -61,42 +61,43 @@ impl AdjRibOut {
         }
     }
 
-    /// `is_complete`: nothing more is to come of what was announced before a restart.
-    pub fn want(&mut self, routes: &Routes, leaving: Leaving, is_complete: bool) {
+    /// Sets the routes that the peer is to have. `is_complete`: they include all that is to stay
+    /// of what was announced before a restart.
+    pub fn set_desired(&mut self, routes: &Routes, leaving: Leaving, is_complete: bool) {
         self.is_complete = is_complete;
         self.problems.clear();
         self.desired.clear();
         if matches!(leaving, Leaving::No | Leaving::Draining) {
             self.export(routes, leaving == Leaving::Draining);
         }
-        self.plan();
+        self.plan_changes();
     }
 
-    /// The peer wants to hear all of a family again.
-    pub fn refresh(&mut self, family: Family) {
+    /// The peer asks for all routes of a family again.
+    pub fn request_refresh(&mut self, family: Family) {
         if self.session.negotiated.families.contains(&family) {
             self.asked.insert(family);
         }
     }
 
-    /// However often it was asked for, once.
+    /// Begins the refresh of all families that were asked for; several requests count as one.
     fn plan_refresh(&mut self) {
         let asked = std::mem::take(&mut self.asked);
         if asked.is_empty() {
             return;
         }
         for (prefix, path) in &mut self.sent {
-            if asked.contains(&Family::of(prefix)) {
+            if asked.contains(&Family::of_prefix(prefix)) {
                 *path = None;
             }
         }
         if self.session.negotiated.enhanced_refresh {
             self.refreshing.extend(asked.into_iter().map(|family| (family, Refresh::Asked)));
         }
-        self.plan();
+        self.plan_changes();
     }
 
-    /// The next message to send, which counts as sent.
+    /// The next message to send. It counts as sent; None if there is none.
     pub fn next_message(&mut self) -> Option<Message> {
         self.plan_refresh();
         self.begin_refresh()
@@ -107,23 +108,23 @@ impl AdjRibOut {
             .or_else(|| self.end_of_rib().map(Message::Update))
     }
 
-    /// Routes that the peer holds.
+    /// The number of routes that the peer has.
     pub fn sent(&self) -> usize {
         self.sent.len()
     }
 
-    /// Routes that it has still to be told of.
+    /// The number of routes that are still to be announced or withdrawn.
     pub fn pending(&self) -> usize {
         self.withdraw.values().map(BTreeSet::len).sum::<usize>()
             + self.announce.values().map(BTreeSet::len).sum::<usize>()
     }
 
-    /// Routes that can't be told, and why.
+    /// How many routes can't be announced, and why, for people.
     pub fn problems(&self) -> impl Iterator<Item = String> {
         self.problems.iter().map(|(why, count)| format!("{count} routes are not announced: {why}"))
     }
 
-    /// Has everything been told, and its end as well?
+    /// Have all routes and End-of-RIB been sent?
     pub fn is_finished(&self) -> bool {
         self.is_complete && self.unfinished.is_empty() && self.pending() == 0
     }
@@ -131,7 +132,7 @@ impl AdjRibOut {
     fn export(&mut self, routes: &Routes, is_draining: bool) {
         let mut paths: BTreeMap<(Family, *const Attributes), Result<Arc<Path>, String>> = BTreeMap::new();
         for (prefix, attributes) in routes {
-            let family = Family::of(prefix);
+            let family = Family::of_prefix(prefix);
             let path = paths
                 .entry((family, Arc::as_ptr(attributes)))
                 .or_insert_with(|| self.session.path(family, attributes, is_draining).map(Arc::new));
@@ -147,16 +148,16 @@ impl AdjRibOut {
         }
     }
 
-    /// What is to be sent follows from what is and what should be.
-    fn plan(&mut self) {
+    /// Computes what to send, from the routes the peer has and those it is to have.
+    fn plan_changes(&mut self) {
         self.withdraw.clear();
         self.announce.clear();
         for prefix in self.sent.keys().filter(|prefix| !self.desired.contains_key(prefix)) {
-            self.withdraw.entry(Family::of(prefix)).or_default().insert(*prefix);
+            self.withdraw.entry(Family::of_prefix(prefix)).or_default().insert(*prefix);
         }
         for (prefix, path) in &self.desired {
             if self.sent.get(prefix).and_then(Option::as_ref) != Some(path) {
-                self.announce.entry((Family::of(prefix), path.clone())).or_default().insert(*prefix);
+                self.announce.entry((Family::of_prefix(prefix), path.clone())).or_default().insert(*prefix);
             }
         }
     }
@@ -164,8 +165,8 @@ impl AdjRibOut {
     fn next_withdrawal(&mut self) -> Option<Update> {
         let mut entry = self.withdraw.first_entry()?;
         let family = *entry.key();
-        // An MP_UNREACH_NLRI needs no more than this beside its prefixes.
-        let prefixes = take(entry.get_mut(), MAX_MESSAGE - 32);
+        // Without its prefixes, an UPDATE with an MP_UNREACH_NLRI is no longer than 32 bytes.
+        let prefixes = take_prefixes(entry.get_mut(), MAX_MESSAGE - 32);
         if entry.get().is_empty() {
             entry.remove();
         }
@@ -178,12 +179,16 @@ impl AdjRibOut {
     fn next_announcement(&mut self) -> Option<Update> {
         let mut entry = self.announce.first_entry()?;
         let (family, path) = entry.key().clone();
-        let prefixes = take(entry.get_mut(), path.room);
+        let prefixes = take_prefixes(entry.get_mut(), path.room);
         if entry.get().is_empty() {
             entry.remove();
         }
         self.sent.extend(prefixes.iter().map(|prefix| (*prefix, Some(path.clone()))));
-        Some(Update::announce(family, Reach { next_hop: path.next_hop, prefixes }, path.attributes.clone()))
+        Some(Update::announce(
+            family,
+            ReachableRoutes { next_hop: path.next_hop, prefixes },
+            path.attributes.clone(),
+        ))
     }
 
     fn begin_refresh(&mut self) -> Option<RouteRefresh> {
@@ -192,7 +197,7 @@ impl AdjRibOut {
         Some(RouteRefresh::new(*family, RefreshKind::Begin))
     }
 
-    /// Once nothing waits any more.
+    /// The end of a refresh; to be called when no route waits to be sent.
     fn end_refresh(&mut self) -> Option<RouteRefresh> {
         let (family, _) = self.refreshing.pop_first()?;
         Some(RouteRefresh::new(family, RefreshKind::End))
@@ -204,8 +209,8 @@ impl AdjRibOut {
     }
 }
 
-/// As many prefixes as have room, one at least.
-fn take(prefixes: &mut BTreeSet<IpNet>, mut room: usize) -> Vec<IpNet> {
+/// Takes as many prefixes as fit into `room` bytes, one at least.
+fn take_prefixes(prefixes: &mut BTreeSet<IpNet>, mut room: usize) -> Vec<IpNet> {
     let mut taken = Vec::new();
     while let Some(prefix) = prefixes.first() {
         let size = 1 + usize::from(prefix.prefix_len().div_ceil(8));

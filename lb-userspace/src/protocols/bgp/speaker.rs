@@ -1,9 +1,9 @@
-//! BGP over TCP: a task for each peer, and listeners that all of them share.
+//! BGP over TCP: a task for each peer, and listeners that all peers share.
 //!
 //! ```text
-//! Wanted ──> supervisor ──> task ── peering (what to do) ── link (a connection)
-//!               │             └── discovery (who is on that interface?)
-//!               └── listeners (who calls?)
+//! BgpOrders ──> supervisor ──> task ── peering (what to do) ── link (a connection)
+//!                 │             └── discovery (which router is on that interface?)
+//!                 └── listeners (incoming connections)
 //! ```
 
 mod addresses;

@@ -1,10 +1,10 @@
-//! What a speaker tells of its peers: lines of `trigon bgp`.
+//! The status of peers, as `trigon bgp` shows it.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// RFC 4271, section 8.2.2
+/// The state of a peer (RFC 4271, section 8.2.2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum State {
     #[default]
@@ -28,14 +28,14 @@ pub struct PeerStatus {
     pub remote_as: Option<u32>,
     pub local_as: u32,
     pub state: State,
-    /// For how long it has been in this state.
+    /// Seconds since it entered this state.
     pub seconds: u64,
     pub hold_time_seconds: Option<u16>,
     /// Families spoken on the session: `ipv4`, `ipv6`.
     pub families: Vec<String>,
     /// What the peer offered that matters: `route-refresh`, `graceful-restart`, `4-octet-as`, ...
     pub capabilities: Vec<String>,
-    /// Routes the peer holds of us now.
+    /// Routes that the peer has from us now.
     pub routes_sent: usize,
     /// Routes that wait to be sent.
     pub routes_pending: usize,
@@ -43,14 +43,14 @@ pub struct PeerStatus {
     pub routes_refused: u64,
     /// How often the session was established.
     pub established: u64,
-    /// `up`, `down`, `init`, `admin-down`; none: no BFD asked for.
+    /// `up`, `down`, `init` or `admin-down`; None: the peer has no BFD profile.
     pub bfd: Option<String>,
     /// Routes that can't be announced to it, and what to do about that.
     pub problems: Vec<String>,
     pub last_error: Option<LastError>,
 }
 
-/// Why the session was not, or is no more.
+/// Why a session ended or did not come up.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct LastError {
     /// By its RFC name: `OPEN Message Error: Bad Peer AS`.
@@ -59,9 +59,9 @@ pub struct LastError {
     pub code: Option<(u8, u8)>,
     /// We sent it; false: the peer did.
     pub sent: bool,
-    /// What was wrong in particular; the peer's shutdown message (RFC 9003).
+    /// What was wrong in particular, or the peer's shutdown message (RFC 9003).
     pub detail: String,
     pub remedy: String,
-    /// How long ago.
+    /// Seconds since it happened.
     pub seconds_ago: u64,
 }

@@ -1,4 +1,4 @@
-//! What the tests of several modules need.
+//! Shared by tests of several modules.
 
 use std::{net::Ipv4Addr, time::Duration};
 

@@ -1,9 +1,8 @@
-//! BGP messages: what they say, and how that looks on the wire.
+//! BGP messages, and their encoding.
 //!
-//! Capabilities and path attributes are coded by `netgauze-bgp-pkt`, which is
-//! seen nowhere but here. What is around them is ours: it decides which
-//! NOTIFICATION a bad message deserves, and what of a bad UPDATE is to be
-//! borne (RFC 7606).
+//! Capabilities and path attributes are coded by `netgauze-bgp-pkt`, which no other module
+//! uses. The rest is our own code, since it decides which NOTIFICATION answers a malformed
+//! message, and which errors of an UPDATE are tolerated (RFC 7606).
 
 mod attributes;
 mod capability;
@@ -18,7 +17,7 @@ mod reason;
 mod refresh;
 mod update;
 
-pub use attributes::{GRACEFUL_SHUTDOWN, Origin, PathAttributes};
+pub use attributes::{GRACEFUL_SHUTDOWN, OriginCode, PathAttributes};
 pub use capability::{Capability, GracefulRestart};
 pub use family::Family;
 pub use frame::Decoder;
@@ -26,9 +25,9 @@ pub use limits::{EncodeError, HEADER, MAX_MESSAGE};
 pub use message::Message;
 pub use notification::{Code, Notification, code};
 pub use open::{AS_TRANS, Open};
-pub use reason::{name, remedy};
+pub use reason::{error_name, error_remedy};
 pub use refresh::{RefreshKind, RouteRefresh};
-pub use update::{NextHop, Reach, Update};
+pub use update::{ReachableRoutes, RouteNextHop, Update};
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
-//! Among whom the announcer of a VIP is elected.
+//! The nodes among which the announcer of a VIP is elected.
 
 use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
 
 use crate::hash::{fnv1a, mix};
 
-/// Tells one ballot from others: agents that know different ones must not both win.
+/// Distinguishes ballots: two agents that know different ballots for a VIP must not both win.
 pub type BallotId = NonZeroU32;
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,5 +1,5 @@
-//! Whom to talk with: everybody who may be elected, and for a while everybody
-//! who no longer may, or does not know yet that it may not.
+//! The nodes whose agents we talk with: all that may be elected, and for a while those
+//! that may no longer, since they may not have learnt of it yet.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
 
@@ -7,26 +7,26 @@ use super::timing::GRACE;
 
 #[derive(Default)]
 pub struct Circle {
-    /// With their addresses; those who no longer belong to it, until when.
+    /// By node: its addresses and, if it may no longer be elected, when it is forgotten.
     nodes: BTreeMap<Arc<str>, (Vec<IpAddr>, Option<Instant>)>,
 }
 
 impl Circle {
-    /// True if it is a change.
+    /// Sets the nodes that may be elected; true if one is new or has other addresses.
     pub fn set(&mut self, wanted: &BTreeMap<Arc<str>, Vec<IpAddr>>, now: Instant) -> bool {
-        let mut is_new = false;
+        let mut is_changed = false;
         for (node, addresses) in wanted {
             let known = self.nodes.insert(node.clone(), (addresses.clone(), None));
-            is_new |= known.is_none_or(|(before, _)| before != *addresses);
+            is_changed |= known.is_none_or(|(before, _)| before != *addresses);
         }
         for (_, (_, until)) in self.nodes.iter_mut().filter(|(node, _)| !wanted.contains_key(*node)) {
             until.get_or_insert(now + GRACE);
         }
-        is_new
+        is_changed
     }
 
-    /// True if anybody's time has come.
-    pub fn forget(&mut self, now: Instant) -> bool {
+    /// Forgets nodes whose time is up; true if there were any.
+    pub fn forget_expired(&mut self, now: Instant) -> bool {
         let before = self.nodes.len();
         self.nodes.retain(|_, (_, until)| until.is_none_or(|until| now < until));
         self.nodes.len() != before
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_is_left_out_is_listened_to_for_a_while() {
+    fn a_node_that_is_left_out_is_listened_to_for_a_while() {
         let start = Instant::now();
         let names = |circle: &Circle| circle.nodes().map(|node| node.to_string()).collect::<Vec<_>>();
         let nodes = |names: &[&str]| names.iter().map(|name| (Arc::from(*name), Vec::new())).collect();
@@ -62,9 +62,9 @@ mod tests {
         // No longer because of another change.
         assert!(!circle.set(&BTreeMap::new(), start + Duration::from_millis(500)));
         assert_eq!(circle.next_deadline(), Some(start + GRACE));
-        assert!(!circle.forget(start + Duration::from_millis(999)));
+        assert!(!circle.forget_expired(start + Duration::from_millis(999)));
         assert_eq!(names(&circle), ["a", "b"]);
-        assert!(circle.forget(start + GRACE));
+        assert!(circle.forget_expired(start + GRACE));
         assert_eq!(names(&circle), ["a"]);
         // Back in time.
         assert!(!circle.set(&nodes(&["a"]), start + GRACE));

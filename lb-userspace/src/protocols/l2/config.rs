@@ -1,4 +1,4 @@
-//! What there is to announce on links, and by whom.
+//! What is to be announced on links, and by which nodes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,42 +8,43 @@ use std::{
 
 use super::ballot::Ballot;
 
-/// UDP port that agents listen to each other on, unless told otherwise.
+/// Default UDP port of the hellos between agents.
 pub const PORT: u16 = 7947;
 
 /// What does not change while the agent runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct L2Config {
-    /// The agent's, which its programs are on: where to announce what names no
-    /// interface itself.
+    /// The agent's interfaces, which its programs are attached to: where a VIP without
+    /// interfaces of its own is announced.
     pub interfaces: Vec<String>,
-    /// UDP port of the agents' talk among each other; the same on all nodes.
+    /// UDP port of the hellos between agents; the same on all nodes.
     pub port: u16,
 }
 
-/// All that the announcer is to do. Given anew whenever anything changes.
+/// All that the announcer is to do; passed anew whenever anything changes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Wanted {
-    /// Our own Node.
+pub struct L2Orders {
+    /// Name of our own Node.
     pub me: Arc<str>,
-    /// Everybody who may be elected for anything, and where its agent is to be asked
-    /// whether it lives. Empty if we may not be ourselves.
+    /// The nodes that may be elected for any VIP, with the addresses that their agents
+    /// exchange hellos on. Empty if our own node may not be elected.
     pub nodes: BTreeMap<Arc<str>, Vec<IpAddr>>,
-    /// By VIP.
+    /// The candidates of each VIP.
     pub vips: BTreeMap<IpAddr, Candidates>,
-    /// The agent drains or stops: claim nothing, and say so to the others.
+    /// The agent drains or stops: it announces nothing, and tells the others so.
     pub leaving: bool,
 }
 
-/// Who may announce a VIP, and where.
+/// Which nodes may announce a VIP, and on which interfaces.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Candidates {
     /// From the `L2Advertisement`s and their node selectors.
     pub ballot: Arc<Ballot>,
-    /// Are we ready to carry it: programmed, with a usable backend?
+    /// Can this node carry the VIP: is it programmed, with a usable backend?
     pub ready: bool,
-    /// Its packets mean nothing to the kernel: announce it only where our programs are.
+    /// The kernel can't handle packets for the VIP: it is announced only on interfaces with
+    /// our programs.
     pub in_data_path: bool,
-    /// Where to announce; empty: on every interface of the agent.
+    /// The interfaces to announce it on; empty: all interfaces of the agent.
     pub interfaces: BTreeSet<Arc<str>>,
 }

@@ -1,4 +1,4 @@
-//! Election, liveness and answers on sockets and timers.
+//! Runs hellos, election and answers with sockets and timers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,56 +12,56 @@ use tokio::{sync::watch, time::sleep};
 use tracing::{debug, info, warn};
 
 use super::{
-    L2Config, VipStatus, Wanted,
+    L2Config, L2Orders, VipStatus,
     announce::Schedule,
     circle::Circle,
     elect::Election,
     interfaces::Interfaces,
-    links::{Links, Seen},
-    peers::Peers,
-    port::{Asked, Port, readable},
+    links::{InterfaceState, LinkWatcher},
+    peers::OtherAgents,
+    port::{Backlog, LinkPort, wait_readable},
     rivals::Rivals,
     talk::Talk,
-    wire::{self, Question},
+    wire::{self, AddressQuestion},
 };
 use crate::os::{moment::at, priority::prefer_this_thread};
 
-/// From a change of an interface to the look at it: changes come in bursts.
+/// Time from a change of an interface until it is read: changes come in bursts.
 const SETTLE: Duration = Duration::from_millis(5);
-/// From one attempt to do what could not be done to the next.
+/// Time from a failed attempt to the next.
 const RETRY: Duration = Duration::from_secs(1);
-/// Statuses are for people.
+/// The shortest time between two publications of the statuses, which are for people.
 const PUBLISH: Duration = Duration::from_millis(100);
-/// Between the last words.
+/// Time between the last hellos.
 const GOODBYE: Duration = Duration::from_millis(20);
 
-const DEAF: &str = "cannot hear of interfaces that change (netlink)";
+const CANNOT_LISTEN: &str = "cannot follow changes of interfaces (netlink)";
 
-/// Announces the VIPs that this node is elected for, and tells who is elected
-/// for each. When the sender of `wanted` is gone, says to the others that it
-/// leaves, and ends.
+/// Announces the VIPs that this node is elected for, and publishes which node is
+/// elected for each VIP. When the sender of `wanted` is gone, it tells the other agents
+/// that it leaves, and returns.
 ///
-/// Is for a thread of its own, with a runtime of its own: others hold it for
-/// dead when it is kept from being polled. The sockets belong to the network
-/// namespace of that thread. Needs CAP_NET_RAW.
+/// Needs a thread and a runtime of its own: other agents take this one for dead if the
+/// future is not polled in time. The sockets belong to the network namespace of that
+/// thread. Needs CAP_NET_RAW.
 pub async fn run(
     options: L2Config,
-    wanted: watch::Receiver<Arc<Wanted>>,
+    wanted: watch::Receiver<Arc<L2Orders>>,
     statuses: watch::Sender<Arc<Vec<VipStatus>>>,
 ) -> anyhow::Result<()> {
     prefer_this_thread("announcing on links");
-    let (links, connection) = Links::open().context(DEAF)?;
+    let (links, connection) = LinkWatcher::open().context(CANNOT_LISTEN)?;
     tokio::select! {
         biased;
         () = connection => bail!("the netlink socket that asks for interfaces has failed"),
-        result = announce(&options, &links, wanted, &statuses) => result,
+        result = run_announcer(&options, &links, wanted, &statuses) => result,
     }
 }
 
-async fn announce(
+async fn run_announcer(
     options: &L2Config,
-    links: &Links,
-    mut wanted: watch::Receiver<Arc<Wanted>>,
+    links: &LinkWatcher,
+    mut wanted: watch::Receiver<Arc<L2Orders>>,
     statuses: &watch::Sender<Arc<Vec<VipStatus>>>,
 ) -> anyhow::Result<()> {
     let mut announcer = Announcer::new(options);
@@ -70,46 +70,46 @@ async fn announce(
         tokio::select! {
             biased;
             () = announcer.talk.readable() => {}
-            () = readable(&announcer.ports) => {}
+            () = wait_readable(&announcer.ports) => {}
             changed = wanted.changed() => {
                 if changed.is_err() {
-                    announcer.leave().await;
+                    announcer.say_goodbye().await;
                     return Ok(());
                 }
-                announcer.follow(wanted.borrow_and_update().clone(), Instant::now());
+                announcer.set_orders(wanted.borrow_and_update().clone(), Instant::now());
             }
-            changed = links.changed() => {
-                changed.context(DEAF)?;
-                announcer.look_by(Instant::now() + SETTLE);
+            changed = links.wait_for_change() => {
+                changed.context(CANNOT_LISTEN)?;
+                announcer.read_interfaces_by(Instant::now() + SETTLE);
             }
             () = at(announcer.next_deadline()) => {}
         }
-        if announcer.look_at.is_some_and(|at| at <= Instant::now()) {
-            links.drain().context(DEAF)?;
-            let there = links.read(&announcer.names()).await.context(DEAF)?;
-            announcer.look(there, Instant::now());
+        if announcer.read_at.is_some_and(|at| at <= Instant::now()) {
+            links.drain().context(CANNOT_LISTEN)?;
+            let there = links.read(&announcer.interface_names()).await.context(CANNOT_LISTEN)?;
+            announcer.apply_interfaces(there, Instant::now());
         }
-        announcer.turn();
+        announcer.run_turn();
         announcer.publish(statuses, Instant::now());
     }
 }
 
 struct Announcer {
     interfaces: Interfaces,
-    wanted: Arc<Wanted>,
+    wanted: Arc<L2Orders>,
     incarnation: u64,
     circle: Circle,
-    peers: Peers,
+    peers: OtherAgents,
     talk: Talk,
-    /// There are others, and no way to talk with them.
+    /// There are other agents, and no socket to talk with them.
     is_cut_off: bool,
     election: Election,
     schedule: Schedule,
-    ports: BTreeMap<Arc<str>, Port>,
+    ports: BTreeMap<Arc<str>, LinkPort>,
     rivals: Rivals,
-    look_at: Option<Instant>,
-    /// Some frames or sockets were left for another turn.
-    again: Option<Instant>,
+    read_at: Option<Instant>,
+    /// When to run another turn, for frames or datagrams that were left over.
+    turn_again_at: Option<Instant>,
     is_changed: bool,
     publish_at: Option<Instant>,
     published: Option<Instant>,
@@ -117,8 +117,8 @@ struct Announcer {
 
 impl Announcer {
     fn new(options: &L2Config) -> Self {
-        // Greater each time, as long as the clock is not set back; if it is,
-        // the others wait until they have not heard us for a while.
+        // Greater at each start, unless the clock is set back. If it is, the other agents
+        // accept the smaller number after they have not heard us for a while.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let incarnation = (since.as_nanos() as u64).max(1);
         Self {
@@ -126,15 +126,15 @@ impl Announcer {
             wanted: Arc::default(),
             incarnation,
             circle: Circle::default(),
-            peers: Peers::new(Arc::default(), incarnation),
+            peers: OtherAgents::new(Arc::default(), incarnation),
             talk: Talk::new(options.port),
             is_cut_off: false,
             election: Election::default(),
             schedule: Schedule::new(incarnation),
             ports: BTreeMap::new(),
             rivals: Rivals::default(),
-            look_at: None,
-            again: None,
+            read_at: None,
+            turn_again_at: None,
             is_changed: true,
             publish_at: None,
             published: None,
@@ -142,7 +142,7 @@ impl Announcer {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let mine = [self.look_at, self.again, self.publish_at];
+        let mine = [self.read_at, self.turn_again_at, self.publish_at];
         let parts = [
             self.circle.next_deadline(),
             self.peers.next_deadline(),
@@ -152,43 +152,43 @@ impl Announcer {
         mine.into_iter().chain(parts).flatten().min()
     }
 
-    fn look_by(&mut self, at: Instant) {
-        self.look_at = Some(self.look_at.map_or(at, |earlier| earlier.min(at)));
+    fn read_interfaces_by(&mut self, at: Instant) {
+        self.read_at = Some(self.read_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    fn follow(&mut self, wanted: Arc<Wanted>, now: Instant) {
+    fn set_orders(&mut self, wanted: Arc<L2Orders>, now: Instant) {
         if wanted.me != self.wanted.me {
-            self.peers = Peers::new(wanted.me.clone(), self.incarnation);
+            self.peers = OtherAgents::new(wanted.me.clone(), self.incarnation);
             self.circle = Circle::default();
         }
         if self.circle.set(&wanted.nodes, now) || wanted.me != self.wanted.me {
-            self.know(&wanted.me, now);
+            self.update_circle(&wanted.me, now);
         }
-        self.election.set(&wanted, now);
+        self.election.set_orders(&wanted, now);
         self.wanted = wanted;
         self.is_changed = true;
-        self.look_by(now);
+        self.read_interfaces_by(now);
     }
 
-    /// Whom to talk with.
-    fn know(&mut self, me: &Arc<str>, now: Instant) {
-        self.talk.set(me, self.circle.addresses());
+    /// Passes on which agents to talk with.
+    fn update_circle(&mut self, me: &Arc<str>, now: Instant) {
+        self.talk.set_nodes(me, self.circle.addresses());
         self.peers.set_nodes(self.circle.nodes(), now);
     }
 
-    fn names(&self) -> BTreeSet<Arc<str>> {
+    fn interface_names(&self) -> BTreeSet<Arc<str>> {
         self.interfaces.names(self.election.vips().map(|(_, candidates)| candidates))
     }
 
-    /// Opens and closes sockets as interfaces come and go. Without an interface
-    /// to announce it on, we are not ready for a VIP; nor for any that others may
-    /// have, while we cannot talk to them.
-    fn look(&mut self, there: BTreeMap<Arc<str>, Seen>, now: Instant) {
-        self.look_at = None;
+    /// Opens and closes sockets as interfaces come and go. We are not ready for a VIP without
+    /// an interface to announce it on, and for none at all while there are other agents
+    /// that we cannot talk with.
+    fn apply_interfaces(&mut self, there: BTreeMap<Arc<str>, InterfaceState>, now: Instant) {
+        self.read_at = None;
         self.is_changed |= self.interfaces.set(there);
         self.open_ports(now);
-        if self.talk.open() {
-            self.look_by(now + RETRY);
+        if self.talk.open_sockets() {
+            self.read_interfaces_by(now + RETRY);
         }
         let is_cut_off = self.talk.is_mute() && self.wanted.nodes.len() > 1;
         if self.is_cut_off != is_cut_off {
@@ -196,7 +196,8 @@ impl Announcer {
             self.peers.listen_anew(now);
         }
         if self.is_changed {
-            let ready = if is_cut_off { BTreeMap::new() } else { self.election.ready(&self.interfaces) };
+            let ready =
+                if is_cut_off { BTreeMap::new() } else { self.election.announceable(&self.interfaces) };
             self.peers.set_ready(ready, self.wanted.leaving, now);
         }
     }
@@ -204,13 +205,13 @@ impl Announcer {
     fn open_ports(&mut self, now: Instant) {
         let mut wants: BTreeMap<Arc<str>, [bool; 2]> = BTreeMap::new();
         for (vip, candidates) in self.election.vips() {
-            for name in self.interfaces.of(candidates) {
+            for name in self.interfaces.suitable(candidates) {
                 wants.entry(name.clone()).or_default()[usize::from(vip.is_ipv6())] = true;
             }
         }
         let interfaces = &self.interfaces;
         self.ports.retain(|name, port| {
-            let stays = interfaces.link(name) == Some(port.link) && wants.contains_key(name);
+            let stays = interfaces.usable_link(name) == Some(port.link) && wants.contains_key(name);
             if !stays {
                 info!(interface = %name, "no longer announcing here");
             }
@@ -218,23 +219,23 @@ impl Announcer {
         });
         let mut is_new = false;
         for (name, wants) in wants {
-            let Some(link) = self.interfaces.link(&name) else { continue };
+            let Some(link) = self.interfaces.usable_link(&name) else { continue };
             let port = self.ports.entry(name.clone()).or_insert_with(|| {
-                // Who was not heard may have been behind it.
+                // Agents that were not heard may be reachable by this interface.
                 self.peers.listen_anew(now);
-                Port::new(link)
+                LinkPort::new(link)
             });
             match port.open(wants) {
                 Ok(opened) => is_new |= opened,
                 Err(error) => {
                     warn!(interface = %name, "cannot open a packet socket: {error}; the agent needs CAP_NET_RAW");
-                    self.look_at = Some(now + RETRY);
+                    self.read_at = Some(now + RETRY);
                 }
             }
         }
         if is_new {
             self.is_changed = true;
-            // Whoever is behind an interface that has just come up knows nothing.
+            // Hosts behind an interface that has just come up have heard no announcement.
             self.announce_anew(now);
         }
     }
@@ -245,25 +246,25 @@ impl Announcer {
         }
     }
 
-    /// Listen, decide, speak; only then answer. What was asked before something
-    /// became ours has had its answer from another; what is no longer ours must
-    /// not be answered for; and others must not hear that it was let go before
-    /// it is.
-    fn turn(&mut self) {
-        self.again = None;
-        let questions = self.questions();
+    /// Receives, elects, sends hellos, and only then answers questions. The order matters:
+    /// a question that came before a VIP became ours is answered by its former owner; a VIP
+    /// that is no longer ours must not be answered for; and other agents must not hear that
+    /// we have let a VIP go before we have.
+    fn run_turn(&mut self) {
+        self.turn_again_at = None;
+        let questions = self.receive_questions();
         let now = Instant::now();
         let peers = &mut self.peers;
         if self.talk.receive(|hello| peers.hear(hello, now)) {
-            self.again = Some(now);
+            self.turn_again_at = Some(now);
         }
-        if self.circle.forget(now) {
-            self.know(&self.wanted.me.clone(), now);
+        if self.circle.forget_expired(now) {
+            self.update_circle(&self.wanted.me.clone(), now);
         }
         let hellos = self.peers.poll(now);
         let is_due = self.election.next_deadline().is_some_and(|at| at <= now);
         if self.peers.take_news() | std::mem::take(&mut self.is_changed) | is_due {
-            self.elect(now);
+            self.run_election(now);
         }
         if self.peers.take_victory() {
             self.announce_anew(now);
@@ -272,19 +273,19 @@ impl Announcer {
             self.talk.send(&node, &hello);
         }
         for (name, question) in questions {
-            if self.is_on(&question.target, &name)
+            if self.is_announced_on(&question.target, &name)
                 && let Some(port) = self.ports.get(&name)
                 && let Some(rival) = port.answer(&question)
             {
-                self.rivals.tell(question.target, rival, now);
+                self.rivals.warn_about(question.target, rival, now);
             }
         }
-        for vip in self.schedule.take(now) {
-            self.tell(vip);
+        for vip in self.schedule.take_due(now) {
+            self.announce(vip);
         }
     }
 
-    fn elect(&mut self, now: Instant) {
+    fn run_election(&mut self, now: Instant) {
         let changes = self.election.decide(&self.peers, now);
         self.peers.set_announced(self.election.announced(), now);
         for vip in &changes.started {
@@ -298,58 +299,58 @@ impl Announcer {
             info!("announcing {started} more VIPs on the link, and {stopped} no longer");
             debug!("{changes:?}");
         }
-        self.join();
+        self.join_groups();
         if self.publish_at.is_none() {
             self.publish_at = Some(self.published.map_or(now, |published| published + PUBLISH));
         }
     }
 
-    fn join(&mut self) {
+    fn join_groups(&mut self) {
         for (name, port) in &mut self.ports {
             let announced = self.election.announced().iter().filter_map(|vip| match vip {
-                IpAddr::V6(vip6) if is_on(&self.election, &self.interfaces, vip, name) => {
-                    Some(wire::solicited_node(*vip6))
+                IpAddr::V6(vip6) if is_announced_on(&self.election, &self.interfaces, vip, name) => {
+                    Some(wire::solicited_node_group(*vip6))
                 }
                 _ => None,
             });
-            if let Err(error) = port.join(&announced.collect()) {
+            if let Err(error) = port.set_groups(&announced.collect()) {
                 warn!(interface = %name, "cannot join a multicast group of neighbour discovery: {error}");
             }
         }
     }
 
-    /// For what we announce, and where each was asked.
-    fn questions(&mut self) -> Vec<(Arc<str>, Question)> {
+    /// Questions about VIPs that we announce, each with its interface.
+    fn receive_questions(&mut self) -> Vec<(Arc<str>, AddressQuestion)> {
         let mut questions = Vec::new();
         for (name, port) in &self.ports {
             let asked = port.receive(|question| {
-                if self.is_on(&question.target, name) {
+                if self.is_announced_on(&question.target, name) {
                     questions.push((name.clone(), question));
                 }
             });
             match asked {
-                Ok(Asked::All) => {}
-                Ok(Asked::More) => self.again = Some(Instant::now()),
+                Ok(Backlog::Empty) => {}
+                Ok(Backlog::More) => self.turn_again_at = Some(Instant::now()),
                 Err(error) => {
                     debug!(interface = %name, "cannot receive: {error}");
-                    self.look_at = Some(Instant::now() + SETTLE);
+                    self.read_at = Some(Instant::now() + SETTLE);
                 }
             }
         }
         questions
     }
 
-    /// Everybody on the link, where the VIP is.
-    fn tell(&self, vip: IpAddr) {
+    /// Tells all hosts on the link the VIP's MAC address.
+    fn announce(&self, vip: IpAddr) {
         for (name, port) in &self.ports {
-            if self.is_on(&vip, name) {
+            if self.is_announced_on(&vip, name) {
                 port.announce(vip);
             }
         }
     }
 
-    fn is_on(&self, vip: &IpAddr, interface: &Arc<str>) -> bool {
-        is_on(&self.election, &self.interfaces, vip, interface)
+    fn is_announced_on(&self, vip: &IpAddr, interface: &Arc<str>) -> bool {
+        is_announced_on(&self.election, &self.interfaces, vip, interface)
     }
 
     fn publish(&mut self, statuses: &watch::Sender<Arc<Vec<VipStatus>>>, now: Instant) {
@@ -367,11 +368,11 @@ impl Announcer {
         });
     }
 
-    /// More than once: a word may be lost.
-    async fn leave(&mut self) {
+    /// Tells the other agents that we leave, three times, as a datagram may be lost.
+    async fn say_goodbye(&mut self) {
         self.peers.set_ready(BTreeMap::new(), true, Instant::now());
         for _ in 0..3 {
-            self.turn();
+            self.run_turn();
             self.peers.speak_to_all(Instant::now());
             sleep(GOODBYE).await;
         }
@@ -379,6 +380,6 @@ impl Announcer {
 }
 
 /// Do we announce the VIP on this interface?
-fn is_on(election: &Election, interfaces: &Interfaces, vip: &IpAddr, interface: &Arc<str>) -> bool {
-    election.announces(vip).is_some_and(|candidates| interfaces.is_on(candidates, interface))
+fn is_announced_on(election: &Election, interfaces: &Interfaces, vip: &IpAddr, interface: &Arc<str>) -> bool {
+    election.announced_candidates(vip).is_some_and(|candidates| interfaces.is_on(candidates, interface))
 }

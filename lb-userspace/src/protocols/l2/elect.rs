@@ -1,6 +1,6 @@
-//! Who announces a VIP: the first of its candidates that lives and is ready,
-//! in an order that all nodes compute alike (rendezvous hashing, Thaler and
-//! Ravishankar 1998): when a candidate comes or goes, only its own VIPs move.
+//! Which node announces a VIP: the first of its candidates that lives and is ready, in an
+//! order that all nodes compute alike (rendezvous hashing, Thaler and Ravishankar 1998).
+//! When a candidate comes or goes, only its own VIPs move.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,8 +10,8 @@ use std::{
 };
 
 use super::{
-    CandidateStatus, Candidates, VipStatus, Wanted, ballot::Ballot, interfaces::Interfaces, peers::Peers,
-    timing::GRACE,
+    CandidateStatus, Candidates, L2Orders, VipStatus, ballot::Ballot, interfaces::Interfaces,
+    peers::OtherAgents, timing::GRACE,
 };
 use crate::hash::{fnv1a, mix};
 
@@ -20,7 +20,7 @@ pub struct Election {
     me: Arc<str>,
     vips: BTreeMap<IpAddr, Vip>,
     announced: BTreeSet<IpAddr>,
-    /// What would be ours but for a doubt, and since when that is.
+    /// VIPs that would be ours but for a doubt: the doubt, and since when it holds.
     doubts: BTreeMap<IpAddr, (u64, Instant)>,
 }
 
@@ -28,11 +28,11 @@ struct Vip {
     /// Candidates, the best first.
     ranking: Vec<Arc<str>>,
     candidates: Candidates,
-    /// Ballots of a short while ago, and until when.
+    /// Earlier ballots that agents may still go by, each until when.
     former: Vec<(Arc<Ballot>, Instant)>,
 }
 
-/// What we begin and cease to announce.
+/// The VIPs that we begin and cease to announce.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Changes {
     pub started: Vec<IpAddr>,
@@ -40,7 +40,7 @@ pub struct Changes {
 }
 
 impl Election {
-    pub fn set(&mut self, wanted: &Wanted, now: Instant) {
+    pub fn set_orders(&mut self, wanted: &L2Orders, now: Instant) {
         self.me = wanted.me.clone();
         let mut before = std::mem::take(&mut self.vips);
         let vip = |(vip, candidates): (&IpAddr, &Candidates)| {
@@ -50,8 +50,8 @@ impl Election {
         self.vips = wanted.vips.iter().map(vip).collect();
     }
 
-    /// What we could announce on the interfaces that are up.
-    pub fn ready(&self, interfaces: &Interfaces) -> BTreeMap<IpAddr, Arc<Ballot>> {
+    /// The VIPs that we could announce on the interfaces that are up, with their ballots.
+    pub fn announceable(&self, interfaces: &Interfaces) -> BTreeMap<IpAddr, Arc<Ballot>> {
         let ready = self.vips.iter().filter(|(_, vip)| {
             let candidates = &vip.candidates;
             candidates.ready && candidates.ballot.has(&self.me) && interfaces.can_announce(candidates)
@@ -59,17 +59,17 @@ impl Election {
         ready.map(|(vip, entry)| (*vip, entry.candidates.ballot.clone())).collect()
     }
 
-    /// Elects anew. Whoever is better is let go first at once; what becomes ours
-    /// has to wait until everybody else knows, and for a while while somebody is
-    /// in doubt.
-    pub fn decide(&mut self, peers: &Peers, now: Instant) -> Changes {
+    /// Elects anew. A VIP with a better candidate is let go at once. A VIP that becomes ours
+    /// waits until all other candidates know that we are ready for it, and while there is
+    /// a doubt, for `GRACE` at most.
+    pub fn decide(&mut self, peers: &OtherAgents, now: Instant) -> Changes {
         let mut changes = Changes::default();
         let mut announced = BTreeSet::new();
         let before = std::mem::take(&mut self.doubts);
         for (vip, entry) in &self.vips {
             let is_ours = entry.owner(&self.me, vip, peers).is_some_and(|owner| *owner == self.me);
             let had = self.announced.contains(vip);
-            if !is_ours || !(had || peers.known_by_all(vip, &entry.candidates.ballot)) {
+            if !is_ours || !(had || peers.is_known_by_all(vip, &entry.candidates.ballot)) {
                 continue;
             }
             if !had && let Some(doubt) = entry.doubt(vip, peers, now) {
@@ -90,13 +90,13 @@ impl Election {
         changes
     }
 
-    /// When to decide anew, though nothing may have changed.
+    /// When to decide anew even if nothing has changed: a doubt has lasted long enough.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.doubts.values().map(|(_, since)| *since + GRACE).min()
     }
 
-    /// The candidates for a VIP that we announce.
-    pub fn announces(&self, vip: &IpAddr) -> Option<&Candidates> {
+    /// The candidates for a VIP; None if we do not announce it.
+    pub fn announced_candidates(&self, vip: &IpAddr) -> Option<&Candidates> {
         let entry = self.vips.get(vip).filter(|_| self.announced.contains(vip))?;
         Some(&entry.candidates)
     }
@@ -105,31 +105,31 @@ impl Election {
         &self.announced
     }
 
-    /// All VIPs, and where they are to be announced.
+    /// All VIPs with their candidates.
     pub fn vips(&self) -> impl Iterator<Item = (&IpAddr, &Candidates)> {
         self.vips.iter().map(|(vip, entry)| (vip, &entry.candidates))
     }
 
-    pub fn statuses(&self, peers: &Peers, interfaces: &Interfaces) -> Vec<VipStatus> {
+    pub fn statuses(&self, peers: &OtherAgents, interfaces: &Interfaces) -> Vec<VipStatus> {
         let status = |(vip, entry): (&IpAddr, &Vip)| VipStatus {
             vip: *vip,
             owner: entry.owner(&self.me, vip, peers).map(|owner| owner.to_string()),
             announcing: self.announced.contains(vip),
             interfaces: interfaces.usable(&entry.candidates).map(|name| name.to_string()).collect(),
             faults: interfaces.faults(&entry.candidates),
-            candidates: entry.ranking.iter().map(|node| self.candidate(node, vip, peers)).collect(),
+            candidates: entry.ranking.iter().map(|node| self.candidate_status(node, vip, peers)).collect(),
         };
-        // Of VIPs that are none of our business we hear nothing.
+        // We hear nothing about VIPs whose candidates we do not talk with.
         let is_known = |node: &Arc<str>| *node == self.me || peers.is_known(node);
         self.vips.iter().filter(|(_, entry)| entry.ranking.iter().any(is_known)).map(status).collect()
     }
 
-    fn candidate(&self, node: &Arc<str>, vip: &IpAddr, peers: &Peers) -> CandidateStatus {
+    fn candidate_status(&self, node: &Arc<str>, vip: &IpAddr, peers: &OtherAgents) -> CandidateStatus {
         let is_me = *node == self.me;
         CandidateStatus {
             node: node.to_string(),
             alive: is_me || peers.is_alive(node),
-            ready: if is_me { peers.are_we_ready(vip) } else { peers.is_ready(node, vip) },
+            ready: if is_me { peers.is_ready_here(vip) } else { peers.is_ready(node, vip) },
         }
     }
 }
@@ -148,19 +148,19 @@ impl Vip {
         Self { candidates, ..old }
     }
 
-    fn owner(&self, me: &Arc<str>, vip: &IpAddr, peers: &Peers) -> Option<&Arc<str>> {
+    fn owner(&self, me: &Arc<str>, vip: &IpAddr, peers: &OtherAgents) -> Option<&Arc<str>> {
         self.ranking
             .iter()
-            .find(|node| if *node == me { peers.are_we_ready(vip) } else { peers.is_candidate(node, vip) })
+            .find(|node| if *node == me { peers.is_ready_here(vip) } else { peers.is_candidate(node, vip) })
     }
 
-    fn doubt(&self, vip: &IpAddr, peers: &Peers, now: Instant) -> Option<u64> {
+    fn doubt(&self, vip: &IpAddr, peers: &OtherAgents, now: Instant) -> Option<u64> {
         let former = self.former.iter().filter(|(_, until)| now < *until);
         peers.doubt(vip, self.candidates.ballot.id(), former.flat_map(|(ballot, _)| ballot.nodes()))
     }
 }
 
-/// The nodes, the best for this VIP first.
+/// The nodes in their order for this VIP, the best first.
 pub fn rank(vip: &IpAddr, nodes: &BTreeSet<Arc<str>>) -> Vec<Arc<str>> {
     let key = fnv1a(&vip.to_string());
     let mut ranking: Vec<_> = nodes.iter().map(|node| (mix(key ^ mix(fnv1a(node))), node)).collect();

@@ -1,64 +1,66 @@
-//! What agents tell each other, a datagram each time.
+//! The datagrams that agents send each other.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::ballot::BallotId;
 
-/// "TRGL", and the version of what follows.
+/// "TRGL", and the version of the format.
 const MAGIC: [u8; 5] = *b"TRGL\x02";
 const LEAVING: u8 = 1;
-/// Of a datagram with the longest name, so that none is fragmented.
+/// Bytes of a datagram with the longest name and `MAX_ENTRIES`: so none is fragmented.
 pub const LONGEST: usize = 1400;
 const ENTRY_LEN: usize = 20;
-/// Entries of an update.
+/// The most entries of an update.
 pub const MAX_ENTRIES: usize = 53;
 
-/// From one agent to another.
+/// From one agent to another. Numbers are in network byte order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hello {
     /// The sender's Node.
     pub node: String,
-    /// Greater each time the agent starts.
+    /// Greater at each start of the sender.
     pub incarnation: u64,
-    /// Greater each time it speaks to us.
+    /// Greater with each hello of the sender.
     pub sequence: u64,
     pub is_leaving: bool,
-    /// How many others it holds for alive.
-    pub company: u8,
+    /// How many other agents the sender counts as alive.
+    pub alive_count: u8,
     /// What the sender thinks of the receiver.
-    pub verdict: Verdict,
-    /// Of the receiver, as the sender knows it; 0: it doesn't.
+    pub opinion: Opinion,
+    /// The receiver's incarnation, as the sender knows it; 0: unknown.
     pub your_incarnation: u64,
-    /// How much of the receiver's readiness the sender knows.
+    /// The version of the receiver's readiness that the sender knows.
     pub known: u64,
-    /// How much there is to know of the sender's.
+    /// The current version of the sender's readiness.
     pub version: u64,
-    /// The next part of that, for a receiver that lacks it.
-    pub update: Update,
+    /// The next part of the sender's readiness that the receiver lacks.
+    pub update: ReadinessUpdate,
 }
 
 /// What an agent thinks of another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]
-pub enum Verdict {
-    /// Not heard, or not long enough to tell.
+pub enum Opinion {
+    /// The receiver was not heard, or not for long enough.
     #[default]
     Unknown = 0,
-    /// It was not heard for too long, and the sender has what it may have too.
+    /// The receiver was silent for too long, and the sender has taken over VIPs that the
+    /// receiver may still announce.
     Lost = 1,
-    /// Heard for a while.
+    /// The receiver has been heard for a while.
     Heard = 2,
-    /// The same, and it says that of us too: it may have what it is ready for.
+    /// Likewise, and the receiver says so of the sender too: it may be elected for the VIPs
+    /// it is ready for.
     Alive = 3,
 }
 
 /// What changed of a sender's readiness from one version to another.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Update {
-    /// 0: forget what you knew.
+pub struct ReadinessUpdate {
+    /// 0: the receiver is to forget what it knew.
     pub from: u64,
     pub to: u64,
-    /// VIPs, and the ballots by which the sender is ready for them; none: it is not.
+    /// VIPs with the ballot by which the sender is ready for each; None: it is not ready.
     pub entries: Vec<(IpAddr, Option<BallotId>)>,
 }
 
@@ -69,7 +71,7 @@ impl Hello {
         let entries = &self.update.entries[..self.update.entries.len().min(MAX_ENTRIES)];
         let mut bytes = Vec::with_capacity(LONGEST);
         bytes.extend(MAGIC);
-        bytes.extend([flags, self.company, self.verdict as u8, entries.len() as u8, name.len() as u8]);
+        bytes.extend([flags, self.alive_count, self.opinion as u8, entries.len() as u8, name.len() as u8]);
         for number in [self.incarnation, self.sequence, self.your_incarnation, self.known, self.version] {
             bytes.extend(number.to_be_bytes());
         }
@@ -82,46 +84,46 @@ impl Hello {
         bytes
     }
 
-    /// None: no agent of this version has sent it.
+    /// None if no agent of this version of the format has sent it.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes.strip_prefix(&MAGIC)?;
-        let [flags, company, verdict, entries, name] = *take(&mut rest)?;
-        let mut number = || take(&mut rest).map(|bytes| u64::from_be_bytes(*bytes));
+        let [flags, alive_count, opinion, entries, name] = *take_bytes(&mut rest)?;
+        let mut number = || take_bytes(&mut rest).map(|bytes| u64::from_be_bytes(*bytes));
         let (incarnation, sequence, your_incarnation) = (number()?, number()?, number()?);
         let (known, version, from, to) = (number()?, number()?, number()?, number()?);
         let (name, entry_bytes) = rest.split_at_checked(name.into())?;
         let is_whole =
             usize::from(entries) <= MAX_ENTRIES && entry_bytes.len() == usize::from(entries) * ENTRY_LEN;
-        let entries = entry_bytes.chunks_exact(ENTRY_LEN).filter_map(entry).collect();
+        let entries = entry_bytes.chunks_exact(ENTRY_LEN).filter_map(decode_entry).collect();
         let hello = Self {
             node: str::from_utf8(name).ok()?.to_owned(),
             incarnation,
             sequence,
             is_leaving: flags & LEAVING != 0,
-            company,
-            verdict: Verdict::decode(verdict)?,
+            alive_count,
+            opinion: Opinion::decode(opinion)?,
             your_incarnation,
             known,
             version,
-            update: Update { from, to, entries },
+            update: ReadinessUpdate { from, to, entries },
         };
         (is_whole && from <= to && to <= version).then_some(hello)
     }
 }
 
-impl Verdict {
+impl Opinion {
     fn decode(byte: u8) -> Option<Self> {
         [Self::Unknown, Self::Lost, Self::Heard, Self::Alive].get(usize::from(byte)).copied()
     }
 }
 
-fn entry(bytes: &[u8]) -> Option<(IpAddr, Option<BallotId>)> {
+fn decode_entry(bytes: &[u8]) -> Option<(IpAddr, Option<BallotId>)> {
     let (ballot, address) = bytes.split_first_chunk()?;
     let address = Ipv6Addr::from(*address.first_chunk::<16>()?);
     Some((address.to_canonical(), BallotId::new(u32::from_be_bytes(*ballot))))
 }
 
-fn take<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+fn take_bytes<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; N]> {
     let (chunk, after) = rest.split_first_chunk()?;
     *rest = after;
     Some(chunk)

@@ -1,4 +1,4 @@
-//! The interfaces to announce on, as the kernel has them at the moment.
+//! Reads the interfaces to announce on from the kernel, and follows their changes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,71 +9,75 @@ use std::{
 use super::wire::Mac;
 use crate::neigh::{
     events::{Events, LINKS},
-    netlink::{Error, Named, Netlink},
+    netlink::{NamedLink, Netlink, NetlinkError},
 };
 
 /// An Ethernet interface that is up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Link {
+pub struct AnnouncingLink {
     pub ifindex: u32,
     pub mac: Mac,
 }
 
-/// An interface as it is.
+/// An interface as the kernel reports it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Seen {
+pub struct InterfaceState {
     pub ifindex: u32,
-    /// The device below, if it is a VLAN; else itself.
+    /// Index of the Ethernet device below its VLAN tags; without tags, its own.
     pub device: Option<u32>,
     /// None: it is not Ethernet.
     pub mac: Option<Mac>,
     pub is_up: bool,
 }
 
-pub struct Links {
+/// Reads interfaces, and hears of their changes.
+pub struct LinkWatcher {
     kernel: Netlink,
     events: Events,
 }
 
-impl Links {
-    /// In the network namespace of the calling thread. The future that comes
-    /// with it serves the socket; it ends only if the socket fails.
+impl LinkWatcher {
+    /// Opens sockets in the network namespace of the calling thread. The future serves
+    /// one of them; it ends only if that socket fails.
     pub fn open() -> io::Result<(Self, impl Future<Output = ()>)> {
         let events = Events::subscribe(&LINKS)?;
         let (kernel, connection) = Netlink::open()?;
         Ok((Self { kernel, events }, connection))
     }
 
-    /// Waits until one may have changed. Cancel safe.
-    pub async fn changed(&self) -> io::Result<()> {
-        self.events.next().await
+    /// Waits until an interface may have changed. Cancel safe.
+    pub async fn wait_for_change(&self) -> io::Result<()> {
+        self.events.wait().await
     }
 
-    /// Takes the changes that are waiting.
+    /// Discards the changes that are waiting.
     pub fn drain(&self) -> io::Result<()> {
         self.events.drain()
     }
 
-    /// Those of these names that there are.
-    pub async fn read(&self, names: &BTreeSet<Arc<str>>) -> Result<BTreeMap<Arc<str>, Seen>, Error> {
+    /// Reads the interfaces of these names; those that do not exist are left out.
+    pub async fn read(
+        &self,
+        names: &BTreeSet<Arc<str>>,
+    ) -> Result<BTreeMap<Arc<str>, InterfaceState>, NetlinkError> {
         let mut links = BTreeMap::new();
         for name in names {
             let named = self.kernel.link_named(name).await?;
-            links.extend(named.map(|named| (name.clone(), Seen::from(named))));
+            links.extend(named.map(|named| (name.clone(), InterfaceState::from(named))));
         }
         Ok(links)
     }
 }
 
-impl From<Named> for Seen {
-    fn from(Named { ifindex, link, device }: Named) -> Self {
+impl From<NamedLink> for InterfaceState {
+    fn from(NamedLink { ifindex, link, device }: NamedLink) -> Self {
         Self { ifindex, device, mac: link.mac, is_up: link.up && link.running }
     }
 }
 
-impl Seen {
-    /// If it can be announced on.
-    pub fn usable(self) -> Option<Link> {
-        Some(Link { ifindex: self.ifindex, mac: self.mac.filter(|_| self.is_up)? })
+impl InterfaceState {
+    /// The interface if VIPs can be announced on it.
+    pub fn usable_link(self) -> Option<AnnouncingLink> {
+        Some(AnnouncingLink { ifindex: self.ifindex, mac: self.mac.filter(|_| self.is_up)? })
     }
 }

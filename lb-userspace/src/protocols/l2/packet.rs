@@ -1,5 +1,5 @@
-//! Packet sockets: questions come in and answers go out by them, past the
-//! kernel's own ARP and neighbour discovery, which knows nothing of VIPs.
+//! Packet sockets, which receive questions and send answers past the kernel's own ARP and
+//! neighbour discovery, which do not know the VIPs.
 
 use std::{io, mem::size_of, os::fd::AsFd};
 
@@ -8,32 +8,33 @@ use tokio::io::unix::AsyncFd;
 
 use super::wire::{ARP_REQUEST, ETH_P_ARP, ETH_P_IPV6, ICMPV6, SOLICITATION};
 
-/// Enough for every question; what is longer is none.
+/// Bytes; no question is longer.
 pub const LONGEST: usize = 256;
 
 pub struct PacketSocket(AsyncFd<Socket>);
 
 impl PacketSocket {
-    /// On one interface. Hears only ARP requests, or neighbour solicitations:
-    /// the kernel sorts out all else.
+    /// Opens a socket on one interface. It receives only ARP requests, or only neighbour
+    /// solicitations: a filter in the kernel drops everything else.
     pub fn open(is_v4: bool, ifindex: u32) -> io::Result<Self> {
         let (protocol, filter) =
             if is_v4 { (ETH_P_ARP, arp_requests()) } else { (ETH_P_IPV6, solicitations()) };
-        // Of no protocol until the filter is there: nothing slips past it.
+        // Until it is bound, the socket has no protocol and receives nothing: so no frame
+        // comes in past the filter.
         let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
         socket.set_nonblocking(true)?;
         socket.attach_filter(&filter)?;
-        socket.bind(&address(protocol, ifindex)?)?;
+        socket.bind(&packet_address(protocol, ifindex)?)?;
         // SAFETY: the socket owns its descriptor and never exchanges it.
         Ok(Self(unsafe { AsyncFd::register(socket) }?))
     }
 
-    /// Waits until something has come since the last time. Cancel safe.
+    /// Waits until a frame has arrived since the last call. Cancel safe.
     pub async fn readable(&self) -> io::Result<()> {
         self.0.readable().await.map(|mut guard| guard.clear_ready())
     }
 
-    /// The length of a frame that has come; none: there is none left.
+    /// Receives a frame and returns its length in bytes; None if none is waiting.
     pub fn receive(&self, frame: &mut [u8]) -> io::Result<Option<usize>> {
         match rustix::net::recv(self.0.get_ref().as_fd(), frame, rustix::net::RecvFlags::empty()) {
             Ok((len, _)) => Ok(Some(len)),
@@ -47,7 +48,7 @@ impl PacketSocket {
     }
 }
 
-fn address(protocol: u16, ifindex: u32) -> io::Result<SockAddr> {
+fn packet_address(protocol: u16, ifindex: u32) -> io::Result<SockAddr> {
     // SAFETY: what is written is a whole `sockaddr_ll`, and fits.
     let ((), address) = unsafe {
         SockAddr::try_init(|storage, len| {
@@ -69,16 +70,18 @@ const LOAD_HALF: u16 = 0x28;
 const LOAD_BYTE: u16 = 0x30;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const RETURN: u16 = 0x06;
-/// To whom the frame was, as `sll_pkttype`.
+/// Offset of the packet type (`sll_pkttype`).
 const PACKET_TYPE: u32 = 0xffff_f004;
-/// To somebody else's address, or of a VLAN that this machine is not in.
+/// `PACKET_OTHERHOST`: the frame is for another MAC address, or of a VLAN that this machine
+/// has no device for.
 const OTHER_HOST: u32 = 3;
 
-const WHOLE: u32 = 0xffff;
-const NOTHING: u32 = 0;
+const ACCEPT: u32 = 0xffff;
+const REJECT: u32 = 0;
 
-/// Loads, each with what must be there.
-fn filter(demands: &[(u16, u32, u32)]) -> Vec<SockFilter> {
+/// A filter program that accepts frames not for other hosts that meet all demands. A demand
+/// is a load instruction, an offset and the value that must be there.
+fn build_filter(demands: &[(u16, u32, u32)]) -> Vec<SockFilter> {
     let drop_at = 2 * demands.len() + 3;
     let mut program = vec![
         SockFilter::new(LOAD_WORD, 0, 0, PACKET_TYPE),
@@ -89,15 +92,15 @@ fn filter(demands: &[(u16, u32, u32)]) -> Vec<SockFilter> {
         let to_drop = (drop_at - program.len() - 1) as u8;
         program.push(SockFilter::new(JUMP_IF_EQUAL, 0, to_drop, *value));
     }
-    program.push(SockFilter::new(RETURN, 0, 0, WHOLE));
-    program.push(SockFilter::new(RETURN, 0, 0, NOTHING));
+    program.push(SockFilter::new(RETURN, 0, 0, ACCEPT));
+    program.push(SockFilter::new(RETURN, 0, 0, REJECT));
     program
 }
 
 fn arp_requests() -> Vec<SockFilter> {
-    filter(&[(LOAD_HALF, 20, ARP_REQUEST.into())])
+    build_filter(&[(LOAD_HALF, 20, ARP_REQUEST.into())])
 }
 
 fn solicitations() -> Vec<SockFilter> {
-    filter(&[(LOAD_BYTE, 20, ICMPV6.into()), (LOAD_BYTE, 54, SOLICITATION.into())])
+    build_filter(&[(LOAD_BYTE, 20, ICMPV6.into()), (LOAD_BYTE, 54, SOLICITATION.into())])
 }

@@ -1,4 +1,4 @@
-//! Another agent, as we hear it.
+//! What is known of another agent from its hellos.
 
 use std::{
     net::IpAddr,
@@ -7,61 +7,64 @@ use std::{
 
 use super::{
     ballot::BallotId,
-    hello::{Hello, Verdict},
+    hello::{Hello, Opinion},
     readiness::{Ours, Theirs},
     timing::{GRACE, RISE, SILENCE},
 };
 
-pub struct Peer {
+pub struct OtherAgent {
     pub presence: Presence,
-    /// It was, and has not risen since: it may have announced something all the time.
+    /// It was lost and has not risen since: it may still announce VIPs.
     pub was_lost: bool,
-    /// We announce what it may announce too. Of use only if it was lost.
+    /// It was lost, and we announce VIPs that it may still announce.
     pub shares: bool,
+    /// When its last hello came.
     pub heard: Instant,
     pub incarnation: u64,
-    /// Of its last hello.
+    /// The number of its last hello.
     pub sequence: u64,
     pub is_leaving: bool,
-    /// How many others it holds for alive.
-    pub company: u8,
-    /// What it said of us last; of another incarnation of us, it is `Lost` or
-    /// `Unknown`.
-    pub verdict: Verdict,
-    /// How much of our readiness it knows.
+    /// How many other agents it counts as alive.
+    pub alive_count: u8,
+    /// Its last opinion of us. If its hello named another incarnation of us, only `Lost`
+    /// is kept, and anything else is `Unknown`.
+    pub its_opinion: Opinion,
+    /// The version of our readiness that it knows.
     pub known: u64,
-    /// How much there is to know of its.
+    /// The current version of its readiness.
     pub version: u64,
     pub theirs: Theirs,
+    /// When the next hello to it is due.
     pub due: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Presence {
-    /// It may be there.
-    Unheard {
-        since: Instant,
-    },
-    Rising {
-        since: Instant,
-    },
+    /// Not heard yet; it may live.
+    Unheard { since: Instant },
+    /// Heard, but not for long enough.
+    Rising { since: Instant },
+    /// Heard for `RISE` or longer.
     Risen,
+    /// Not heard for too long.
     Lost,
 }
 
-/// What has to be said at once when it changes, and decides who announces.
+/// The part of the state that decides who announces. When it changes, a hello is sent at
+/// once.
 #[derive(PartialEq)]
 pub struct View {
     is_heard: bool,
-    told: Verdict,
-    verdict: Verdict,
+    ours: Opinion,
+    its: Opinion,
     is_leaving: bool,
     incarnation: u64,
-    /// Of our readiness, of its, and how much there is of that.
+    /// The version of our readiness that it knows, the version of its readiness that we know,
+    /// and the current version of its readiness.
     versions: [u64; 3],
 }
 
-impl Peer {
+impl OtherAgent {
     pub fn new(now: Instant) -> Self {
         Self {
             presence: Presence::Unheard { since: now },
@@ -71,8 +74,8 @@ impl Peer {
             incarnation: 0,
             sequence: 0,
             is_leaving: false,
-            company: 0,
-            verdict: Verdict::Unknown,
+            alive_count: 0,
+            its_opinion: Opinion::Unknown,
             known: 0,
             version: 0,
             theirs: Theirs::default(),
@@ -80,10 +83,10 @@ impl Peer {
         }
     }
 
-    /// Is it news, or was it overtaken on its way?
-    pub fn admits(&self, hello: &Hello, now: Instant) -> bool {
+    /// Is the hello newer than the last one, and not overtaken on its way?
+    pub fn is_news(&self, hello: &Hello, now: Instant) -> bool {
         let is_newer = (hello.incarnation, hello.sequence) > (self.incarnation, self.sequence);
-        // Its clock may have been set back before it began anew.
+        // After a restart its incarnation is smaller if its clock was set back.
         let is_other = hello.incarnation != self.incarnation && now >= self.heard + SILENCE;
         is_newer || is_other
     }
@@ -91,7 +94,7 @@ impl Peer {
     pub fn hear(&mut self, hello: &Hello, own_incarnation: u64, now: Instant) {
         let is_new = hello.incarnation != self.incarnation;
         if is_new {
-            // Who has restarted announces nothing yet.
+            // An agent that has restarted announces nothing yet.
             self.was_lost &= self.incarnation == 0;
             self.incarnation = hello.incarnation;
             self.theirs = Theirs::default();
@@ -100,19 +103,19 @@ impl Peer {
             self.presence = Presence::Rising { since: now };
         }
         (self.heard, self.sequence, self.is_leaving) = (now, hello.sequence, hello.is_leaving);
-        (self.company, self.version) = (hello.company, hello.version);
+        (self.alive_count, self.version) = (hello.alive_count, hello.version);
         self.theirs.learn(&hello.update);
         let is_about_us = hello.your_incarnation == own_incarnation;
         self.known = if is_about_us { hello.known } else { 0 };
-        self.verdict =
-            if is_about_us || hello.verdict == Verdict::Lost { hello.verdict } else { Verdict::Unknown };
+        self.its_opinion =
+            if is_about_us || hello.opinion == Opinion::Lost { hello.opinion } else { Opinion::Unknown };
         if matches!(self.presence, Presence::Rising { since } if now >= since + RISE) {
             (self.presence, self.was_lost) = (Presence::Risen, false);
         }
     }
 
-    /// When it is to be held for lost, unless it is heard before.
-    pub fn lost_at(&self) -> Option<Instant> {
+    /// When it counts as lost, unless it is heard before.
+    pub fn silence_deadline(&self) -> Option<Instant> {
         match self.presence {
             Presence::Unheard { since } => Some(since + GRACE),
             Presence::Rising { .. } | Presence::Risen => Some(self.heard + SILENCE),
@@ -120,16 +123,16 @@ impl Peer {
         }
     }
 
-    pub fn lose(&mut self) {
+    pub fn mark_lost(&mut self) {
         (self.presence, self.was_lost) = (Presence::Lost, true);
     }
 
-    pub fn told(&self) -> Verdict {
-        match (self.presence, self.verdict) {
-            (Presence::Risen, Verdict::Heard | Verdict::Alive) => Verdict::Alive,
-            (Presence::Risen, _) => Verdict::Heard,
-            _ if self.was_lost && self.shares => Verdict::Lost,
-            _ => Verdict::Unknown,
+    pub fn our_opinion(&self) -> Opinion {
+        match (self.presence, self.its_opinion) {
+            (Presence::Risen, Opinion::Heard | Opinion::Alive) => Opinion::Alive,
+            (Presence::Risen, _) => Opinion::Heard,
+            _ if self.was_lost && self.shares => Opinion::Lost,
+            _ => Opinion::Unknown,
         }
     }
 
@@ -138,24 +141,25 @@ impl Peer {
     }
 
     pub fn is_alive(&self) -> bool {
-        self.told() == Verdict::Alive
+        self.our_opinion() == Opinion::Alive
     }
 
-    /// Does each of us count the other, and do we know all that it said?
+    /// Do both agents count each other as alive, and do we know all of its readiness?
     pub fn is_settled(&self) -> bool {
-        self.verdict == Verdict::Alive && self.is_alive() && self.is_understood()
+        self.its_opinion == Opinion::Alive && self.is_alive() && self.is_understood()
     }
 
     fn is_understood(&self) -> bool {
         self.theirs.known() == self.version
     }
 
-    /// May it have the VIP, by another ballot than this one? As a number that
-    /// changes with the reason.
+    /// May it announce the VIP by another ballot than this one? The number stands for the
+    /// reason and changes with it.
     pub fn dissent(&self, vip: &IpAddr, ballot: BallotId) -> Option<u64> {
         const UNHEARD: u64 = 0;
-        // Who cannot hear us cannot tell all.
-        let will_tell = !self.is_understood() && self.verdict != Verdict::Lost;
+        // An agent that has lost us hears none of our acknowledgements, so it does not send
+        // the rest of its readiness.
+        let will_tell = !self.is_understood() && self.its_opinion != Opinion::Lost;
         match self.presence {
             Presence::Unheard { .. } => Some(UNHEARD),
             Presence::Rising { .. } | Presence::Risen if will_tell => Some(UNHEARD),
@@ -169,23 +173,23 @@ impl Peer {
     pub fn view(&self) -> View {
         View {
             is_heard: self.is_heard(),
-            told: self.told(),
-            verdict: self.verdict,
+            ours: self.our_opinion(),
+            its: self.its_opinion,
             is_leaving: self.is_leaving,
             incarnation: self.incarnation,
             versions: [self.known, self.theirs.known(), self.version],
         }
     }
 
-    /// The next hello to it.
-    pub fn address(&mut self, hello: Hello, ours: &Ours, pause: Duration, now: Instant) -> Hello {
+    /// Completes the hello for this agent; the next one is due after `pause`.
+    pub fn hello_to(&mut self, hello: Hello, ours: &Ours, pause: Duration, now: Instant) -> Hello {
         self.due = now + pause;
         Hello {
-            verdict: self.told(),
+            opinion: self.our_opinion(),
             your_incarnation: self.incarnation,
             known: self.theirs.known(),
             version: ours.version(),
-            update: ours.update(self.known),
+            update: ours.next_update(self.known),
             ..hello
         }
     }

@@ -1,19 +1,19 @@
-//! Who of the other agents lives, what it is ready for, and what it thinks of
-//! us. Sans IO.
+//! Which other agents live, which VIPs they are ready for, and what their opinions of us
+//! are. No IO.
 //!
-//! Two agents hand VIPs to each other without ever both having one, nor asking
-//! anybody else:
-//! - Each tells the other its verdict, and how much of the other's readiness it
-//!   knows. It says `Alive` once both have heard each other for a while, and
-//!   from then on holds the other for a candidate: what that one is the better
-//!   candidate for, it has let go *before* it says so.
-//! - One begins to announce a VIP when every candidate it hears has said `Alive`
-//!   to it and knows that it is ready ([`Peers::known_by_all`]), and nobody it
-//!   hears is ready by another ballot ([`Peers::doubt`]).
-//! - Whoever is not heard any longer has lost what it had to the others. Should it
-//!   still be there, they tell it that it was `Lost`, and it lets go of what they
-//!   may have, until it is taken back. If each was lost to the other, the one with
-//!   less company does.
+//! Two agents hand VIPs to each other, without both ever announcing the same VIP and
+//! without asking a third:
+//! - Each agent tells the other its opinion of it, and the version of the other's readiness
+//!   that it knows. The opinion is `Alive` once both have heard each other for a while. From
+//!   then on an agent counts the other as a candidate: it lets go of the VIPs that the other
+//!   is the better candidate for *before* it says `Alive`.
+//! - An agent begins to announce a VIP when every candidate that it hears has said `Alive`
+//!   to it and knows that it is ready ([`OtherAgents::is_known_by_all`]), and no agent that
+//!   it hears is ready by another ballot ([`OtherAgents::doubt`]).
+//! - When an agent is heard no longer, the others take over its VIPs. Should it still live,
+//!   they tell it that it was `Lost`. Then it lets go of the VIPs that they may announce,
+//!   until they count it as alive again. If two agents have lost each other, the one that
+//!   counts fewer agents as alive lets go.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,36 +24,40 @@ use std::{
 
 use super::{
     ballot::{Ballot, BallotId},
-    hello::{Hello, Update, Verdict},
-    peer::{Peer, Presence},
+    hello::{Hello, Opinion, ReadinessUpdate},
+    peer::{OtherAgent, Presence},
     readiness::Ours,
 };
 use crate::hash::{fnv1a, mix};
 
-/// From one hello to the next.
+/// Time between hellos to one agent.
 const INTERVAL: Duration = Duration::from_millis(100);
-pub struct Peers {
+
+/// The other agents that we talk with, and our own readiness.
+pub struct OtherAgents {
     me: Arc<str>,
     incarnation: u64,
-    /// Of the last hellos. It goes on whoever comes and goes: for who is back it must
-    /// not begin anew.
+    /// The number of the last hellos. It is one for all agents, so that it does not begin
+    /// anew for an agent that was left out for a while.
     sequence: u64,
-    peers: BTreeMap<Arc<str>, Peer>,
-    /// What we could announce, and what of it we say.
+    peers: BTreeMap<Arc<str>, OtherAgent>,
+    /// The VIPs that we could announce.
     ready: BTreeMap<IpAddr, Arc<Ballot>>,
+    /// The VIPs of `ready` that we tell the others of.
     ours: Ours,
-    /// To whom we leave all that he may have too.
+    /// Agents that we have left all VIPs to that they may announce too.
     yielded: BTreeSet<Arc<str>>,
-    /// Who had what we announce too, and is to let go of it.
+    /// Agents that may announce VIPs of ours too, and are to let go of them.
     rivals: BTreeSet<Arc<str>>,
+    /// A rival has let go since [`Self::take_victory`].
     has_won: bool,
     is_changed: bool,
     is_leaving: bool,
     has_news: bool,
 }
 
-impl Peers {
-    /// `incarnation` is not zero, and greater than at any start before.
+impl OtherAgents {
+    /// `incarnation` must not be zero, and must be greater than at any start before.
     pub fn new(me: Arc<str>, incarnation: u64) -> Self {
         Self {
             me,
@@ -71,19 +75,19 @@ impl Peers {
         }
     }
 
-    /// Whom to listen to.
+    /// Sets the nodes whose agents we listen to.
     pub fn set_nodes<'a>(&mut self, nodes: impl IntoIterator<Item = &'a Arc<str>>, now: Instant) {
         let mut before = std::mem::take(&mut self.peers);
         for node in nodes {
             if *node != self.me {
-                let peer = before.remove(node).unwrap_or_else(|| Peer::new(now));
+                let peer = before.remove(node).unwrap_or_else(|| OtherAgent::new(now));
                 self.peers.insert(node.clone(), peer);
             }
         }
         self.has_news = true;
     }
 
-    /// What we could announce. Said to the others at the next `poll`.
+    /// Sets the VIPs that we could announce. The next `poll` tells the others.
     pub fn set_ready(&mut self, ready: BTreeMap<IpAddr, Arc<Ballot>>, is_leaving: bool, now: Instant) {
         if self.is_leaving != is_leaving {
             self.is_leaving = is_leaving;
@@ -91,11 +95,12 @@ impl Peers {
         }
         self.ready = ready;
         self.is_changed = true;
-        self.tell_readiness(now);
+        self.update_readiness(now);
         self.has_news = true;
     }
 
-    /// What we do announce: others who may have it were lost to us, or not.
+    /// Sets the VIPs that we announce: this decides whether a lost agent is told that it was
+    /// `Lost`.
     pub fn set_announced(&mut self, announced: &BTreeSet<IpAddr>, now: Instant) {
         for (node, peer) in &mut self.peers {
             let may_have = |vip: &IpAddr| self.ready.get(vip).is_some_and(|ballot| ballot.has(node));
@@ -104,10 +109,10 @@ impl Peers {
                 (peer.shares, peer.due) = (shares, now);
             }
         }
-        self.tell_readiness(now);
+        self.update_readiness(now);
     }
 
-    /// It was us who could not hear: whoever was lost may be there.
+    /// This node could not hear for a while: so agents that count as lost may live.
     pub fn listen_anew(&mut self, now: Instant) {
         for peer in self.peers.values_mut().filter(|peer| peer.presence == Presence::Lost) {
             peer.presence = Presence::Unheard { since: now };
@@ -115,10 +120,10 @@ impl Peers {
         self.has_news = true;
     }
 
-    /// What another agent said; that it is who it says has been checked.
+    /// Takes in a hello, whose sender has been checked.
     pub fn hear(&mut self, hello: &Hello, now: Instant) {
         let Some(peer) = self.peers.get_mut(hello.node.as_str()) else { return };
-        if !peer.admits(hello, now) {
+        if !peer.is_news(hello, now) {
             return;
         }
         let before = peer.view();
@@ -127,88 +132,88 @@ impl Peers {
             peer.due = now;
             self.has_news = true;
         }
-        self.tell_readiness(now);
+        self.update_readiness(now);
     }
 
-    /// Time passes: what is to be said now, and to whom.
+    /// Lets time pass; returns the hellos to send now, each with its receiver.
     pub fn poll(&mut self, now: Instant) -> Vec<(Arc<str>, Hello)> {
         for peer in self.peers.values_mut() {
-            if peer.lost_at().is_some_and(|at| at <= now) {
-                peer.lose();
+            if peer.silence_deadline().is_some_and(|at| at <= now) {
+                peer.mark_lost();
                 peer.due = now;
                 self.has_news = true;
             }
         }
-        self.tell_readiness(now);
+        self.update_readiness(now);
         self.sequence += 1;
-        let hello = self.hello();
+        let hello = self.common_hello();
         let due = self.peers.iter_mut().filter(|(_, peer)| peer.due <= now);
-        due.map(|(node, peer)| (node.clone(), peer.address(hello.clone(), &self.ours, INTERVAL, now)))
+        due.map(|(node, peer)| (node.clone(), peer.hello_to(hello.clone(), &self.ours, INTERVAL, now)))
             .collect()
     }
 
-    /// What is the same to all.
-    fn hello(&self) -> Hello {
+    /// The part of a hello that is the same for all receivers.
+    fn common_hello(&self) -> Hello {
         Hello {
             node: self.me.to_string(),
             incarnation: self.incarnation,
             sequence: self.sequence,
             is_leaving: self.is_leaving,
-            company: self.company(),
-            verdict: Verdict::Unknown,
+            alive_count: self.alive_count(),
+            opinion: Opinion::Unknown,
             your_incarnation: 0,
             known: 0,
             version: 0,
-            update: Update::default(),
+            update: ReadinessUpdate::default(),
         }
     }
 
     pub fn next_deadline(&self) -> Option<Instant> {
-        let of = |peer: &Peer| peer.lost_at().map_or(peer.due, |at| at.min(peer.due));
-        self.peers.values().map(of).min()
+        let deadline = |peer: &OtherAgent| peer.silence_deadline().map_or(peer.due, |at| at.min(peer.due));
+        self.peers.values().map(deadline).min()
     }
 
-    /// Has anything of what follows changed since the last time?
+    /// Has anything that the functions below return changed since the last call?
     pub fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.has_news)
     }
 
-    /// Has somebody let go of what we announce too, since the last time? Then
-    /// neighbours may still believe that it is there.
+    /// Has another agent let go of VIPs of ours since the last call? Then hosts on the link
+    /// may still send packets for these VIPs there.
     pub fn take_victory(&mut self) -> bool {
         std::mem::take(&mut self.has_won)
     }
 
-    /// May this other node announce the VIP, as far as we know?
+    /// Is this other node a candidate for the VIP, as far as we know?
     pub fn is_candidate(&self, node: &str, vip: &IpAddr) -> bool {
-        let is_one = |peer: &Peer| peer.is_alive() && !peer.is_leaving && peer.theirs.ballot(vip).is_some();
+        let is_one =
+            |peer: &OtherAgent| peer.is_alive() && !peer.is_leaving && peer.theirs.ballot(vip).is_some();
         self.peers.get(node).is_some_and(is_one)
     }
 
-    /// Do we listen to it?
+    /// Do we listen to this node's agent?
     pub fn is_known(&self, node: &str) -> bool {
         self.peers.contains_key(node)
     }
 
     pub fn is_alive(&self, node: &str) -> bool {
-        self.peers.get(node).is_some_and(Peer::is_alive)
+        self.peers.get(node).is_some_and(OtherAgent::is_alive)
     }
 
-    /// Does it say that it can carry the VIP?
+    /// Does this node say that it can carry the VIP?
     pub fn is_ready(&self, node: &str, vip: &IpAddr) -> bool {
         self.peers.get(node).is_some_and(|peer| peer.theirs.ballot(vip).is_some())
     }
 
-    /// Are we ready for it, leaving aside who knows it?
-    pub fn are_we_ready(&self, vip: &IpAddr) -> bool {
-        self.ours.since(vip).is_some()
+    /// Are we ready for the VIP, whether the others know it or not?
+    pub fn is_ready_here(&self, vip: &IpAddr) -> bool {
+        self.ours.ready_since(vip).is_some()
     }
 
-    /// Does every candidate that is there know that we are ready for it by this
-    /// ballot, and do we know what he is ready for? Then the better candidate
-    /// among us is clear.
-    pub fn known_by_all(&self, vip: &IpAddr, ballot: &Ballot) -> bool {
-        let Some((id, since)) = self.ours.since(vip) else { return false };
+    /// Does every living candidate know that we are ready for the VIP by this ballot, and do
+    /// we know its readiness? Then both agree on who is the better candidate.
+    pub fn is_known_by_all(&self, vip: &IpAddr, ballot: &Ballot) -> bool {
+        let Some((id, since)) = self.ours.ready_since(vip) else { return false };
         let mut candidates = ballot.nodes().iter().filter_map(|node| self.peers.get(node));
         id == ballot.id()
             && candidates.all(|peer| match peer.presence {
@@ -218,27 +223,28 @@ impl Peers {
             })
     }
 
-    /// Somebody may have the VIP by another ballot than ours, since not all
-    /// learn of a change at once: who says so, and of those who were on the
-    /// ballot before, who is not heard. As a number that changes with them.
+    /// Another agent may announce the VIP by another ballot than ours, since not all agents
+    /// learn of a change at once. None if that can be ruled out. The number stands for the
+    /// agents that are ready by another ballot, and for those of `former` ballots that are not
+    /// heard; it changes with them.
     pub fn doubt<'a>(
         &self,
         vip: &IpAddr,
         ballot: BallotId,
         former: impl Iterator<Item = &'a Arc<str>>,
     ) -> Option<u64> {
-        let dissent = |(node, peer): (&Arc<str>, &Peer)| Some(fnv1a(node) ^ peer.dissent(vip, ballot)?);
-        let is_heard = |node: &Arc<str>| self.peers.get(node).is_some_and(Peer::is_heard);
+        let dissent = |(node, peer): (&Arc<str>, &OtherAgent)| Some(fnv1a(node) ^ peer.dissent(vip, ballot)?);
+        let is_heard = |node: &Arc<str>| self.peers.get(node).is_some_and(OtherAgent::is_heard);
         let unheard = former.filter(|node| **node != self.me && !is_heard(node)).map(|node| fnv1a(node));
         let reasons = self.peers.iter().filter_map(dissent).chain(unheard);
         reasons.reduce(|one, other| mix(one ^ other)).map(|all| mix(all ^ u64::from(ballot.get())))
     }
 
-    /// Whoever leaves is ready for nothing. Nor is who was lost to another
-    /// candidate, since that one may have what we have.
-    fn tell_readiness(&mut self, now: Instant) {
+    /// Decides which VIPs we tell the others that we are ready for: none if we leave, and none
+    /// of a ballot with an agent that has lost us, since that agent may have taken over.
+    fn update_readiness(&mut self, now: Instant) {
         let (rivals, yielded): (BTreeSet<_>, _) =
-            self.accusers().into_iter().partition(|node| self.gives_way(node));
+            self.accusers().into_iter().partition(|node| self.is_giving_way(node));
         self.has_won |= !rivals.is_superset(&self.rivals);
         self.rivals = rivals;
         if self.yielded == yielded && !self.is_changed {
@@ -253,24 +259,24 @@ impl Peers {
         }
     }
 
-    /// To whom we were lost, and who is there.
+    /// The living agents that have lost us.
     fn accusers(&self) -> BTreeSet<Arc<str>> {
-        let accuses = |peer: &Peer| peer.is_heard() && peer.verdict == Verdict::Lost;
+        let accuses = |peer: &OtherAgent| peer.is_heard() && peer.its_opinion == Opinion::Lost;
         self.peers.iter().filter(|(_, peer)| accuses(peer)).map(|(node, _)| node.clone()).collect()
     }
 
-    /// It was lost to us as well, and is the one who lets go.
-    fn gives_way(&self, node: &Arc<str>) -> bool {
-        let has_less = |peer: &Peer| (self.company(), &self.me) > (peer.company, node);
-        self.peers.get(node).is_some_and(|peer| peer.told() == Verdict::Lost && has_less(peer))
+    /// Have we lost that agent as well, and is it the one that has to let go?
+    fn is_giving_way(&self, node: &Arc<str>) -> bool {
+        let has_less = |peer: &OtherAgent| (self.alive_count(), &self.me) > (peer.alive_count, node);
+        self.peers.get(node).is_some_and(|peer| peer.our_opinion() == Opinion::Lost && has_less(peer))
     }
 
-    fn company(&self) -> u8 {
+    fn alive_count(&self) -> u8 {
         let alive = self.peers.values().filter(|peer| peer.is_alive()).count();
         alive.try_into().unwrap_or(u8::MAX)
     }
 
-    /// At the next `poll`.
+    /// The next `poll` returns a hello to every agent.
     pub fn speak_to_all(&mut self, now: Instant) {
         for peer in self.peers.values_mut() {
             peer.due = now;

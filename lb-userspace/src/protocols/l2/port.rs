@@ -1,4 +1,4 @@
-//! An interface that is announced on: its sockets, groups and frames.
+//! The sockets and multicast groups of an interface that VIPs are announced on.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,29 +12,30 @@ use tracing::debug;
 
 use super::{
     groups::Groups,
-    links::Link,
+    links::AnnouncingLink,
     packet::{LONGEST, PacketSocket},
-    wire::{self, Mac, Question},
+    wire::{self, AddressQuestion, Mac},
 };
 
-/// Frames that are looked at before others have their turn.
+/// How many frames of a socket are processed at a time.
 const BATCH: usize = 64;
 
-pub struct Port {
-    pub link: Link,
-    /// Of IPv4 and IPv6, if there are VIPs of that family.
+/// An interface that VIPs are announced on.
+pub struct LinkPort {
+    pub link: AnnouncingLink,
+    /// The sockets for IPv4 and IPv6, if there are VIPs of that family.
     sockets: [Option<PacketSocket>; 2],
     groups: Groups,
 }
 
-/// Was that all that has been asked?
-pub enum Asked {
-    All,
+/// Are there frames left to receive?
+pub enum Backlog {
+    Empty,
     More,
 }
 
-/// A failure is heard of when the socket is read.
-pub async fn readable(ports: &BTreeMap<Arc<str>, Port>) {
+/// Waits until a socket is readable or has failed; reading it then reports the failure.
+pub async fn wait_readable(ports: &BTreeMap<Arc<str>, LinkPort>) {
     let sockets = ports.values().flat_map(|port| &port.sockets).flatten();
     let waits: Vec<_> = sockets.map(|socket| socket.readable().boxed()).collect();
     if waits.is_empty() {
@@ -43,12 +44,12 @@ pub async fn readable(ports: &BTreeMap<Arc<str>, Port>) {
     let _ = select_all(waits).await;
 }
 
-impl Port {
-    pub fn new(link: Link) -> Self {
+impl LinkPort {
+    pub fn new(link: AnnouncingLink) -> Self {
         Self { link, sockets: [None, None], groups: Groups::new(link.ifindex) }
     }
 
-    /// True if there is a socket that there was not.
+    /// Opens the sockets for IPv4 and IPv6 as wanted, and closes others; true if one is new.
     pub fn open(&mut self, wants: [bool; 2]) -> io::Result<bool> {
         let mut is_new = false;
         for ((socket, wanted), is_v4) in self.sockets.iter_mut().zip(wants).zip([true, false]) {
@@ -62,23 +63,23 @@ impl Port {
         Ok(is_new)
     }
 
-    /// Be in these multicast groups and no others.
-    pub fn join(&mut self, groups: &BTreeSet<Ipv6Addr>) -> io::Result<()> {
+    /// Joins these multicast groups and leaves all others.
+    pub fn set_groups(&mut self, groups: &BTreeSet<Ipv6Addr>) -> io::Result<()> {
         self.groups.set(groups)
     }
 
-    /// What has been asked.
-    pub fn receive(&self, mut ask: impl FnMut(Question)) -> io::Result<Asked> {
+    /// Passes the questions that have arrived to `ask`.
+    pub fn receive(&self, mut ask: impl FnMut(AddressQuestion)) -> io::Result<Backlog> {
         let mut frame = [0; LONGEST];
-        let mut asked = Asked::All;
+        let mut asked = Backlog::Empty;
         for socket in self.sockets.iter().flatten() {
             for taken in 0.. {
                 if taken == BATCH {
-                    asked = Asked::More;
+                    asked = Backlog::More;
                     break;
                 }
                 let Some(len) = socket.receive(&mut frame)? else { break };
-                if let Some(question) = wire::question(&frame[..len]) {
+                if let Some(question) = wire::parse_question(&frame[..len]) {
                     ask(question);
                 }
             }
@@ -93,9 +94,9 @@ impl Port {
         }
     }
 
-    /// The MAC address of who claims to have what is ours.
+    /// Answers a question. Returns the MAC address of a host that claims the VIP itself.
     #[must_use]
-    pub fn answer(&self, question: &Question) -> Option<Mac> {
+    pub fn answer(&self, question: &AddressQuestion) -> Option<Mac> {
         if question.is_claim() {
             return Some(question.mac).filter(|mac| *mac != self.link.mac);
         }
@@ -103,7 +104,7 @@ impl Port {
         None
     }
 
-    /// Who misses it will ask again.
+    /// Sends a frame. Errors are only logged: a host that misses the answer asks again.
     fn send(&self, vip: &IpAddr, frame: &[u8]) {
         let socket = self.sockets[usize::from(vip.is_ipv6())].as_ref();
         if let Some(Err(error)) = socket.map(|socket| socket.send(frame)) {

@@ -1,5 +1,5 @@
-//! Which VIPs an agent is ready for, and by which ballots, as others learn it: in versions, so that
-//! after a change only the change is told, and in parts that fit a datagram,
+//! Which VIPs an agent is ready for, and by which ballots, and how other agents learn it. It
+//! has versions, so that after a change only the change is sent, in parts that fit a datagram,
 //! each acknowledged before the next.
 
 use std::{
@@ -9,22 +9,22 @@ use std::{
 
 use super::{
     ballot::BallotId,
-    hello::{MAX_ENTRIES, Update},
+    hello::{MAX_ENTRIES, ReadinessUpdate},
 };
 
-/// VIPs we are not ready for any longer that are remembered, for the sake of
-/// those who have not heard of it.
+/// How many VIPs are remembered that we are no longer ready for, for agents that do not
+/// know it yet.
 const MAX_GONE: usize = 4096;
 
-/// Ours.
+/// Our own readiness.
 #[derive(Default)]
 pub struct Ours {
     version: u64,
-    /// By VIP, when that changed last, and to what.
+    /// By VIP: the version of its last change, and its ballot; None: we are not ready.
     vips: BTreeMap<IpAddr, (u64, Option<BallotId>)>,
     changes: BTreeMap<u64, IpAddr>,
     gone: usize,
-    /// Who knows less than this has to begin anew; all that is left is newer.
+    /// An agent that knows less than this version has to begin anew: older changes are forgotten.
     forgotten: u64,
 }
 
@@ -33,7 +33,7 @@ impl Ours {
         self.version
     }
 
-    /// True if it is a change.
+    /// Sets the VIPs that we are ready for, with their ballots; true if that is a change.
     pub fn set(&mut self, ready: &BTreeMap<IpAddr, BallotId>) -> bool {
         let before = self.version;
         let lost = self.vips.iter().filter(|(vip, (_, ballot))| ballot.is_some() && !ready.contains_key(vip));
@@ -46,7 +46,7 @@ impl Ours {
             }
         }
         if self.gone > MAX_GONE {
-            self.forget();
+            self.forget_gone();
         }
         self.version != before
     }
@@ -61,7 +61,7 @@ impl Ours {
         self.changes.insert(self.version, vip);
     }
 
-    fn forget(&mut self) {
+    fn forget_gone(&mut self) {
         (self.gone, self.forgotten) = (0, self.version);
         self.changes.clear();
         for (vip, (_, ballot)) in std::mem::take(&mut self.vips) {
@@ -71,20 +71,21 @@ impl Ours {
         }
     }
 
-    /// By which ballot we are ready for it, and since when; none: we are not.
-    pub fn since(&self, vip: &IpAddr) -> Option<(BallotId, u64)> {
+    /// The ballot by which we are ready for the VIP, and the version since which we are; None
+    /// if we are not.
+    pub fn ready_since(&self, vip: &IpAddr) -> Option<(BallotId, u64)> {
         let (version, ballot) = self.vips.get(vip)?;
         Some(((*ballot)?, *version))
     }
 
-    /// The next part for somebody who knows that much.
-    pub fn update(&self, known: u64) -> Update {
+    /// The next part for an agent that knows version `known`.
+    pub fn next_update(&self, known: u64) -> ReadinessUpdate {
         let from = if known < self.forgotten || known > self.version { 0 } else { known };
         let mut entries = Vec::new();
         let mut to = self.version;
         for (version, vip) in self.changes.range(from + 1..) {
-            let ballot = self.since(vip).map(|(ballot, _)| ballot);
-            // Who knows nothing need not hear of what is not.
+            let ballot = self.ready_since(vip).map(|(ballot, _)| ballot);
+            // An agent that knows nothing need not learn what we are not ready for.
             if from == 0 && ballot.is_none() {
                 continue;
             }
@@ -94,11 +95,11 @@ impl Ours {
             }
             entries.push((*vip, ballot));
         }
-        Update { from, to, entries }
+        ReadinessUpdate { from, to, entries }
     }
 }
 
-/// Somebody else's.
+/// The readiness of another agent.
 #[derive(Default)]
 pub struct Theirs {
     known: u64,
@@ -114,8 +115,8 @@ impl Theirs {
         self.ready.get(vip).copied()
     }
 
-    /// What comes twice, or before its turn, is of no account.
-    pub fn learn(&mut self, update: &Update) {
+    /// Takes in a part; one that comes twice or out of order is ignored.
+    pub fn learn(&mut self, update: &ReadinessUpdate) {
         let is_next = update.from == self.known && update.to != self.known;
         let is_first = update.from == 0 && self.known != 0;
         if !is_next && !is_first {

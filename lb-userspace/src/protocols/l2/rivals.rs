@@ -1,4 +1,4 @@
-//! Others who announce what is ours: told, but not each time they do.
+//! Warnings about other machines that announce a VIP of ours, not repeated each time.
 
 use std::{
     collections::BTreeMap,
@@ -11,27 +11,27 @@ use tracing::warn;
 use super::wire::Mac;
 use crate::neigh;
 
-/// For each VIP.
+/// Time between warnings about the same VIP.
 const PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub struct Rivals {
-    /// When each was told last.
-    told: BTreeMap<IpAddr, Instant>,
+    /// By VIP: when it was warned about last.
+    warned: BTreeMap<IpAddr, Instant>,
 }
 
 impl Rivals {
-    pub fn tell(&mut self, vip: IpAddr, mac: Mac, now: Instant) {
+    pub fn warn_about(&mut self, vip: IpAddr, mac: Mac, now: Instant) {
         if self.is_due(vip, now) {
-            let mac = neigh::next_hop::Mac(mac);
+            let mac = neigh::next_hop::MacText(mac);
             warn!("{vip} is announced by {mac} too: another machine has the address, or another cluster");
         }
     }
 
     fn is_due(&mut self, vip: IpAddr, now: Instant) -> bool {
-        let is_due = self.told.get(&vip).is_none_or(|told| now >= *told + PAUSE);
+        let is_due = self.warned.get(&vip).is_none_or(|warned| now >= *warned + PAUSE);
         if is_due {
-            self.told.insert(vip, now);
+            self.warned.insert(vip, now);
         }
         is_due
     }
@@ -42,13 +42,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rival_is_told_of_once_a_minute_for_each_vip() {
+    fn a_rival_is_warned_about_once_a_minute_for_each_vip() {
         let start = Instant::now();
         let [one, other] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
         let mut rivals = Rivals::default();
-        let mut told = |vip, seconds| rivals.is_due(vip, start + Duration::from_secs(seconds));
+        let mut warned = |vip, seconds| rivals.is_due(vip, start + Duration::from_secs(seconds));
         let all = [(one, 0), (one, 1), (other, 1), (one, 59), (one, 60), (other, 60), (one, 61), (other, 61)];
         let expected = [true, false, true, false, true, false, false, true];
-        assert_eq!(all.map(|(vip, seconds)| told(vip, seconds)), expected);
+        assert_eq!(all.map(|(vip, seconds)| warned(vip, seconds)), expected);
     }
 }

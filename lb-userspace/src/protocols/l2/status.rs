@@ -1,4 +1,4 @@
-//! What is told of it.
+//! What `trigon l2` shows.
 
 use std::net::IpAddr;
 
@@ -10,14 +10,14 @@ use super::interfaces::Fault;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct VipStatus {
     pub vip: IpAddr,
-    /// Whom this node holds for elected; none: nobody can be.
+    /// The node that is elected, as far as this node knows; None: no candidate is ready.
     pub owner: Option<String>,
-    /// Do we answer for it?
+    /// Does this node answer for the VIP?
     pub announcing: bool,
     pub interfaces: Vec<String>,
-    /// Where it should be, and cannot be.
+    /// Interfaces where the VIP should be announced and can't be.
     pub faults: Vec<Fault>,
-    /// Candidates, those first that would follow.
+    /// The candidates, in the order in which they would be elected.
     pub candidates: Vec<CandidateStatus>,
 }
 
@@ -25,6 +25,6 @@ pub struct VipStatus {
 pub struct CandidateStatus {
     pub node: String,
     pub alive: bool,
-    /// It says that it can carry the VIP.
+    /// The node says that it can carry the VIP.
     pub ready: bool,
 }

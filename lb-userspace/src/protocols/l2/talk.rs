@@ -1,4 +1,4 @@
-//! Hellos by UDP, between the addresses that Nodes have.
+//! Sends and receives hellos by UDP, between the addresses of the Nodes.
 
 use std::{
     collections::BTreeMap,
@@ -14,16 +14,16 @@ use tracing::{debug, info, warn};
 
 use super::hello::{Hello, LONGEST};
 
-/// Network control, for queues on the way.
+/// DSCP "network control", which routers on the way may put into a queue of its own.
 const CS6: u32 = 0xc0;
-/// Datagrams that are looked at before others have their turn.
+/// How many datagrams of a socket are processed at a time.
 const BATCH: usize = 1024;
 
 pub struct Talk {
     port: u16,
     me: Arc<str>,
     nodes: BTreeMap<Arc<str>, Vec<IpAddr>>,
-    /// By our own address; none: it could not be opened.
+    /// By our own address; None: the socket could not be opened.
     sockets: BTreeMap<IpAddr, Option<AsyncFd<UdpSocket>>>,
 }
 
@@ -32,23 +32,23 @@ impl Talk {
         Self { port, me: Arc::default(), nodes: BTreeMap::new(), sockets: BTreeMap::new() }
     }
 
-    pub fn set(&mut self, me: &Arc<str>, nodes: BTreeMap<Arc<str>, Vec<IpAddr>>) {
+    pub fn set_nodes(&mut self, me: &Arc<str>, nodes: BTreeMap<Arc<str>, Vec<IpAddr>>) {
         self.me = me.clone();
         self.nodes = nodes;
         let own = self.nodes.get(&self.me).cloned().unwrap_or_default();
         self.sockets.retain(|address, _| own.contains(address));
-        self.open();
+        self.open_sockets();
     }
 
-    /// Opens what is not open yet. True if something is still missing.
-    pub fn open(&mut self) -> bool {
+    /// Opens the sockets that are not open yet; true if one is still missing.
+    pub fn open_sockets(&mut self) -> bool {
         let own = self.nodes.get(&self.me).map(Vec::as_slice).unwrap_or_default();
         for address in own {
             let tried = self.sockets.get(address);
             if tried.is_some_and(Option::is_some) {
                 continue;
             }
-            let socket = open(SocketAddr::new(*address, self.port));
+            let socket = open_socket(SocketAddr::new(*address, self.port));
             match (&socket, tried.is_some()) {
                 (Err(error), false) => warn!(
                     "cannot talk to other agents from {address}, UDP port {}: {error}; is it this Node's \
@@ -63,12 +63,12 @@ impl Talk {
         self.sockets.values().any(Option::is_none)
     }
 
-    /// Nobody can hear us, nor we anybody.
+    /// Is there no socket at all?
     pub fn is_mute(&self) -> bool {
         self.sockets.values().all(Option::is_none)
     }
 
-    /// Waits until something has come since the last time. Cancel safe.
+    /// Waits until a datagram has arrived since the last call. Cancel safe.
     pub async fn readable(&self) {
         let sockets: Vec<_> = self.sockets.values().flatten().collect();
         if sockets.is_empty() {
@@ -78,8 +78,8 @@ impl Talk {
         let _ = ready.map(|mut guard| guard.clear_ready());
     }
 
-    /// What has come, and is from whom it says it is from. True if there may be
-    /// more.
+    /// Passes the hellos that have arrived to `hear`, if they come from an address of the Node
+    /// that they name. True if there may be more.
     pub fn receive(&self, mut hear: impl FnMut(&Hello)) -> bool {
         let sockets = self.sockets.values().flatten();
         sockets.map(|socket| self.receive_from(socket.get_ref(), &mut hear)).fold(false, |a, b| a | b)
@@ -92,7 +92,9 @@ impl Talk {
                 Ok((len, from)) => {
                     match Hello::decode(&bytes[..len]).filter(|hello| self.is_from(hello, from)) {
                         Some(hello) => hear(&hello),
-                        None => debug!("datagram from {from}, which is no agent of a Node that we know"),
+                        None => debug!(
+                            "discarded a datagram from {from}, which is no address of a Node that we know"
+                        ),
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -111,7 +113,7 @@ impl Talk {
         *hello.node != *self.me && addresses.contains(&from.ip())
     }
 
-    /// From and to the first addresses of one family.
+    /// Sends a hello to the first address of that node of whose family we have an address.
     pub fn send(&self, to: &str, hello: &Hello) {
         let addresses = self.nodes.get(to).map(Vec::as_slice).unwrap_or_default();
         let way = addresses.iter().find_map(|address| {
@@ -122,12 +124,12 @@ impl Talk {
         if let Some((socket, address)) = way
             && let Err(error) = socket.get_ref().send_to(&hello.encode(), (*address, self.port))
         {
-            debug!("cannot speak to {to} at {address}: {error}");
+            debug!("cannot send a hello to {to} at {address}: {error}");
         }
     }
 }
 
-fn open(own: SocketAddr) -> io::Result<AsyncFd<UdpSocket>> {
+fn open_socket(own: SocketAddr) -> io::Result<AsyncFd<UdpSocket>> {
     let socket = UdpSocket::bind(own)?;
     socket.set_nonblocking(true)?;
     let options = SockRef::from(&socket);

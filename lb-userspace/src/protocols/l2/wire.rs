@@ -1,9 +1,9 @@
-//! Frames: who asks for an address, and what they are told. ARP (RFC 826, RFC
-//! 5227) and neighbour discovery (RFC 4861).
+//! Frames of ARP (RFC 826, RFC 5227) and neighbour discovery (RFC 4861): parses questions,
+//! makes answers and announcements.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub type Mac = [u8; 6];
+pub use crate::neigh::next_hop::Mac;
 
 const BROADCAST: Mac = [0xff; 6];
 const ETH_LEN: usize = 14;
@@ -20,7 +20,7 @@ const V6_LEN: usize = 40;
 pub const ICMPV6: u8 = 58;
 pub const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
-/// So it has crossed no router.
+/// Shows that the packet has crossed no router.
 const HOP_LIMIT: u8 = 255;
 /// ICMPv6 header, flags and target.
 const ND_LEN: usize = 24;
@@ -30,74 +30,76 @@ const SOLICITED: u8 = 0x40;
 const OVERRIDE: u8 = 0x20;
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
-/// Somebody wants to know who has an address.
+/// An ARP request or a neighbour solicitation: who has this address?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Question {
+pub struct AddressQuestion {
     pub target: IpAddr,
-    /// Unspecified: it asks whether it may have the address itself (RFC 5227,
-    /// section 2.1.1; RFC 4862, section 5.4.2).
+    /// The address of the asker. Unspecified: a probe, by which the asker finds out whether
+    /// it may use the target itself (RFC 5227, section 2.1.1; RFC 4862, section 5.4.2).
     pub asker: IpAddr,
-    /// Where the answer goes.
+    /// The MAC address that the answer goes to.
     pub mac: Mac,
 }
 
-impl Question {
-    /// Is it no question at all, but says that the target is the asker's?
+impl AddressQuestion {
+    /// Is it not a question but a claim: does the asker say that the target is its own?
     pub fn is_claim(&self) -> bool {
         self.asker == self.target
     }
 
-    /// The answer: at `mac`.
+    /// The frame that answers: the target is at `mac`.
     pub fn answer(&self, mac: Mac) -> Vec<u8> {
         match (self.target, self.asker) {
-            (IpAddr::V4(target), IpAddr::V4(asker)) => arp(ARP_REPLY, mac, target, self.mac, asker, self.mac),
-            (IpAddr::V6(target), IpAddr::V6(asker)) if !asker.is_unspecified() => {
-                advertisement(mac, target, self.mac, asker, SOLICITED | OVERRIDE)
+            (IpAddr::V4(target), IpAddr::V4(asker)) => {
+                arp_frame(ARP_REPLY, mac, target, self.mac, asker, self.mac)
             }
-            (IpAddr::V6(target), _) => unsolicited(mac, target),
-            (IpAddr::V4(target), IpAddr::V6(_)) => gratuitous(ARP_REPLY, mac, target),
+            (IpAddr::V6(target), IpAddr::V6(asker)) if !asker.is_unspecified() => {
+                advertisement_frame(mac, target, self.mac, asker, SOLICITED | OVERRIDE)
+            }
+            (IpAddr::V6(target), _) => unsolicited_advertisement(mac, target),
+            (IpAddr::V4(target), IpAddr::V6(_)) => gratuitous_arp(ARP_REPLY, mac, target),
         }
     }
 }
 
-/// The question in an Ethernet frame, if there is one.
-pub fn question(frame: &[u8]) -> Option<Question> {
+/// The question in an Ethernet frame; None if it has none.
+pub fn parse_question(frame: &[u8]) -> Option<AddressQuestion> {
     let (ethernet, packet) = frame.split_at_checked(ETH_LEN)?;
     match u16::from_be_bytes([ethernet[12], ethernet[13]]) {
-        ETH_P_ARP => arp_request(packet),
-        ETH_P_IPV6 => solicitation(packet, mac_at(ethernet, 6)?),
+        ETH_P_ARP => parse_arp_request(packet),
+        ETH_P_IPV6 => parse_solicitation(packet, mac_at(ethernet, 6)?),
         _ => None,
     }
     .filter(|question| question.mac[0] & 1 == 0)
 }
 
-/// What tells everybody on the link that `vip` is at `mac`: an ARP request and
-/// a reply, since some heed only one of them, or a neighbour advertisement.
+/// Frames that tell all hosts on the link that `vip` is at `mac`: an ARP request and a
+/// reply, since some hosts heed only one of them, or a neighbour advertisement.
 pub fn announcements(vip: IpAddr, mac: Mac) -> Vec<Vec<u8>> {
     match vip {
-        IpAddr::V4(vip) => vec![gratuitous(ARP_REQUEST, mac, vip), gratuitous(ARP_REPLY, mac, vip)],
-        IpAddr::V6(vip) => vec![unsolicited(mac, vip)],
+        IpAddr::V4(vip) => vec![gratuitous_arp(ARP_REQUEST, mac, vip), gratuitous_arp(ARP_REPLY, mac, vip)],
+        IpAddr::V6(vip) => vec![unsolicited_advertisement(mac, vip)],
     }
 }
 
 /// The multicast group that solicitations for an address are sent to (RFC 4291,
 /// section 2.7.1).
-pub fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+pub fn solicited_node_group(address: Ipv6Addr) -> Ipv6Addr {
     let [.., high, low] = address.segments();
     Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | high & 0xff, low)
 }
 
-fn arp_request(packet: &[u8]) -> Option<Question> {
+fn parse_arp_request(packet: &[u8]) -> Option<AddressQuestion> {
     let is_request = packet.get(..6)? == ARP_KIND && packet.get(6..8)? == ARP_REQUEST.to_be_bytes();
     let target = v4_at(packet, 24)?;
     let is_usual = !target.is_unspecified() && !target.is_broadcast() && !target.is_multicast();
     let question =
-        Question { target: target.into(), asker: v4_at(packet, 14)?.into(), mac: mac_at(packet, 8)? };
+        AddressQuestion { target: target.into(), asker: v4_at(packet, 14)?.into(), mac: mac_at(packet, 8)? };
     (is_request && is_usual).then_some(question)
 }
 
 /// Validated as RFC 4861, section 7.1.1 demands.
-fn solicitation(packet: &[u8], from: Mac) -> Option<Question> {
+fn parse_solicitation(packet: &[u8], from: Mac) -> Option<AddressQuestion> {
     let (header, rest) = packet.split_at_checked(V6_LEN)?;
     let message = rest.get(..usize::from(u16::from_be_bytes([header[4], header[5]])))?;
     let (asker, to) = (v6_at(header, 8)?, v6_at(header, 24)?);
@@ -108,41 +110,52 @@ fn solicitation(packet: &[u8], from: Mac) -> Option<Question> {
         && checksum(asker, to, message) == 0
         && !target.is_multicast()
         && !asker.is_multicast();
-    let mac = link_layer(message.get(ND_LEN..)?).ok()?;
+    let mac = link_layer_option(message.get(ND_LEN..)?).ok()?;
     let is_probe = asker.is_unspecified();
-    let is_valid = is_solicitation && (!is_probe || mac.is_none() && to == solicited_node(target));
-    is_valid.then_some(Question { target: target.into(), asker: asker.into(), mac: mac.unwrap_or(from) })
+    let is_valid = is_solicitation && (!is_probe || mac.is_none() && to == solicited_node_group(target));
+    is_valid.then_some(AddressQuestion {
+        target: target.into(),
+        asker: asker.into(),
+        mac: mac.unwrap_or(from),
+    })
 }
 
-struct Malformed;
+struct MalformedOptions;
 
-/// The asker's address, if the options have it.
-fn link_layer(mut options: &[u8]) -> Result<Option<Mac>, Malformed> {
+/// The asker's MAC address, if an option has it.
+fn link_layer_option(mut options: &[u8]) -> Result<Option<Mac>, MalformedOptions> {
     let mut mac = None;
     while let [kind, units, ..] = *options {
         let len = usize::from(units) * 8;
         if len == 0 {
-            return Err(Malformed);
+            return Err(MalformedOptions);
         }
-        let (option, rest) = options.split_at_checked(len).ok_or(Malformed)?;
+        let (option, rest) = options.split_at_checked(len).ok_or(MalformedOptions)?;
         if kind == SOURCE_LINK_LAYER {
             mac = mac_at(option, 2);
         }
         options = rest;
     }
-    if options.is_empty() { Ok(mac) } else { Err(Malformed) }
+    if options.is_empty() { Ok(mac) } else { Err(MalformedOptions) }
 }
 
-fn gratuitous(operation: u16, mac: Mac, vip: Ipv4Addr) -> Vec<u8> {
-    // RFC 5227, section 3: of a request, nobody looks at the target's address.
+fn gratuitous_arp(operation: u16, mac: Mac, vip: Ipv4Addr) -> Vec<u8> {
+    // RFC 5227, section 3: the target's MAC address in a request is not looked at.
     let target = if operation == ARP_REQUEST { [0; 6] } else { BROADCAST };
-    arp(operation, mac, vip, target, vip, BROADCAST)
+    arp_frame(operation, mac, vip, target, vip, BROADCAST)
 }
 
-fn arp(operation: u16, mac: Mac, from: Ipv4Addr, target: Mac, to: Ipv4Addr, destination: Mac) -> Vec<u8> {
+fn arp_frame(
+    operation: u16,
+    mac: Mac,
+    from: Ipv4Addr,
+    target: Mac,
+    to: Ipv4Addr,
+    destination: Mac,
+) -> Vec<u8> {
     let operation = operation.to_be_bytes();
     let parts: [&[u8]; 7] = [
-        &ethernet(destination, mac, ETH_P_ARP),
+        &ethernet_header(destination, mac, ETH_P_ARP),
         &ARP_KIND,
         &operation,
         &mac,
@@ -153,13 +166,13 @@ fn arp(operation: u16, mac: Mac, from: Ipv4Addr, target: Mac, to: Ipv4Addr, dest
     parts.concat()
 }
 
-fn unsolicited(mac: Mac, vip: Ipv6Addr) -> Vec<u8> {
+fn unsolicited_advertisement(mac: Mac, vip: Ipv6Addr) -> Vec<u8> {
     let group = ALL_NODES.octets();
     let destination = [0x33, 0x33, group[12], group[13], group[14], group[15]];
-    advertisement(mac, vip, destination, ALL_NODES, OVERRIDE)
+    advertisement_frame(mac, vip, destination, ALL_NODES, OVERRIDE)
 }
 
-fn advertisement(mac: Mac, vip: Ipv6Addr, destination: Mac, to: Ipv6Addr, flags: u8) -> Vec<u8> {
+fn advertisement_frame(mac: Mac, vip: Ipv6Addr, destination: Mac, to: Ipv6Addr, flags: u8) -> Vec<u8> {
     let mut message = vec![ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0];
     message.extend(vip.octets());
     message.extend([TARGET_LINK_LAYER, 1]);
@@ -169,11 +182,11 @@ fn advertisement(mac: Mac, vip: Ipv6Addr, destination: Mac, to: Ipv6Addr, flags:
     let len = (message.len() as u16).to_be_bytes();
     let header = [0x60, 0, 0, 0, len[0], len[1], ICMPV6, HOP_LIMIT];
     let parts: [&[u8]; 5] =
-        [&ethernet(destination, mac, ETH_P_IPV6), &header, &vip.octets(), &to.octets(), &message];
+        [&ethernet_header(destination, mac, ETH_P_IPV6), &header, &vip.octets(), &to.octets(), &message];
     parts.concat()
 }
 
-fn ethernet(destination: Mac, source: Mac, ethertype: u16) -> [u8; ETH_LEN] {
+fn ethernet_header(destination: Mac, source: Mac, ethertype: u16) -> [u8; ETH_LEN] {
     let mut header = [0; ETH_LEN];
     header[..6].copy_from_slice(&destination);
     header[6..12].copy_from_slice(&source);
@@ -181,7 +194,8 @@ fn ethernet(destination: Mac, source: Mac, ethertype: u16) -> [u8; ETH_LEN] {
     header
 }
 
-/// Of ICMPv6 (RFC 8200, section 8.1). 0 of a message that has the right one.
+/// The ICMPv6 checksum (RFC 8200, section 8.1); 0 for a message that contains the right
+/// checksum.
 fn checksum(from: Ipv6Addr, to: Ipv6Addr, message: &[u8]) -> u16 {
     let words = |bytes: &[u8]| -> u64 {
         let word = |pair: &[u8]| u64::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u64::from(*low));

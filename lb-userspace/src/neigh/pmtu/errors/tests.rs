@@ -34,24 +34,28 @@ fn error_v6(kind: u8, protocol: u8, port: u16) -> Vec<u8> {
     message
 }
 
-fn report(source: &str, target: &str) -> Option<Report> {
-    Some(Report { source: source.parse().unwrap(), target: target.parse().unwrap(), mtu: u32::from(MTU) })
+fn report(source: &str, target: &str) -> Option<PathMtuReport> {
+    Some(PathMtuReport {
+        source: source.parse().unwrap(),
+        target: target.parse().unwrap(),
+        mtu: u32::from(MTU),
+    })
 }
 
 #[test]
 fn errors_about_tunnels_are_understood() {
     for (protocol, port) in [(4, 0), (41, 0), (17, 6080)] {
         let expected = report("10.0.0.1", "10.0.0.2");
-        assert_eq!(v4(&error_v4(3, 4, &quoted_v4(protocol, port))), expected, "{protocol}");
-        assert_eq!(v6(&error_v6(2, protocol, port)), report("fd00::1", "fd00::2"), "{protocol}");
+        assert_eq!(parse_v4(&error_v4(3, 4, &quoted_v4(protocol, port))), expected, "{protocol}");
+        assert_eq!(parse_v6(&error_v6(2, protocol, port)), report("fd00::1", "fd00::2"), "{protocol}");
     }
 }
 
 #[test]
 fn eight_bytes_beyond_the_quoted_header_are_enough_and_less_is_not_for_udp() {
     let whole = error_v4(3, 4, &quoted_v4(17, 6080));
-    assert!(v4(&whole).is_some());
-    assert_eq!(v4(&error_v4(3, 4, &quoted_v4(17, 6080)[..22])), None);
+    assert!(parse_v4(&whole).is_some());
+    assert_eq!(parse_v4(&error_v4(3, 4, &quoted_v4(17, 6080)[..22])), None);
 }
 
 #[test]
@@ -62,11 +66,11 @@ fn options_before_and_within_the_quote_are_skipped() {
     let mut packet = error_v4(3, 4, &quoted);
     packet[0] = 0x46;
     packet.splice(20..20, [1, 1, 1, 0]);
-    assert_eq!(v4(&packet), report("10.0.0.1", "10.0.0.2"));
+    assert_eq!(parse_v4(&packet), report("10.0.0.1", "10.0.0.2"));
 }
 
 #[test]
-fn all_else_is_ignored() {
+fn other_packets_are_ignored() {
     let udp = quoted_v4(17, 6080);
     let mut later_fragment = udp.clone();
     later_fragment[7] = 9;
@@ -82,7 +86,7 @@ fn all_else_is_ignored() {
         ("nothing", Vec::new()),
     ];
     for (what, packet) in v4s {
-        assert_eq!(v4(&packet), None, "{what}");
+        assert_eq!(parse_v4(&packet), None, "{what}");
     }
     for (what, message) in [
         ("unreachable", error_v6(1, 17, 6080)),
@@ -90,14 +94,14 @@ fn all_else_is_ignored() {
         ("TCP", error_v6(2, 6, 6080)),
         ("cut", error_v6(2, 17, 6080)[..50].to_vec()),
     ] {
-        assert_eq!(v6(&message), None, "{what}");
+        assert_eq!(parse_v6(&message), None, "{what}");
     }
 }
 
 proptest! {
     #[test]
     fn no_bytes_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
-        let _ = (v4(&bytes), v6(&bytes));
+        let _ = (parse_v4(&bytes), parse_v6(&bytes));
     }
 
     #[test]
@@ -108,6 +112,6 @@ proptest! {
         let mut message = error_v6(2, 17, 6080);
         message[at] = value;
         message.truncate(len);
-        let _ = (v4(&packet), v6(&message));
+        let _ = (parse_v4(&packet), parse_v6(&message));
     }
 }

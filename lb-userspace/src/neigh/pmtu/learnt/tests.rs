@@ -23,8 +23,8 @@ fn hops() -> Arc<NextHops> {
     Arc::new(all.map(|(target, reach)| (ip(target), reach)).into())
 }
 
-fn report(source: &str, target: &str, mtu: u32) -> Report {
-    Report { source: ip(source), target: ip(target), mtu }
+fn report(source: &str, target: &str, mtu: u32) -> PathMtuReport {
+    PathMtuReport { source: ip(source), target: ip(target), mtu }
 }
 
 fn mtu(mtus: &PathMtus, target: &str) -> u32 {
@@ -35,7 +35,7 @@ fn mtu(mtus: &PathMtus, target: &str) -> u32 {
 }
 
 #[test]
-fn the_smallest_of_what_is_told_holds_for_ten_minutes() {
+fn the_smallest_reported_mtu_holds_for_ten_minutes() {
     let (mut mtus, start) = (PathMtus::default(), Instant::now());
     let later = |minutes: u64| start + Duration::from_secs(60 * minutes);
     assert_eq!(mtu(&mtus, "10.1.0.2"), 1500);
@@ -49,7 +49,7 @@ fn the_smallest_of_what_is_told_holds_for_ten_minutes() {
 }
 
 #[test]
-fn told_again_it_holds_longer() {
+fn a_repeated_report_holds_longer() {
     let (mut mtus, start) = (PathMtus::default(), Instant::now());
     let told = report("10.0.0.1", "10.1.0.2", 1400);
     assert!(mtus.learn(&told, &hops(), start));
@@ -59,7 +59,7 @@ fn told_again_it_holds_longer() {
 }
 
 #[test]
-fn reports_of_strangers_and_lies_change_nothing() {
+fn unrelated_and_forged_reports_change_nothing() {
     let mut mtus = PathMtus::default();
     for (what, source, target, mtu) in [
         ("not from here", "10.0.0.9", "10.1.0.2", 1400),

@@ -1,17 +1,17 @@
 use std::time::Duration;
 
 use super::*;
-use crate::protocols::bfd::{State, wire::Diagnostic};
+use crate::protocols::bfd::{SessionState, wire::Diagnostic};
 
-fn key(remote: &str, local: Option<&str>, interface: Option<&str>, multihop: bool) -> Key {
+fn key(remote: &str, local: Option<&str>, interface: Option<&str>, multihop: bool) -> SessionKey {
     let ip = |text: &str| text.parse().unwrap();
-    Key { remote: ip(remote), local: local.map(ip), interface: interface.map(Into::into), multihop }
+    SessionKey { remote: ip(remote), local: local.map(ip), interface: interface.map(Into::into), multihop }
 }
 
-fn packet(yours: u32) -> Packet {
-    Packet {
+fn packet(yours: u32) -> ControlPacket {
+    ControlPacket {
         diagnostic: Diagnostic::NONE,
-        state: State::Down,
+        state: SessionState::Down,
         is_poll: false,
         is_final: false,
         is_demand: false,
@@ -30,11 +30,11 @@ fn arrival(from: &str, to: &str) -> Arrival<'static> {
 
 /// The place of the session in the list, whose discriminators are the places
 /// and one more.
-fn selected(keys: &[Key], yours: u32, arrival: &Arrival<'_>) -> Option<usize> {
+fn selected(keys: &[SessionKey], yours: u32, arrival: &Arrival<'_>) -> Option<usize> {
     let profile = Profile { minimum_ttl: 250, ..Profile::default() };
     let candidates =
         keys.iter().zip(1..).map(|(key, discriminator)| Candidate { key, profile: &profile, discriminator });
-    let found = select(candidates, &packet(yours), arrival)?;
+    let found = select_session(candidates, &packet(yours), arrival)?;
     keys.iter().position(|key| key == found)
 }
 
@@ -47,7 +47,7 @@ fn the_discriminator_decides_whatever_the_address() {
 }
 
 #[test]
-fn without_one_the_addresses_decide_and_the_closer_match_wins() {
+fn without_a_discriminator_the_addresses_decide_and_the_closer_match_wins() {
     let keys = [
         key("192.0.2.1", None, None, false),
         key("192.0.2.1", Some("192.0.2.9"), None, false),
@@ -66,7 +66,7 @@ fn without_one_the_addresses_decide_and_the_closer_match_wins() {
 }
 
 #[test]
-fn link_local_neighbours_are_told_apart_by_interface() {
+fn link_local_neighbours_are_distinguished_by_interface() {
     let keys = [key("fe80::1", None, Some("eth1"), false), key("fe80::1", None, Some("eth0"), false)];
     let from = arrival("fe80::1", "fe80::9");
     assert_eq!(selected(&keys, 0, &from), Some(1));
@@ -76,7 +76,7 @@ fn link_local_neighbours_are_told_apart_by_interface() {
 }
 
 #[test]
-fn who_is_too_far_away_is_nobody() {
+fn a_packet_from_too_far_away_is_for_no_session() {
     let keys = [key("192.0.2.1", None, None, false), key("192.0.2.1", None, None, true)];
     let from = arrival("192.0.2.1", "192.0.2.9");
     // TTL, over several hops, and the session.

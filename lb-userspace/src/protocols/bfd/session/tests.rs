@@ -1,4 +1,4 @@
-use State::{AdminDown, Down, Init, Up};
+use SessionState::{AdminDown, Down, Init, Up};
 
 use super::*;
 
@@ -16,8 +16,8 @@ fn profile(transmit: u64, receive: u64) -> Profile {
 }
 
 /// From the other side, which wants and offers 100 ms.
-fn packet(state: State) -> Packet {
-    Packet {
+fn packet(state: SessionState) -> ControlPacket {
+    ControlPacket {
         diagnostic: Diagnostic::NONE,
         state,
         is_poll: false,
@@ -31,24 +31,24 @@ fn packet(state: State) -> Packet {
     }
 }
 
-fn hear(session: &mut Session, state: State, now: Instant) -> Option<Packet> {
-    session.process(Input::Packet(packet(state)), now)
+fn hear(session: &mut BfdSession, state: SessionState, now: Instant) -> Option<ControlPacket> {
+    session.process(SessionInput::Packet(packet(state)), now)
 }
 
 /// With 100 ms both ways, in that state, without a Poll Sequence.
-fn session_in(state: State, now: Instant) -> Session {
-    let mut session = Session::new(OURS, profile(100, 100), now);
-    session.process(Input::Timer, now);
+fn session_in(state: SessionState, now: Instant) -> BfdSession {
+    let mut session = BfdSession::new(OURS, profile(100, 100), now);
+    session.process(SessionInput::Timer, now);
     if matches!(state, Init | Up) {
         hear(&mut session, Down, now);
     }
     if state == Up {
         hear(&mut session, Init, now);
-        session.process(Input::Packet(Packet { is_final: true, ..packet(Up) }), now);
+        session.process(SessionInput::Packet(ControlPacket { is_final: true, ..packet(Up) }), now);
     }
     if state == AdminDown {
         hear(&mut session, Down, now);
-        session.process(Input::Stop, now);
+        session.process(SessionInput::Stop, now);
     }
     assert_eq!(session.status().state, state);
     assert!(!session.is_polling);
@@ -56,7 +56,7 @@ fn session_in(state: State, now: Instant) -> Session {
 }
 
 #[test]
-fn every_cell_of_the_transition_table() {
+fn every_cell_of_the_transition_table_holds() {
     let now = Instant::now();
     // The state, and what it becomes on AdminDown, Down, Init, Up.
     let table = [
@@ -85,10 +85,10 @@ fn silence_takes_every_state_down_but_the_administrator_s() {
     let now = Instant::now();
     for (from, to) in [(AdminDown, AdminDown), (Down, Down), (Init, Down), (Up, Down)] {
         let mut session = session_in(from, now);
-        let expiry = session.expiry().unwrap_or(now + ms(10_000));
-        session.process(Input::Timer, expiry - ms(1));
+        let expiry = session.detection_deadline().unwrap_or(now + ms(10_000));
+        session.process(SessionInput::Timer, expiry - ms(1));
         assert_eq!(session.status().state, from);
-        session.process(Input::Timer, expiry);
+        session.process(SessionInput::Timer, expiry);
         assert_eq!(session.status().state, to);
         if matches!(from, Init | Up) {
             assert_eq!(session.diagnostic(), Diagnostic::EXPIRED);
@@ -100,18 +100,18 @@ fn silence_takes_every_state_down_but_the_administrator_s() {
 fn after_a_detection_time_of_silence_the_other_discriminator_is_forgotten() {
     let now = Instant::now();
     let mut session = session_in(Up, now);
-    let news = session.process(Input::Timer, now + ms(300)).unwrap();
+    let news = session.process(SessionInput::Timer, now + ms(300)).unwrap();
     assert_eq!((news.state, news.yours, news.diagnostic), (Down, 0, Diagnostic::EXPIRED));
 }
 
 #[test]
-fn nothing_goes_faster_than_a_second_before_it_is_up() {
+fn before_the_session_is_up_packets_are_a_second_apart() {
     let now = Instant::now();
-    let mut session = Session::new(OURS, profile(50, 50), now);
+    let mut session = BfdSession::new(OURS, profile(50, 50), now);
     let mut at = session.next_deadline().unwrap();
     assert_eq!(at, now, "the first one goes at once");
     for _ in 0..100 {
-        let sent = session.process(Input::Timer, at).unwrap();
+        let sent = session.process(SessionInput::Timer, at).unwrap();
         assert_eq!((sent.state, sent.yours, sent.transmit, sent.receive), (Down, 0, SLOW, ms(50)));
         let next = session.next_deadline().unwrap();
         assert!((ms(750)..=ms(1000)).contains(&(next - at)));
@@ -133,9 +133,9 @@ fn intervals_are_negotiated_when_the_session_comes_up() {
         ((300, 50), (1000, 2000), 2000, 3000),
     ];
     for (ours, theirs, interval, detection) in table {
-        let mut session = Session::new(OURS, profile(ours.0, ours.1), now);
-        let theirs = Packet { transmit: ms(theirs.0), receive: ms(theirs.1), ..packet(Init) };
-        let up = session.process(Input::Packet(theirs), now).unwrap();
+        let mut session = BfdSession::new(OURS, profile(ours.0, ours.1), now);
+        let theirs = ControlPacket { transmit: ms(theirs.0), receive: ms(theirs.1), ..packet(Init) };
+        let up = session.process(SessionInput::Packet(theirs), now).unwrap();
         assert_eq!((up.state, up.is_poll, up.transmit), (Up, true, ms(ours.0)));
         assert_eq!(session.wanted_interval(), Some(ms(interval)));
         assert_eq!(session.detection_time(), Some(ms(detection)));
@@ -145,12 +145,12 @@ fn intervals_are_negotiated_when_the_session_comes_up() {
 #[test]
 fn a_poll_is_answered_at_once_and_its_answer_is_no_poll() {
     let now = Instant::now();
-    let mut session = Session::new(OURS, profile(100, 100), now);
-    let polls = Packet { is_poll: true, ..packet(Init) };
-    let answer = session.process(Input::Packet(polls), now).unwrap();
+    let mut session = BfdSession::new(OURS, profile(100, 100), now);
+    let polls = ControlPacket { is_poll: true, ..packet(Init) };
+    let answer = session.process(SessionInput::Packet(polls), now).unwrap();
     assert_eq!((answer.state, answer.is_poll, answer.is_final), (Up, false, true));
     assert_eq!(session.next_deadline(), Some(now), "the poll of its own comes after");
-    let own = session.process(Input::Timer, now).unwrap();
+    let own = session.process(SessionInput::Timer, now).unwrap();
     assert_eq!((own.state, own.is_poll, own.is_final), (Up, true, false));
 }
 
@@ -158,22 +158,22 @@ fn a_poll_is_answered_at_once_and_its_answer_is_no_poll() {
 fn a_poll_is_repeated_until_it_is_answered() {
     let mut now = Instant::now();
     let mut session = session_in(Up, now);
-    assert!(session.process(Input::Profile(profile(200, 200)), now).unwrap().is_poll);
+    assert!(session.process(SessionInput::Profile(profile(200, 200)), now).unwrap().is_poll);
     for _ in 0..5 {
         hear(&mut session, Up, now);
         now = session.next_deadline().unwrap();
-        assert!(session.process(Input::Timer, now).unwrap().is_poll);
+        assert!(session.process(SessionInput::Timer, now).unwrap().is_poll);
     }
-    session.process(Input::Packet(Packet { is_final: true, ..packet(Up) }), now);
+    session.process(SessionInput::Packet(ControlPacket { is_final: true, ..packet(Up) }), now);
     now = session.next_deadline().unwrap();
-    assert!(!session.process(Input::Timer, now).unwrap().is_poll);
+    assert!(!session.process(SessionInput::Timer, now).unwrap().is_poll);
 }
 
 #[test]
 fn other_timers_take_effect_when_the_other_side_knows_them() {
     let now = Instant::now();
-    let finally = Input::Packet(Packet { is_final: true, ..packet(Up) });
-    let seen = |session: &Session| (session.wanted_interval(), session.detection_time());
+    let finally = SessionInput::Packet(ControlPacket { is_final: true, ..packet(Up) });
+    let seen = |session: &BfdSession| (session.wanted_interval(), session.detection_time());
     let table = [
         // (transmit, receive), before and after the other side has answered.
         ((400, 100), (100, 300), (400, 300)),
@@ -183,12 +183,12 @@ fn other_timers_take_effect_when_the_other_side_knows_them() {
     ];
     for ((transmit, receive), before, after) in table {
         let mut session = session_in(Up, now);
-        let news = session.process(Input::Profile(profile(transmit, receive)), now).unwrap();
+        let news = session.process(SessionInput::Profile(profile(transmit, receive)), now).unwrap();
         assert_eq!((news.transmit, news.receive), (ms(transmit), ms(receive)));
         assert_eq!(seen(&session), (Some(ms(before.0)), Some(ms(before.1))));
         session.process(finally, now);
         assert_eq!(seen(&session), (Some(ms(after.0)), Some(ms(after.1))));
-        assert_eq!(session.status(), Status { state: Up, remote: Up, downs: 0, heard: true });
+        assert_eq!(session.status(), SessionStatus { state: Up, remote: Up, downs: 0, heard: true });
     }
 }
 
@@ -197,9 +197,9 @@ fn other_timers_take_effect_when_the_other_side_knows_them() {
 fn a_second_change_waits_for_the_end_of_the_first() {
     let now = Instant::now();
     let mut session = session_in(Up, now);
-    let finally = Input::Packet(Packet { is_final: true, ..packet(Up) });
-    session.process(Input::Profile(profile(200, 200)), now);
-    assert_eq!(session.process(Input::Profile(profile(400, 400)), now), None);
+    let finally = SessionInput::Packet(ControlPacket { is_final: true, ..packet(Up) });
+    session.process(SessionInput::Profile(profile(200, 200)), now);
+    assert_eq!(session.process(SessionInput::Profile(profile(400, 400)), now), None);
     assert_eq!(session.packet().transmit, ms(200));
     let second = session.process(finally, now).unwrap();
     assert_eq!((second.is_poll, second.transmit), (true, ms(400)));
@@ -213,7 +213,7 @@ fn the_same_profile_again_changes_nothing() {
     let now = Instant::now();
     let mut session = session_in(Up, now);
     let deadline = session.next_deadline();
-    assert_eq!(session.process(Input::Profile(profile(100, 100)), now), None);
+    assert_eq!(session.process(SessionInput::Profile(profile(100, 100)), now), None);
     assert_eq!(session.next_deadline(), deadline);
 }
 
@@ -221,14 +221,14 @@ fn the_same_profile_again_changes_nothing() {
 fn packets_are_jittered_and_never_late() {
     for (multiplier, least, most) in [(3, ms(75), ms(100)), (1, ms(75), ms(90))] {
         let mut now = Instant::now();
-        let mut session = Session::new(OURS, Profile { multiplier, ..profile(100, 100) }, now);
+        let mut session = BfdSession::new(OURS, Profile { multiplier, ..profile(100, 100) }, now);
         hear(&mut session, Init, now);
-        session.process(Input::Packet(Packet { is_final: true, ..packet(Up) }), now);
+        session.process(SessionInput::Packet(ControlPacket { is_final: true, ..packet(Up) }), now);
         let mut pauses = Vec::new();
         for _ in 0..1000 {
             hear(&mut session, Up, now);
             now = session.due.unwrap();
-            session.process(Input::Timer, now).unwrap();
+            session.process(SessionInput::Timer, now).unwrap();
             pauses.push(session.due.unwrap() - now);
         }
         let (shortest, longest) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
@@ -238,27 +238,27 @@ fn packets_are_jittered_and_never_late() {
 }
 
 #[test]
-fn a_passive_side_waits_to_be_spoken_to() {
+fn a_passive_side_sends_only_after_it_has_received() {
     let now = Instant::now();
     let passive = Profile { passive: true, ..profile(100, 100) };
-    let mut session = Session::new(OURS, passive, now);
+    let mut session = BfdSession::new(OURS, passive, now);
     assert_eq!(session.next_deadline(), None);
     assert_eq!(hear(&mut session, Down, now).unwrap().state, Init);
     assert_eq!(hear(&mut session, Init, now).unwrap().state, Up);
-    let expiry = session.expiry().unwrap();
-    assert_eq!(session.process(Input::Timer, expiry), None, "nobody is there");
+    let expiry = session.detection_deadline().unwrap();
+    assert_eq!(session.process(SessionInput::Timer, expiry), None, "nobody is there");
     assert_eq!((session.status().state, session.next_deadline()), (Down, None));
 }
 
 #[test]
-fn whoever_wants_no_packets_gets_none_but_news_and_answers() {
+fn a_side_that_wants_no_packets_gets_only_changes_and_answers() {
     let now = Instant::now();
     let mut session = session_in(Up, now);
-    session.process(Input::Packet(Packet { receive: Duration::ZERO, ..packet(Up) }), now);
-    assert_eq!(session.next_deadline(), session.expiry(), "there is nothing to send");
-    let polls = Packet { is_poll: true, receive: Duration::ZERO, ..packet(Up) };
-    assert!(session.process(Input::Packet(polls), now).unwrap().is_final);
-    let news = session.process(Input::Timer, session.expiry().unwrap());
+    session.process(SessionInput::Packet(ControlPacket { receive: Duration::ZERO, ..packet(Up) }), now);
+    assert_eq!(session.next_deadline(), session.detection_deadline(), "there is nothing to send");
+    let polls = ControlPacket { is_poll: true, receive: Duration::ZERO, ..packet(Up) };
+    assert!(session.process(SessionInput::Packet(polls), now).unwrap().is_final);
+    let news = session.process(SessionInput::Timer, session.detection_deadline().unwrap());
     assert_eq!(news.unwrap().state, Down);
 }
 
@@ -266,16 +266,16 @@ fn whoever_wants_no_packets_gets_none_but_news_and_answers() {
 fn in_demand_mode_only_polls_are_sent_and_answered() {
     let now = Instant::now();
     let mut session = session_in(Up, now);
-    let demands = Packet { is_demand: true, ..packet(Up) };
-    session.process(Input::Packet(demands), now);
-    assert_eq!(session.next_deadline(), session.expiry());
-    let polls = Packet { is_poll: true, ..demands };
-    assert!(session.process(Input::Packet(polls), now).unwrap().is_final);
-    assert!(session.process(Input::Profile(profile(200, 200)), now).unwrap().is_poll);
+    let demands = ControlPacket { is_demand: true, ..packet(Up) };
+    session.process(SessionInput::Packet(demands), now);
+    assert_eq!(session.next_deadline(), session.detection_deadline());
+    let polls = ControlPacket { is_poll: true, ..demands };
+    assert!(session.process(SessionInput::Packet(polls), now).unwrap().is_final);
+    assert!(session.process(SessionInput::Profile(profile(200, 200)), now).unwrap().is_poll);
     assert!(session.due.is_some(), "until it is answered");
-    session.process(Input::Packet(Packet { is_final: true, ..demands }), now);
+    session.process(SessionInput::Packet(ControlPacket { is_final: true, ..demands }), now);
     assert_eq!(session.due, None);
-    session.process(Input::Packet(packet(Up)), now);
+    session.process(SessionInput::Packet(packet(Up)), now);
     assert!(session.due.is_some(), "no longer demanded");
 }
 
@@ -285,23 +285,23 @@ fn a_farewell_of_the_other_side_is_remembered_through_its_silence() {
     let now = Instant::now();
     let mut session = session_in(Up, now);
     hear(&mut session, AdminDown, now);
-    assert_eq!(session.status(), Status { state: Down, remote: AdminDown, downs: 1, heard: true });
+    assert_eq!(session.status(), SessionStatus { state: Down, remote: AdminDown, downs: 1, heard: true });
     assert_eq!(session.diagnostic(), Diagnostic::NEIGHBOUR_DOWN);
-    session.process(Input::Timer, session.expiry().unwrap());
-    assert_eq!(session.status(), Status { state: Down, remote: AdminDown, downs: 1, heard: false });
+    session.process(SessionInput::Timer, session.detection_deadline().unwrap());
+    assert_eq!(session.status(), SessionStatus { state: Down, remote: AdminDown, downs: 1, heard: false });
     hear(&mut session, Down, now);
-    assert_eq!(session.status(), Status { state: Init, remote: Down, downs: 1, heard: true });
+    assert_eq!(session.status(), SessionStatus { state: Init, remote: Down, downs: 1, heard: true });
 }
 
 #[test]
 fn a_stopped_session_says_so_for_a_detection_time_and_ends() {
     let now = Instant::now();
     let mut session = session_in(Up, now);
-    let mut said = vec![session.process(Input::Stop, now).unwrap()];
+    let mut said = vec![session.process(SessionInput::Stop, now).unwrap()];
     let mut at = now;
     while !session.has_ended() {
         at = session.next_deadline().unwrap();
-        said.extend(session.process(Input::Timer, at));
+        said.extend(session.process(SessionInput::Timer, at));
     }
     assert_eq!(said.len(), 3);
     assert!(said.iter().all(|packet| packet.state == AdminDown && packet.yours == THEIRS));
@@ -317,12 +317,12 @@ fn however_slow_a_session_is_its_farewell_takes_a_second() {
         let now = Instant::now();
         let profile = Profile { multiplier, ..profile(interval, interval) };
         let mut session = session_in(Up, now);
-        session.process(Input::Profile(profile), now);
-        session.process(Input::Stop, now);
+        session.process(SessionInput::Profile(profile), now);
+        session.process(SessionInput::Stop, now);
         let mut at = now;
         while !session.has_ended() {
             at = session.next_deadline().unwrap();
-            session.process(Input::Timer, at);
+            session.process(SessionInput::Timer, at);
         }
         assert!(at <= now + ms(1000), "{multiplier} x {interval} ms: {:?}", at - now);
     }
@@ -331,8 +331,8 @@ fn however_slow_a_session_is_its_farewell_takes_a_second() {
 #[test]
 fn a_session_that_nobody_answered_ends_silently() {
     let now = Instant::now();
-    let mut session = Session::new(OURS, profile(100, 100), now);
-    assert_eq!(session.process(Input::Stop, now), None);
+    let mut session = BfdSession::new(OURS, profile(100, 100), now);
+    assert_eq!(session.process(SessionInput::Stop, now), None);
     assert!(session.has_ended());
     assert_eq!(session.next_deadline(), None);
 }

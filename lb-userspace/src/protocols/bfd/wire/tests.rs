@@ -8,7 +8,7 @@ const SAMPLE: [u8; LEN] = [
     0,
 ];
 
-fn with(at: usize, byte: u8) -> Vec<u8> {
+fn sample_with(at: usize, byte: u8) -> Vec<u8> {
     let mut bytes = SAMPLE.to_vec();
     bytes[at] = byte;
     bytes
@@ -16,9 +16,9 @@ fn with(at: usize, byte: u8) -> Vec<u8> {
 
 #[test]
 fn fields_are_where_the_rfc_has_them() {
-    let packet = Packet {
+    let packet = ControlPacket {
         diagnostic: Diagnostic::NONE,
-        state: State::Init,
+        state: SessionState::Init,
         is_poll: true,
         is_final: false,
         is_demand: false,
@@ -28,45 +28,45 @@ fn fields_are_where_the_rfc_has_them() {
         transmit: Duration::from_secs(1),
         receive: Duration::from_millis(300),
     };
-    assert_eq!(Packet::decode(&SAMPLE), Ok(packet));
+    assert_eq!(ControlPacket::decode(&SAMPLE), Ok(packet));
     assert_eq!(packet.encode(), SAMPLE);
 }
 
 #[test]
-fn what_the_rfc_discards_is_discarded() {
+fn packets_that_the_rfc_discards_are_discarded() {
     let unknown = |state: u8| {
-        let mut bytes = with(1, state << 6);
+        let mut bytes = sample_with(1, state << 6);
         bytes[8..12].fill(0);
         bytes
     };
     let mut nobody = SAMPLE.to_vec();
     nobody[4..8].fill(0);
     let table = [
-        (SAMPLE[..23].to_vec(), Malformed::Truncated),
-        (Vec::new(), Malformed::Truncated),
-        (with(0, 0x00), Malformed::Version(0)),
-        (with(0, 0x40), Malformed::Version(2)),
-        (with(3, 23), Malformed::Length(23)),
-        (with(3, 25), Malformed::Length(25)),
-        (with(2, 0), Malformed::Multiplier),
-        (with(1, 0xa1), Malformed::Multipoint),
-        (nobody, Malformed::Discriminator),
-        (unknown(2), Malformed::State),
-        (unknown(3), Malformed::State),
-        (with(1, 0xa4), Malformed::Authenticated),
+        (SAMPLE[..23].to_vec(), MalformedPacket::Truncated),
+        (Vec::new(), MalformedPacket::Truncated),
+        (sample_with(0, 0x00), MalformedPacket::Version(0)),
+        (sample_with(0, 0x40), MalformedPacket::Version(2)),
+        (sample_with(3, 23), MalformedPacket::Length(23)),
+        (sample_with(3, 25), MalformedPacket::Length(25)),
+        (sample_with(2, 0), MalformedPacket::Multiplier),
+        (sample_with(1, 0xa1), MalformedPacket::Multipoint),
+        (nobody, MalformedPacket::Discriminator),
+        (unknown(2), MalformedPacket::State),
+        (unknown(3), MalformedPacket::State),
+        (sample_with(1, 0xa4), MalformedPacket::Authenticated),
     ];
     for (bytes, why) in table {
-        assert_eq!(Packet::decode(&bytes), Err(why), "{bytes:x?}");
+        assert_eq!(ControlPacket::decode(&bytes), Err(why), "{bytes:x?}");
     }
     for state in [0, 1] {
-        assert!(Packet::decode(&unknown(state)).is_ok());
+        assert!(ControlPacket::decode(&unknown(state)).is_ok());
     }
 }
 
 #[test]
-fn what_follows_the_packet_is_ignored() {
+fn bytes_after_the_packet_are_ignored() {
     let longer = [&SAMPLE[..], &[0xff; 8]].concat();
-    assert_eq!(Packet::decode(&longer), Packet::decode(&SAMPLE));
+    assert_eq!(ControlPacket::decode(&longer), ControlPacket::decode(&SAMPLE));
 }
 
 prop_compose! {
@@ -74,9 +74,9 @@ prop_compose! {
         (diagnostic, state, multiplier, mine, yours) in (0u8..32, 0u8..4, 1u8.., 1u32.., 1u32..),
         (is_poll, is_final, is_demand) in any::<(bool, bool, bool)>(),
         (transmit, receive) in any::<(u32, u32)>(),
-    ) -> Packet {
-        Packet {
-            diagnostic: Diagnostic(diagnostic), state: super::state(state << 6), is_poll, is_final, is_demand,
+    ) -> ControlPacket {
+        ControlPacket {
+            diagnostic: Diagnostic(diagnostic), state: state_in(state << 6), is_poll, is_final, is_demand,
             multiplier, mine, yours,
             transmit: Duration::from_micros(transmit.into()), receive: Duration::from_micros(receive.into()),
         }
@@ -85,15 +85,15 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn what_is_sent_is_understood(packet in any_packet()) {
-        prop_assert_eq!(Packet::decode(&packet.encode()), Ok(packet));
+    fn an_encoded_packet_is_decoded_as_it_was(packet in any_packet()) {
+        prop_assert_eq!(ControlPacket::decode(&packet.encode()), Ok(packet));
     }
 
     #[test]
-    fn whatever_is_understood_is_valid(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
-        if let Ok(packet) = Packet::decode(&bytes) {
+    fn every_decoded_packet_is_valid(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        if let Ok(packet) = ControlPacket::decode(&bytes) {
             prop_assert!(packet.mine != 0 && packet.multiplier != 0);
-            prop_assert_eq!(Packet::decode(&packet.encode()), Ok(packet));
+            prop_assert_eq!(ControlPacket::decode(&packet.encode()), Ok(packet));
         }
     }
 }
@@ -110,7 +110,7 @@ fn a_million_broken_packets_do_no_harm() {
             bytes[random.below(LEN as u64) as usize] = random.next() as u8;
         }
         let len = if random.below(8) == 0 { random.below(LEN as u64) as usize } else { LEN };
-        understood += u32::from(Packet::decode(&bytes[..len]).is_ok());
+        understood += u32::from(ControlPacket::decode(&bytes[..len]).is_ok());
     }
     assert!((100_000..900_000).contains(&understood), "{understood}");
 }

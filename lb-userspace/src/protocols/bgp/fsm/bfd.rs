@@ -1,8 +1,8 @@
-//! What a BFD session means for BGP (RFC 5882).
+//! What the state of a BFD session means for the BGP session (RFC 5882).
 
-use crate::protocols::bfd::{State, Status};
+use crate::protocols::bfd::{SessionState, SessionStatus};
 
-/// What has been seen of it.
+/// What has been seen of the BFD session.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
     was_up: bool,
@@ -11,61 +11,62 @@ pub struct Watch {
     is_silent: bool,
 }
 
-/// What the session is to do.
+/// What the BGP session is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum BfdEffect {
     Nothing,
-    /// BFD lost the peer.
+    /// BFD has lost the peer: end the session, and stay down.
     Fall,
-    /// It did, and has found it again since: fall and rise.
+    /// BFD has lost the peer and found it again: end the session, and begin anew.
     Flap,
-    /// It has it again.
+    /// BFD has found the peer again: begin anew.
     Rise,
 }
 
 impl Watch {
-    /// Is the session to be held down?
+    /// Is the BGP session to be held down?
     pub fn is_down(&self) -> bool {
         self.is_down
     }
 
-    /// Is it held down for somebody who says nothing at all?
+    /// Is the session held down, and is the peer silent in BFD?
     pub fn is_silent(&self) -> bool {
         self.is_down && self.is_silent
     }
 
-    /// Hold it down no longer, until BFD comes up and falls again: many routers speak
-    /// BFD only with those with whom they have a session, so that each would wait for
-    /// the other (RFC 5882, 4.1).
+    /// Stops holding the session down, until BFD comes up and goes down again. Many routers
+    /// speak BFD only while they have a BGP session: each side would wait for the other
+    /// (RFC 5882, section 4.1).
     pub fn forgive(&mut self) {
         (self.was_up, self.is_down) = (false, false);
     }
 
-    /// None: no BFD is asked for, or none is known of yet.
-    pub fn observe(&mut self, status: Option<Status>) -> Verdict {
+    /// Takes in the status of the BFD session. None: BFD is off, or there is no session yet.
+    pub fn observe(&mut self, status: Option<SessionStatus>) -> BfdEffect {
         let was_down = self.is_down;
         let Some(status) = status else {
             *self = Self::default();
-            return if was_down { Verdict::Rise } else { Verdict::Nothing };
+            return if was_down { BfdEffect::Rise } else { BfdEffect::Nothing };
         };
         let fell = status.downs > self.downs;
         self.downs = status.downs;
-        // A peer without BFD must not be held down (RFC 5882, 4.1): only one that had it.
-        self.was_up |= fell || status.state == State::Up;
+        // A peer that never spoke BFD must not be held down (RFC 5882, section 4.1).
+        self.was_up |= fell || status.state == SessionState::Up;
         self.is_silent = !status.heard;
-        // Somebody wants no BFD; neither that nor its way back is a failure (3.2).
-        if status.remote == State::AdminDown || status.state == State::AdminDown {
+        // One side has turned BFD off. Neither that nor turning it on again is a failure
+        // (RFC 5882, section 3.2).
+        if status.remote == SessionState::AdminDown || status.state == SessionState::AdminDown {
             self.was_up = false;
         }
         self.is_down = match status.state {
-            State::Up | State::AdminDown => false,
-            State::Down | State::Init => self.was_up,
+            SessionState::Up | SessionState::AdminDown => false,
+            SessionState::Down | SessionState::Init => self.was_up,
         };
         match (was_down, self.is_down) {
-            (false, true) => Verdict::Fall,
-            (true, false) => Verdict::Rise,
-            (false, false) if fell && status.state == State::Up => Verdict::Flap,
-            _ => Verdict::Nothing,
+            (false, true) => BfdEffect::Fall,
+            (true, false) => BfdEffect::Rise,
+            (false, false) if fell && status.state == SessionState::Up => BfdEffect::Flap,
+            _ => BfdEffect::Nothing,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One TCP connection, from our OPEN to its end.
+//! The state machine of one TCP connection, from our OPEN to its end.
 
 use std::{
     sync::Arc,
@@ -15,45 +15,46 @@ use crate::protocols::bgp::{
     wire::{Message, Notification, code},
 };
 
-/// For how long an OPEN is waited for (RFC 4271, 8.2.2: a "large value").
+/// How long to wait for the peer's OPEN (RFC 4271, section 8.2.2: a "large value").
 const OPEN_HOLD: Duration = Duration::from_secs(240);
-/// The same for somebody who reads nothing, where no hold time is negotiated (RFC 9687,
-/// section 6). Else it is twice the hold time, which such a peer keeps alive by what it
-/// sends: the RFC's eight minutes at least would be long for routes to VIPs.
+/// How long a peer may read nothing if no hold time is negotiated (RFC 9687, section 6).
+/// With a hold time it is twice that. The RFC wants eight minutes at least, which would be
+/// too long for routes to VIPs.
 const SEND_HOLD: Duration = Duration::from_secs(480);
 
-/// What happens to a connection.
+/// An event of a connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event {
+pub enum ConnectionEvent {
     Received(Message),
-    /// What was received can't be read: what to tell the peer.
+    /// A message can't be decoded: the NOTIFICATION to send.
     Unreadable(Notification),
-    /// TCP ended.
+    /// The TCP connection has ended, and why.
     Lost(String),
-    /// The peer's TCP took something of what we send, or nothing is left to send.
+    /// Something was written. `progress`: the peer's TCP took some bytes; `pending`: others are
+    /// left.
     Wrote {
         progress: bool,
         pending: bool,
     },
     /// A deadline may have passed.
     Timer,
-    /// We want it to end.
+    /// We end the connection with this NOTIFICATION.
     Stop(Notification),
 }
 
-/// What comes of it, other than the end.
+/// The result of an event after which the connection goes on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
     Nothing,
     Send(Message),
-    /// Their OPEN is good: answer with KEEPALIVE, unless another connection wins.
+    /// The peer's OPEN is acceptable: answer with KEEPALIVE, unless a collision is lost.
     Opened,
     Established,
-    /// For whoever deals with routes.
-    Deliver(Message),
+    /// An UPDATE or ROUTE-REFRESH.
+    RouteMessage(Message),
 }
 
-/// Why a connection, or the attempt to make one, came to nothing.
+/// Why a connection, or an attempt to make one, has ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Cause {
     Sent(Notification),
@@ -62,34 +63,35 @@ pub enum Cause {
     Lost(String),
 }
 
-/// It is over.
+/// The end of a connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct End(pub Cause);
 
 impl End {
-    /// With a last word of ours.
-    pub fn saying(notification: Notification) -> Self {
+    /// We end it with this NOTIFICATION.
+    pub fn sending(notification: Notification) -> Self {
         Self(Cause::Sent(notification))
     }
 }
 
-/// Each state owns what is valid in it; there is none for the end, as nothing is left then.
+/// The state, with the data that is valid in it. There is none for the end: an ended
+/// connection is dropped.
 #[derive(Clone, Debug)]
 enum Stage {
     OpenSent { hold: Instant },
-    OpenConfirm(Session),
-    Established { session: Session, since: Instant },
+    OpenConfirm(AgreedSession),
+    Established { session: AgreedSession, since: Instant },
 }
 
 #[derive(Clone, Debug)]
-struct Session {
+struct AgreedSession {
     negotiated: Arc<Negotiated>,
     /// None: neither expires (hold time 0).
-    timers: Option<Timers>,
+    timers: Option<SessionTimers>,
 }
 
 #[derive(Clone, Debug)]
-struct Timers {
+struct SessionTimers {
     hold: Instant,
     keepalive: Instant,
 }
@@ -104,9 +106,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// TCP is there: the OPEN to send.
+    /// A TCP connection has been made; returns the OPEN to send.
     pub fn begin(config: Arc<PeerConfig>, restart: Restart, jitter: Jitter, now: Instant) -> (Self, Message) {
-        let open = negotiate::open(&config, restart);
+        let open = negotiate::our_open(&config, restart);
         let stage = Stage::OpenSent { hold: now + OPEN_HOLD };
         (Self { config, jitter, stage, send_hold: None }, Message::Open(open))
     }
@@ -119,12 +121,12 @@ impl Connection {
         }
     }
 
-    /// From OpenConfirm on.
+    /// What was negotiated; None before OpenConfirm.
     pub fn negotiated(&self) -> Option<&Arc<Negotiated>> {
         self.session().map(|session| &session.negotiated)
     }
 
-    /// For how long it has been established.
+    /// How long it has been established; None if it is not.
     pub fn established_for(&self, now: Instant) -> Option<Duration> {
         match &self.stage {
             Stage::Established { since, .. } => Some(now.saturating_duration_since(*since)),
@@ -132,7 +134,7 @@ impl Connection {
         }
     }
 
-    /// When [`Event::Timer`] is due.
+    /// When [`ConnectionEvent::Timer`] is due.
     pub fn next_deadline(&self) -> Option<Instant> {
         let hold = match &self.stage {
             Stage::OpenSent { hold } => Some(*hold),
@@ -148,76 +150,78 @@ impl Connection {
         self.session().and_then(|session| session.timers.as_ref()).map(|timers| timers.hold)
     }
 
-    pub fn process(&mut self, event: Event, now: Instant) -> Result<Step, End> {
+    pub fn process(&mut self, event: ConnectionEvent, now: Instant) -> Result<Step, End> {
         match event {
-            Event::Received(message) => self.received(message, now),
-            Event::Unreadable(notification) => Err(End::saying(notification)),
-            Event::Lost(why) => Err(End(Cause::Lost(why))),
-            Event::Wrote { progress, pending } => {
-                self.wrote(progress, pending, now);
+            ConnectionEvent::Received(message) => self.on_message(message, now),
+            ConnectionEvent::Unreadable(notification) => Err(End::sending(notification)),
+            ConnectionEvent::Lost(why) => Err(End(Cause::Lost(why))),
+            ConnectionEvent::Wrote { progress, pending } => {
+                self.on_wrote(progress, pending, now);
                 Ok(Step::Nothing)
             }
-            Event::Timer => self.timer(now),
-            Event::Stop(notification) => Err(End::saying(self.hardened(notification))),
+            ConnectionEvent::Timer => self.on_timer(now),
+            ConnectionEvent::Stop(notification) => Err(End::sending(self.harden(notification))),
         }
     }
 
-    fn session(&self) -> Option<&Session> {
+    fn session(&self) -> Option<&AgreedSession> {
         match &self.stage {
             Stage::OpenSent { .. } => None,
             Stage::OpenConfirm(session) | Stage::Established { session, .. } => Some(session),
         }
     }
 
-    fn received(&mut self, message: Message, now: Instant) -> Result<Step, End> {
+    fn on_message(&mut self, message: Message, now: Instant) -> Result<Step, End> {
         if let Message::Notification(notification) = message {
             return Err(End(Cause::Received(notification)));
         }
         match (&mut self.stage, message) {
             (Stage::OpenSent { .. }, Message::Open(open)) => {
-                let negotiated = negotiate::negotiate(&self.config, &open).map_err(End::saying)?;
-                self.stage = Stage::OpenConfirm(self.session_of(negotiated, now));
+                let negotiated = negotiate::negotiate(&self.config, &open).map_err(End::sending)?;
+                self.stage = Stage::OpenConfirm(self.begin_session(negotiated, now));
                 Ok(Step::Opened)
             }
             (Stage::OpenConfirm(session), Message::KeepAlive) => {
-                session.heard(now);
+                session.restart_hold(now);
                 self.stage = Stage::Established { session: session.clone(), since: now };
                 Ok(Step::Established)
             }
             (Stage::Established { session, .. }, Message::KeepAlive) => {
-                session.heard(now);
+                session.restart_hold(now);
                 Ok(Step::Nothing)
             }
             (Stage::Established { session, .. }, message @ Message::Update(_)) => {
-                session.heard(now);
-                Ok(Step::Deliver(message))
+                session.restart_hold(now);
+                Ok(Step::RouteMessage(message))
             }
-            (Stage::Established { .. }, message @ Message::RouteRefresh(_)) => Ok(Step::Deliver(message)),
-            (_, message) => Err(self.unexpected(&message)),
+            (Stage::Established { .. }, message @ Message::RouteRefresh(_)) => {
+                Ok(Step::RouteMessage(message))
+            }
+            (_, message) => Err(self.unexpected_message(&message)),
         }
     }
 
-    /// RFC 6608
-    fn unexpected(&self, message: &Message) -> End {
+    /// The end upon a message that is not allowed in this state (RFC 6608).
+    fn unexpected_message(&self, message: &Message) -> End {
         let code = match self.stage {
             Stage::OpenSent { .. } => code::UNEXPECTED_IN_OPEN_SENT,
             Stage::OpenConfirm(_) => code::UNEXPECTED_IN_OPEN_CONFIRM,
             Stage::Established { .. } => code::UNEXPECTED_IN_ESTABLISHED,
         };
-        End::saying(Notification::with(code, [message.number()]))
+        End::sending(Notification::with_data(code, [message.number()]))
     }
 
-    fn timer(&mut self, now: Instant) -> Result<Step, End> {
+    fn on_timer(&mut self, now: Instant) -> Result<Step, End> {
         if self.send_hold.is_some_and(|deadline| deadline <= now) {
-            return Err(End::saying(Notification::new(code::SEND_HOLD_TIMER_EXPIRED)));
+            return Err(End::sending(Notification::new(code::SEND_HOLD_TIMER_EXPIRED)));
         }
         let session = match &mut self.stage {
-            Stage::OpenSent { hold } if *hold <= now => return Err(expired()),
+            Stage::OpenSent { hold } if *hold <= now => return Err(hold_timer_expired()),
             Stage::OpenSent { .. } => return Ok(Step::Nothing),
             Stage::OpenConfirm(session) | Stage::Established { session, .. } => session,
         };
         match &mut session.timers {
-            Some(timers) if timers.hold <= now => Err(expired()),
+            Some(timers) if timers.hold <= now => Err(hold_timer_expired()),
             Some(timers) if timers.keepalive <= now => {
                 let interval = session.negotiated.keepalive(&self.config);
                 timers.keepalive = now + self.jitter.apply(interval);
@@ -227,7 +231,7 @@ impl Connection {
         }
     }
 
-    fn wrote(&mut self, progress: bool, pending: bool, now: Instant) {
+    fn on_wrote(&mut self, progress: bool, pending: bool, now: Instant) {
         let hold = match self.session() {
             Some(session) => session.negotiated.hold_time.map_or(SEND_HOLD, |hold| 2 * hold),
             None => OPEN_HOLD,
@@ -239,25 +243,30 @@ impl Connection {
         };
     }
 
-    fn session_of(&mut self, negotiated: Negotiated, now: Instant) -> Session {
-        let timers = negotiated.hold_time.map(|hold| Timers {
+    fn begin_session(&mut self, negotiated: Negotiated, now: Instant) -> AgreedSession {
+        let timers = negotiated.hold_time.map(|hold| SessionTimers {
             hold: now + hold,
             keepalive: now + self.jitter.apply(negotiated.keepalive(&self.config)),
         });
-        Session { negotiated: Arc::new(negotiated), timers }
+        AgreedSession { negotiated: Arc::new(negotiated), timers }
     }
 
-    /// RFC 8538, section 3: what is meant for good must not leave stale routes behind.
-    fn hardened(&self, notification: Notification) -> Notification {
+    /// Turns a NOTIFICATION that ends the session for good into a Hard Reset, so that the peer
+    /// keeps no stale routes (RFC 8538, section 3).
+    fn harden(&self, notification: Notification) -> Notification {
         const FOR_GOOD: [(u8, u8); 3] =
             [code::ADMINISTRATIVE_SHUTDOWN, code::PEER_DECONFIGURED, code::BFD_DOWN];
         let keeps_routes = self.negotiated().is_some_and(|negotiated| negotiated.hard_reset);
-        if keeps_routes && FOR_GOOD.contains(&notification.code) { notification.hard() } else { notification }
+        if keeps_routes && FOR_GOOD.contains(&notification.code) {
+            notification.into_hard_reset()
+        } else {
+            notification
+        }
     }
 }
 
-impl Session {
-    fn heard(&mut self, now: Instant) {
+impl AgreedSession {
+    fn restart_hold(&mut self, now: Instant) {
         if let (Some(timers), Some(hold)) = (&mut self.timers, self.negotiated.hold_time) {
             timers.hold = now + hold;
         }
@@ -265,13 +274,14 @@ impl Session {
 }
 
 impl Negotiated {
-    /// At most a third of the hold time, and no more than one each second (RFC 4271, 4.4).
+    /// Time between KEEPALIVEs: at most a third of the hold time, at least a second (RFC 4271,
+    /// section 4.4).
     fn keepalive(&self, config: &PeerConfig) -> Duration {
         let third = self.hold_time.unwrap_or(SEND_HOLD) / 3;
         config.keepalive.map_or(third, |configured| configured.min(third)).max(Duration::from_secs(1))
     }
 }
 
-fn expired() -> End {
-    End::saying(Notification::new(code::HOLD_TIMER_EXPIRED))
+fn hold_timer_expired() -> End {
+    End::sending(Notification::new(code::HOLD_TIMER_EXPIRED))
 }

@@ -1,23 +1,23 @@
-//! What a peer's state machine is told, and what it wants done.
+//! The events of a peer's state machine, and the actions it demands.
 
 use std::sync::Arc;
 
-use super::{Cause, Event, Negotiated};
+use super::{Cause, ConnectionEvent, Negotiated};
 use crate::protocols::{
     bfd,
     bgp::wire::{Message, Notification},
 };
 
-/// Who made a connection.
+/// Which side made a connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Role {
+pub enum ConnectionRole {
     /// We did.
     Outgoing,
     /// The peer did.
     Incoming,
 }
 
-impl Role {
+impl ConnectionRole {
     pub const BOTH: [Self; 2] = [Self::Outgoing, Self::Incoming];
 
     pub fn other(self) -> Self {
@@ -29,44 +29,45 @@ impl Role {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Input {
-    /// Be up (ManualStart).
+pub enum PeerEvent {
+    /// Begin, and try to keep a session (ManualStart).
     Start,
-    /// Be down, and stay so (ManualStop).
+    /// End the session with this NOTIFICATION, and stay down (ManualStop).
     Stop(Notification),
-    /// What [`Output::Connect`] asked for is there.
+    /// The connection that [`PeerAction::Connect`] demanded has been made.
     Connected,
     ConnectFailed(String),
     /// The peer has connected to us.
     Accepted,
-    /// It is known where the peer is: don't wait.
+    /// The peer has been discovered: connect now instead of waiting.
     Found,
-    Of(Role, Event),
-    Bfd(Option<bfd::Status>),
+    /// An event of one of the connections.
+    Of(ConnectionRole, ConnectionEvent),
+    Bfd(Option<bfd::SessionStatus>),
     Timer,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Output {
-    /// Make a connection.
+pub enum PeerAction {
+    /// Connect to the peer.
     Connect,
-    /// Stop making it.
+    /// Give up connecting.
     Abandon,
-    /// The connection that was just made is the one of this role.
-    Adopt(Role),
-    /// It is not wanted: close it.
-    Refuse(Role),
-    Send(Role, Message),
-    /// After what was sent on it.
-    Close(Role),
+    /// Keep the connection that was just made, in this role.
+    Adopt(ConnectionRole),
+    /// Close the connection that was just made.
+    Refuse(ConnectionRole),
+    Send(ConnectionRole, Message),
+    /// Close the connection once everything has been sent on it.
+    Close(ConnectionRole),
     /// The session is established.
-    Up(Role, Arc<Negotiated>),
+    Up(ConnectionRole, Arc<Negotiated>),
     /// A connection has ended, or none could be made (role: none).
     Ended {
-        role: Option<Role>,
+        role: Option<ConnectionRole>,
         was_established: bool,
         cause: Cause,
     },
     /// UPDATE or ROUTE-REFRESH, of the established session.
-    Deliver(Message),
+    RouteMessage(Message),
 }

@@ -1,10 +1,10 @@
-//! Timers that are not to beat in time with those of others (RFC 4271, section 10).
+//! Jitter, so that timers of several speakers do not run in step (RFC 4271, section 10).
 
 use std::time::Duration;
 
 use crate::hash::Random;
 
-/// Deterministic once seeded.
+/// A source of jitter, deterministic for a seed.
 #[derive(Clone, Debug)]
 pub struct Jitter(Random);
 
@@ -13,12 +13,12 @@ impl Jitter {
         Self(Random::new(seed))
     }
 
-    /// Another, that goes its own way.
+    /// Another source, independent of this one.
     pub fn split(&mut self) -> Self {
         Self::seeded(self.0.next())
     }
 
-    /// 75 % to 100 % of it.
+    /// 75 % to 100 % of `duration`.
     pub fn apply(&mut self, duration: Duration) -> Duration {
         let [byte, ..] = self.0.next().to_be_bytes();
         duration * 3 / 4 + duration * u32::from(byte) / 1024

@@ -1,4 +1,4 @@
-//! Our OPEN, and what follows from theirs (RFC 4271, 4.2 and 6.2).
+//! Our OPEN, and what is agreed by the peer's (RFC 4271, sections 4.2 and 6.2).
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -7,12 +7,12 @@ use crate::protocols::bgp::{
     wire::{Capability, Family, GracefulRestart, Notification, Open, code},
 };
 
-/// What graceful restart is to tell (RFC 4724, section 3).
+/// The flags of our graceful restart capability (RFC 4724, section 3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Restart {
-    /// "R": we have just started anew, and have not told everything yet.
+    /// "R": we have just restarted, and have not announced all routes yet.
     pub restarted: bool,
-    /// "F": what is forwarded is forwarded still.
+    /// "F": we went on forwarding over the restart.
     pub forwarding: bool,
 }
 
@@ -32,14 +32,14 @@ pub struct Negotiated {
     pub enhanced_refresh: bool,
     /// The peer waits for End-of-RIB, and keeps our routes when we vanish.
     pub graceful_restart: bool,
-    /// It does so on NOTIFICATIONs as well, other than Hard Reset (RFC 8538).
+    /// The peer keeps our routes over NOTIFICATIONs too, except Hard Reset (RFC 8538).
     pub hard_reset: bool,
-    /// Of the peer, by name.
+    /// Names of the peer's capabilities.
     pub capabilities: Vec<&'static str>,
 }
 
 /// The OPEN to send.
-pub fn open(config: &PeerConfig, restart: Restart) -> Open {
+pub fn our_open(config: &PeerConfig, restart: Restart) -> Open {
     let families: Vec<Family> =
         Family::ALL.into_iter().filter(|family| family.is_in(config.families)).collect();
     let mut capabilities: Vec<_> = families.iter().map(|family| Capability::MultiProtocol(*family)).collect();
@@ -58,27 +58,28 @@ pub fn open(config: &PeerConfig, restart: Restart) -> Open {
     Open::new(config.local_as, seconds(config.hold_time), config.router_id, capabilities)
 }
 
-/// Is theirs acceptable, and what do both make? An error is what to tell the peer.
+/// Checks the peer's OPEN and returns what both sides agree on. An error is the NOTIFICATION
+/// to send.
 pub fn negotiate(config: &PeerConfig, theirs: &Open) -> Result<Negotiated, Notification> {
     let peer_as = theirs.asn();
     let is_internal = peer_as == config.local_as;
     let is_expected = match config.remote_as {
         RemoteAs::Number(asn) => peer_as == asn,
         RemoteAs::Internal => is_internal,
-        // RFC 7607: nobody is of AS 0.
+        // RFC 7607: no speaker has AS 0.
         RemoteAs::External => !is_internal && peer_as != 0,
     };
     if !is_expected {
-        return Err(Notification::with(code::BAD_PEER_AS, peer_as.to_be_bytes()));
+        return Err(Notification::with_data(code::BAD_PEER_AS, peer_as.to_be_bytes()));
     }
     // RFC 6286, 2.2
     if theirs.router_id.is_unspecified() || (is_internal && theirs.router_id == config.router_id) {
-        return Err(Notification::with(code::BAD_BGP_IDENTIFIER, theirs.router_id.octets()));
+        return Err(Notification::with_data(code::BAD_BGP_IDENTIFIER, theirs.router_id.octets()));
     }
     if matches!(theirs.hold_time, 1 | 2) {
-        return Err(Notification::with(code::UNACCEPTABLE_HOLD_TIME, theirs.hold_time.to_be_bytes()));
+        return Err(Notification::with_data(code::UNACCEPTABLE_HOLD_TIME, theirs.hold_time.to_be_bytes()));
     }
-    let is_common = |family: &Family| family.is_in(config.families) && theirs.speaks(*family);
+    let is_common = |family: &Family| family.is_in(config.families) && theirs.can_speak(*family);
     let families: Vec<_> = Family::ALL.into_iter().filter(is_common).collect();
     if families.is_empty() {
         return Err(Notification::new(code::UNSUPPORTED_CAPABILITY));

@@ -1,18 +1,19 @@
-//! When to try again: soon at first, then ever less often.
+//! When to connect again: soon after the first failure, then ever less often.
 
 use std::time::Duration;
 
 use super::Jitter;
 
-/// An attempt to connect is given up after this, or after the connect retry time if that is shorter.
+/// Time limit of an attempt to connect, unless the connect retry time is shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Before the first new attempt after a failure; each further one doubles it.
+/// Wait after the first failure; it doubles with each further failure.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// A session that lived as long was no flap.
+/// A session that lasted this long was no flap.
 const STABLE: Duration = Duration::from_secs(60);
-/// After so many flaps the peer is left alone for a while (RFC 4271, 8.1.1: DampPeerOscillations).
+/// After more flaps than this we stay in Idle for a while (RFC 4271, section 8.1.1:
+/// DampPeerOscillations).
 const FREE_FLAPS: u32 = 2;
-/// Doublings of that while: 64 s.
+/// The most doublings of that time: 64 s.
 const MAX_DOUBLINGS: u32 = 6;
 
 #[derive(Clone, Debug)]
@@ -25,12 +26,12 @@ pub struct Retries {
     flaps: u32,
 }
 
-/// After the end of a session, or of what was to become one.
+/// What to do after the end of a session, or of a connection that did not become one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pause {
-    /// Until we call again; the peer may call at any time.
+    /// Wait until we call again; the peer may call at any time.
     Wait(Duration),
-    /// Nobody calls anybody.
+    /// Neither call nor accept a call.
     Hold(Duration),
 }
 
@@ -39,7 +40,7 @@ impl Retries {
         Self { jitter, connect_retry: connect_retry.max(FIRST_WAIT), failures: 0, flaps: 0 }
     }
 
-    /// For timers of a connection.
+    /// A source of jitter for the timers of a connection.
     pub fn jitter(&mut self) -> Jitter {
         self.jitter.split()
     }
@@ -48,20 +49,20 @@ impl Retries {
         CONNECT_TIMEOUT.min(self.connect_retry)
     }
 
-    /// A connection could not be made.
-    pub fn failed(&mut self) -> Duration {
+    /// A connection could not be made; returns the time until the next attempt.
+    pub fn record_failure(&mut self) -> Duration {
         let wait = FIRST_WAIT * 2_u32.pow(self.failures.min(MAX_DOUBLINGS + 1));
         self.failures = self.failures.saturating_add(1);
         self.jitter.apply(wait.min(self.connect_retry))
     }
 
-    /// The session is established, or all begins anew.
-    pub fn succeeded(&mut self) {
+    /// A session is established, or the peer begins anew: forgets failures to connect.
+    pub fn record_success(&mut self) {
         self.failures = 0;
     }
 
-    /// It ended, having been established for so long.
-    pub fn ended(&mut self, lasted: Option<Duration>) -> Pause {
+    /// A connection has ended, after being established for `lasted`; None: it never was.
+    pub fn record_end(&mut self, lasted: Option<Duration>) -> Pause {
         if lasted >= Some(STABLE) {
             self.flaps = 0;
         }
@@ -75,8 +76,8 @@ impl Retries {
         }
     }
 
-    /// It ended for a reason that is no flap.
-    pub fn forgive(&mut self) {
+    /// The session ended for a reason that is no flap: forgets flaps and failures.
+    pub fn reset(&mut self) {
         self.flaps = 0;
         self.failures = 0;
     }

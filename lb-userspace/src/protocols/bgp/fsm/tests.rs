@@ -6,7 +6,7 @@ use std::{
 
 use super::{connection::Step, negotiate::negotiate, *};
 use crate::protocols::{
-    bfd::Status,
+    bfd::SessionStatus,
     bgp::{
         State,
         config::{Families, PeerConfig, RemoteAs},
@@ -54,8 +54,8 @@ fn bad_as() -> Open {
     theirs_with(65_003, Ipv4Addr::new(10, 0, 0, 2))
 }
 
-fn received(message: Message) -> Event {
-    Event::Received(message)
+fn received(message: Message) -> ConnectionEvent {
+    ConnectionEvent::Received(message)
 }
 
 fn cease() -> Notification {
@@ -66,32 +66,32 @@ fn refresh() -> Message {
     Message::RouteRefresh(RouteRefresh::new(Family::Ipv4, RefreshKind::Request))
 }
 
-fn peer_with(config: PeerConfig, now: Instant) -> Peer {
-    let mut peer = Peer::new(Arc::new(config), Restart::default(), Jitter::seeded(1));
-    peer.process(Input::Start, now);
+fn peer_with(config: PeerConfig, now: Instant) -> PeerFsm {
+    let mut peer = PeerFsm::new(Arc::new(config), Restart::default(), Jitter::seeded(1));
+    peer.process(PeerEvent::Start, now);
     peer
 }
 
 /// Outputs in a few words.
-fn words(outputs: &[Output]) -> String {
+fn words(outputs: &[PeerAction]) -> String {
     let words: Vec<_> = outputs.iter().map(word).collect();
     words.join(", ")
 }
 
-fn word(output: &Output) -> String {
-    let side = |role: &Role| if *role == Role::Outgoing { "out" } else { "in" };
+fn word(output: &PeerAction) -> String {
+    let side = |role: &ConnectionRole| if *role == ConnectionRole::Outgoing { "out" } else { "in" };
     match output {
-        Output::Connect => "connect".into(),
-        Output::Abandon => "abandon".into(),
-        Output::Adopt(role) => format!("adopt {}", side(role)),
-        Output::Refuse(role) => format!("refuse {}", side(role)),
-        Output::Send(role, Message::Notification(told)) => {
+        PeerAction::Connect => "connect".into(),
+        PeerAction::Abandon => "abandon".into(),
+        PeerAction::Adopt(role) => format!("adopt {}", side(role)),
+        PeerAction::Refuse(role) => format!("refuse {}", side(role)),
+        PeerAction::Send(role, Message::Notification(told)) => {
             format!("{} {}/{}", side(role), told.code.0, told.code.1)
         }
-        Output::Send(role, message) => format!("{} {}", side(role), message.name()),
-        Output::Close(role) => format!("close {}", side(role)),
-        Output::Up(role, _) => format!("up {}", side(role)),
-        Output::Ended { role, was_established, cause } => {
+        PeerAction::Send(role, message) => format!("{} {}", side(role), message.name()),
+        PeerAction::Close(role) => format!("close {}", side(role)),
+        PeerAction::Up(role, _) => format!("up {}", side(role)),
+        PeerAction::Ended { role, was_established, cause } => {
             let what = if *was_established { "down" } else { "ended" };
             let cause = match cause {
                 Cause::Sent(_) => "sent",
@@ -100,6 +100,6 @@ fn word(output: &Output) -> String {
             };
             format!("{what} {} {cause}", role.as_ref().map_or("none", side))
         }
-        Output::Deliver(message) => format!("deliver {}", message.name()),
+        PeerAction::RouteMessage(message) => format!("deliver {}", message.name()),
     }
 }

@@ -4,12 +4,15 @@ use super::*;
 use crate::protocols::bgp::{
     config::{Attributes, Password},
     testing,
-    wire::{Capability, Decoder, Family, GracefulRestart, NextHop, Open, Reach, RouteRefresh, Update},
+    wire::{
+        self, Capability, Decoder, Family, GracefulRestart, Open, ReachableRoutes, RouteNextHop,
+        RouteRefresh, Update,
+    },
 };
 
-fn telling(count: u8, leaving: Leaving, complete: bool) -> Telling {
+fn route_orders(count: u8, leaving: Leaving, complete: bool) -> RouteOrders {
     let route = |i| (format!("10.0.0.{i}/32").parse().unwrap(), Arc::new(Attributes::default()));
-    Telling { routes: Arc::new((0..count).map(route).collect()), leaving, complete }
+    RouteOrders { routes: Arc::new((0..count).map(route).collect()), leaving, complete }
 }
 
 fn theirs() -> Message {
@@ -18,9 +21,14 @@ fn theirs() -> Message {
     Message::Open(Open::new(65_002, 90, Ipv4Addr::new(10, 0, 0, 2), capabilities))
 }
 
-fn peering(config: PeerConfig, telling: Telling, restarted: bool, now: Instant) -> (Peering, Vec<Command>) {
+fn peering(
+    config: PeerConfig,
+    route_orders: RouteOrders,
+    restarted: bool,
+    now: Instant,
+) -> (Peering, Vec<PeeringCommand>) {
     let restart = Restart { restarted, forwarding: restarted };
-    let mut peering = Peering::new(config.into(), telling, restart, Jitter::seeded(1), now);
+    let mut peering = Peering::new(config.into(), route_orders, restart, Jitter::seeded(1), now);
     let commands = peering.start(now);
     (peering, commands)
 }
@@ -28,13 +36,15 @@ fn peering(config: PeerConfig, telling: Telling, restarted: bool, now: Instant) 
 /// Connects and establishes; the OPEN that was sent.
 fn establish(peering: &mut Peering, now: Instant) -> Open {
     let addresses = Addresses { local: Ipv4Addr::new(192, 0, 2, 1).into(), v4: None, v6: None };
-    peering.route(Role::Outgoing, addresses);
-    let commands = peering.process(Input::Connected, now);
+    peering.set_addresses(ConnectionRole::Outgoing, addresses);
+    let commands = peering.process(PeerEvent::Connected, now);
     for message in [theirs(), Message::KeepAlive] {
-        peering.event(Role::Outgoing, Event::Received(message), now);
+        peering.process_connection(ConnectionRole::Outgoing, ConnectionEvent::Received(message), now);
     }
     assert_eq!(peering.status("router", now).state, State::Established);
-    let [Command::Adopt(_), Command::Send(_, bytes)] = &commands[..] else { panic!("{commands:?}") };
+    let [PeeringCommand::Adopt(_), PeeringCommand::Send(_, bytes)] = &commands[..] else {
+        panic!("{commands:?}")
+    };
     let Message::Open(open) = decode(bytes) else { panic!("no OPEN") };
     open
 }
@@ -60,15 +70,15 @@ fn restart_of(open: &Open) -> (bool, bool) {
 }
 
 #[test]
-fn a_session_tells_its_routes_and_their_changes() {
+fn a_session_announces_its_routes_and_their_changes() {
     let now = Instant::now();
-    let (mut peering, commands) = peering(testing::config(), telling(2, Leaving::No, true), false, now);
-    assert_eq!(commands, [Command::Connect]);
+    let (mut peering, commands) = peering(testing::config(), route_orders(2, Leaving::No, true), false, now);
+    assert_eq!(commands, [PeeringCommand::Connect]);
     assert_eq!(peering.status("router", now).routes_pending, 2);
     establish(&mut peering, now);
     assert_eq!(updates(&mut peering).len(), 2);
-    assert_eq!(peering.tell(telling(3, Leaving::No, true), now), []);
-    assert_eq!(updates(&mut peering)[0].offered(), 1);
+    assert_eq!(peering.set_route_orders(route_orders(3, Leaving::No, true), now), []);
+    assert_eq!(updates(&mut peering)[0].offered_routes(), 1);
     let status = peering.status("router", now + Duration::from_secs(5));
     assert_eq!((status.routes_sent, status.routes_pending, status.seconds), (3, 0, 5));
     assert_eq!((status.remote_as, status.hold_time_seconds, status.established), (Some(65_002), Some(90), 1));
@@ -79,69 +89,73 @@ fn a_session_tells_its_routes_and_their_changes() {
 }
 
 #[test]
-fn after_a_restart_the_peer_is_told_so_until_all_routes_have_been_told_again() {
+fn after_a_restart_the_restart_flag_is_set_until_all_routes_are_announced_again() {
     let now = Instant::now();
     let lose = |peering: &mut Peering| {
-        peering.event(Role::Outgoing, Event::Lost("reset".into()), now);
-        peering.process(Input::Found, now);
+        peering.process_connection(ConnectionRole::Outgoing, ConnectionEvent::Lost("reset".into()), now);
+        peering.process(PeerEvent::Found, now);
     };
-    let (mut peering, _) = peering(testing::config(), telling(1, Leaving::No, false), true, now);
+    let (mut peering, _) = peering(testing::config(), route_orders(1, Leaving::No, false), true, now);
     assert_eq!(restart_of(&establish(&mut peering, now)), (true, true));
-    assert!(updates(&mut peering).iter().all(|update| update.is_end_of_rib().is_none()));
+    assert!(updates(&mut peering).iter().all(|update| update.end_of_rib_family().is_none()));
     lose(&mut peering);
     assert_eq!(restart_of(&establish(&mut peering, now)), (true, true));
-    peering.tell(telling(2, Leaving::No, true), now);
-    assert_eq!(updates(&mut peering).last().and_then(Update::is_end_of_rib), Some(Family::Ipv4));
+    peering.set_route_orders(route_orders(2, Leaving::No, true), now);
+    assert_eq!(updates(&mut peering).last().and_then(Update::end_of_rib_family), Some(Family::Ipv4));
     lose(&mut peering);
     assert_eq!(restart_of(&establish(&mut peering, now)), (false, true));
 }
 
 #[test]
-fn who_starts_afresh_has_forwarded_nothing_before_its_first_session() {
+fn a_fresh_start_claims_no_forwarding_before_its_first_session() {
     let now = Instant::now();
-    let (mut peering, _) = peering(testing::config(), telling(1, Leaving::No, true), false, now);
+    let (mut peering, _) = peering(testing::config(), route_orders(1, Leaving::No, true), false, now);
     assert_eq!(restart_of(&establish(&mut peering, now)), (false, false));
-    peering.event(Role::Outgoing, Event::Lost("reset".into()), now);
-    peering.process(Input::Found, now);
+    peering.process_connection(ConnectionRole::Outgoing, ConnectionEvent::Lost("reset".into()), now);
+    peering.process(PeerEvent::Found, now);
     assert_eq!(restart_of(&establish(&mut peering, now)), (false, true));
 }
 
 #[test]
 fn a_drain_marks_withdraws_and_closes_and_can_be_taken_back() {
     let now = Instant::now();
-    let (mut peering, _) = peering(testing::config(), telling(1, Leaving::No, true), false, now);
+    let (mut peering, _) = peering(testing::config(), route_orders(1, Leaving::No, true), false, now);
     establish(&mut peering, now);
     updates(&mut peering);
-    assert_eq!(peering.tell(telling(1, Leaving::Draining, true), now), []);
+    assert_eq!(peering.set_route_orders(route_orders(1, Leaving::Draining, true), now), []);
     let [marked] = &updates(&mut peering)[..] else { panic!("one UPDATE") };
     assert!(marked.attributes.communities.contains(&wire::GRACEFUL_SHUTDOWN));
-    assert_eq!(peering.tell(telling(1, Leaving::Withdrawn, true), now), []);
+    assert_eq!(peering.set_route_orders(route_orders(1, Leaving::Withdrawn, true), now), []);
     assert_eq!(updates(&mut peering)[0].unreach[&Family::Ipv4].len(), 1);
-    let [Command::Send(_, bytes), Command::Close(_)] =
-        &peering.tell(telling(1, Leaving::Closed, true), now)[..]
+    let [PeeringCommand::Send(_, bytes), PeeringCommand::Close(_)] =
+        &peering.set_route_orders(route_orders(1, Leaving::Closed, true), now)[..]
     else {
         panic!("a last word")
     };
     let Message::Notification(told) = decode(bytes) else { panic!("no NOTIFICATION") };
     assert_eq!((told.code, told.text().as_deref()), (code::ADMINISTRATIVE_SHUTDOWN, Some("drained")));
     assert_eq!(peering.status("router", now).state, State::Idle);
-    assert_eq!(peering.tell(telling(1, Leaving::No, true), now), [Command::Connect]);
+    assert_eq!(peering.set_route_orders(route_orders(1, Leaving::No, true), now), [PeeringCommand::Connect]);
 }
 
 #[test]
-fn what_is_closed_from_the_start_does_not_begin() {
+fn a_peering_that_is_closed_from_the_start_does_not_connect() {
     let now = Instant::now();
-    let (_, commands) = peering(testing::config(), telling(1, Leaving::Closed, true), false, now);
+    let (_, commands) = peering(testing::config(), route_orders(1, Leaving::Closed, true), false, now);
     assert_eq!(commands, []);
 }
 
 #[test]
 fn errors_have_their_rfc_name_and_a_remedy() {
     let now = Instant::now();
-    let (mut peering, _) = peering(testing::config(), telling(1, Leaving::No, true), false, now);
+    let (mut peering, _) = peering(testing::config(), route_orders(1, Leaving::No, true), false, now);
     establish(&mut peering, now);
-    let shutdown = Notification::saying(code::ADMINISTRATIVE_SHUTDOWN, "maintenance at noon");
-    peering.event(Role::Outgoing, Event::Received(Message::Notification(shutdown)), now);
+    let shutdown = Notification::with_text(code::ADMINISTRATIVE_SHUTDOWN, "maintenance at noon");
+    peering.process_connection(
+        ConnectionRole::Outgoing,
+        ConnectionEvent::Received(Message::Notification(shutdown)),
+        now,
+    );
     let error = peering.status("router", now + Duration::from_secs(3)).last_error.unwrap();
     assert_eq!(error.name, "Cease: Administrative Shutdown");
     assert_eq!((error.code, error.sent, error.seconds_ago), (Some((6, 2)), false, 3));
@@ -154,9 +168,9 @@ fn failing_to_connect_suggests_what_is_configured() {
     let suggested = |password: Option<&str>| {
         let now = Instant::now();
         let config = PeerConfig { password: password.map(Password::new), ..testing::config() };
-        let (mut peering, _) = peering(config, telling(1, Leaving::No, true), false, now);
-        peering.locate(Ipv4Addr::new(192, 0, 2, 2).into());
-        peering.process(Input::ConnectFailed("timed out".into()), now);
+        let (mut peering, _) = peering(config, route_orders(1, Leaving::No, true), false, now);
+        peering.set_address(Ipv4Addr::new(192, 0, 2, 2).into());
+        peering.process(PeerEvent::ConnectFailed("timed out".into()), now);
         let error = peering.status("router", now).last_error.unwrap();
         assert_eq!((error.name.as_str(), error.code), ("Connection Failed", None));
         error.remedy
@@ -170,40 +184,47 @@ fn failing_to_connect_suggests_what_is_configured() {
 #[test]
 fn routes_of_the_peer_are_counted_and_refused() {
     let now = Instant::now();
-    let (mut peering, _) = peering(testing::config(), telling(1, Leaving::No, true), false, now);
+    let (mut peering, _) = peering(testing::config(), route_orders(1, Leaving::No, true), false, now);
     establish(&mut peering, now);
     let prefixes = vec!["198.51.100.0/24".parse().unwrap(), "203.0.113.0/24".parse().unwrap()];
-    let reach = Reach { next_hop: NextHop::V4(Ipv4Addr::new(192, 0, 2, 2)), prefixes };
+    let reach = ReachableRoutes { next_hop: RouteNextHop::V4(Ipv4Addr::new(192, 0, 2, 2)), prefixes };
     let update = Update::announce(Family::Ipv4, reach, wire::PathAttributes::default());
-    assert_eq!(peering.event(Role::Outgoing, Event::Received(Message::Update(update)), now), []);
+    assert_eq!(
+        peering.process_connection(
+            ConnectionRole::Outgoing,
+            ConnectionEvent::Received(Message::Update(update)),
+            now
+        ),
+        []
+    );
     assert_eq!(peering.status("router", now).routes_refused, 2);
 }
 
 #[test]
 fn a_route_refresh_is_answered() {
     let now = Instant::now();
-    let (mut peering, _) = peering(testing::config(), telling(1, Leaving::No, true), false, now);
+    let (mut peering, _) = peering(testing::config(), route_orders(1, Leaving::No, true), false, now);
     establish(&mut peering, now);
     updates(&mut peering);
     let refresh = Message::RouteRefresh(RouteRefresh::new(Family::Ipv4, RefreshKind::Request));
-    peering.event(Role::Outgoing, Event::Received(refresh), now);
-    assert_eq!(updates(&mut peering)[0].offered(), 1);
+    peering.process_connection(ConnectionRole::Outgoing, ConnectionEvent::Received(refresh), now);
+    assert_eq!(updates(&mut peering)[0].offered_routes(), 1);
 }
 
 /// Routers make a pause after it, and take no connection.
 #[test]
-fn why_an_open_was_refused_is_told_on_when_nobody_answers_any_more() {
+fn the_refusal_of_an_open_stays_the_last_error_while_connections_fail() {
     let now = Instant::now();
-    let (mut peering, _) = peering(testing::config(), telling(0, Leaving::No, true), false, now);
+    let (mut peering, _) = peering(testing::config(), route_orders(0, Leaving::No, true), false, now);
     let addresses = Addresses { local: Ipv4Addr::new(192, 0, 2, 1).into(), v4: None, v6: None };
-    peering.route(Role::Outgoing, addresses);
-    peering.process(Input::Connected, now);
+    peering.set_addresses(ConnectionRole::Outgoing, addresses);
+    peering.process(PeerEvent::Connected, now);
     let stranger = Message::Open(Open::new(64_999, 90, Ipv4Addr::new(10, 0, 0, 2), Vec::new()));
-    peering.event(Role::Outgoing, Event::Received(stranger), now);
+    peering.process_connection(ConnectionRole::Outgoing, ConnectionEvent::Received(stranger), now);
     let mut fails = |after: u64| {
         let at = now + Duration::from_secs(after);
-        peering.process(Input::Timer, at);
-        peering.process(Input::ConnectFailed("refused".into()), at);
+        peering.process(PeerEvent::Timer, at);
+        peering.process(PeerEvent::ConnectFailed("refused".into()), at);
         peering.status("router", at).last_error.unwrap()
     };
     let error = fails(60);

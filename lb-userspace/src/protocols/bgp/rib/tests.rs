@@ -10,7 +10,7 @@ use crate::protocols::bgp::{
     config::LargeCommunity,
     fsm::Negotiated,
     testing,
-    wire::{Decoder, GRACEFUL_SHUTDOWN, NextHop, PathAttributes},
+    wire::{Decoder, GRACEFUL_SHUTDOWN, PathAttributes, RouteNextHop},
 };
 
 fn net(text: &str) -> IpNet {
@@ -37,9 +37,9 @@ fn negotiated() -> Negotiated {
     }
 }
 
-fn session(negotiated: Negotiated, local: impl Into<IpAddr>) -> Session {
+fn session(negotiated: Negotiated, local: impl Into<IpAddr>) -> ExportSession {
     let addresses = Addresses { local: local.into(), v4: None, v6: Some(GLOBAL) };
-    Session { config: testing::config().into(), negotiated: negotiated.into(), addresses }
+    ExportSession { config: testing::config().into(), negotiated: negotiated.into(), addresses }
 }
 
 fn rib() -> AdjRibOut {
@@ -61,7 +61,7 @@ fn drain(rib: &mut AdjRibOut) -> Vec<Message> {
 /// A peer that believes what it is told.
 #[derive(Default)]
 struct Believer {
-    holds: BTreeMap<IpNet, (NextHop, PathAttributes)>,
+    holds: BTreeMap<IpNet, (RouteNextHop, PathAttributes)>,
     ends: Vec<Family>,
     refreshes: Vec<(Family, RefreshKind)>,
 }
@@ -82,7 +82,7 @@ impl Believer {
 
     fn learn(&mut self, update: &Update) {
         assert_eq!(update.malformed, None);
-        self.ends.extend(update.is_end_of_rib());
+        self.ends.extend(update.end_of_rib_family());
         for prefix in update.unreach.values().flatten() {
             assert!(self.holds.remove(prefix).is_some(), "{prefix} was never announced");
         }
@@ -98,23 +98,27 @@ impl Believer {
 }
 
 fn expected(
-    session: &Session,
+    session: &ExportSession,
     routes: &Routes,
     is_draining: bool,
-) -> BTreeMap<IpNet, (NextHop, PathAttributes)> {
+) -> BTreeMap<IpNet, (RouteNextHop, PathAttributes)> {
     let path = |(prefix, attributes): (&IpNet, &Arc<Attributes>)| {
-        let path = session.path(Family::of(prefix), attributes, is_draining).unwrap();
+        let path = session.path(Family::of_prefix(prefix), attributes, is_draining).unwrap();
         (*prefix, (path.next_hop, path.attributes))
     };
     routes.iter().map(path).collect()
 }
 
 #[test]
-fn only_what_changed_is_told_and_withdrawals_come_first() {
+fn only_changes_are_sent_and_withdrawals_come_first() {
     let mut rib = rib();
-    rib.want(&routes(&[("10.0.0.1/32", 1), ("10.0.0.2/32", 1), ("10.0.0.3/32", 1)]), Leaving::No, false);
+    rib.set_desired(
+        &routes(&[("10.0.0.1/32", 1), ("10.0.0.2/32", 1), ("10.0.0.3/32", 1)]),
+        Leaving::No,
+        false,
+    );
     assert_eq!((rib.pending(), drain(&mut rib).len(), rib.sent()), (3, 1, 3));
-    rib.want(&routes(&[("10.0.0.2/32", 1), ("10.0.0.3/32", 2)]), Leaving::No, false);
+    rib.set_desired(&routes(&[("10.0.0.2/32", 1), ("10.0.0.3/32", 2)]), Leaving::No, false);
     let [Message::Update(first), Message::Update(second)] = &drain(&mut rib)[..] else {
         panic!("two UPDATEs")
     };
@@ -124,10 +128,10 @@ fn only_what_changed_is_told_and_withdrawals_come_first() {
 }
 
 #[test]
-fn a_change_taken_back_before_it_was_sent_is_never_told() {
+fn a_change_undone_before_it_was_sent_is_never_sent() {
     let mut rib = rib();
-    rib.want(&routes(&[("10.0.0.1/32", 1)]), Leaving::No, false);
-    rib.want(&routes(&[]), Leaving::No, false);
+    rib.set_desired(&routes(&[("10.0.0.1/32", 1)]), Leaving::No, false);
+    rib.set_desired(&routes(&[]), Leaving::No, false);
     assert_eq!(drain(&mut rib), []);
 }
 
@@ -135,34 +139,34 @@ fn a_change_taken_back_before_it_was_sent_is_never_told() {
 fn end_of_rib_waits_until_everything_is_complete_and_comes_once_per_family() {
     let mut rib = rib();
     let mut peer = Believer::default();
-    rib.want(&routes(&[("10.0.0.1/32", 1)]), Leaving::No, false);
+    rib.set_desired(&routes(&[("10.0.0.1/32", 1)]), Leaving::No, false);
     peer.hear_all(&mut rib);
     assert_eq!((peer.ends.len(), rib.is_finished()), (0, false));
-    rib.want(&routes(&[("10.0.0.1/32", 1), ("2001:db8::1/128", 1)]), Leaving::No, true);
+    rib.set_desired(&routes(&[("10.0.0.1/32", 1), ("2001:db8::1/128", 1)]), Leaving::No, true);
     let messages = drain(&mut rib);
-    assert!(matches!(&messages[0], Message::Update(update) if update.offered() == 1));
+    assert!(matches!(&messages[0], Message::Update(update) if update.offered_routes() == 1));
     messages.iter().for_each(|message| peer.hear(message));
     assert_eq!((&peer.ends[..], rib.is_finished()), (&Family::ALL[..], true));
-    rib.want(&routes(&[]), Leaving::No, true);
+    rib.set_desired(&routes(&[]), Leaving::No, true);
     peer.hear_all(&mut rib);
     assert_eq!(peer.ends, Family::ALL);
 }
 
 #[test]
-fn who_knows_no_graceful_restart_gets_no_end_of_rib() {
+fn a_peer_without_graceful_restart_gets_no_end_of_rib() {
     let mut rib = AdjRibOut::new(session(Negotiated { graceful_restart: false, ..negotiated() }, V4));
-    rib.want(&routes(&[]), Leaving::No, true);
+    rib.set_desired(&routes(&[]), Leaving::No, true);
     assert_eq!(drain(&mut rib), []);
     assert!(rib.is_finished());
 }
 
 #[test]
-fn a_refresh_tells_one_family_again_between_its_marks() {
+fn a_refresh_sends_one_family_again_between_its_marks() {
     let mut rib = AdjRibOut::new(session(Negotiated { enhanced_refresh: true, ..negotiated() }, V4));
     let mut peer = Believer::default();
-    rib.want(&routes(&[("10.0.0.1/32", 1), ("2001:db8::1/128", 1)]), Leaving::No, true);
+    rib.set_desired(&routes(&[("10.0.0.1/32", 1), ("2001:db8::1/128", 1)]), Leaving::No, true);
     peer.hear_all(&mut rib);
-    rib.refresh(Family::Ipv6);
+    rib.request_refresh(Family::Ipv6);
     let messages = drain(&mut rib);
     messages.iter().for_each(|message| peer.hear(message));
     assert!(matches!(&messages[1], Message::Update(update) if update.reach.contains_key(&Family::Ipv6)));
@@ -171,11 +175,11 @@ fn a_refresh_tells_one_family_again_between_its_marks() {
 }
 
 #[test]
-fn a_refresh_without_marks_tells_the_routes_alone() {
+fn a_refresh_without_marks_sends_only_the_routes() {
     let mut rib = rib();
-    rib.want(&routes(&[("10.0.0.1/32", 1)]), Leaving::No, false);
+    rib.set_desired(&routes(&[("10.0.0.1/32", 1)]), Leaving::No, false);
     assert_eq!(drain(&mut rib).len(), 1);
-    rib.refresh(Family::Ipv4);
+    rib.request_refresh(Family::Ipv4);
     assert_eq!(drain(&mut rib).len(), 1);
 }
 
@@ -184,13 +188,13 @@ fn five_thousand_routes_fill_few_messages() {
     let route = |i: u32| (IpNet::from(IpAddr::from(Ipv4Addr::from(0x0a00_0000 + i))), attributes(1));
     let routes: Routes = (0..5000).map(route).collect();
     let mut rib = rib();
-    rib.want(&routes, Leaving::No, true);
+    rib.set_desired(&routes, Leaving::No, true);
     let mut peer = Believer::default();
     let messages = drain(&mut rib);
     messages.iter().for_each(|message| peer.hear(message));
     // 5 bytes each: 25,000 bytes, and two End-of-RIBs.
     assert_eq!((peer.holds.len(), messages.len()), (5000, 7 + 2));
-    rib.want(&Routes::new(), Leaving::No, true);
+    rib.set_desired(&Routes::new(), Leaving::No, true);
     peer.hear_all(&mut rib);
     assert_eq!(peer.holds.len(), 0);
 }
@@ -223,14 +227,14 @@ fn draining_marks_every_route_and_then_all_are_withdrawn() {
     for is_internal in [false, true] {
         let mut rib = AdjRibOut::new(session(Negotiated { is_internal, ..negotiated() }, V4));
         let mut peer = Believer::default();
-        rib.want(&routes, Leaving::No, true);
+        rib.set_desired(&routes, Leaving::No, true);
         peer.hear_all(&mut rib);
-        rib.want(&routes, Leaving::Draining, true);
+        rib.set_desired(&routes, Leaving::Draining, true);
         peer.hear_all(&mut rib);
         let (_, path) = &peer.holds[&net("10.0.0.1/32")];
         assert!(path.communities.contains(&GRACEFUL_SHUTDOWN));
         assert_eq!(path.local_pref, is_internal.then_some(0));
-        rib.want(&routes, Leaving::Withdrawn, true);
+        rib.set_desired(&routes, Leaving::Withdrawn, true);
         peer.hear_all(&mut rib);
         assert_eq!(peer.holds.len(), 0);
     }
@@ -238,11 +242,11 @@ fn draining_marks_every_route_and_then_all_are_withdrawn() {
 
 #[test]
 fn next_hops_follow_from_the_session_its_interface_and_the_configuration() {
-    let v4 = |address| Ok(NextHop::V4(address));
-    let v6 = |global, link_local| Ok(NextHop::V6 { global, link_local });
+    let v4 = |address| Ok(RouteNextHop::V4(address));
+    let v6 = |global, link_local| Ok(RouteNextHop::V6 { global, link_local });
     let other_v4 = Ipv4Addr::new(198, 51, 100, 9);
     // Session over, the interface's IPv4 and IPv6, RFC 8950: next hops of IPv4 and IPv6 routes.
-    type Hop = Result<NextHop, ()>;
+    type Hop = Result<RouteNextHop, ()>;
     type Case = (IpAddr, Option<Ipv4Addr>, Option<Ipv6Addr>, bool, Hop, Hop);
     let cases: [Case; 8] = [
         (V4.into(), None, None, false, v4(V4), Err(())),
@@ -282,7 +286,7 @@ fn next_hops_follow_from_the_session_its_interface_and_the_configuration() {
 }
 
 #[test]
-fn routes_that_cannot_be_told_are_named_and_the_others_go_on() {
+fn routes_that_cannot_be_announced_are_reported_and_the_others_are_sent() {
     let mut session = session(negotiated(), V4);
     session.addresses.v6 = None;
     let mut rib = AdjRibOut::new(session);
@@ -290,7 +294,7 @@ fn routes_that_cannot_be_told_are_named_and_the_others_go_on() {
         routes(&[("10.0.0.1/32", 1), ("2001:db8::1/128", 1), ("2001:db8::2/128", 1), ("224.0.0.1/32", 1)]);
     let many = Attributes { communities: (0..1200).collect(), ..Attributes::default() };
     all.insert(net("10.0.0.9/32"), many.into());
-    rib.want(&all, Leaving::No, true);
+    rib.set_desired(&all, Leaving::No, true);
     let mut peer = Believer::default();
     peer.hear_all(&mut rib);
     assert_eq!(peer.holds.keys().collect::<Vec<_>>(), [&net("10.0.0.1/32")]);
@@ -313,7 +317,7 @@ proptest! {
     /// Whatever is wanted in between, and however far the peer had got, in
     /// the end it holds what is wanted last.
     #[test]
-    fn the_peer_ends_up_with_what_is_wanted(
+    fn the_peer_ends_up_with_the_desired_routes(
         steps in collection::vec((some_routes(), any::<bool>(), 0_usize..4, any::<Option<bool>>()), 1..8),
     ) {
         let mut rib = rib();
@@ -321,12 +325,12 @@ proptest! {
         let mut last = (Routes::new(), false);
         for (routes, is_draining, pulls, refresh) in steps {
             let leaving = if is_draining { Leaving::Draining } else { Leaving::No };
-            rib.want(&routes, leaving, true);
+            rib.set_desired(&routes, leaving, true);
             for _ in 0..pulls {
                 rib.next_message().iter().for_each(|message| peer.hear(message));
             }
             if let Some(family) = refresh.map(|v6| if v6 { Family::Ipv6 } else { Family::Ipv4 }) {
-                rib.refresh(family);
+                rib.request_refresh(family);
             }
             last = (routes, is_draining);
         }

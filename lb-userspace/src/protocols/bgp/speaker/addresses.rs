@@ -1,4 +1,4 @@
-//! Our addresses on the way to a peer: what next hops can be.
+//! Our addresses on the way to a peer, which can be next hops.
 
 use std::{
     io,
@@ -10,8 +10,8 @@ use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, Addres
 
 use crate::protocols::bgp::rib::Addresses;
 
-/// Of the interface that has the session's local address.
-pub async fn of(local: SocketAddr) -> io::Result<Addresses> {
+/// Reads the addresses of the interface that has the session's local address.
+pub async fn read(local: SocketAddr) -> io::Result<Addresses> {
     let (connection, handle, _) = rtnetlink::new_connection()?;
     let serving = tokio::spawn(connection);
     let messages: Result<Vec<_>, _> = handle.address().get().execute().try_collect().await;
@@ -34,7 +34,7 @@ fn choose(local: SocketAddr, messages: &[AddressMessage]) -> Addresses {
         .iter()
         .filter(|message| Some(message.header.index) == interface && is_global(message))
         .collect();
-    // An address that somebody configured is better than one that comes and goes.
+    // A permanent address is better than one with a lifetime.
     others.sort_by_key(|message| !message.header.flags.contains(AddressHeaderFlags::Permanent));
     let others = || others.iter().copied().filter_map(address);
     Addresses {
@@ -49,7 +49,7 @@ fn is_global(message: &AddressMessage) -> bool {
     message.header.scope == AddressScope::Universe && !message.header.flags.intersects(unusable)
 }
 
-/// On point-to-point links `Address` is the other side's.
+/// The address itself: on point-to-point links, `Address` is the other side's.
 fn address(message: &AddressMessage) -> Option<IpAddr> {
     let find = |is_local: bool| {
         message.attributes.iter().find_map(|attribute| match attribute {

@@ -1,4 +1,4 @@
-//! What a speaker is told.
+//! The configuration of a speaker.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,12 +6,12 @@ use crate::protocols::bfd;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SpeakerConfig {
-    /// TCP port to be called on; none: nobody can call.
+    /// TCP port to listen on; None: peers can't connect to us.
     pub listen: Option<u16>,
-    /// We have taken over what an earlier process forwarded, and it is forwarded
-    /// still: peers are told so (RFC 4724).
+    /// This process has taken over the programs of an earlier one, which went on forwarding:
+    /// peers are told so (RFC 4724).
     pub restarted: bool,
 }
 
-/// States of the BFD sessions that there are.
-pub type BfdStates = Arc<BTreeMap<bfd::Key, bfd::Status>>;
+/// The states of all BFD sessions.
+pub type BfdStates = Arc<BTreeMap<bfd::SessionKey, bfd::SessionStatus>>;

@@ -1,6 +1,5 @@
-//! Who is on an interface: unnumbered peers are found by their router
-//! advertisements (RFC 4861), or as they answer a ping of all routers; and
-//! they find us by our advertisements.
+//! Finds unnumbered peers on an interface: by their router advertisements (RFC 4861), or by
+//! their answer to a ping of all routers. They find us by our router advertisements.
 
 use std::{
     io,
@@ -22,21 +21,21 @@ const SOLICITATION: u8 = 133;
 const ADVERTISEMENT: u8 = 134;
 const ECHO_REQUEST: u8 = 128;
 const ECHO_REPLY: u8 = 129;
-/// Identifier of our pings.
+/// The identifier of our echo requests.
 const OURS: [u8; 2] = *b"tg";
-/// From one advertisement and solicitation of ours to the next.
+/// Time between our advertisements, solicitations and echo requests.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 pub struct Discovery {
     interface: Arc<str>,
-    /// None: could not be opened yet.
-    open: Option<Open>,
+    /// None: the socket could not be opened yet.
+    open: Option<DiscoverySocket>,
     tick: Interval,
     is_warned: bool,
 }
 
-struct Open {
-    /// ICMPv6 in truth; the kernel does its checksums.
+struct DiscoverySocket {
+    /// A raw ICMPv6 socket; the kernel computes its checksums.
     socket: UdpSocket,
     index: u32,
 }
@@ -48,31 +47,32 @@ impl Discovery {
         Self { interface: interface.clone(), open: None, tick, is_warned: false }
     }
 
-    /// Somebody who says that it is a router, again and again. Cancel safe.
-    pub async fn next(&mut self) -> IpAddr {
+    /// Waits for a router and returns its link-local address; the same one again and again.
+    /// Cancel safe.
+    pub async fn next_router(&mut self) -> IpAddr {
         loop {
             let mut bytes = [0; 1500];
             tokio::select! {
-                _ = self.tick.tick() => self.call_out(),
+                _ = self.tick.tick() => self.send_all(),
                 received = receive(self.open.as_ref(), &mut bytes) => match received {
                     Ok((len, from)) => {
-                        if let Some(address) = self.heard(&bytes[..len], from) {
+                        if let Some(address) = self.process_message(&bytes[..len], from) {
                             return address;
                         }
                     }
-                    // The interface may be gone: look for it anew.
+                    // The interface may be gone: the next tick opens a new socket.
                     Err(_) => self.open = None,
                 },
             }
         }
     }
 
-    fn call_out(&mut self) {
+    fn send_all(&mut self) {
         if self.open.is_none() {
-            match Open::new(&self.interface) {
+            match DiscoverySocket::new(&self.interface) {
                 Ok(open) => (self.open, self.is_warned) = (Some(open), false),
                 Err(error) if !self.is_warned => {
-                    warn!(interface = %self.interface, %error, "nobody can be found on the interface");
+                    warn!(interface = %self.interface, %error, "routers can't be discovered on the interface");
                     self.is_warned = true;
                 }
                 Err(_) => {}
@@ -87,7 +87,7 @@ impl Discovery {
         }
     }
 
-    fn heard(&self, bytes: &[u8], from: SocketAddr) -> Option<IpAddr> {
+    fn process_message(&self, bytes: &[u8], from: SocketAddr) -> Option<IpAddr> {
         let SocketAddr::V6(from) = from else { return None };
         let is_router = match bytes {
             [SOLICITATION, ..] => {
@@ -104,7 +104,7 @@ impl Discovery {
     }
 }
 
-impl Open {
+impl DiscoverySocket {
     fn new(interface: &str) -> io::Result<Self> {
         let index = crate::os::sockopt::index_of(interface)?;
         let raw = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
@@ -124,7 +124,7 @@ impl Open {
     }
 }
 
-async fn receive(open: Option<&Open>, bytes: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+async fn receive(open: Option<&DiscoverySocket>, bytes: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
     match open {
         Some(open) => open.socket.recv_from(bytes).await,
         None => std::future::pending().await,
@@ -135,7 +135,7 @@ fn solicitation() -> [u8; 8] {
     [SOLICITATION, 0, 0, 0, 0, 0, 0, 0]
 }
 
-/// We are here, but nobody's default router: a lifetime of 0.
+/// A router advertisement with lifetime 0: it makes us nobody's default router.
 fn advertisement() -> [u8; 16] {
     let mut message = [0; 16];
     message[0] = ADVERTISEMENT;

@@ -1,4 +1,4 @@
-//! A TCP connection: bytes in, bytes out, and neither ever waited for.
+//! A TCP connection with buffers, so that reading and writing never wait.
 
 use std::{io, net::Shutdown, time::Duration};
 
@@ -7,29 +7,29 @@ use tokio::{io::Interest, net::TcpStream, time::timeout};
 
 use crate::protocols::bgp::wire::{Decoder, Message, Notification};
 
-/// UPDATEs are made only while less than this waits to be sent.
+/// UPDATEs are made only while fewer bytes than this wait to be sent.
 const ENOUGH: usize = 64 * 1024;
-/// To send the last word, and to wait until the peer has closed as well.
+/// Time limit for sending what is left, and for the peer to close as well.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
-pub struct Link {
+pub struct PeerLink {
     stream: TcpStream,
     decoder: Decoder,
     out: Vec<u8>,
-    /// There is more to be said than has room.
+    /// More messages wait than there is room for.
     pub has_more: bool,
-    /// Was something left over the last time?
+    /// Was something left unwritten the last time?
     was_blocked: bool,
 }
 
-/// What writing came to.
+/// The result of writing: the peer's TCP took some bytes; others are left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Written {
     pub progress: bool,
     pub pending: bool,
 }
 
-impl Link {
+impl PeerLink {
     pub fn new(stream: TcpStream) -> Self {
         Self { stream, decoder: Decoder::default(), out: Vec::new(), has_more: false, was_blocked: false }
     }
@@ -42,8 +42,9 @@ impl Link {
         self.out.len() < ENOUGH
     }
 
-    /// Waits until there is something to read, or room for what is to be written. Cancel safe.
-    pub async fn ready(&self) -> io::Result<()> {
+    /// Waits until the connection can be read, or written if there is something to write. Cancel
+    /// safe.
+    pub async fn wait_ready(&self) -> io::Result<()> {
         let wants = if self.out.is_empty() && !self.has_more {
             Interest::READABLE
         } else {
@@ -52,7 +53,7 @@ impl Link {
         self.stream.ready(wants).await.map(drop)
     }
 
-    /// Takes in some of what has come. An error is the end of the connection.
+    /// Reads some of the bytes that have arrived. An error is the end of the connection.
     pub fn read(&mut self) -> io::Result<()> {
         let mut bytes = [0; 16 * 1024];
         match self.stream.try_read(&mut bytes) {
@@ -66,17 +67,17 @@ impl Link {
         }
     }
 
-    /// The same, but nobody listens any more.
-    fn read_on(&mut self) -> io::Result<()> {
+    /// Reads likewise, and discards the bytes.
+    fn discard_input(&mut self) -> io::Result<()> {
         self.decoder = Decoder::default();
         self.read()
     }
 
-    pub fn next(&mut self, four_octet_as: bool) -> Result<Option<Message>, Notification> {
+    pub fn next_message(&mut self, four_octet_as: bool) -> Result<Option<Message>, Notification> {
         self.decoder.next(four_octet_as)
     }
 
-    /// Writes what the peer takes. None: nothing has changed in whether it takes anything.
+    /// Writes what the peer's TCP takes. None: everything was written, as the last time.
     pub fn write(&mut self) -> io::Result<Option<Written>> {
         let mut written = 0;
         while written < self.out.len() {
@@ -92,25 +93,25 @@ impl Link {
         Ok((was_blocked || result.pending).then_some(result))
     }
 
-    /// Says what is left to say, closes, and waits a moment for the peer to do so too: with
-    /// unread bytes the kernel would reset the connection, and the last word be lost.
+    /// Sends what is left, closes, and waits a moment for the peer to close too. With unread
+    /// bytes the kernel would reset the connection, and the last message would be lost.
     pub async fn close(mut self) {
         self.has_more = false;
         let say = async {
             while !self.out.is_empty() {
                 self.write()?;
-                self.ready().await?;
-                self.read_on()?;
+                self.wait_ready().await?;
+                self.discard_input()?;
             }
             SockRef::from(&self.stream).shutdown(Shutdown::Write)?;
             loop {
-                self.ready().await?;
-                self.read_on()?;
+                self.wait_ready().await?;
+                self.discard_input()?;
             }
         };
         let said: Result<io::Result<()>, _> = timeout(LAST_WORD, say).await;
         if said.is_err() {
-            // Somebody who reads nothing would keep the kernel trying for long.
+            // The kernel would keep trying for long to send to a peer that reads nothing.
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
     }

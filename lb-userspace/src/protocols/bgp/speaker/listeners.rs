@@ -1,4 +1,4 @@
-//! Where peers call: one socket for each family.
+//! The sockets that peers connect to, one for each address family.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,14 +17,15 @@ use crate::protocols::bgp::config::Password;
 pub struct Listeners {
     v4: Option<TcpListener>,
     v6: Option<TcpListener>,
-    /// To be set on the sockets.
+    /// TCP MD5 passwords by peer address, to be set on the sockets.
     keys: BTreeMap<IpAddr, Password>,
-    /// Those of which that failed: their calls come unsigned.
+    /// Peers whose password could not be set: the kernel does not check their signatures.
     unsigned: BTreeSet<IpAddr>,
 }
 
 impl Listeners {
-    /// Opens those that are not. A port that is taken is no reason to stop: we can still call.
+    /// Opens the sockets that are not open. If the port is taken we go on, as we can still
+    /// connect to peers.
     pub fn open(&mut self, port: u16) {
         for is_v6 in [false, true] {
             let listener = if is_v6 { &mut self.v6 } else { &mut self.v4 };
@@ -37,14 +38,14 @@ impl Listeners {
                     let keys = self.keys.clone();
                     keys.iter().for_each(|(address, key)| self.sign(*address, Some(key)));
                 }
-                // Without the family there is nobody to call by it.
+                // Without the address family no peer can connect by it.
                 Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
-                    debug!(port, is_v6, "this machine does not have the family");
+                    debug!(port, is_v6, "this machine does not support the address family");
                 }
                 Err(error) => warn!(
                     %error,
                     port,
-                    "routers can't call us: another BGP daemon may have the port; stop it or choose another port"
+                    "routers can't connect to us: another BGP daemon may use the port; stop it or choose another port"
                 ),
             }
         }
@@ -54,7 +55,7 @@ impl Listeners {
         self.v4.is_some() && self.v6.is_some()
     }
 
-    /// Who must sign what it sends.
+    /// Sets the passwords with which peers must sign.
     pub fn set_keys(&mut self, keys: BTreeMap<IpAddr, Password>) {
         let before = std::mem::replace(&mut self.keys, keys.clone());
         for address in before.keys().filter(|address| !keys.contains_key(address)) {
@@ -65,8 +66,8 @@ impl Listeners {
         }
     }
 
-    /// Must calls from there be refused, since the kernel does not check what they are
-    /// to be signed with?
+    /// Must connections from this address be refused, since the kernel does not check their
+    /// signatures?
     pub fn is_unsigned(&self, address: IpAddr) -> bool {
         self.unsigned.contains(&address)
     }
@@ -76,12 +77,12 @@ impl Listeners {
         let listener = if address.is_ipv6() { &self.v6 } else { &self.v4 };
         let Some(listener) = listener else { return };
         if let Err(error) = socket::set_key(listener, address, key) {
-            warn!(%address, %error, "calls of this peer can't be asked for TCP MD5, and are refused");
+            warn!(%address, %error, "TCP MD5 can't be set for this peer, so its connections are refused; the agent needs CAP_NET_ADMIN");
             self.unsigned.insert(address);
         }
     }
 
-    /// The next one that calls. Cancel safe.
+    /// Waits for the next incoming connection. Cancel safe.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         tokio::select! {
             accepted = accept(self.v4.as_ref()) => accepted,
@@ -104,7 +105,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // SYN-ACKs must pass the GTSM (RFC 5082) of peers that have it on.
+    // SYN-ACKs must pass the TTL check of peers with GTSM (RFC 5082).
     socket::set_ttl(&socket, address.ip(), 255)?;
     socket.bind(&address.into())?;
     socket.listen(128)?;

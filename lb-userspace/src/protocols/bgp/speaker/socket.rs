@@ -1,4 +1,4 @@
-//! What BGP asks of TCP sockets: TTLs, MD5, source addresses, devices.
+//! Options of BGP's TCP sockets: TTLs, MD5, source addresses, devices.
 
 use std::{
     io,
@@ -25,12 +25,12 @@ struct Md5Signature {
     key: [u8; libc::TCP_MD5SIG_MAXKEYLEN],
 }
 
-/// A socket to call the peer with, and where.
-pub fn calling(config: &PeerConfig, address: IpAddr) -> io::Result<(TcpSocket, SocketAddr)> {
+/// A socket to connect to the peer with, and the address to connect to.
+pub fn open_outgoing(config: &PeerConfig, address: IpAddr) -> io::Result<(TcpSocket, SocketAddr)> {
     let socket =
         Socket::new(Domain::for_address(SocketAddr::new(address, 0)), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    prepare(&socket, config, address)?;
+    set_options(&socket, config, address)?;
     if let Some(password) = &config.password {
         set_key(&socket, address, Some(password))?;
     }
@@ -49,16 +49,16 @@ pub fn calling(config: &PeerConfig, address: IpAddr) -> io::Result<(TcpSocket, S
     Ok((TcpSocket::from_std_stream(socket.into()), with_scope(address, config.port, scope)))
 }
 
-/// The peer has called: the socket is to be like one of ours.
-pub fn called(stream: &TcpStream, config: &PeerConfig, address: IpAddr) -> io::Result<()> {
-    prepare(&SockRef::from(stream), config, address)
+/// Sets the options of a connection that the peer has made, as of our own.
+pub fn prepare_accepted(stream: &TcpStream, config: &PeerConfig, address: IpAddr) -> io::Result<()> {
+    set_options(&SockRef::from(stream), config, address)
 }
 
-fn prepare(socket: &Socket, config: &PeerConfig, address: IpAddr) -> io::Result<()> {
+fn set_options(socket: &Socket, config: &PeerConfig, address: IpAddr) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     if let Some(hops) = config.ttl_security {
         set_ttl(socket, address, 255)?;
-        // RFC 5082: what has crossed as many routers has lost as much of its 255.
+        // RFC 5082: packets are sent with 255, and lose one at each router.
         return set_minimum_ttl(socket, address, 256 - i32::from(hops.max(1)));
     }
     match (is_internal(config), config.multihop) {
@@ -68,7 +68,7 @@ fn prepare(socket: &Socket, config: &PeerConfig, address: IpAddr) -> io::Result<
     }
 }
 
-/// As far as is known before the peer has said its AS.
+/// Is the peer of our AS, as far as that is known before its OPEN?
 fn is_internal(config: &PeerConfig) -> bool {
     match config.remote_as {
         RemoteAs::Number(asn) => asn == config.local_as,
@@ -91,7 +91,8 @@ fn set_minimum_ttl(socket: &Socket, address: IpAddr, ttl: i32) -> io::Result<()>
     }
 }
 
-/// Segments to and from that address must be signed with it (RFC 2385); none: no more.
+/// Sets the password with which segments to and from that address must be signed (RFC 2385);
+/// None removes it.
 pub fn set_key(socket: &impl AsFd, address: IpAddr, password: Option<&Password>) -> io::Result<()> {
     let key = password.map_or(&[][..], Password::bytes);
     let mut signature = Md5Signature {
@@ -106,13 +107,13 @@ pub fn set_key(socket: &impl AsFd, address: IpAddr, password: Option<&Password>)
     signature.key.get_mut(..key.len()).ok_or_else(too_long)?.copy_from_slice(key);
     signature.key_length = u16::try_from(key.len()).map_err(|_| too_long())?;
     match sockopt::set(socket, libc::IPPROTO_TCP, libc::TCP_MD5SIG, &signature) {
-        // There was none to take away.
+        // There was no password to remove.
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) && password.is_none() => Ok(()),
         result => result,
     }
 }
 
-/// The interface that the peer is on, if that is told.
+/// The interface that the peer is on, if it is configured.
 pub fn interface(config: &PeerConfig) -> Option<&str> {
     match &config.remote {
         Remote::Address { interface, .. } => interface.as_deref(),
@@ -131,7 +132,7 @@ fn with_scope(address: IpAddr, port: u16, scope: u32) -> SocketAddr {
     }
 }
 
-/// For listeners: every address of a family.
+/// The address to listen on: all addresses of a family.
 pub fn wildcard(is_v6: bool, port: u16) -> SocketAddr {
     let address = if is_v6 { Ipv6Addr::UNSPECIFIED.into() } else { std::net::Ipv4Addr::UNSPECIFIED.into() };
     SocketAddr::new(address, port)

@@ -1,4 +1,4 @@
-//! Who has a task, and which call is for whom.
+//! Starts and ends the peers' tasks, and passes incoming connections to them.
 
 use std::{
     collections::BTreeMap,
@@ -20,32 +20,32 @@ use super::{
     config::{BfdStates, SpeakerConfig},
     listeners::Listeners,
     socket,
-    task::{Call, Report, Task, Told},
+    task::{Call, StatusReport, Task, TaskOrders},
 };
 use crate::{
     os::sockopt,
     protocols::bgp::{
-        PeerStatus, Wanted,
-        config::{Peer, PeerConfig},
+        BgpOrders, PeerStatus,
+        config::{PeerConfig, PeerOrders},
         fsm::Jitter,
-        peering::Telling,
+        peering::RouteOrders,
     },
 };
 
-/// Before a listener that could not be opened is tried again.
+/// Time until a listener that could not be opened is tried again.
 const REOPEN: Duration = Duration::from_secs(10);
-/// After a call that could not be taken.
+/// Pause after an incoming connection that could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Speaks until nothing is `wanted` any more (the sender is gone), or until it is dropped.
-/// Then connections are closed without NOTIFICATION, and routers that know
-/// graceful restart keep the routes for a while.
+/// Speaks BGP until the sender of `wanted` is gone, or until the future is dropped. Then
+/// connections are closed without NOTIFICATION, and routers that support graceful restart
+/// keep the routes for a while.
 ///
-/// Sockets are of the network namespace of the thread that polls. Needs CAP_NET_ADMIN for MD5,
-/// and CAP_NET_RAW for unnumbered peers and devices.
+/// The sockets belong to the network namespace of the thread that polls the future. Needs
+/// CAP_NET_ADMIN for MD5, and CAP_NET_RAW for unnumbered peers and devices.
 pub async fn run(
     options: SpeakerConfig,
-    wanted: watch::Receiver<Arc<Wanted>>,
+    wanted: watch::Receiver<Arc<BgpOrders>>,
     bfd: watch::Receiver<BfdStates>,
     statuses: watch::Sender<Arc<Vec<PeerStatus>>>,
 ) -> anyhow::Result<()> {
@@ -58,15 +58,15 @@ struct Supervisor {
     statuses: watch::Sender<Arc<Vec<PeerStatus>>>,
     listeners: Listeners,
     peers: BTreeMap<Arc<str>, Handle>,
-    /// Ended with us.
+    /// The peers' tasks; they are aborted when the supervisor is dropped.
     tasks: JoinSet<()>,
-    reports: (mpsc::UnboundedSender<Report>, mpsc::UnboundedReceiver<Report>),
+    reports: (mpsc::UnboundedSender<StatusReport>, mpsc::UnboundedReceiver<StatusReport>),
 }
 
-/// Of a peer's task.
+/// The supervisor's end of a peer's task.
 struct Handle {
     config: Arc<PeerConfig>,
-    told: watch::Sender<Option<Told>>,
+    orders: watch::Sender<Option<TaskOrders>>,
     calls: mpsc::UnboundedSender<Call>,
     status: Option<PeerStatus>,
 }
@@ -88,11 +88,11 @@ impl Supervisor {
         }
     }
 
-    pub async fn run(mut self, mut wanted: watch::Receiver<Arc<Wanted>>) -> anyhow::Result<()> {
+    pub async fn run(mut self, mut wanted: watch::Receiver<Arc<BgpOrders>>) -> anyhow::Result<()> {
         let mut reopen = interval(REOPEN);
         reopen.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = wanted.borrow_and_update().clone();
-        self.follow(&now);
+        self.set_orders(&now);
         loop {
             let are_open = self.listeners.are_open();
             tokio::select! {
@@ -101,18 +101,18 @@ impl Supervisor {
                         return Ok(());
                     }
                     let now = wanted.borrow_and_update().clone();
-                    self.follow(&now);
+                    self.set_orders(&now);
                 }
                 accepted = self.listeners.accept() => match accepted {
-                    Ok((stream, from)) => self.called(stream, from),
+                    Ok((stream, from)) => self.on_call(stream, from),
                     Err(error) => {
-                        debug!(%error, "a call failed");
-                        // Without file descriptors the next one would at once.
+                        debug!(%error, "an incoming connection can't be accepted");
+                        // Without free file descriptors, the next would fail at once.
                         tokio::time::sleep(PAUSE).await;
                     }
                 },
-                Some(report) = self.reports.1.recv() => self.reported(report),
-                // Whoever has no peers leaves the port to others.
+                Some(report) = self.reports.1.recv() => self.on_report(report),
+                // Without peers the port is left to other programs.
                 _ = reopen.tick(), if !are_open && !self.peers.is_empty() => {
                     if let Some(port) = self.options.listen {
                         self.listeners.open(port);
@@ -123,53 +123,54 @@ impl Supervisor {
         }
     }
 
-    /// Peers come, go, and are told what is new; nobody else notices.
-    fn follow(&mut self, wanted: &Wanted) {
+    /// Starts tasks for new peers, ends those of others, and passes changes to the rest. Peers
+    /// without a change are not affected.
+    fn set_orders(&mut self, wanted: &BgpOrders) {
         self.peers.retain(|name, handle| {
             let stays = wanted.peers.contains_key(name);
             if !stays {
                 info!(peer = %name, "no longer a peer");
-                handle.told.send_replace(None);
+                handle.orders.send_replace(None);
             }
             stays
         });
         for (name, peer) in &wanted.peers {
-            let told = told(peer, wanted);
+            let orders = task_orders(peer, wanted);
             match self.peers.get_mut(name) {
                 Some(handle) => {
-                    handle.config = told.config.clone();
-                    handle.told.send_if_modified(|before| {
-                        let is_new = before.as_ref() != Some(&told);
-                        *before = Some(told);
+                    handle.config = orders.config.clone();
+                    handle.orders.send_if_modified(|before| {
+                        let is_new = before.as_ref() != Some(&orders);
+                        *before = Some(orders);
                         is_new
                     });
                 }
-                None => self.begin(name, told),
+                None => self.start_task(name, orders),
             }
         }
         self.set_keys();
         self.publish();
     }
 
-    fn begin(&mut self, name: &Arc<str>, told: Told) {
-        let config = told.config.clone();
-        let (told, receiver) = watch::channel(Some(told));
+    fn start_task(&mut self, name: &Arc<str>, orders: TaskOrders) {
+        let config = orders.config.clone();
+        let (orders, receiver) = watch::channel(Some(orders));
         let (calls, called) = mpsc::unbounded_channel();
         let task = Task {
             name: name.clone(),
-            told: receiver,
+            orders: receiver,
             bfd: self.bfd.clone(),
             calls: called,
             reports: self.reports.0.clone(),
             restarted: self.options.restarted,
-            jitter: Jitter::seeded(random()),
+            jitter: Jitter::seeded(random_seed()),
         };
         self.tasks.spawn(task.run().instrument(info_span!("bgp", peer = %name)));
-        self.peers.insert(name.clone(), Handle { config, told, calls, status: None });
+        self.peers.insert(name.clone(), Handle { config, orders, calls, status: None });
     }
 
-    fn reported(&mut self, Report { name, status }: Report) {
-        // Those of a task that was replaced don't matter any more.
+    fn on_report(&mut self, StatusReport { name, status }: StatusReport) {
+        // Reports of a peer that is no longer wanted are ignored.
         let Some(handle) = self.peers.get_mut(&name) else { return };
         let moved = handle.status.as_ref().map(|status| status.address) != Some(status.address);
         handle.status = Some(status);
@@ -189,10 +190,10 @@ impl Supervisor {
         self.listeners.set_keys(self.peers.values().filter_map(key).collect());
     }
 
-    fn called(&self, stream: TcpStream, from: SocketAddr) {
+    fn on_call(&self, stream: TcpStream, from: SocketAddr) {
         let local = stream.local_addr().ok().map(|local| local.ip());
-        let expecting = self.peers.iter().filter(|(_, handle)| expects(&handle.config, from));
-        // Peers may differ in nothing but our address.
+        let expecting = self.peers.iter().filter(|(_, handle)| is_expected(&handle.config, from));
+        // Peers may differ in nothing but our address: an exact match goes first.
         let called = |(_, handle): &(_, &Handle)| match handle.config.source {
             Some(source) if Some(source) == local => Some(0),
             None => Some(1),
@@ -200,35 +201,37 @@ impl Supervisor {
         };
         let expecting = expecting.filter_map(|peer| Some((called(&peer)?, peer)));
         match expecting.min_by_key(|(rank, _)| *rank).map(|(_, peer)| peer) {
-            // Found just now, or the kernel did not check: what it has sent was not signed.
+            // The peer's address was not known yet, or its password could not be set: the
+            // kernel has not checked the signature.
             Some((name, handle))
                 if handle.config.password.is_some()
                     && (handle.address() != Some(from.ip()) || self.listeners.is_unsigned(from.ip())) =>
             {
-                debug!(peer = %name, %from, "a call that is not signed is refused");
+                debug!(peer = %name, %from, "a connection without TCP MD5 signature is refused");
             }
             Some((name, handle)) => {
-                debug!(peer = %name, %from, "called");
+                debug!(peer = %name, %from, "the peer has connected");
                 let _ = handle.calls.send(Call { stream, from: from.ip() });
             }
-            None => debug!(%from, "a call of nobody who is a peer is refused"),
+            None => debug!(%from, "a connection from an address that is no peer's is refused"),
         }
     }
 }
 
 impl Handle {
-    /// Configured or found.
+    /// The peer's address, as configured or discovered.
     fn address(&self) -> Option<IpAddr> {
         self.config.address().or(self.status.as_ref()?.address)
     }
 }
 
-fn told(peer: &Peer, wanted: &Wanted) -> Told {
-    let telling = Telling { routes: peer.routes.clone(), leaving: wanted.leaving, complete: wanted.complete };
-    Told { config: peer.config.clone(), telling }
+fn task_orders(peer: &PeerOrders, wanted: &BgpOrders) -> TaskOrders {
+    let route_orders =
+        RouteOrders { routes: peer.routes.clone(), leaving: wanted.leaving, complete: wanted.complete };
+    TaskOrders { config: peer.config.clone(), route_orders }
 }
 
-fn expects(config: &PeerConfig, from: SocketAddr) -> bool {
+fn is_expected(config: &PeerConfig, from: SocketAddr) -> bool {
     if config.address().is_some_and(|address| address != from.ip()) {
         return false;
     }
@@ -241,8 +244,8 @@ fn expects(config: &PeerConfig, from: SocketAddr) -> bool {
     }
 }
 
-/// Timers of several agents must not beat in time; nothing depends on it otherwise.
-fn random() -> u64 {
+/// A seed for jitter, so that timers of several agents do not run in step.
+fn random_seed() -> u64 {
     let mut bytes = [0; 8];
     match getrandom(&mut bytes, GetRandomFlags::empty()) {
         Ok(_) => u64::from_ne_bytes(bytes),

@@ -1,4 +1,4 @@
-//! A peer's task: does what its peering says, and tells it what happens.
+//! A peer's task: carries out the commands of its peering, and passes events to it.
 
 use std::{
     future::{self, Future},
@@ -16,116 +16,118 @@ use tokio::{
 };
 use tracing::{debug, info};
 
-use super::{BfdStates, addresses, discovery::Discovery, link::Link, socket};
+use super::{BfdStates, addresses, discovery::Discovery, link::PeerLink, socket};
 use crate::{
     os::moment::at,
     protocols::bgp::{
         PeerStatus,
         config::{PeerConfig, Remote},
-        fsm::{Event, Input, Jitter, Restart, Role},
-        peering::{Command, Peering, Telling},
+        fsm::{ConnectionEvent, ConnectionRole, Jitter, PeerEvent, Restart},
+        peering::{Peering, PeeringCommand, RouteOrders},
         rib::Addresses,
         wire::{Notification, code},
     },
 };
 
-/// What a peer is, and what it is to be told.
+/// The parameters of a peer's session, and the routes to announce to it.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Told {
+pub struct TaskOrders {
     pub config: Arc<PeerConfig>,
-    pub telling: Telling,
+    pub route_orders: RouteOrders,
 }
 
-/// The peer has called us.
+/// A connection that the peer has made to us.
 pub struct Call {
     pub stream: TcpStream,
     pub from: IpAddr,
 }
 
-pub struct Report {
+pub struct StatusReport {
     pub name: Arc<str>,
     pub status: PeerStatus,
 }
 
 pub struct Task {
     pub name: Arc<str>,
-    /// None: it is no peer any more. Nothing is said to it if we just go (the sender is gone).
-    pub told: watch::Receiver<Option<Told>>,
+    /// None: it is no longer a peer, and is told so. If the sender is gone, the task ends
+    /// without telling the peer.
+    pub orders: watch::Receiver<Option<TaskOrders>>,
     pub bfd: watch::Receiver<BfdStates>,
     pub calls: mpsc::UnboundedReceiver<Call>,
-    pub reports: mpsc::UnboundedSender<Report>,
+    pub reports: mpsc::UnboundedSender<StatusReport>,
     pub restarted: bool,
     pub jitter: Jitter,
 }
 
-/// A connection, and our addresses there.
-type Made = (TcpStream, Addresses);
-type Making = Pin<Box<dyn Future<Output = io::Result<Made>> + Send>>;
+/// A new connection, and our addresses on it.
+type NewConnection = (TcpStream, Addresses);
+type PendingConnection = Pin<Box<dyn Future<Output = io::Result<NewConnection>> + Send>>;
 
-/// All that a peer has open.
+/// A peering with its sockets.
 struct Running {
     peering: Peering,
     address: Option<IpAddr>,
-    outgoing: Option<Link>,
-    incoming: Option<Link>,
-    /// A connection under way; none: not asked for.
-    calling: Option<Making>,
-    /// A call that is looked at before it is answered.
-    called: Option<Making>,
-    /// Made, and not yet adopted.
+    outgoing: Option<PeerLink>,
+    incoming: Option<PeerLink>,
+    /// The connection that we are making.
+    calling: Option<PendingConnection>,
+    /// A connection of the peer whose addresses are being read.
+    called: Option<PendingConnection>,
+    /// A connection that the peering has not yet adopted or refused.
     made: Option<TcpStream>,
     discovery: Option<Discovery>,
 }
 
 impl Task {
     pub async fn run(mut self) {
-        let mut told = self.told.borrow_and_update().clone();
+        let mut orders = self.orders.borrow_and_update().clone();
         let mut restart = Restart { restarted: self.restarted, forwarding: self.restarted };
-        while let Some(Told { config, telling }) = told {
+        while let Some(TaskOrders { config, route_orders }) = orders {
             let now = Instant::now();
-            let peering = Peering::new(config.clone(), telling, restart, self.jitter.split(), now);
+            let peering = Peering::new(config.clone(), route_orders, restart, self.jitter.split(), now);
             let mut running = Running::new(peering, now);
-            let Some(changed) = self.follow(&mut running).await else { return };
+            let Some(changed) = self.run_session(&mut running).await else { return };
             match &changed {
-                Some(told) if told.config.is_same_peer(&config) => {
+                Some(orders) if orders.config.is_same_peer(&config) => {
                     info!("the session's parameters have changed");
                     running.stop(code::OTHER_CONFIGURATION_CHANGE);
                 }
-                // It would keep our routes, and wait for us to come back.
+                // After another NOTIFICATION the peer would keep our routes and wait for us.
                 _ => running.stop(code::PEER_DECONFIGURED),
             }
             restart = running.peering.restart();
-            told = changed;
+            orders = changed;
         }
     }
 
-    /// Until the session's parameters change, or the peer is no more. None: until we go.
-    async fn follow(&mut self, running: &mut Running) -> Option<Option<Told>> {
+    /// Runs until the session's parameters change or the peer is removed; returns the new
+    /// orders. None: the sender is gone.
+    async fn run_session(&mut self, running: &mut Running) -> Option<Option<TaskOrders>> {
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reported = PeerStatus::default();
-        running.look_at_bfd(&self.bfd.borrow_and_update().clone());
+        running.update_bfd(&self.bfd.borrow_and_update().clone());
         loop {
             running.flush();
             let status = running.peering.status(&self.name, Instant::now());
             if is_news(&reported, &status) {
                 reported = status.clone();
-                let _ = self.reports.send(Report { name: self.name.clone(), status });
+                let _ = self.reports.send(StatusReport { name: self.name.clone(), status });
             }
             tokio::select! {
-                changed = self.told.changed() => {
+                changed = self.orders.changed() => {
                     changed.ok()?;
-                    match self.told.borrow_and_update().clone() {
-                        Some(told) if told.config.is_same_session(running.peering.config()) => {
-                            running.with(|peering, now| peering.tell(told.telling, now));
+                    match self.orders.borrow_and_update().clone() {
+                        Some(orders) if orders.config.is_same_session(running.peering.config()) => {
+                            running.update_peering(|peering, now| peering.set_route_orders(orders.route_orders, now));
                         }
                         changed => return Some(changed),
                     }
                 }
-                Ok(()) = self.bfd.changed() => running.look_at_bfd(&self.bfd.borrow_and_update().clone()),
-                Some(call) = self.calls.recv() => running.called(call),
-                () = running.step() => {}
-                // For what is no news, but changes.
+                Ok(()) = self.bfd.changed() => running.update_bfd(&self.bfd.borrow_and_update().clone()),
+                Some(call) = self.calls.recv() => running.on_call(call),
+                () = running.wait_and_process() => {}
+                // Once a second, report what changes without being news (counters, times).
                 _ = tick.tick() => reported.name.clear(),
             }
         }
@@ -150,68 +152,69 @@ impl Running {
             discovery,
         };
         if let Some(address) = config.address() {
-            running.locate(address);
+            running.set_address(address);
         }
         let commands = running.peering.start(now);
-        running.obey(commands);
+        running.carry_out(commands);
         running
     }
 
-    fn locate(&mut self, address: IpAddr) {
+    fn set_address(&mut self, address: IpAddr) {
         self.address = Some(address);
-        self.peering.locate(address);
+        self.peering.set_address(address);
     }
 
-    fn with(&mut self, act: impl FnOnce(&mut Peering, Instant) -> Vec<Command>) {
+    fn update_peering(&mut self, act: impl FnOnce(&mut Peering, Instant) -> Vec<PeeringCommand>) {
         let commands = act(&mut self.peering, Instant::now());
-        self.obey(commands);
+        self.carry_out(commands);
     }
 
-    fn input(&mut self, input: Input) {
-        self.with(|peering, now| peering.process(input, now));
+    fn process(&mut self, input: PeerEvent) {
+        self.update_peering(|peering, now| peering.process(input, now));
     }
 
-    fn event(&mut self, role: Role, event: Event) {
-        self.with(|peering, now| peering.event(role, event, now));
+    fn process_connection(&mut self, role: ConnectionRole, event: ConnectionEvent) {
+        self.update_peering(|peering, now| peering.process_connection(role, event, now));
     }
 
-    fn link(&mut self, role: Role) -> &mut Option<Link> {
+    fn link_mut(&mut self, role: ConnectionRole) -> &mut Option<PeerLink> {
         match role {
-            Role::Outgoing => &mut self.outgoing,
-            Role::Incoming => &mut self.incoming,
+            ConnectionRole::Outgoing => &mut self.outgoing,
+            ConnectionRole::Incoming => &mut self.incoming,
         }
     }
 
-    /// Whatever happens next: sockets, timers, somebody is found. Cancel safe.
-    async fn step(&mut self) {
+    /// Waits for the next event (of a socket or timer, or a discovered router) and processes it.
+    /// Cancel safe.
+    async fn wait_and_process(&mut self) {
         let deadline = self.peering.next_deadline();
         tokio::select! {
-            made = under_way(&mut self.calling) => self.call_came_to(made),
-            made = under_way(&mut self.called) => self.answer(made),
-            ready = is_ready(&self.outgoing) => self.read(Role::Outgoing, ready),
-            ready = is_ready(&self.incoming) => self.read(Role::Incoming, ready),
-            address = found(&mut self.discovery) => self.found(address),
-            () = at(deadline) => self.input(Input::Timer),
+            made = wait_for_call(&mut self.calling) => self.on_call_made(made),
+            made = wait_for_call(&mut self.called) => self.on_call_prepared(made),
+            ready = wait_ready(&self.outgoing) => self.read(ConnectionRole::Outgoing, ready),
+            ready = wait_ready(&self.incoming) => self.read(ConnectionRole::Incoming, ready),
+            address = wait_for_router(&mut self.discovery) => self.on_found(address),
+            () = at(deadline) => self.process(PeerEvent::Timer),
         }
     }
 
-    fn obey(&mut self, commands: Vec<Command>) {
+    fn carry_out(&mut self, commands: Vec<PeeringCommand>) {
         for command in commands {
             match command {
-                Command::Connect => {
-                    self.calling = Some(Box::pin(call(self.peering.config().clone(), self.address)))
+                PeeringCommand::Connect => {
+                    self.calling = Some(Box::pin(connect(self.peering.config().clone(), self.address)))
                 }
-                Command::Abandon => self.calling = None,
-                Command::Adopt(role) => *self.link(role) = self.made.take().map(Link::new),
-                Command::Refuse(_) => self.made = None,
-                Command::Send(role, bytes) => {
-                    if let Some(link) = self.link(role) {
+                PeeringCommand::Abandon => self.calling = None,
+                PeeringCommand::Adopt(role) => *self.link_mut(role) = self.made.take().map(PeerLink::new),
+                PeeringCommand::Refuse(_) => self.made = None,
+                PeeringCommand::Send(role, bytes) => {
+                    if let Some(link) = self.link_mut(role) {
                         link.send(&bytes);
                     }
                 }
-                Command::Close(role) => {
-                    if let Some(mut link) = self.link(role).take() {
-                        // Our process may end before the task has a turn.
+                PeeringCommand::Close(role) => {
+                    if let Some(mut link) = self.link_mut(role).take() {
+                        // Write at once, since our process may end before the spawned task runs.
                         let _ = link.write();
                         tokio::spawn(link.close());
                     }
@@ -220,105 +223,119 @@ impl Running {
         }
     }
 
-    fn call_came_to(&mut self, made: io::Result<Made>) {
+    fn on_call_made(&mut self, made: io::Result<NewConnection>) {
         self.calling = None;
         match made {
-            Ok((stream, addresses)) => self.adopt(Role::Outgoing, stream, addresses),
-            Err(error) => self.input(Input::ConnectFailed(error.to_string())),
+            Ok((stream, addresses)) => self.adopt(ConnectionRole::Outgoing, stream, addresses),
+            Err(error) => self.process(PeerEvent::ConnectFailed(error.to_string())),
         }
     }
 
-    fn called(&mut self, Call { stream, from }: Call) {
+    fn on_call(&mut self, Call { stream, from }: Call) {
         // Whom we talk with is not left for somebody else.
         let is_stranger = self.address.is_some_and(|address| address != from);
         if is_stranger && (self.outgoing.is_some() || self.incoming.is_some()) {
-            debug!(%from, "the call of another neighbour is refused");
+            debug!(%from, "a connection from another neighbour is refused");
             return;
         }
         if self.address != Some(from) {
-            self.locate(from);
+            self.set_address(from);
         }
-        if let Err(error) = socket::called(&stream, self.peering.config(), from) {
-            debug!(%error, "the call can't be taken");
+        if let Err(error) = socket::prepare_accepted(&stream, self.peering.config(), from) {
+            debug!(%error, "an incoming connection can't be set up");
             return;
         }
         self.called = Some(Box::pin(with_addresses(stream)));
     }
 
-    fn answer(&mut self, made: io::Result<Made>) {
+    fn on_call_prepared(&mut self, made: io::Result<NewConnection>) {
         self.called = None;
         match made {
-            Ok((stream, addresses)) => self.adopt(Role::Incoming, stream, addresses),
-            Err(error) => debug!(%error, "the call can't be taken"),
+            Ok((stream, addresses)) => self.adopt(ConnectionRole::Incoming, stream, addresses),
+            Err(error) => debug!(%error, "an incoming connection can't be set up"),
         }
     }
 
-    fn adopt(&mut self, role: Role, stream: TcpStream, addresses: Addresses) {
+    fn adopt(&mut self, role: ConnectionRole, stream: TcpStream, addresses: Addresses) {
         self.made = Some(stream);
-        self.peering.route(role, addresses);
-        self.input(if role == Role::Outgoing { Input::Connected } else { Input::Accepted });
+        self.peering.set_addresses(role, addresses);
+        self.process(if role == ConnectionRole::Outgoing {
+            PeerEvent::Connected
+        } else {
+            PeerEvent::Accepted
+        });
     }
 
-    fn found(&mut self, address: IpAddr) {
+    fn on_found(&mut self, address: IpAddr) {
         // Whom we talk with is not left for somebody else.
         if self.address != Some(address) && self.outgoing.is_none() && self.incoming.is_none() {
-            info!(%address, "the neighbour is found");
-            self.locate(address);
-            self.input(Input::Found);
+            info!(%address, "the neighbour has been discovered");
+            self.set_address(address);
+            self.process(PeerEvent::Found);
         }
     }
 
-    fn look_at_bfd(&mut self, states: &BfdStates) {
+    fn update_bfd(&mut self, states: &BfdStates) {
         let config = self.peering.config().clone();
         let key = config.bfd.and(self.address).map(|address| config.bfd_key(address));
         let status = key.and_then(|key| states.get(&key).copied());
-        self.with(|peering, now| peering.bfd(status, now));
+        self.update_peering(|peering, now| peering.set_bfd(status, now));
     }
 
-    fn read(&mut self, role: Role, ready: io::Result<()>) {
-        let Some(link) = self.link(role) else { return };
+    fn read(&mut self, role: ConnectionRole, ready: io::Result<()>) {
+        let Some(link) = self.link_mut(role) else { return };
         let end = ready.and_then(|()| link.read()).err();
-        // What came before the end counts.
+        // Messages that came before the end count.
         loop {
-            let four_octet_as = self.peering.four_octet_as(role);
-            let Some(link) = self.link(role) else { return };
-            match link.next(four_octet_as) {
-                Ok(Some(message)) => self.event(role, Event::Received(message)),
+            let four_octet_as = self.peering.has_four_octet_as(role);
+            let Some(link) = self.link_mut(role) else { return };
+            match link.next_message(four_octet_as) {
+                Ok(Some(message)) => self.process_connection(role, ConnectionEvent::Received(message)),
                 Ok(None) => break,
-                Err(notification) => return self.event(role, Event::Unreadable(notification)),
+                Err(notification) => {
+                    return self.process_connection(role, ConnectionEvent::Unreadable(notification));
+                }
             }
         }
         if let Some(error) = end {
-            self.event(role, Event::Lost(error.to_string()));
+            self.process_connection(role, ConnectionEvent::Lost(error.to_string()));
         }
     }
 
-    /// Makes UPDATEs as fast as the peer takes them, and writes.
+    /// Makes UPDATEs as fast as the peer reads, and writes them.
     fn flush(&mut self) {
-        while self.peering.role().is_some_and(|role| self.link(role).as_ref().is_some_and(Link::has_room)) {
+        while self
+            .peering
+            .role()
+            .is_some_and(|role| self.link_mut(role).as_ref().is_some_and(PeerLink::has_room))
+        {
             let Some((role, bytes)) = self.peering.next_update() else { break };
-            self.obey(vec![Command::Send(role, bytes)]);
+            self.carry_out(vec![PeeringCommand::Send(role, bytes)]);
         }
-        for role in Role::BOTH {
-            if let Some(link) = self.link(role) {
+        for role in ConnectionRole::BOTH {
+            if let Some(link) = self.link_mut(role) {
                 link.has_more = !link.has_room();
             }
-            match self.link(role).as_mut().map(Link::write) {
+            match self.link_mut(role).as_mut().map(PeerLink::write) {
                 Some(Ok(Some(wrote))) => {
-                    self.event(role, Event::Wrote { progress: wrote.progress, pending: wrote.pending });
+                    self.process_connection(
+                        role,
+                        ConnectionEvent::Wrote { progress: wrote.progress, pending: wrote.pending },
+                    );
                 }
-                Some(Err(error)) => self.event(role, Event::Lost(error.to_string())),
+                Some(Err(error)) => self.process_connection(role, ConnectionEvent::Lost(error.to_string())),
                 Some(Ok(None)) | None => {}
             }
         }
     }
 
     fn stop(&mut self, code: (u8, u8)) {
-        self.input(Input::Stop(Notification::new(code)));
+        self.process(PeerEvent::Stop(Notification::new(code)));
     }
 }
 
-/// A router that tells us thousands of routes is not worth as many reports.
+/// Must the change be reported at once? Routes that a router offers to us are not worth a
+/// report each.
 fn is_news(before: &PeerStatus, after: &PeerStatus) -> bool {
     let of = |status: &PeerStatus| {
         let error = status.last_error.as_ref().map(|error| error.name.clone());
@@ -328,34 +345,34 @@ fn is_news(before: &PeerStatus, after: &PeerStatus) -> bool {
     of(before) != of(after)
 }
 
-async fn call(config: Arc<PeerConfig>, address: Option<IpAddr>) -> io::Result<Made> {
-    let nobody = || io::Error::new(io::ErrorKind::NotFound, "nobody has been heard on the interface yet");
-    let (socket, to) = socket::calling(&config, address.ok_or_else(nobody)?)?;
+async fn connect(config: Arc<PeerConfig>, address: Option<IpAddr>) -> io::Result<NewConnection> {
+    let nobody = || io::Error::new(io::ErrorKind::NotFound, "no router has been heard on the interface yet");
+    let (socket, to) = socket::open_outgoing(&config, address.ok_or_else(nobody)?)?;
     with_addresses(socket.connect(to).await?).await
 }
 
-async fn with_addresses(stream: TcpStream) -> io::Result<Made> {
-    let addresses = addresses::of(stream.local_addr()?).await?;
+async fn with_addresses(stream: TcpStream) -> io::Result<NewConnection> {
+    let addresses = addresses::read(stream.local_addr()?).await?;
     Ok((stream, addresses))
 }
 
-async fn under_way(making: &mut Option<Making>) -> io::Result<Made> {
+async fn wait_for_call(making: &mut Option<PendingConnection>) -> io::Result<NewConnection> {
     match making {
         Some(making) => making.await,
         None => future::pending().await,
     }
 }
 
-async fn is_ready(link: &Option<Link>) -> io::Result<()> {
+async fn wait_ready(link: &Option<PeerLink>) -> io::Result<()> {
     match link {
-        Some(link) => link.ready().await,
+        Some(link) => link.wait_ready().await,
         None => future::pending().await,
     }
 }
 
-async fn found(discovery: &mut Option<Discovery>) -> IpAddr {
+async fn wait_for_router(discovery: &mut Option<Discovery>) -> IpAddr {
     match discovery {
-        Some(discovery) => discovery.next().await,
+        Some(discovery) => discovery.next_router().await,
         None => future::pending().await,
     }
 }

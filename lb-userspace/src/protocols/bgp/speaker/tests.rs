@@ -14,8 +14,8 @@ use tokio::{
 
 use super::*;
 use crate::protocols::bgp::{
-    PeerStatus, State, Wanted,
-    config::{Attributes, Peer, PeerConfig, Remote, RemoteAs, Routes},
+    BgpOrders, PeerStatus, State,
+    config::{Attributes, PeerConfig, PeerOrders, Remote, RemoteAs, Routes},
     testing,
     wire::{Capability, Family, Message, Open, code},
 };
@@ -24,7 +24,7 @@ struct Speaker {
     port: u16,
     address: Ipv4Addr,
     asn: u32,
-    wanted: watch::Sender<Arc<Wanted>>,
+    wanted: watch::Sender<Arc<BgpOrders>>,
     statuses: watch::Receiver<Arc<Vec<PeerStatus>>>,
     task: JoinHandle<()>,
 }
@@ -33,7 +33,8 @@ impl Speaker {
     fn start(number: u8) -> Self {
         let address = Ipv4Addr::new(127, 0, 0, number);
         let port = TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port();
-        let (wanted, receiver) = watch::channel(Arc::new(Wanted { complete: true, ..Wanted::default() }));
+        let (wanted, receiver) =
+            watch::channel(Arc::new(BgpOrders { complete: true, ..BgpOrders::default() }));
         let (sender, statuses) = watch::channel(Arc::default());
         let bfd = watch::channel(BfdStates::default()).1;
         let options = SpeakerConfig { listen: Some(port), restarted: false };
@@ -58,12 +59,12 @@ impl Speaker {
         self.config(other.asn, other.address, other.port)
     }
 
-    fn change(&self, act: impl FnOnce(&mut Wanted)) {
+    fn change(&self, act: impl FnOnce(&mut BgpOrders)) {
         self.wanted.send_modify(|wanted| act(Arc::make_mut(wanted)));
     }
 
     fn add(&self, name: &str, config: PeerConfig, routes: &Routes) {
-        let peer = Peer { config: config.into(), routes: Arc::new(routes.clone()) };
+        let peer = PeerOrders { config: config.into(), routes: Arc::new(routes.clone()) };
         self.change(|wanted| drop(wanted.peers.insert(name.into(), peer)));
     }
 
@@ -131,7 +132,7 @@ async fn a_change_of_one_peer_leaves_the_others_alone() {
     let is_gone =
         |status: &PeerStatus| status.last_error.as_ref().is_some_and(|error| error.code != Some((6, 6)));
     let error = three.until("one", is_gone).await.last_error.unwrap();
-    assert_eq!(error.name, "Cease: Peer De-configured");
+    assert_eq!(error.name, "Cease: PeerOrders De-configured");
     assert_eq!(one.until("127.0.0.12", is_up).await.established, stays);
     assert_eq!(two.until("one", is_up).await.last_error, None);
 }
@@ -161,22 +162,22 @@ async fn strangers_are_turned_away() {
         }
     };
     let stranger = timeout(Duration::from_secs(10), call).await.unwrap();
-    let mut link = link::Link::new(stranger);
-    link.ready().await.unwrap();
+    let mut link = link::PeerLink::new(stranger);
+    link.wait_ready().await.unwrap();
     assert!(link.read().is_err());
 }
 
 /// Says what is needed to be believed, keeps saying that it lives, and reads nothing.
 async fn deaf(listener: tokio::net::TcpListener) {
     let (stream, _) = listener.accept().await.unwrap();
-    let mut link = link::Link::new(stream);
+    let mut link = link::PeerLink::new(stream);
     let capabilities = vec![Capability::MultiProtocol(Family::Ipv4)];
     let open = Open::new(65_042, 3, Ipv4Addr::new(127, 0, 0, 42), capabilities);
     link.send(&Message::Open(open).encode(true).unwrap());
     link.write().unwrap();
     for _ in ["OPEN", "KEEPALIVE"] {
-        while link.next(true).unwrap().is_none() {
-            link.ready().await.unwrap();
+        while link.next_message(true).unwrap().is_none() {
+            link.wait_ready().await.unwrap();
             link.read().unwrap();
             link.write().unwrap();
         }

@@ -1,4 +1,4 @@
-//! Path attributes (RFC 4271, 4.3), as far as we ever send them.
+//! Path attributes (RFC 4271, section 4.3), as far as we send them.
 
 use std::collections::BTreeSet;
 
@@ -14,25 +14,25 @@ use netgauze_parse_utils::WritablePdu;
 use super::{AS_TRANS, EncodeError};
 use crate::protocols::bgp::config::LargeCommunity;
 
-/// RFC 8326: routes that are about to go.
+/// The community of routes that are about to be withdrawn (RFC 8326).
 pub const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
 
-/// How many ASes a segment of a path can hold.
+/// The most ASes in a segment of an AS_PATH.
 const SEGMENT: usize = 255;
 
-/// Where a route comes from. We tell `Igp`: it is of this AS, for certain.
+/// The ORIGIN of a route. We send `Igp`: the route comes from within this AS.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub enum Origin {
+pub enum OriginCode {
     #[default]
     Igp,
     Egp,
     Incomplete,
 }
 
-/// All but the next hop, which goes with the prefixes.
+/// The path attributes of a route, except the next hop, which belongs to the prefixes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct PathAttributes {
-    pub origin: Origin,
+    pub origin: OriginCode,
     /// One AS_SEQUENCE, the neighbour's AS first.
     pub as_path: Vec<u32>,
     pub med: Option<u32>,
@@ -42,8 +42,8 @@ pub struct PathAttributes {
 }
 
 impl PathAttributes {
-    /// For an UPDATE with routes, in the order of their type codes. `next_hop` is
-    /// the NEXT_HOP attribute if there is one.
+    /// Encodes the attributes of an UPDATE with routes, in the order of their type codes.
+    /// `next_hop`: the NEXT_HOP attribute, if there is one.
     pub(super) fn encode(
         &self,
         next_hop: Option<PathAttributeValue>,
@@ -69,18 +69,18 @@ impl PathAttributes {
         values.into_iter().flatten().try_for_each(|value| encode(value, bytes))
     }
 
-    /// Takes in one that was received; those of no interest change nothing.
-    pub(super) fn learn(&mut self, value: &PathAttributeValue) {
+    /// Takes in a received attribute; attributes without a field here are ignored.
+    pub(super) fn set_from(&mut self, value: &PathAttributeValue) {
         match value {
             PathAttributeValue::Origin(origin) => {
                 self.origin = match origin {
-                    WireOrigin::IGP => Origin::Igp,
-                    WireOrigin::EGP => Origin::Egp,
-                    WireOrigin::Incomplete => Origin::Incomplete,
+                    WireOrigin::IGP => OriginCode::Igp,
+                    WireOrigin::EGP => OriginCode::Egp,
+                    WireOrigin::Incomplete => OriginCode::Incomplete,
                 }
             }
             PathAttributeValue::AsPath(path) => self.as_path = Vec::from(path.clone()),
-            PathAttributeValue::As4Path(path) => self.restore(path),
+            PathAttributeValue::As4Path(path) => self.restore_long_ases(path),
             PathAttributeValue::MultiExitDiscriminator(med) => self.med = Some(med.metric()),
             PathAttributeValue::LocalPreference(pref) => self.local_pref = Some(pref.metric()),
             PathAttributeValue::Communities(all) => {
@@ -96,8 +96,8 @@ impl PathAttributes {
         }
     }
 
-    /// RFC 6793, 4.2.3: what is known with four bytes replaces the end of the path.
-    fn restore(&mut self, path: &As4Path) {
+    /// Replaces the end of the path by the AS4_PATH (RFC 6793, section 4.2.3).
+    fn restore_long_ases(&mut self, path: &As4Path) {
         let tail: Vec<u32> =
             path.segments().iter().flat_map(|segment| segment.as_numbers()).copied().collect();
         if let Some(kept) = self.as_path.len().checked_sub(tail.len()) {
@@ -108,9 +108,9 @@ impl PathAttributes {
 
     fn wire_origin(&self) -> WireOrigin {
         match self.origin {
-            Origin::Igp => WireOrigin::IGP,
-            Origin::Egp => WireOrigin::EGP,
-            Origin::Incomplete => WireOrigin::Incomplete,
+            OriginCode::Igp => WireOrigin::IGP,
+            OriginCode::Egp => WireOrigin::EGP,
+            OriginCode::Incomplete => WireOrigin::Incomplete,
         }
     }
 
@@ -125,8 +125,8 @@ impl PathAttributes {
         AsPath::as2_path_segments(self.as_path.chunks(SEGMENT).map(segment).collect::<Vec<_>>())
     }
 
-    /// RFC 6793, 4.2.2: only for those who don't know ASes of four bytes, and
-    /// only if there is one.
+    /// The AS4_PATH: only for peers that do not support four-octet ASes, and only if the path has
+    /// such an AS (RFC 6793, section 4.2.2).
     fn as4_path(&self, four_octet_as: bool) -> Option<As4Path> {
         let is_long = self.as_path.iter().any(|asn| *asn > u32::from(u16::MAX));
         (is_long && !four_octet_as).then(|| As4Path::new(self.segments()))
@@ -138,11 +138,11 @@ impl PathAttributes {
     }
 }
 
-/// One attribute, with the flags that its kind has.
+/// Encodes an attribute with the flags of its type.
 pub fn encode(value: PathAttributeValue, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
     let optional = value.can_be_optional().unwrap_or(true);
     let transitive = value.can_be_transitive().unwrap_or(true);
-    // A length of two bytes is always right, and one byte is too short for many.
+    // A length field of two bytes is always allowed, and one byte may be too short.
     let attribute = PathAttribute::from(optional, transitive, false, true, value)
         .map_err(|(_, error)| EncodeError::Unencodable(error.to_string()))?;
     attribute.write(bytes).map_err(|error| EncodeError::Unencodable(error.to_string()))

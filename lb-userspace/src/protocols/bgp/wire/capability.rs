@@ -8,7 +8,7 @@ use netgauze_bgp_pkt::capabilities::{
 use netgauze_iana::address_family::AddressFamily;
 use netgauze_parse_utils::{WritablePdu, reader::SliceReader, traits::ParseFrom};
 
-use super::{EncodeError, Family, reader::Reader};
+use super::{EncodeError, Family, reader::ByteReader};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Capability {
@@ -23,35 +23,35 @@ pub enum Capability {
     GracefulRestart(GracefulRestart),
     /// RFC 6793
     FourOctetAs(u32),
-    /// One that is not known, is of a family that is not, or is malformed: not to be heeded.
+    /// Unknown, of an unknown family, or malformed: to be ignored.
     Other {
         code: u8,
         value: Vec<u8>,
     },
 }
 
-/// RFC 4724
+/// The graceful restart capability (RFC 4724).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GracefulRestart {
-    /// "R": the sender has just started anew.
+    /// "R": the sender has just restarted.
     pub restarted: bool,
-    /// "N": it keeps routes over a NOTIFICATION as well (RFC 8538).
+    /// "N": the sender keeps routes over a NOTIFICATION as well (RFC 8538).
     pub notification: bool,
-    /// In seconds, 12 bits.
+    /// Restart time in seconds, 12 bits.
     pub time: u16,
-    /// With "F": it went on forwarding.
+    /// Families, each with "F": the sender went on forwarding over the restart.
     pub families: Vec<(Family, bool)>,
 }
 
 const MULTI_PROTOCOL: u8 = 1;
 
 impl Capability {
-    /// Of any family.
+    /// Is it the multiprotocol capability of any family, known or not?
     pub fn is_multi_protocol(&self) -> bool {
         matches!(self, Self::MultiProtocol(_) | Self::Other { code: MULTI_PROTOCOL, .. })
     }
 
-    /// What `trigon bgp` calls it; none: of no interest there.
+    /// Its name in `trigon bgp`; None: not shown there.
     pub fn name(&self) -> Option<&'static str> {
         match self {
             Self::MultiProtocol(_) | Self::Other { .. } => None,
@@ -101,7 +101,7 @@ impl Capability {
         }
     }
 
-    /// None: it is none of ours.
+    /// None: not a capability that we know.
     fn from_netgauze(capability: BgpCapability) -> Option<Self> {
         Some(match capability {
             BgpCapability::MultiProtocolExtensions(of) => {
@@ -133,9 +133,9 @@ impl Capability {
     }
 }
 
-/// All capabilities of an optional parameter. None: their lengths are wrong.
+/// Decodes all capabilities of an optional parameter; None if a length is wrong.
 pub fn decode_all(value: &[u8]) -> Option<Vec<Capability>> {
-    let mut reader = Reader::new(value);
+    let mut reader = ByteReader::new(value);
     let mut capabilities = Vec::new();
     while !reader.is_empty() {
         let whole = reader.rest();
@@ -143,7 +143,7 @@ pub fn decode_all(value: &[u8]) -> Option<Vec<Capability>> {
         let length = reader.u8()?;
         let value = reader.take(length.into())?;
         let mut one = SliceReader::new(&whole[..value.len() + 2]);
-        // RFC 5492, section 3: what is not understood is ignored.
+        // RFC 5492, section 3: capabilities that are not understood are ignored.
         let known = BgpCapability::parse(&mut one).ok().filter(|_| one.is_empty());
         let known = known.and_then(Capability::from_netgauze);
         capabilities.push(known.unwrap_or_else(|| Capability::Other { code, value: value.to_vec() }));

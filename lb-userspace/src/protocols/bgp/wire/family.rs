@@ -1,4 +1,4 @@
-//! Address families (RFC 4760), of which unicast alone is spoken.
+//! Address families (RFC 4760). We speak unicast only.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub enum Family {
 impl Family {
     pub const ALL: [Self; 2] = [Self::Ipv4, Self::Ipv6];
 
-    pub fn of(prefix: &IpNet) -> Self {
+    pub fn of_prefix(prefix: &IpNet) -> Self {
         match prefix {
             IpNet::V4(_) => Self::Ipv4,
             IpNet::V6(_) => Self::Ipv6,
@@ -30,8 +30,8 @@ impl Family {
         }
     }
 
-    /// The longest prefix length.
-    pub(super) fn bits(self) -> u8 {
+    /// The longest prefix length, in bits.
+    pub(super) fn max_prefix_length(self) -> u8 {
         match self {
             Self::Ipv4 => 32,
             Self::Ipv6 => 128,
@@ -45,7 +45,7 @@ impl Family {
         }
     }
 
-    /// Unicast of an address family that we know.
+    /// None unless it is unicast of an address family that we know.
     pub(super) fn from_wire(afi: u16, safi: u8) -> Option<Self> {
         match (afi, safi) {
             (1, 1) => Some(Self::Ipv4),

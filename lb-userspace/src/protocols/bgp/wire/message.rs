@@ -1,4 +1,4 @@
-//! Messages of all types.
+//! A message of any type.
 
 use super::{
     limits::{EncodeError, MAX_MESSAGE},
@@ -18,7 +18,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// The number of its type (RFC 4271, 4.1; RFC 2918).
+    /// The number of its type (RFC 4271, section 4.1; RFC 2918).
     pub fn number(&self) -> u8 {
         match self {
             Self::Open(_) => 1,
@@ -39,7 +39,8 @@ impl Message {
         }
     }
 
-    /// With its header. `four_octet_as`: both sides have that capability (RFC 6793).
+    /// Encodes the message with its header. `four_octet_as`: both sides have that capability
+    /// (RFC 6793).
     pub fn encode(&self, four_octet_as: bool) -> Result<Vec<u8>, EncodeError> {
         let mut bytes = vec![0xff; 16];
         bytes.extend([0, 0, self.number()]);
@@ -58,7 +59,8 @@ impl Message {
         Ok(bytes)
     }
 
-    /// Of a type, from what follows the header.
+    /// Decodes the message of type `number` from the bytes after the header. An error is the
+    /// NOTIFICATION to send.
     pub fn decode(number: u8, body: &[u8], four_octet_as: bool) -> Result<Self, Notification> {
         match number {
             1 => Open::decode(body).map(Self::Open),
@@ -66,7 +68,7 @@ impl Message {
             3 => Ok(Self::Notification(Notification::decode(body))),
             4 => Ok(Self::KeepAlive),
             5 => RouteRefresh::decode(body).map(Self::RouteRefresh),
-            _ => Err(Notification::with(code::BAD_MESSAGE_TYPE, [number])),
+            _ => Err(Notification::with_data(code::BAD_MESSAGE_TYPE, [number])),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! NOTIFICATION (RFC 4271, 4.5): why a session ends.
+//! NOTIFICATION (RFC 4271, section 4.5): why a session ends.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::{
 /// Error code and subcode.
 pub type Code = (u8, u8);
 
-/// Those that we send or look for. Names and remedies of all are in `reason`.
+/// The codes that we send or check for. Names and remedies of all codes are in `reason`.
 pub mod code {
     use super::Code;
 
@@ -57,13 +57,13 @@ impl Notification {
         Self { code, data: Vec::new() }
     }
 
-    pub fn with(code: Code, data: impl Into<Vec<u8>>) -> Self {
+    pub fn with_data(code: Code, data: impl Into<Vec<u8>>) -> Self {
         Self { code, data: data.into() }
     }
 
-    /// Cease with a text for the peer's operator (RFC 9003): at most 255 bytes
-    /// of it, whole characters.
-    pub fn saying(code: Code, text: &str) -> Self {
+    /// Cease with a text for the peer's operator (RFC 9003), cut to whole characters of at most
+    /// 255 bytes.
+    pub fn with_text(code: Code, text: &str) -> Self {
         let mut end = text.len().min(255);
         while !text.is_char_boundary(end) {
             end -= 1;
@@ -73,10 +73,10 @@ impl Notification {
         Self { code, data }
     }
 
-    /// The text that came with a shutdown or reset (RFC 9003). What of it could
-    /// trouble a terminal or a log is left out.
+    /// The text of a shutdown or reset (RFC 9003), without control characters, which could
+    /// disturb a terminal or a log.
     pub fn text(&self) -> Option<String> {
-        let told = self.inner();
+        let told = self.unwrapped();
         if !matches!(told.code, code::ADMINISTRATIVE_SHUTDOWN | code::ADMINISTRATIVE_RESET) {
             return None;
         }
@@ -85,32 +85,33 @@ impl Notification {
         Some(text.chars().filter(|c| !c.is_control()).collect()).filter(|text: &String| !text.is_empty())
     }
 
-    /// As a Hard Reset (RFC 8538, section 3.1): the peer is not to keep our routes.
-    pub fn hard(self) -> Self {
+    /// The same as a Hard Reset (RFC 8538, section 3.1), upon which the peer does not keep our
+    /// routes.
+    pub fn into_hard_reset(self) -> Self {
         let mut data = vec![self.code.0, self.code.1];
         data.extend(self.data);
         Self { code: code::HARD_RESET, data }
     }
 
-    /// The reason within a Hard Reset; itself otherwise.
-    pub fn inner(&self) -> Self {
+    /// The NOTIFICATION within a Hard Reset; without one, a copy of this.
+    pub fn unwrapped(&self) -> Self {
         match (self.code, &self.data[..]) {
-            (code::HARD_RESET, [code, subcode, data @ ..]) => Self::with((*code, *subcode), data),
+            (code::HARD_RESET, [code, subcode, data @ ..]) => Self::with_data((*code, *subcode), data),
             _ => self.clone(),
         }
     }
 
     pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
         bytes.extend([self.code.0, self.code.1]);
-        // Data is for information; a message that is too long would never arrive.
+        // The data is only for information, so it is cut rather than the message refused.
         let room = MAX_MESSAGE - HEADER - 2;
         bytes.extend_from_slice(&self.data[..self.data.len().min(room)]);
     }
 
-    /// The framing has seen to it that there are two bytes at least.
+    /// `body` has two bytes at least: the decoder has checked its length.
     pub(super) fn decode(body: &[u8]) -> Self {
         match body {
-            [code, subcode, data @ ..] => Self::with((*code, *subcode), data),
+            [code, subcode, data @ ..] => Self::with_data((*code, *subcode), data),
             _ => Self::new((0, 0)),
         }
     }
@@ -118,10 +119,10 @@ impl Notification {
 
 impl fmt::Display for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&reason::name(self.code))?;
-        let inner = self.inner();
+        f.write_str(&reason::error_name(self.code))?;
+        let inner = self.unwrapped();
         if inner.code != self.code {
-            write!(f, " ({})", reason::name(inner.code))?;
+            write!(f, " ({})", reason::error_name(inner.code))?;
         }
         match self.text() {
             Some(text) => write!(f, ": {text:?}"),

@@ -1,24 +1,25 @@
-//! OPEN (RFC 4271, 4.2).
+//! OPEN (RFC 4271, section 4.2).
 
 use std::net::Ipv4Addr;
 
 use super::{
-    Capability, EncodeError, GracefulRestart, Notification, capability, code, family::Family, reader::Reader,
+    Capability, EncodeError, GracefulRestart, Notification, capability, code, family::Family,
+    reader::ByteReader,
 };
 
-/// Stands for an AS that has no number of two bytes (RFC 6793).
+/// Stands for an AS whose number needs four bytes (RFC 6793).
 pub const AS_TRANS: u16 = 23456;
 
 const VERSION: u8 = 4;
-/// Type of the one optional parameter that is known: capabilities (RFC 5492).
+/// Type of the only optional parameter that we know: capabilities (RFC 5492).
 const CAPABILITIES: u8 = 2;
-/// RFC 9072
+/// The first parameter type if lengths have two bytes (RFC 9072).
 const EXTENDED_LENGTH: u8 = 255;
 
-/// As told: nothing but its form has been looked at.
+/// An OPEN. Only its format has been checked, not its values.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Open {
-    /// Of two bytes; [`Open::asn`] is the real one.
+    /// The AS number in two bytes; [`Open::asn`] is the real one.
     pub my_as: u16,
     /// In seconds.
     pub hold_time: u16,
@@ -27,7 +28,8 @@ pub struct Open {
 }
 
 impl Open {
-    /// Of a speaker of this AS; capability and AS_TRANS follow from it (RFC 6793, 4.2.1).
+    /// The OPEN of a speaker in this AS, with the four-octet AS capability, and AS_TRANS where
+    /// needed (RFC 6793, section 4.2.1).
     pub fn new(asn: u32, hold_time: u16, router_id: Ipv4Addr, others: Vec<Capability>) -> Self {
         let mut capabilities = vec![Capability::FourOctetAs(asn)];
         capabilities.extend(others);
@@ -46,8 +48,9 @@ impl Open {
         })
     }
 
-    /// Families that the sender speaks. Who says nothing of it speaks IPv4 (RFC 4760, section 8).
-    pub fn speaks(&self, family: Family) -> bool {
+    /// Can the sender speak this family? Without any multiprotocol capability it speaks IPv4
+    /// (RFC 4760, section 8).
+    pub fn can_speak(&self, family: Family) -> bool {
         let says_nothing = !self.capabilities.iter().any(Capability::is_multi_protocol);
         self.has(&Capability::MultiProtocol(family)) || (says_nothing && family == Family::Ipv4)
     }
@@ -84,14 +87,14 @@ impl Open {
     }
 
     pub(super) fn decode(body: &[u8]) -> Result<Self, Notification> {
-        let mut reader = Reader::new(body);
+        let mut reader = ByteReader::new(body);
         if reader.u8() != Some(VERSION) {
-            return Err(Notification::with(code::UNSUPPORTED_VERSION, u16::from(VERSION).to_be_bytes()));
+            return Err(Notification::with_data(code::UNSUPPORTED_VERSION, u16::from(VERSION).to_be_bytes()));
         }
-        Self::fixed(&mut reader).ok_or_else(malformed).and_then(|open| open.with_parameters(reader))
+        Self::decode_fixed(&mut reader).ok_or_else(malformed).and_then(|open| open.decode_parameters(reader))
     }
 
-    fn fixed(reader: &mut Reader<'_>) -> Option<Self> {
+    fn decode_fixed(reader: &mut ByteReader<'_>) -> Option<Self> {
         Some(Self {
             my_as: reader.u16()?,
             hold_time: reader.u16()?,
@@ -100,14 +103,14 @@ impl Open {
         })
     }
 
-    fn with_parameters(mut self, mut reader: Reader<'_>) -> Result<Self, Notification> {
+    fn decode_parameters(mut self, mut reader: ByteReader<'_>) -> Result<Self, Notification> {
         let mut length = usize::from(reader.u8().ok_or_else(malformed)?);
         let is_extended = length > 0 && reader.rest().first() == Some(&EXTENDED_LENGTH);
         if is_extended {
             reader.u8();
             length = reader.u16().ok_or_else(malformed)?.into();
         }
-        let mut parameters = Reader::new(reader.take(length).ok_or_else(malformed)?);
+        let mut parameters = ByteReader::new(reader.take(length).ok_or_else(malformed)?);
         if !reader.is_empty() {
             return Err(malformed());
         }
@@ -124,7 +127,7 @@ impl Open {
     }
 }
 
-/// RFC 4271, 6.2: recognised, but malformed.
+/// OPEN Message Error without subcode: recognised, but malformed (RFC 4271, section 6.2).
 fn malformed() -> Notification {
     Notification::new(code::OPEN_MESSAGE)
 }

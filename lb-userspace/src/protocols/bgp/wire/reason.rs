@@ -1,27 +1,27 @@
-//! Error codes by their names in the RFCs, and what an operator can do about each.
+//! The error codes' names in the RFCs, and what an operator can do about each.
 
 use super::notification::Code;
 
-/// As the RFC has it: `OPEN Message Error: Bad Peer AS`.
-pub fn name((code, subcode): Code) -> String {
+/// The name in the RFC: `OPEN Message Error: Bad Peer AS`.
+pub fn error_name((code, subcode): Code) -> String {
     let family = CODES.iter().find(|(number, _)| *number == code);
     let Some((_, family)) = family else { return format!("Unknown Error {code}/{subcode}") };
-    match reason((code, subcode)) {
+    match find_reason((code, subcode)) {
         Some((_, "", _)) => (*family).to_owned(),
         Some((_, name, _)) => format!("{family}: {name}"),
         None => format!("{family}: unknown subcode {subcode}"),
     }
 }
 
-/// A sentence that holds whichever side has sent it.
-pub fn remedy(code: Code) -> &'static str {
-    match reason(code) {
+/// What an operator can do. The sentence holds whichever side has sent the code.
+pub fn error_remedy(code: Code) -> &'static str {
+    match find_reason(code) {
         Some((_, _, remedy)) => remedy,
         None => "Look up the code in the peer's documentation and its log.",
     }
 }
 
-fn reason(code: Code) -> Option<&'static (Code, &'static str, &'static str)> {
+fn find_reason(code: Code) -> Option<&'static (Code, &'static str, &'static str)> {
     REASONS.iter().find(|(of, _, _)| *of == code)
 }
 

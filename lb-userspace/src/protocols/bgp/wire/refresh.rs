@@ -1,4 +1,4 @@
-//! ROUTE-REFRESH (RFC 2918), and where it begins and ends (RFC 7313).
+//! ROUTE-REFRESH (RFC 2918), with the marks of its begin and end (RFC 7313).
 
 use super::{Family, Notification, code};
 
@@ -9,13 +9,13 @@ pub enum RefreshKind {
     Begin,
     /// End-of-Route-Refresh
     End,
-    /// Not to be heeded.
+    /// Unknown; to be ignored.
     Other(u8),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RouteRefresh {
-    /// None: one that we do not speak.
+    /// None: a family that we do not speak.
     pub family: Option<Family>,
     pub kind: RefreshKind,
 }
@@ -39,7 +39,7 @@ impl RouteRefresh {
 
     pub(super) fn decode(body: &[u8]) -> Result<Self, Notification> {
         let Ok([a, f, kind, safi]) = <[u8; 4]>::try_from(body) else {
-            return Err(Notification::with(code::INVALID_REFRESH_LENGTH, body));
+            return Err(Notification::with_data(code::INVALID_REFRESH_LENGTH, body));
         };
         let kind = match kind {
             0 => RefreshKind::Request,

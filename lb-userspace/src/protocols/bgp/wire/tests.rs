@@ -65,16 +65,17 @@ fn attributes() -> PathAttributes {
 }
 
 fn samples() -> Vec<Message> {
-    let next_hop = NextHop::V6 { global: v6("2001:db8::1"), link_local: Some(v6("fe80::1")) };
-    let v4_hop = NextHop::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let next_hop = RouteNextHop::V6 { global: v6("2001:db8::1"), link_local: Some(v6("fe80::1")) };
+    let v4_hop = RouteNextHop::V4(Ipv4Addr::new(192, 0, 2, 1));
     let v4 = vec![net("198.51.100.1/32"), net("10.0.0.0/8"), net("0.0.0.0/0")];
     let v6 = vec![net("2001:db8:1::1/128"), net("2001:db8::/33")];
-    let announce =
-        |family, next_hop, prefixes| Update::announce(family, Reach { next_hop, prefixes }, attributes());
+    let announce = |family, next_hop, prefixes| {
+        Update::announce(family, ReachableRoutes { next_hop, prefixes }, attributes())
+    };
     vec![
         Message::Open(open()),
         Message::KeepAlive,
-        Message::Notification(Notification::saying(code::ADMINISTRATIVE_SHUTDOWN, "drained")),
+        Message::Notification(Notification::with_text(code::ADMINISTRATIVE_SHUTDOWN, "drained")),
         Message::RouteRefresh(RouteRefresh::new(Family::Ipv6, RefreshKind::Begin)),
         Message::Update(announce(Family::Ipv4, v4_hop, v4.clone())),
         Message::Update(announce(Family::Ipv4, next_hop, v4.clone())),
@@ -118,7 +119,7 @@ fn bad_headers_get_the_notification_of_the_rfc() {
         bytes[16..18].copy_from_slice(&length.to_be_bytes());
         bytes
     };
-    let length = |length: u16| Notification::with(code::BAD_MESSAGE_LENGTH, length.to_be_bytes());
+    let length = |length: u16| Notification::with_data(code::BAD_MESSAGE_LENGTH, length.to_be_bytes());
     let cases = [
         (unmarked, Notification::new(code::CONNECTION_NOT_SYNCHRONIZED)),
         (with_length(4, 18), length(18)),
@@ -127,9 +128,9 @@ fn bad_headers_get_the_notification_of_the_rfc() {
         (with_length(2, 22), length(22)),
         (with_length(3, 20), length(20)),
         (with_length(2, 4097), length(4097)),
-        (raw(0, &[]), Notification::with(code::BAD_MESSAGE_TYPE, [0])),
-        (raw(6, &[]), Notification::with(code::BAD_MESSAGE_TYPE, [6])),
-        (raw(5, &[0, 1]), Notification::with(code::INVALID_REFRESH_LENGTH, raw(5, &[0, 1]))),
+        (raw(0, &[]), Notification::with_data(code::BAD_MESSAGE_TYPE, [0])),
+        (raw(6, &[]), Notification::with_data(code::BAD_MESSAGE_TYPE, [6])),
+        (raw(5, &[0, 1]), Notification::with_data(code::INVALID_REFRESH_LENGTH, raw(5, &[0, 1]))),
     ];
     for (bytes, expected) in cases {
         assert_eq!(decode(&bytes), Err(expected));
@@ -143,7 +144,7 @@ fn bad_opens_get_the_notification_of_the_rfc() {
     let mut version_3 = with(&[0]);
     version_3[HEADER] = 3;
     let cases = [
-        (version_3, Notification::with(code::UNSUPPORTED_VERSION, [0, 4])),
+        (version_3, Notification::with_data(code::UNSUPPORTED_VERSION, [0, 4])),
         (with(&[3, 1, 1, 0]), Notification::new(code::UNSUPPORTED_PARAMETER)),
         (with(&[4, 2, 2, 65, 4]), Notification::new(code::OPEN_MESSAGE)),
         (with(&[9, 2, 2, 65, 0]), Notification::new(code::OPEN_MESSAGE)),
@@ -165,7 +166,7 @@ fn capabilities_that_are_malformed_or_unknown_are_left_alone() {
         [other(65, &[1, 2, 3]), other(99, &[7]), Capability::RouteRefresh, Capability::EnhancedRouteRefresh];
     assert_eq!(open.capabilities, expected);
     assert_eq!(open.asn(), 65_001);
-    assert!(open.speaks(Family::Ipv4) && !open.speaks(Family::Ipv6));
+    assert!(open.can_speak(Family::Ipv4) && !open.can_speak(Family::Ipv6));
 }
 
 #[test]
@@ -183,7 +184,10 @@ fn an_as_of_four_bytes_is_as_trans_in_the_open() {
 
 #[test]
 fn peers_without_4_octet_as_get_as_trans_and_as4_path() {
-    let reach = Reach { next_hop: NextHop::V4(Ipv4Addr::LOCALHOST), prefixes: vec![net("192.0.2.0/24")] };
+    let reach = ReachableRoutes {
+        next_hop: RouteNextHop::V4(Ipv4Addr::LOCALHOST),
+        prefixes: vec![net("192.0.2.0/24")],
+    };
     let update = Update::announce(Family::Ipv4, reach, attributes());
     let bytes = Message::Update(update.clone()).encode(false).unwrap();
     let has = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
@@ -194,35 +198,38 @@ fn peers_without_4_octet_as_get_as_trans_and_as4_path() {
 
 #[test]
 fn two_bytes_suffice_where_every_as_has_two() {
-    let reach = Reach { next_hop: NextHop::V4(Ipv4Addr::LOCALHOST), prefixes: vec![net("192.0.2.0/24")] };
+    let reach = ReachableRoutes {
+        next_hop: RouteNextHop::V4(Ipv4Addr::LOCALHOST),
+        prefixes: vec![net("192.0.2.0/24")],
+    };
     let short = PathAttributes { as_path: vec![65_001], ..PathAttributes::default() };
     let bytes = Message::Update(Update::announce(Family::Ipv4, reach, short)).encode(false).unwrap();
     assert!(!bytes.windows(2).any(|window| window == [0xd0, 17]));
 }
 
 #[test]
-fn a_bad_attribute_is_borne_and_its_routes_are_counted() {
+fn a_bad_attribute_is_tolerated_and_its_routes_are_counted() {
     // ORIGIN 9; then LOCAL_PREF of two bytes; NEXT_HOP; a prefix.
     let path = [&[0x40, 1, 1, 9][..], &[0x40, 5, 2, 0, 0], &[0x40, 3, 4, 192, 0, 2, 1]].concat();
     let body = [&[0, 0, 0, u8::try_from(path.len()).unwrap()][..], &path, &[24, 10, 0, 1]].concat();
     let Ok(Some(Message::Update(update))) = decode(&raw(2, &body)) else { panic!("no UPDATE") };
     assert!(update.malformed.is_some());
-    assert_eq!(update.offered(), 1);
+    assert_eq!(update.offered_routes(), 1);
 }
 
 #[test]
-fn bad_prefixes_and_truncated_attributes_are_borne() {
+fn bad_prefixes_and_truncated_attributes_are_tolerated() {
     for body in
         [&[0, 0, 0, 0, 33, 1, 2, 3, 4][..], &[0, 1, 32, 0, 0], &[0, 0, 0, 3, 0x40, 1, 9], &[0, 0, 0, 1, 0x40]]
     {
         let Ok(Some(Message::Update(update))) = decode(&raw(2, body)) else { panic!("no UPDATE") };
         assert!(update.malformed.is_some(), "{body:?}");
-        assert_eq!(update.is_end_of_rib(), None);
+        assert_eq!(update.end_of_rib_family(), None);
     }
 }
 
 #[test]
-fn an_update_whose_lengths_cannot_be_ends_the_session() {
+fn an_update_with_impossible_lengths_ends_the_session() {
     for body in [&[0, 9, 0, 0][..], &[0, 0, 0, 9, 1], &[0, 2, 0, 0, 0]] {
         assert_eq!(decode(&raw(2, body)), Err(Notification::new(code::MALFORMED_ATTRIBUTE_LIST)));
     }
@@ -231,19 +238,22 @@ fn an_update_whose_lengths_cannot_be_ends_the_session() {
 #[test]
 fn shutdown_messages_are_cut_between_characters_and_cleaned() {
     let long = "ä".repeat(200);
-    let notification = Notification::saying(code::ADMINISTRATIVE_SHUTDOWN, &long);
+    let notification = Notification::with_text(code::ADMINISTRATIVE_SHUTDOWN, &long);
     assert_eq!(notification.text(), Some("ä".repeat(127)));
-    let nasty = Notification::saying(code::ADMINISTRATIVE_RESET, "a\x1b[31m\nb");
+    let nasty = Notification::with_text(code::ADMINISTRATIVE_RESET, "a\x1b[31m\nb");
     assert_eq!(nasty.text().as_deref(), Some("a[31mb"));
-    assert_eq!(Notification::with(code::ADMINISTRATIVE_SHUTDOWN, [9, b'a']).text(), None);
-    assert_eq!(Notification::saying(code::BFD_DOWN, "no").text(), None);
+    assert_eq!(Notification::with_data(code::ADMINISTRATIVE_SHUTDOWN, [9, b'a']).text(), None);
+    assert_eq!(Notification::with_text(code::BFD_DOWN, "no").text(), None);
 }
 
 #[test]
 fn a_hard_reset_carries_its_reason() {
-    let reason = Notification::saying(code::ADMINISTRATIVE_SHUTDOWN, "drained");
-    let hard = reason.clone().hard();
-    assert_eq!((hard.code, hard.inner(), hard.text()), (code::HARD_RESET, reason, Some("drained".into())));
+    let reason = Notification::with_text(code::ADMINISTRATIVE_SHUTDOWN, "drained");
+    let hard = reason.clone().into_hard_reset();
+    assert_eq!(
+        (hard.code, hard.unwrapped(), hard.text()),
+        (code::HARD_RESET, reason, Some("drained".into()))
+    );
     assert_eq!(hard.to_string(), "Cease: Hard Reset (Cease: Administrative Shutdown): \"drained\"");
 }
 
@@ -256,22 +266,25 @@ fn every_code_has_a_name_and_a_remedy() {
         ((6, 99), "Cease: unknown subcode 99"),
         ((77, 1), "Unknown Error 77/1"),
     ] {
-        assert_eq!(name(of), expected);
-        assert!(remedy(of).ends_with('.'));
+        assert_eq!(error_name(of), expected);
+        assert!(error_remedy(of).ends_with('.'));
     }
 }
 
 #[test]
-fn what_would_be_too_long_is_not_encoded() {
+fn a_message_that_would_be_too_long_is_not_encoded() {
     let communities = (0..2000).collect();
-    let reach = Reach { next_hop: NextHop::V4(Ipv4Addr::LOCALHOST), prefixes: vec![net("192.0.2.0/24")] };
+    let reach = ReachableRoutes {
+        next_hop: RouteNextHop::V4(Ipv4Addr::LOCALHOST),
+        prefixes: vec![net("192.0.2.0/24")],
+    };
     let update = Update::announce(Family::Ipv4, reach, PathAttributes { communities, ..attributes() });
     assert!(matches!(Message::Update(update).encode(true), Err(EncodeError::TooLong(_))));
 }
 
 fn some_attributes() -> impl Strategy<Value = PathAttributes> {
     (
-        prop_oneof![Just(Origin::Igp), Just(Origin::Egp), Just(Origin::Incomplete)],
+        prop_oneof![Just(OriginCode::Igp), Just(OriginCode::Egp), Just(OriginCode::Incomplete)],
         collection::vec(any::<u32>(), 0..300),
         option::of(any::<u32>()),
         option::of(any::<u32>()),
@@ -291,7 +304,7 @@ fn some_attributes() -> impl Strategy<Value = PathAttributes> {
 proptest! {
     #[test]
     fn all_attributes_survive_both_widths_of_as(attributes in some_attributes(), four_octet_as: bool) {
-        let reach = Reach { next_hop: NextHop::V4(Ipv4Addr::LOCALHOST), prefixes: vec![net("192.0.2.0/24")] };
+        let reach = ReachableRoutes { next_hop: RouteNextHop::V4(Ipv4Addr::LOCALHOST), prefixes: vec![net("192.0.2.0/24")] };
         let message = Message::Update(Update::announce(Family::Ipv4, reach, attributes));
         let bytes = message.encode(four_octet_as).unwrap();
         prop_assert_eq!(decode_as(&bytes, four_octet_as), Ok(Some(message)));

@@ -1,4 +1,4 @@
-//! UPDATE (RFC 4271, 4.3), with the routes of other families and next hops in
+//! UPDATE (RFC 4271, section 4.3). Routes of IPv6, and IPv4 routes with IPv6 next hops, are in
 //! MP_REACH_NLRI and MP_UNREACH_NLRI (RFC 4760, RFC 8950).
 
 use std::{
@@ -14,14 +14,14 @@ use netgauze_bgp_pkt::{
 };
 use netgauze_parse_utils::{reader::SliceReader, traits::ParseFromWithOneInput};
 
-use super::{EncodeError, Family, Notification, PathAttributes, attributes, code, reader::Reader};
+use super::{EncodeError, Family, Notification, PathAttributes, attributes, code, reader::ByteReader};
 
-/// Where to send what is for a route.
+/// The next hop of a route.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum NextHop {
+pub enum RouteNextHop {
     V4(Ipv4Addr),
-    /// With the link-local address to use on a shared link (RFC 2545, section 3). Where there
-    /// is no other, `global` is link-local itself.
+    /// `link_local`: also given on a shared link (RFC 2545, section 3). If there is no other
+    /// address, `global` is link-local itself.
     V6 {
         global: Ipv6Addr,
         link_local: Option<Ipv6Addr>,
@@ -29,20 +29,20 @@ pub enum NextHop {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reach {
-    pub next_hop: NextHop,
+pub struct ReachableRoutes {
+    pub next_hop: RouteNextHop,
     pub prefixes: Vec<IpNet>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Update {
-    /// Withdrawn. A family without any, in an otherwise empty UPDATE, is
-    /// End-of-RIB (RFC 4724, section 2).
+    /// Withdrawn prefixes. A family without any, in an otherwise empty UPDATE, is End-of-RIB
+    /// (RFC 4724, section 2).
     pub unreach: BTreeMap<Family, Vec<IpNet>>,
-    /// One that is sent has a single family in here.
-    pub reach: BTreeMap<Family, Reach>,
+    /// Announced prefixes. An UPDATE that we send has one family here at most.
+    pub reach: BTreeMap<Family, ReachableRoutes>,
     pub attributes: PathAttributes,
-    /// What of a received one could not be understood. Its routes are no routes then
+    /// The first error of a received UPDATE. Its routes then count as withdrawn
     /// ("treat-as-withdraw", RFC 7606).
     pub malformed: Option<String>,
 }
@@ -56,16 +56,16 @@ impl Update {
         Self::withdraw(family, Vec::new())
     }
 
-    pub fn announce(family: Family, reach: Reach, attributes: PathAttributes) -> Self {
+    pub fn announce(family: Family, reach: ReachableRoutes, attributes: PathAttributes) -> Self {
         Self { reach: [(family, reach)].into(), attributes, ..Self::default() }
     }
 
-    /// How many routes it offers.
-    pub fn offered(&self) -> usize {
+    /// The number of routes that it announces.
+    pub fn offered_routes(&self) -> usize {
         self.reach.values().map(|reach| reach.prefixes.len()).sum()
     }
 
-    pub fn is_end_of_rib(&self) -> Option<Family> {
+    pub fn end_of_rib_family(&self) -> Option<Family> {
         let mut families = self.unreach.iter();
         let (family, prefixes) = families.next()?;
         let is_end = prefixes.is_empty() && self.reach.is_empty() && families.next().is_none();
@@ -81,7 +81,7 @@ impl Update {
             match family {
                 Family::Ipv4 => prefixes.iter().for_each(|prefix| encode_prefix(prefix, &mut withdrawn)),
                 Family::Ipv6 => {
-                    let nlri = v6(prefixes)?;
+                    let nlri = v6_nlri(prefixes)?;
                     attributes::encode(
                         PathAttributeValue::MpUnreach(MpUnreach::Ipv6Unicast { nlri }),
                         &mut path,
@@ -91,33 +91,33 @@ impl Update {
         }
         for (family, reach) in &self.reach {
             match (family, reach.next_hop) {
-                (Family::Ipv4, NextHop::V4(address)) => {
+                (Family::Ipv4, RouteNextHop::V4(address)) => {
                     next_hop = Some(PathAttributeValue::NextHop(WireNextHop::new(address)));
                     reach.prefixes.iter().for_each(|prefix| encode_prefix(prefix, &mut announced));
                 }
-                // RFC 7606, 5.1: first of all attributes.
+                // RFC 7606, section 5.1: MP_REACH_NLRI is the first attribute.
                 _ => attributes::encode(PathAttributeValue::MpReach(mp_reach(*family, reach)?), &mut path)?,
             }
         }
         if !self.reach.is_empty() {
             self.attributes.encode(next_hop, four_octet_as, &mut path)?;
         }
-        bytes.extend(length(&withdrawn)?);
+        bytes.extend(length_field(&withdrawn)?);
         bytes.extend(&withdrawn);
-        bytes.extend(length(&path)?);
+        bytes.extend(length_field(&path)?);
         bytes.extend(&path);
         bytes.extend(&announced);
         Ok(())
     }
 
-    /// Fails only if the lengths of its three parts can't be. As every route is
-    /// refused, all else that is wrong with one is no reason to end the session: in terms
-    /// of RFC 7606 every family is disabled for receiving from the start.
+    /// Fails only if the lengths of the UPDATE's three parts are impossible. As every route is
+    /// refused, no other error needs to end the session: in terms of RFC 7606, every family is
+    /// disabled for receiving from the start.
     pub(super) fn decode(body: &[u8], four_octet_as: bool) -> Result<Self, Notification> {
         let malformed = || Notification::new(code::MALFORMED_ATTRIBUTE_LIST);
-        let mut reader = Reader::new(body);
-        let withdrawn = part(&mut reader).ok_or_else(malformed)?;
-        let path = part(&mut reader).ok_or_else(malformed)?;
+        let mut reader = ByteReader::new(body);
+        let withdrawn = take_part(&mut reader).ok_or_else(malformed)?;
+        let path = take_part(&mut reader).ok_or_else(malformed)?;
         let announced = reader.rest();
 
         let mut update = Self::default();
@@ -132,43 +132,43 @@ impl Update {
         if !announced.is_empty() {
             let prefixes = update.decode_prefixes(announced);
             let next_hop = next_hop.unwrap_or_else(|| {
-                update.blame("NEXT_HOP is missing");
-                NextHop::V4(Ipv4Addr::UNSPECIFIED)
+                update.complain("NEXT_HOP is missing");
+                RouteNextHop::V4(Ipv4Addr::UNSPECIFIED)
             });
-            update.reach.insert(Family::Ipv4, Reach { next_hop, prefixes });
+            update.reach.insert(Family::Ipv4, ReachableRoutes { next_hop, prefixes });
         }
         Ok(update)
     }
 
-    /// NEXT_HOP if it is among them.
-    fn decode_path(&mut self, path: &[u8], four_octet_as: bool) -> Option<NextHop> {
+    /// Takes in the path attributes, and returns NEXT_HOP if it is among them.
+    fn decode_path(&mut self, path: &[u8], four_octet_as: bool) -> Option<RouteNextHop> {
         let mut context = BgpParsingContext::asn2_default();
         context.set_asn4(four_octet_as);
-        let mut reader = Reader::new(path);
+        let mut reader = ByteReader::new(path);
         let mut next_hop = None;
         let mut seen = BTreeSet::new();
         while !reader.is_empty() {
-            let Some((kind, bytes)) = attribute(&mut reader) else {
-                self.blame("the length of a path attribute is wrong");
+            let Some((kind, bytes)) = take_attribute(&mut reader) else {
+                self.complain("the length of a path attribute is wrong");
                 break;
             };
-            // RFC 7606, section 3, g: the first counts.
+            // RFC 7606, section 3, g: of attributes that stand twice the first counts.
             if !seen.insert(kind) {
                 continue;
             }
             let mut slice = SliceReader::new(bytes);
             match PathAttribute::parse(&mut slice, &mut context) {
                 Ok(attribute) if slice.is_empty() => self.decode_value(attribute.value(), &mut next_hop),
-                Ok(_) => self.blame(&format!("path attribute {kind} is too long")),
-                Err(error) => self.blame(&format!("path attribute {kind}: {error}")),
+                Ok(_) => self.complain(&format!("path attribute {kind} is too long")),
+                Err(error) => self.complain(&format!("path attribute {kind}: {error}")),
             }
         }
         next_hop
     }
 
-    fn decode_value(&mut self, value: &PathAttributeValue, next_hop: &mut Option<NextHop>) {
+    fn decode_value(&mut self, value: &PathAttributeValue, next_hop: &mut Option<RouteNextHop>) {
         match value {
-            PathAttributeValue::NextHop(of) => *next_hop = Some(NextHop::V4(of.next_hop())),
+            PathAttributeValue::NextHop(of) => *next_hop = Some(RouteNextHop::V4(of.next_hop())),
             PathAttributeValue::MpReach(reach) => self.reach.extend(from_mp_reach(reach)),
             PathAttributeValue::MpUnreach(MpUnreach::Ipv4Unicast { nlri }) => {
                 self.unreach.insert(Family::Ipv4, nlri.iter().map(from_v4).collect());
@@ -176,17 +176,17 @@ impl Update {
             PathAttributeValue::MpUnreach(MpUnreach::Ipv6Unicast { nlri }) => {
                 self.unreach.insert(Family::Ipv6, nlri.iter().map(from_v6).collect());
             }
-            other => self.attributes.learn(other),
+            other => self.attributes.set_from(other),
         }
     }
 
-    /// IPv4 ones, up to the first that is wrong.
+    /// IPv4 prefixes, up to the first malformed one.
     fn decode_prefixes(&mut self, bytes: &[u8]) -> Vec<IpNet> {
-        let mut reader = Reader::new(bytes);
+        let mut reader = ByteReader::new(bytes);
         let mut prefixes = Vec::new();
         while !reader.is_empty() {
             let Some(prefix) = decode_prefix(&mut reader) else {
-                self.blame("a prefix has a wrong length");
+                self.complain("a prefix has a wrong length");
                 break;
             };
             prefixes.push(prefix);
@@ -194,24 +194,24 @@ impl Update {
         prefixes
     }
 
-    /// The first complaint is kept.
-    fn blame(&mut self, complaint: &str) {
+    /// Notes an error; only the first is kept.
+    fn complain(&mut self, complaint: &str) {
         self.malformed.get_or_insert_with(|| complaint.to_owned());
     }
 }
 
-/// A field with its length of two bytes before it.
-fn part<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+/// Takes a field that is preceded by its length in two bytes.
+fn take_part<'a>(reader: &mut ByteReader<'a>) -> Option<&'a [u8]> {
     let length = reader.u16()?;
     reader.take(length.into())
 }
 
-fn length(part: &[u8]) -> Result<[u8; 2], EncodeError> {
+fn length_field(part: &[u8]) -> Result<[u8; 2], EncodeError> {
     u16::try_from(part.len()).map(u16::to_be_bytes).map_err(|_| EncodeError::TooLong(part.len()))
 }
 
-/// Type and all bytes of the next attribute, whose value nobody has looked at.
-fn attribute<'a>(reader: &mut Reader<'a>) -> Option<(u8, &'a [u8])> {
+/// Takes the next attribute: its type, and all its bytes with header and unchecked value.
+fn take_attribute<'a>(reader: &mut ByteReader<'a>) -> Option<(u8, &'a [u8])> {
     const EXTENDED_LENGTH: u8 = 0x10;
     let whole = reader.rest();
     let [flags, kind] = reader.array()?;
@@ -220,7 +220,8 @@ fn attribute<'a>(reader: &mut Reader<'a>) -> Option<(u8, &'a [u8])> {
     Some((kind, &whole[..whole.len() - reader.rest().len()]))
 }
 
-/// Length in bits, then as many bytes as it needs (RFC 4271, 4.3).
+/// The prefix length in bits, then as many bytes of address as it needs (RFC 4271,
+/// section 4.3).
 fn encode_prefix(prefix: &IpNet, bytes: &mut Vec<u8>) {
     let address = match prefix.network() {
         IpAddr::V4(address) => address.octets().to_vec(),
@@ -230,38 +231,38 @@ fn encode_prefix(prefix: &IpNet, bytes: &mut Vec<u8>) {
     bytes.extend(address.iter().take(usize::from(prefix.prefix_len().div_ceil(8))));
 }
 
-fn decode_prefix(reader: &mut Reader<'_>) -> Option<IpNet> {
-    let bits = reader.u8().filter(|bits| *bits <= Family::Ipv4.bits())?;
+fn decode_prefix(reader: &mut ByteReader<'_>) -> Option<IpNet> {
+    let bits = reader.u8().filter(|bits| *bits <= Family::Ipv4.max_prefix_length())?;
     let told = reader.take(bits.div_ceil(8).into())?;
     let mut address = [0; 4];
     address[..told.len()].copy_from_slice(told);
     Ipv4Net::new(address.into(), bits).ok().map(|prefix| prefix.trunc().into())
 }
 
-fn mp_reach(family: Family, reach: &Reach) -> Result<MpReach, EncodeError> {
+fn mp_reach(family: Family, reach: &ReachableRoutes) -> Result<MpReach, EncodeError> {
     Ok(match (family, reach.next_hop) {
-        (Family::Ipv4, NextHop::V6 { global, link_local }) => MpReach::Ipv4Unicast {
+        (Family::Ipv4, RouteNextHop::V6 { global, link_local }) => MpReach::Ipv4Unicast {
             next_hop: global.into(),
             next_hop_local: link_local,
-            nlri: v4(&reach.prefixes)?,
+            nlri: v4_nlri(&reach.prefixes)?,
         },
-        (Family::Ipv4, NextHop::V4(address)) => MpReach::Ipv4Unicast {
+        (Family::Ipv4, RouteNextHop::V4(address)) => MpReach::Ipv4Unicast {
             next_hop: address.into(),
             next_hop_local: None,
-            nlri: v4(&reach.prefixes)?,
+            nlri: v4_nlri(&reach.prefixes)?,
         },
-        (Family::Ipv6, NextHop::V6 { global, link_local }) => MpReach::Ipv6Unicast {
+        (Family::Ipv6, RouteNextHop::V6 { global, link_local }) => MpReach::Ipv6Unicast {
             next_hop_global: global,
             next_hop_local: link_local,
-            nlri: v6(&reach.prefixes)?,
+            nlri: v6_nlri(&reach.prefixes)?,
         },
-        (Family::Ipv6, NextHop::V4(_)) => {
+        (Family::Ipv6, RouteNextHop::V4(_)) => {
             return Err(EncodeError::Unencodable("IPv6 routes have no IPv4 next hops".into()));
         }
     })
 }
 
-fn v4(prefixes: &[IpNet]) -> Result<Box<[Ipv4UnicastAddress]>, EncodeError> {
+fn v4_nlri(prefixes: &[IpNet]) -> Result<Box<[Ipv4UnicastAddress]>, EncodeError> {
     let encode = |prefix: &IpNet| match prefix {
         IpNet::V4(prefix) => Ipv4Unicast::from_net(*prefix).ok().map(Ipv4UnicastAddress::new_no_path_id),
         IpNet::V6(_) => None,
@@ -269,7 +270,7 @@ fn v4(prefixes: &[IpNet]) -> Result<Box<[Ipv4UnicastAddress]>, EncodeError> {
     prefixes.iter().map(|prefix| encode(prefix).ok_or_else(|| not_unicast(prefix))).collect()
 }
 
-fn v6(prefixes: &[IpNet]) -> Result<Box<[Ipv6UnicastAddress]>, EncodeError> {
+fn v6_nlri(prefixes: &[IpNet]) -> Result<Box<[Ipv6UnicastAddress]>, EncodeError> {
     let encode = |prefix: &IpNet| match prefix {
         IpNet::V6(prefix) => {
             Ipv6Unicast::from_net(*prefix).ok().map(|prefix| Ipv6UnicastAddress::new(None, prefix))
@@ -283,18 +284,18 @@ fn not_unicast(prefix: &IpNet) -> EncodeError {
     EncodeError::Unencodable(format!("{prefix} is no unicast prefix of that family"))
 }
 
-fn from_mp_reach(reach: &MpReach) -> Option<(Family, Reach)> {
+fn from_mp_reach(reach: &MpReach) -> Option<(Family, ReachableRoutes)> {
     match reach {
         MpReach::Ipv4Unicast { next_hop, next_hop_local, nlri } => {
             let next_hop = match next_hop {
-                IpAddr::V4(address) => NextHop::V4(*address),
-                IpAddr::V6(global) => NextHop::V6 { global: *global, link_local: *next_hop_local },
+                IpAddr::V4(address) => RouteNextHop::V4(*address),
+                IpAddr::V6(global) => RouteNextHop::V6 { global: *global, link_local: *next_hop_local },
             };
-            Some((Family::Ipv4, Reach { next_hop, prefixes: nlri.iter().map(from_v4).collect() }))
+            Some((Family::Ipv4, ReachableRoutes { next_hop, prefixes: nlri.iter().map(from_v4).collect() }))
         }
         MpReach::Ipv6Unicast { next_hop_global, next_hop_local, nlri } => {
-            let next_hop = NextHop::V6 { global: *next_hop_global, link_local: *next_hop_local };
-            Some((Family::Ipv6, Reach { next_hop, prefixes: nlri.iter().map(from_v6).collect() }))
+            let next_hop = RouteNextHop::V6 { global: *next_hop_global, link_local: *next_hop_local };
+            Some((Family::Ipv6, ReachableRoutes { next_hop, prefixes: nlri.iter().map(from_v6).collect() }))
         }
         _ => None,
     }

@@ -8,7 +8,7 @@ fn vip(number: u32) -> IpAddr {
 fn run(schedule: &mut Schedule, start: Instant, end: Duration) -> Vec<(u64, IpAddr)> {
     let mut made = Vec::new();
     while let Some(now) = schedule.next_deadline().filter(|at| *at <= start + end) {
-        let vips = schedule.take(now);
+        let vips = schedule.take_due(now);
         assert!(!vips.is_empty(), "woken for nothing");
         made.extend(vips.into_iter().map(|vip| ((now - start).as_millis() as u64, vip)));
     }
@@ -16,7 +16,7 @@ fn run(schedule: &mut Schedule, start: Instant, end: Duration) -> Vec<(u64, IpAd
 }
 
 #[test]
-fn a_few_times_at_first_and_then_about_twice_a_minute() {
+fn a_vip_is_announced_a_few_times_at_first_and_then_about_twice_a_minute() {
     let start = Instant::now();
     let mut schedule = Schedule::new(1);
     schedule.start(vip(1), start);
@@ -28,7 +28,7 @@ fn a_few_times_at_first_and_then_about_twice_a_minute() {
 }
 
 #[test]
-fn what_is_stopped_is_silent_and_what_starts_again_begins_anew() {
+fn a_stopped_vip_is_silent_and_a_restarted_one_begins_anew() {
     let start = Instant::now();
     let mut schedule = Schedule::new(1);
     schedule.start(vip(1), start);
@@ -41,7 +41,7 @@ fn what_is_stopped_is_silent_and_what_starts_again_begins_anew() {
 }
 
 #[test]
-fn thousands_take_turns() {
+fn announcements_of_thousands_of_vips_are_spread() {
     let start = Instant::now();
     let mut schedule = Schedule::new(1);
     (0..5000).for_each(|number| schedule.start(vip(number), start));

@@ -45,7 +45,7 @@ fn the_order_never_changes() {
 const KNOWN_ORDER: [&str; 5] = ["node-4", "node-2", "node-1", "node-0", "node-3"];
 
 #[test]
-fn alone_everything_is_ours_at_once() {
+fn a_single_node_announces_everything_at_once() {
     let mut world = World::new(1, 3, 1);
     world.start_all();
     world.check();
@@ -90,7 +90,7 @@ fn a_dead_owner_is_replaced_within_a_second_and_nothing_else_moves() {
 }
 
 #[test]
-fn whoever_leaves_is_replaced_at_once() {
+fn a_node_that_leaves_is_replaced_at_once() {
     let mut world = World::new(2, 20, 3);
     world.start_all();
     world.run(3000);
@@ -164,7 +164,7 @@ proptest! {
     /// Whatever happens, as long as all can hear each other: two never have the
     /// same VIP, and in the end one has it.
     #[test]
-    fn there_is_never_more_than_one_and_in_the_end_one(
+    fn a_vip_never_has_two_owners_and_has_one_in_the_end(
         events in prop::collection::vec((any_event(), 0u64..1200), 1..25), seed in any::<u64>(), lost in 0u64..40,
     ) {
         let mut world = World::new(4, 4, seed);

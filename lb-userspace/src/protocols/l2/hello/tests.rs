@@ -12,28 +12,28 @@ fn any_ip() -> impl Strategy<Value = IpAddr> {
 prop_compose! {
     fn any_hello()(
         node in "[a-z0-9.-]{0,253}", (incarnation, sequence, known) in any::<(u64, u64, u64)>(),
-        (is_leaving, company, verdict, your_incarnation) in (any::<bool>(), any::<u8>(), 0u8..4, any::<u64>()),
+        (is_leaving, alive_count, opinion, your_incarnation) in (any::<bool>(), any::<u8>(), 0u8..4, any::<u64>()),
         mut versions in any::<[u64; 3]>(),
         entries in prop::collection::vec((any_ip(), any::<u32>().prop_map(BallotId::new)), 0..=MAX_ENTRIES),
     ) -> Hello {
         versions.sort_unstable();
         let [from, to, version] = versions;
-        let verdict = Verdict::decode(verdict).unwrap();
-        let update = Update { from, to, entries };
-        Hello { node, incarnation, sequence, is_leaving, company, verdict, your_incarnation, known, version, update }
+        let opinion = Opinion::decode(opinion).unwrap();
+        let update = ReadinessUpdate { from, to, entries };
+        Hello { node, incarnation, sequence, is_leaving, alive_count, opinion, your_incarnation, known, version, update }
     }
 }
 
 proptest! {
     #[test]
-    fn what_is_said_is_understood(hello in any_hello()) {
+    fn an_encoded_hello_is_decoded_as_it_was(hello in any_hello()) {
         let bytes = hello.encode();
         prop_assert!(bytes.len() <= LONGEST);
         prop_assert_eq!(Hello::decode(&bytes), Some(hello));
     }
 
     #[test]
-    fn half_of_it_is_nothing(hello in any_hello(), cut in any::<prop::sample::Index>(), more in 1usize..9) {
+    fn a_truncated_hello_is_rejected(hello in any_hello(), cut in any::<prop::sample::Index>(), more in 1usize..9) {
         let bytes = hello.encode();
         prop_assert_eq!(Hello::decode(&bytes[..cut.index(bytes.len())]), None);
         prop_assert_eq!(Hello::decode(&[&bytes[..], &[0; 9][..more]].concat()), None);
@@ -41,9 +41,9 @@ proptest! {
 }
 
 #[test]
-fn a_million_broken_ones_do_no_harm() {
+fn a_million_broken_hellos_do_no_harm() {
     let mut random = Random::new(4);
-    let update = Update {
+    let update = ReadinessUpdate {
         from: 1,
         to: 3,
         entries: vec![([192, 0, 2, 1].into(), Some(BallotId::MAX)), (Ipv6Addr::LOCALHOST.into(), None)],
@@ -53,8 +53,8 @@ fn a_million_broken_ones_do_no_harm() {
         incarnation: 1,
         sequence: 2,
         is_leaving: false,
-        company: 0,
-        verdict: Verdict::Alive,
+        alive_count: 0,
+        opinion: Opinion::Alive,
         your_incarnation: 3,
         known: 4,
         version: 5,

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::protocols::l2::{Ballot, Wanted, elect::Election};
+use crate::protocols::l2::{Ballot, L2Orders, elect::Election};
 
 fn names(names: &[&str]) -> BTreeSet<Arc<str>> {
     names.iter().map(|name| Arc::from(*name)).collect()
@@ -13,7 +13,7 @@ pub fn interfaces(own: &[&str], up: &[&str]) -> Interfaces {
     let seen = |name: &&str| {
         let number = |name: &str| name.trim_start_matches("eth").parse().unwrap_or(99);
         let (below, tag) = name.split_once('.').map_or((*name, 0), |(below, _)| (below, 1000));
-        let seen = Seen {
+        let seen = InterfaceState {
             ifindex: number(below) + tag,
             device: Some(number(below)),
             mac: Some([2; 6]).filter(|_| *name != "tun"),
@@ -34,9 +34,9 @@ fn candidates(in_data_path: bool, on: &[&str]) -> Candidates {
 fn without_an_interface_that_is_up_we_are_not_ready() {
     let [plain, named] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
     let vips = [(plain, candidates(false, &[])), (named, candidates(false, &["eth1", "eth2"]))];
-    let wanted = Wanted { me: "me".into(), vips: vips.into(), ..Wanted::default() };
+    let wanted = L2Orders { me: "me".into(), vips: vips.into(), ..L2Orders::default() };
     let mut election = Election::default();
-    election.set(&wanted, std::time::Instant::now());
+    election.set_orders(&wanted, std::time::Instant::now());
     let table: [(&[&str], &[IpAddr]); 5] = [
         (&[], &[]),
         (&["eth0"], &[plain]),
@@ -45,7 +45,7 @@ fn without_an_interface_that_is_up_we_are_not_ready() {
         (&["eth3"], &[]),
     ];
     for (up, ready) in table {
-        let seen: Vec<_> = election.ready(&interfaces(&["eth0"], up)).into_keys().collect();
+        let seen: Vec<_> = election.announceable(&interfaces(&["eth0"], up)).into_keys().collect();
         assert_eq!(seen, ready, "{up:?}");
     }
 }
@@ -57,7 +57,7 @@ fn vips_in_the_data_path_are_announced_where_programs_are() {
     let interfaces = interfaces(&["eth0"], &up);
     for (in_data_path, on) in [(true, vec!["eth0", "eth0.7"]), (false, up.to_vec())] {
         let candidates = candidates(in_data_path, &up);
-        assert_eq!(interfaces.of(&candidates).map(|name| &**name).collect::<Vec<_>>(), on);
+        assert_eq!(interfaces.suitable(&candidates).map(|name| &**name).collect::<Vec<_>>(), on);
         assert!(up.iter().all(|name| interfaces.is_on(&candidates, &Arc::from(*name)) == on.contains(name)));
     }
     assert!(!interfaces.can_announce(&candidates(true, &["eth1"])));
@@ -66,7 +66,7 @@ fn vips_in_the_data_path_are_announced_where_programs_are() {
 }
 
 #[test]
-fn what_is_named_in_vain_is_told_with_the_reason() {
+fn unusable_interfaces_are_reported_with_the_reason() {
     let mut interfaces = interfaces(&["eth0"], &["eth0", "eth1", "eth2", "tun"]);
     interfaces.seen.get_mut("eth2").unwrap().is_up = false;
     let all = ["eht0", "eth0", "eth1", "eth2", "tun"];
@@ -76,10 +76,10 @@ fn what_is_named_in_vain_is_told_with_the_reason() {
     };
     let fault = |name: &str, why| (name.to_owned(), why);
     let mut expected = vec![
-        fault("eht0", Why::Missing),
-        fault("eth1", Why::NoProgram),
-        fault("eth2", Why::Down),
-        fault("tun", Why::NotEthernet),
+        fault("eht0", FaultReason::Missing),
+        fault("eth1", FaultReason::NoProgram),
+        fault("eth2", FaultReason::Down),
+        fault("tun", FaultReason::NotEthernet),
     ];
     assert_eq!(faults(true), expected);
     expected.remove(1);

@@ -18,7 +18,7 @@ fn tell(ours: &Ours, theirs: &mut Theirs) -> usize {
     let mut parts = 0;
     while theirs.known() != ours.version() {
         let known = theirs.known();
-        theirs.learn(&ours.update(known));
+        theirs.learn(&ours.next_update(known));
         assert_ne!(theirs.known(), known, "no progress");
         parts += 1;
     }
@@ -30,13 +30,13 @@ fn all(theirs: &Theirs) -> BTreeMap<IpAddr, BallotId> {
 }
 
 #[test]
-fn only_changes_are_told() {
+fn only_changes_are_sent() {
     let (mut ours, mut theirs) = (Ours::default(), Theirs::default());
     assert!(ours.set(&vips(0..5000)));
     assert_eq!(tell(&ours, &mut theirs), 5000_usize.div_ceil(MAX_ENTRIES));
     assert!(!ours.set(&vips(0..5000)));
     assert!(ours.set(&vips(1..5001)));
-    let update = ours.update(theirs.known());
+    let update = ours.next_update(theirs.known());
     assert_eq!(update.entries, [(vip(0), None), (vip(5000), Some(BALLOT))]);
     assert_eq!(tell(&ours, &mut theirs), 1);
     assert_eq!(all(&theirs), vips(1..5001));
@@ -46,12 +46,12 @@ fn only_changes_are_told() {
 fn a_part_that_was_lost_or_came_twice_does_no_harm() {
     let (mut ours, mut theirs) = (Ours::default(), Theirs::default());
     ours.set(&vips(0..100));
-    theirs.learn(&ours.update(0));
-    let second = ours.update(theirs.known());
+    theirs.learn(&ours.next_update(0));
+    let second = ours.next_update(theirs.known());
     theirs.learn(&second);
     let known = theirs.known();
     ours.set(&vips(0..101));
-    let skips = Update { from: second.to + 1, to: ours.version(), entries: vec![(vip(9), None)] };
+    let skips = ReadinessUpdate { from: second.to + 1, to: ours.version(), entries: vec![(vip(9), None)] };
     for useless in [second, skips] {
         theirs.learn(&useless);
         assert_eq!((theirs.known(), all(&theirs)), (known, vips(0..100)));
@@ -61,30 +61,30 @@ fn a_part_that_was_lost_or_came_twice_does_no_harm() {
 }
 
 #[test]
-fn since_is_the_version_that_others_must_know() {
+fn ready_since_is_the_version_that_others_must_know() {
     let mut ours = Ours::default();
     ours.set(&vips([1]));
-    let first = ours.since(&vip(1)).unwrap();
+    let first = ours.ready_since(&vip(1)).unwrap();
     ours.set(&vips([]));
-    assert_eq!(ours.since(&vip(1)), None);
+    assert_eq!(ours.ready_since(&vip(1)), None);
     ours.set(&vips([1]));
-    let second = ours.since(&vip(1)).unwrap();
+    let second = ours.ready_since(&vip(1)).unwrap();
     assert!(first.0 == second.0 && first.1 < second.1);
     assert!(!ours.set(&vips([1])));
     // Another ballot is another thing to know.
     assert!(ours.set(&[(vip(1), OTHER)].into()));
-    let (ballot, third) = ours.since(&vip(1)).unwrap();
+    let (ballot, third) = ours.ready_since(&vip(1)).unwrap();
     assert!(ballot == OTHER && second.1 < third);
-    assert_eq!(ours.update(second.1).entries, [(vip(1), Some(OTHER))]);
+    assert_eq!(ours.next_update(second.1).entries, [(vip(1), Some(OTHER))]);
 }
 
 #[test]
-fn what_is_gone_does_not_pile_up() {
+fn vips_that_are_gone_do_not_pile_up() {
     let (mut ours, mut theirs) = (Ours::default(), Theirs::default());
     ours.set(&vips(0..200));
     tell(&ours, &mut theirs);
     let mut middle = Theirs::default();
-    middle.learn(&ours.update(0));
+    middle.learn(&ours.next_update(0));
     for round in 0..20 {
         ours.set(&vips(round * 1000..(round + 1) * 1000));
         assert!(ours.vips.len() <= 1000 + MAX_GONE && ours.changes.len() == ours.vips.len());
@@ -97,7 +97,7 @@ fn what_is_gone_does_not_pile_up() {
 
 proptest! {
     #[test]
-    fn in_the_end_all_is_known(
+    fn every_agent_learns_all_readiness_in_the_end(
         steps in prop::collection::vec((prop::collection::btree_set(0u32..300, 0..200), 0usize..4), 1..20),
     ) {
         let (mut ours, mut theirs) = (Ours::default(), Theirs::default());
@@ -105,7 +105,7 @@ proptest! {
             let ready = vips(ready);
             ours.set(&ready);
             for _ in 0..told {
-                theirs.learn(&ours.update(theirs.known()));
+                theirs.learn(&ours.next_update(theirs.known()));
             }
             let mut fresh = Theirs::default();
             tell(&ours, &mut fresh);

@@ -28,7 +28,7 @@ fn solicit(asker: Ipv6Addr, to: Ipv6Addr, target: Ipv6Addr, options: &[u8]) -> V
     let sum = checksum(asker, to, &message);
     message[2..4].copy_from_slice(&sum.to_be_bytes());
     let header = [0x60, 0, 0, 0, 0, message.len() as u8, ICMPV6, HOP_LIMIT];
-    let ethernet = ethernet([0x33, 0x33, 0xff, 0, 0, 1], THEIRS, ETH_P_IPV6);
+    let ethernet = ethernet_header([0x33, 0x33, 0xff, 0, 0, 1], THEIRS, ETH_P_IPV6);
     [&ethernet[..], &header, &asker.octets(), &to.octets(), &message].concat()
 }
 
@@ -36,7 +36,7 @@ const OPTION: [u8; 8] = [SOURCE_LINK_LAYER, 1, 2, 0, 0, 0, 0, 9];
 
 fn usual_solicitation() -> Vec<u8> {
     let target = v6("2001:db8::a");
-    solicit(v6("fe80::1"), solicited_node(target), target, &OPTION)
+    solicit(v6("fe80::1"), solicited_node_group(target), target, &OPTION)
 }
 
 fn changed(frame: &[u8], at: usize, byte: u8) -> Vec<u8> {
@@ -47,26 +47,26 @@ fn changed(frame: &[u8], at: usize, byte: u8) -> Vec<u8> {
 
 #[test]
 fn an_arp_request_is_a_question() {
-    let expected = Question { target: ip("192.0.2.10"), asker: ip("192.0.2.1"), mac: THEIRS };
-    assert_eq!(question(&ARP), Some(expected));
+    let expected = AddressQuestion { target: ip("192.0.2.10"), asker: ip("192.0.2.1"), mac: THEIRS };
+    assert_eq!(parse_question(&ARP), Some(expected));
     // Frames are padded.
-    assert_eq!(question(&[&ARP[..], &[0; 18]].concat()), Some(expected));
+    assert_eq!(parse_question(&[&ARP[..], &[0; 18]].concat()), Some(expected));
 }
 
 #[test]
-fn other_arp_is_none() {
+fn other_arp_is_no_question() {
     for (at, byte) in [(15, 6), (16, 9), (18, 8), (19, 16), (21, 2), (21, 0), (22, 1), (38, 224), (12, 0x81)]
     {
-        assert_eq!(question(&changed(&ARP, at, byte)), None, "{at}");
+        assert_eq!(parse_question(&changed(&ARP, at, byte)), None, "{at}");
     }
     for len in 0..ARP.len() {
-        assert_eq!(question(&ARP[..len]), None, "cut to {len}");
+        assert_eq!(parse_question(&ARP[..len]), None, "cut to {len}");
     }
 }
 
 #[test]
-fn an_arp_reply_says_where_it_is() {
-    let answer = question(&ARP).unwrap().answer(OURS);
+fn an_arp_reply_contains_our_mac() {
+    let answer = parse_question(&ARP).unwrap().answer(OURS);
     let expected = [
         2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 6, // Ethernet
         0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, 1, 192, 0, 2, 10, 2, 0, 0, 0, 0, 2, 192, 0, 2, 1,
@@ -75,16 +75,16 @@ fn an_arp_reply_says_where_it_is() {
 }
 
 #[test]
-fn whoever_wants_the_address_itself_is_told_that_it_is_taken() {
+fn a_probe_for_the_address_is_answered() {
     let mut probe = ARP;
     probe[28..32].fill(0);
-    let probe = question(&probe).unwrap();
+    let probe = parse_question(&probe).unwrap();
     assert!(probe.asker.is_unspecified() && !probe.is_claim());
     assert_eq!(probe.answer(OURS)[28..], [192, 0, 2, 10, 2, 0, 0, 0, 0, 2, 0, 0, 0, 0]);
 
     let target = v6("2001:db8::a");
-    let probe = solicit(Ipv6Addr::UNSPECIFIED, solicited_node(target), target, &[]);
-    let answer = question(&probe).unwrap().answer(OURS);
+    let probe = solicit(Ipv6Addr::UNSPECIFIED, solicited_node_group(target), target, &[]);
+    let answer = parse_question(&probe).unwrap().answer(OURS);
     assert_eq!(answer[..6], [0x33, 0x33, 0, 0, 0, 1]);
     assert_eq!(v6_at(&answer, 14 + 24), Some(ALL_NODES));
     assert_eq!(answer[14 + 40 + 4], OVERRIDE, "and not solicited");
@@ -93,31 +93,31 @@ fn whoever_wants_the_address_itself_is_told_that_it_is_taken() {
 #[test]
 fn a_solicitation_is_a_question_by_multicast_and_by_unicast() {
     let target = v6("2001:db8::a");
-    for to in [solicited_node(target), target] {
-        let asked = question(&solicit(v6("fe80::1"), to, target, &OPTION)).unwrap();
+    for to in [solicited_node_group(target), target] {
+        let asked = parse_question(&solicit(v6("fe80::1"), to, target, &OPTION)).unwrap();
         let mac = [2, 0, 0, 0, 0, 9];
-        assert_eq!(asked, Question { target: target.into(), asker: ip("fe80::1"), mac });
-        let without = question(&solicit(v6("fe80::1"), to, target, &[])).unwrap();
-        assert_eq!(without, Question { mac: THEIRS, ..asked });
+        assert_eq!(asked, AddressQuestion { target: target.into(), asker: ip("fe80::1"), mac });
+        let without = parse_question(&solicit(v6("fe80::1"), to, target, &[])).unwrap();
+        assert_eq!(without, AddressQuestion { mac: THEIRS, ..asked });
         let nonce = [14, 1, 1, 2, 3, 4, 5, 6];
         let more = solicit(v6("fe80::1"), to, target, &[nonce, OPTION].concat());
-        assert_eq!(question(&more), Some(asked));
+        assert_eq!(parse_question(&more), Some(asked));
     }
 }
 
 #[test]
 fn invalid_solicitations_are_ignored() {
     let frame = usual_solicitation();
-    assert!(question(&frame).is_some());
+    assert!(parse_question(&frame).is_some());
     // Version, next header, hop limit, type, code, checksum, a bit of the target.
     for at in [14, 20, 21, 54, 55, 56, 70] {
-        assert_eq!(question(&changed(&frame, at, frame[at] ^ 0x10)), None, "byte {at}");
+        assert_eq!(parse_question(&changed(&frame, at, frame[at] ^ 0x10)), None, "byte {at}");
     }
     for len in 0..frame.len() {
-        assert_eq!(question(&frame[..len]), None, "cut to {len}");
+        assert_eq!(parse_question(&frame[..len]), None, "cut to {len}");
     }
     let (asker, none, target) = (v6("fe80::1"), Ipv6Addr::UNSPECIFIED, v6("2001:db8::a"));
-    let group = solicited_node(target);
+    let group = solicited_node_group(target);
     let table = [
         (solicit(asker, group, v6("ff02::1"), &[]), "a group as target"),
         (solicit(none, group, target, &OPTION), "a probe with its address"),
@@ -134,13 +134,13 @@ fn invalid_solicitations_are_ignored() {
         (solicit(asker, group, target, &[SOURCE_LINK_LAYER, 1, 0xff, 0, 0, 0, 0, 0]), "an answer to many"),
     ];
     for (frame, why) in table {
-        assert_eq!(question(&frame), None, "{why}");
+        assert_eq!(parse_question(&frame), None, "{why}");
     }
 }
 
 #[test]
-fn an_advertisement_says_where_it_is() {
-    let answer = question(&usual_solicitation()).unwrap().answer(OURS);
+fn an_advertisement_contains_our_mac() {
+    let answer = parse_question(&usual_solicitation()).unwrap().answer(OURS);
     assert_eq!(answer[..14], [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 0x86, 0xdd]);
     assert_eq!(answer[14..22], [0x60, 0, 0, 0, 0, 32, ICMPV6, HOP_LIMIT]);
     assert_eq!(v6_at(&answer, 22), Some(v6("2001:db8::a")));
@@ -159,7 +159,7 @@ fn announcements_are_claims_to_everybody() {
         assert_eq!(frame[..6], BROADCAST);
         assert_eq!((v4_at(frame, 28), v4_at(frame, 38)), (v4_at(frame, 38), v4_at(&ARP, 38)));
     }
-    assert!(question(&request).unwrap().is_claim());
+    assert!(parse_question(&request).unwrap().is_claim());
     assert_eq!(reply[20..22], [0, 2]);
 
     let [advertisement] = announcements(ip("2001:db8::a"), OURS).try_into().unwrap();
@@ -168,9 +168,9 @@ fn announcements_are_claims_to_everybody() {
 }
 
 #[test]
-fn solicited_node_groups() {
-    assert_eq!(solicited_node(v6("2001:db8::12:3456")), v6("ff02::1:ff12:3456"));
-    assert_eq!(solicited_node(v6("2001:db8::ab12:3456")), v6("ff02::1:ff12:3456"));
+fn solicited_node_groups_end_in_the_last_24_bits() {
+    assert_eq!(solicited_node_group(v6("2001:db8::12:3456")), v6("ff02::1:ff12:3456"));
+    assert_eq!(solicited_node_group(v6("2001:db8::ab12:3456")), v6("ff02::1:ff12:3456"));
 }
 
 proptest! {
@@ -182,11 +182,11 @@ proptest! {
             true => IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]]),
             false => IpAddr::from(bytes),
         };
-        let asked = Question { target: address(target), asker: address(asker), mac };
+        let asked = AddressQuestion { target: address(target), asker: address(asker), mac };
         let answer = asked.answer(OURS);
         prop_assert_eq!(&answer[6..12], &OURS);
         prop_assert!(asked.asker.is_unspecified() || answer[..6] == mac);
-        prop_assert_eq!(question(&answer), None);
+        prop_assert_eq!(parse_question(&answer), None);
     }
 }
 
@@ -204,7 +204,7 @@ fn a_million_broken_frames_do_no_harm() {
         if random.below(8) == 0 {
             frame.truncate(random.below(frame.len() as u64) as usize);
         }
-        if let Some(question) = question(&frame) {
+        if let Some(question) = parse_question(&frame) {
             understood += 1;
             question.answer(OURS);
         }

@@ -7,10 +7,10 @@ use crate::protocols::bfd::wire::tests::any_packet;
 
 /// Two sessions, and a link between them that loses packets.
 struct Link {
-    sides: [Session; 2],
+    sides: [BfdSession; 2],
     now: Instant,
     /// On their way: when they arrive, at which side.
-    flying: Vec<(Instant, usize, Packet)>,
+    flying: Vec<(Instant, usize, ControlPacket)>,
     random: Random,
     /// Of 100 packets.
     lost: u64,
@@ -21,15 +21,15 @@ struct Link {
 impl Link {
     fn new(profiles: [Profile; 2], seed: u64, delay: u64) -> Self {
         let now = Instant::now();
-        let sides = [Session::new(OURS, profiles[0], now), Session::new(THEIRS, profiles[1], now)];
+        let sides = [BfdSession::new(OURS, profiles[0], now), BfdSession::new(THEIRS, profiles[1], now)];
         Self { sides, now, flying: Vec::new(), random: Random::new(seed), lost: 0, delay }
     }
 
-    fn process(&mut self, side: usize, input: Input) {
+    fn process(&mut self, side: usize, input: SessionInput) {
         if let Some(packet) = self.sides[side].process(input, self.now)
             && self.random.below(100) >= self.lost
         {
-            let packet = Packet::decode(&packet.encode()).unwrap();
+            let packet = ControlPacket::decode(&packet.encode()).unwrap();
             let delay = Duration::from_micros(self.random.below(self.delay + 1));
             // A link keeps the order.
             let before = self.flying.iter().filter(|(_, to, _)| *to == 1 - side).map(|(at, ..)| *at);
@@ -41,7 +41,7 @@ impl Link {
     /// Whatever comes next, if before `end`.
     fn step(&mut self, end: Instant) -> bool {
         let arrival = self.flying.iter().map(|(at, ..)| *at).min();
-        let timers = self.sides.iter().filter_map(Session::next_deadline);
+        let timers = self.sides.iter().filter_map(BfdSession::next_deadline);
         let Some(next) = timers.chain(arrival).min().filter(|next| *next < end) else {
             self.now = end;
             return false;
@@ -49,11 +49,11 @@ impl Link {
         self.now = self.now.max(next);
         if let Some(at) = self.flying.iter().position(|(at, ..)| *at <= self.now) {
             let (_, side, packet) = self.flying.remove(at);
-            self.process(side, Input::Packet(packet));
+            self.process(side, SessionInput::Packet(packet));
         }
         for side in 0..2 {
             if self.sides[side].next_deadline().is_some_and(|at| at <= self.now) {
-                self.process(side, Input::Timer);
+                self.process(side, SessionInput::Timer);
             }
         }
         true
@@ -64,7 +64,7 @@ impl Link {
         while self.step(end) {}
     }
 
-    fn states(&self) -> [State; 2] {
+    fn states(&self) -> [SessionState; 2] {
         [0, 1].map(|side| self.sides[side].status().state)
     }
 
@@ -81,13 +81,13 @@ prop_compose! {
     }
 }
 
-fn any_input() -> impl Strategy<Value = Input> {
+fn any_input() -> impl Strategy<Value = SessionInput> {
     prop_oneof![
-        6 => any_packet().prop_map(Input::Packet),
-        4 => (0u8..4).prop_map(|state| Input::Packet(packet([AdminDown, Down, Init, Up][usize::from(state)]))),
-        4 => Just(Input::Timer),
-        1 => any_profile().prop_map(Input::Profile),
-        1 => Just(Input::Stop),
+        6 => any_packet().prop_map(SessionInput::Packet),
+        4 => (0u8..4).prop_map(|state| SessionInput::Packet(packet([AdminDown, Down, Init, Up][usize::from(state)]))),
+        4 => Just(SessionInput::Timer),
+        1 => any_profile().prop_map(SessionInput::Profile),
+        1 => Just(SessionInput::Stop),
     ]
 }
 
@@ -100,13 +100,13 @@ proptest! {
     ) {
         let mut link = Link::new(profiles, seed, delay);
         // Two passive sides wait for each other for ever.
-        link.process(0, Input::Profile(Profile { passive: false, ..profiles[0] }));
+        link.process(0, SessionInput::Profile(Profile { passive: false, ..profiles[0] }));
         link.run(Duration::from_secs(10));
         prop_assert_eq!(link.states(), [Up, Up]);
         prop_assert_eq!(link.downs(), 0);
         link.lost = lost;
         link.run(Duration::from_secs(60));
-        link.process(0, Input::Profile(Profile { passive: false, ..other }));
+        link.process(0, SessionInput::Profile(Profile { passive: false, ..other }));
         link.run(Duration::from_secs(20));
         link.lost = 0;
         link.run(Duration::from_secs(30));
@@ -127,7 +127,7 @@ proptest! {
         link.run(Duration::from_secs(10));
         let mut last = profiles;
         for (side, profile, pause) in changes {
-            link.process(side, Input::Profile(profile));
+            link.process(side, SessionInput::Profile(profile));
             last[side] = profile;
             link.run(ms(pause));
         }
@@ -149,7 +149,7 @@ proptest! {
         prop_assert_eq!(link.states(), [Up, Up]);
         link.lost = 100;
         link.flying.clear();
-        let due = [0, 1].map(|side| link.sides[side].expiry().unwrap());
+        let due = [0, 1].map(|side| link.sides[side].detection_deadline().unwrap());
         let mut noticed = [None; 2];
         while noticed.contains(&None) {
             prop_assert!(link.step(link.now + Duration::from_secs(60)));
@@ -167,21 +167,21 @@ proptest! {
         inputs in prop::collection::vec((any_input(), 0u64..2_000_000), 1..200), own in any_profile(),
     ) {
         let mut now = Instant::now();
-        let mut session = Session::new(OURS, own, now);
+        let mut session = BfdSession::new(OURS, own, now);
         let mut is_stopped = false;
         for (input, pause) in inputs {
             now += Duration::from_micros(pause);
-            is_stopped |= matches!(input, Input::Stop);
+            is_stopped |= matches!(input, SessionInput::Stop);
             let sent = session.process(input, now);
-            session.process(Input::Timer, now);
+            session.process(SessionInput::Timer, now);
             if let Some(packet) = sent {
                 prop_assert!(!(packet.is_poll && packet.is_final));
                 prop_assert!(packet.state == Up || packet.transmit >= SLOW);
-                prop_assert_eq!(Packet::decode(&packet.encode()), Ok(packet));
+                prop_assert_eq!(ControlPacket::decode(&packet.encode()), Ok(packet));
             }
             prop_assert_eq!(is_stopped, session.status().state == AdminDown);
             let is_alive = matches!(session.status().state, Init | Up);
-            prop_assert!(!is_alive || session.expiry().is_some_and(|at| at > now), "nobody watches");
+            prop_assert!(!is_alive || session.detection_deadline().is_some_and(|at| at > now), "nobody watches");
             prop_assert!(session.next_deadline().is_none_or(|at| at > now), "it would spin");
         }
     }

@@ -3,15 +3,15 @@
 
 use super::*;
 
-fn of(role: Role, message: Message) -> Input {
-    Input::Of(role, received(message))
+fn of(role: ConnectionRole, message: Message) -> PeerEvent {
+    PeerEvent::Of(role, received(message))
 }
 
-fn both(router_id: Ipv4Addr, local_as: u32, now: Instant) -> Peer {
+fn both(router_id: Ipv4Addr, local_as: u32, now: Instant) -> PeerFsm {
     let config = PeerConfig { router_id, local_as, remote_as: RemoteAs::External, ..testing::config() };
     let mut peer = peer_with(config, now);
-    assert_eq!(words(&peer.process(Input::Accepted, now)), "adopt in, in OPEN");
-    assert_eq!(words(&peer.process(Input::Connected, now)), "adopt out, out OPEN");
+    assert_eq!(words(&peer.process(PeerEvent::Accepted, now)), "adopt in, in OPEN");
+    assert_eq!(words(&peer.process(PeerEvent::Connected, now)), "adopt out, out OPEN");
     peer
 }
 
@@ -20,28 +20,28 @@ fn the_higher_identifier_or_as_keeps_the_connection_that_it_made() {
     let now = Instant::now();
     let (low, high) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 9));
     let table = [
-        (high, 65_001, low, 65_002, Role::Outgoing),
-        (low, 65_001, high, 65_002, Role::Incoming),
-        (low, 65_009, high, 65_002, Role::Incoming),
-        (low, 65_001, low, 65_002, Role::Incoming),
-        (low, 65_003, low, 65_002, Role::Outgoing),
+        (high, 65_001, low, 65_002, ConnectionRole::Outgoing),
+        (low, 65_001, high, 65_002, ConnectionRole::Incoming),
+        (low, 65_009, high, 65_002, ConnectionRole::Incoming),
+        (low, 65_001, low, 65_002, ConnectionRole::Incoming),
+        (low, 65_003, low, 65_002, ConnectionRole::Outgoing),
     ];
     for (our_id, our_as, their_id, their_as, winner) in table {
-        for first in Role::BOTH {
+        for first in ConnectionRole::BOTH {
             let mut peer = both(our_id, our_as, now);
             let open = || Message::Open(theirs_with(their_as, their_id));
             let second = first.other();
             let mut outputs = peer.process(of(first, open()), now);
             outputs.extend(peer.process(of(second, open()), now));
-            let loser = if winner == Role::Outgoing { "in" } else { "out" };
+            let loser = if winner == ConnectionRole::Outgoing { "in" } else { "out" };
             let words = words(&outputs);
             assert!(words.contains(&format!("{loser} 6/7, close {loser}")), "{words}");
-            let keepalive = |role| Output::Send(role, Message::KeepAlive);
+            let keepalive = |role| PeerAction::Send(role, Message::KeepAlive);
             assert!(outputs.contains(&keepalive(winner)));
             // The loser of the two that comes second has nothing left to say.
             assert_eq!(outputs.contains(&keepalive(winner.other())), first != winner);
             let up = peer.process(of(winner, Message::KeepAlive), now);
-            assert!(matches!(up[..], [Output::Up(role, _)] if role == winner));
+            assert!(matches!(up[..], [PeerAction::Up(role, _)] if role == winner));
             assert_eq!(peer.process(of(winner.other(), Message::KeepAlive), now), []);
         }
     }
@@ -53,13 +53,13 @@ fn an_established_session_outlives_every_newcomer() {
     let now = Instant::now();
     let (low, high) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 9));
     for (our_id, their_id) in [(low, high), (high, low)] {
-        for older in Role::BOTH {
+        for older in ConnectionRole::BOTH {
             let mut peer = both(our_id, 65_001, now);
             let open = Message::Open(theirs_with(65_002, their_id));
             peer.process(of(older, open.clone()), now);
             let up = peer.process(of(older, Message::KeepAlive), now);
-            let newer = if older == Role::Outgoing { "in" } else { "out" };
-            let older_word = if older == Role::Outgoing { "out" } else { "in" };
+            let newer = if older == ConnectionRole::Outgoing { "in" } else { "out" };
+            let older_word = if older == ConnectionRole::Outgoing { "out" } else { "in" };
             let expected = format!("{newer} 6/7, close {newer}, ended {newer} sent, up {older_word}");
             assert_eq!(words(&up), expected);
             assert_eq!(peer.process(of(older.other(), open), now), []);
@@ -78,7 +78,7 @@ fn both_sides_keep_the_same_connection() {
         let mut them = both(high, 65_002, now);
         let (our_open, their_open) = (theirs_with(65_001, low), theirs_with(65_002, high));
         // Connection A is made by us, B by them.
-        let (a_us, a_them) = (Role::Outgoing, Role::Incoming);
+        let (a_us, a_them) = (ConnectionRole::Outgoing, ConnectionRole::Incoming);
         let mut to_us =
             vec![of(a_us, Message::Open(their_open.clone())), of(a_us.other(), Message::Open(their_open))];
         let mut to_them =
@@ -89,7 +89,7 @@ fn both_sides_keep_the_same_connection() {
         if order & 2 != 0 {
             to_them.reverse();
         }
-        let mut pending: Vec<(bool, Input)> = Vec::new();
+        let mut pending: Vec<(bool, PeerEvent)> = Vec::new();
         for (index, (ours, other)) in to_us.into_iter().zip(to_them).enumerate() {
             let both = [(true, ours), (false, other)];
             let swap = order & (4 << index) != 0;
@@ -100,11 +100,14 @@ fn both_sides_keep_the_same_connection() {
             let outputs = if is_ours { us.process(input, now) } else { them.process(input, now) };
             for output in outputs {
                 match output {
-                    Output::Send(role, message @ (Message::KeepAlive | Message::Notification(_))) => {
+                    PeerAction::Send(role, message @ (Message::KeepAlive | Message::Notification(_))) => {
                         queue.push_back((!is_ours, of(role.other(), message)));
                     }
-                    Output::Close(role) => {
-                        queue.push_back((!is_ours, Input::Of(role.other(), Event::Lost("closed".into()))));
+                    PeerAction::Close(role) => {
+                        queue.push_back((
+                            !is_ours,
+                            PeerEvent::Of(role.other(), ConnectionEvent::Lost("closed".into())),
+                        ));
                     }
                     _ => {}
                 }

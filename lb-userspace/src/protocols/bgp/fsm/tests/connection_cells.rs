@@ -16,14 +16,14 @@ fn in_state(state: State, now: Instant) -> Connection {
 }
 
 /// What comes of an event, and the state after it.
-fn outcome(connection: &mut Connection, event: Event, now: Instant) -> String {
+fn outcome(connection: &mut Connection, event: ConnectionEvent, now: Instant) -> String {
     let state = |connection: &Connection| format!("{:?}", connection.state());
     match connection.process(event, now) {
         Ok(Step::Nothing) => state(connection),
         Ok(Step::Send(message)) => format!("{} {}", message.name(), state(connection)),
         Ok(Step::Opened) => format!("opened {}", state(connection)),
         Ok(Step::Established) => format!("up {}", state(connection)),
-        Ok(Step::Deliver(message)) => format!("deliver {} {}", message.name(), state(connection)),
+        Ok(Step::RouteMessage(message)) => format!("deliver {} {}", message.name(), state(connection)),
         Err(End(Cause::Sent(told))) => format!("end {}/{}", told.code.0, told.code.1),
         Err(End(Cause::Received(told))) => format!("end by {}/{}", told.code.0, told.code.1),
         Err(End(Cause::Lost(_))) => "end lost".into(),
@@ -31,14 +31,14 @@ fn outcome(connection: &mut Connection, event: Event, now: Instant) -> String {
 }
 
 #[test]
-fn every_event_in_every_state() {
+fn every_event_has_its_outcome_in_every_state() {
     let now = Instant::now();
     let notification = || Message::Notification(Notification::new(code::ADMINISTRATIVE_RESET));
-    let wrote = |progress, pending| Event::Wrote { progress, pending };
-    let unreadable = || Event::Unreadable(Notification::new(code::BAD_MESSAGE_LENGTH));
+    let wrote = |progress, pending| ConnectionEvent::Wrote { progress, pending };
+    let unreadable = || ConnectionEvent::Unreadable(Notification::new(code::BAD_MESSAGE_LENGTH));
     // Event; how long after the state began; outcome in OpenSent, OpenConfirm, Established.
     let late = 31 * SECOND;
-    let table: [(Event, Duration, [&str; 3]); 16] = [
+    let table: [(ConnectionEvent, Duration, [&str; 3]); 16] = [
         (received(Message::Open(theirs())), SECOND, ["opened OpenConfirm", "end 5/2", "end 5/3"]),
         (received(Message::Open(bad_as())), SECOND, ["end 2/2", "end 5/2", "end 5/3"]),
         (received(Message::KeepAlive), SECOND, ["end 5/1", "up Established", "Established"]),
@@ -50,13 +50,13 @@ fn every_event_in_every_state() {
         (received(refresh()), SECOND, ["end 5/1", "end 5/2", "deliver ROUTE-REFRESH Established"]),
         (received(notification()), SECOND, ["end by 6/4"; 3]),
         (unreadable(), SECOND, ["end 1/2"; 3]),
-        (Event::Lost("reset".into()), SECOND, ["end lost"; 3]),
-        (Event::Stop(cease()), SECOND, ["end 6/2", "end 6/9", "end 6/9"]),
-        (Event::Stop(Notification::new(code::OTHER_CONFIGURATION_CHANGE)), SECOND, ["end 6/6"; 3]),
-        (Event::Timer, SECOND, ["OpenSent", "OpenConfirm", "Established"]),
-        (Event::Timer, 11 * SECOND, ["OpenSent", "KEEPALIVE OpenConfirm", "KEEPALIVE Established"]),
-        (Event::Timer, late, ["OpenSent", "end 4/0", "end 4/0"]),
-        (Event::Timer, 240 * SECOND, ["end 4/0"; 3]),
+        (ConnectionEvent::Lost("reset".into()), SECOND, ["end lost"; 3]),
+        (ConnectionEvent::Stop(cease()), SECOND, ["end 6/2", "end 6/9", "end 6/9"]),
+        (ConnectionEvent::Stop(Notification::new(code::OTHER_CONFIGURATION_CHANGE)), SECOND, ["end 6/6"; 3]),
+        (ConnectionEvent::Timer, SECOND, ["OpenSent", "OpenConfirm", "Established"]),
+        (ConnectionEvent::Timer, 11 * SECOND, ["OpenSent", "KEEPALIVE OpenConfirm", "KEEPALIVE Established"]),
+        (ConnectionEvent::Timer, late, ["OpenSent", "end 4/0", "end 4/0"]),
+        (ConnectionEvent::Timer, 240 * SECOND, ["end 4/0"; 3]),
         (wrote(true, true), late, ["OpenSent", "OpenConfirm", "Established"]),
         (wrote(false, false), late, ["OpenSent", "OpenConfirm", "Established"]),
     ];
@@ -80,8 +80,11 @@ fn keepalives_and_updates_put_off_the_hold_timer() {
     for message in [Message::KeepAlive, Message::Update(Update::default())] {
         let mut connection = in_state(State::Established, now);
         connection.process(received(message), now + 20 * SECOND).unwrap();
-        assert_eq!(outcome(&mut connection, Event::Timer, now + 49 * SECOND), "KEEPALIVE Established");
-        assert_eq!(outcome(&mut connection, Event::Timer, now + 50 * SECOND), "end 4/0");
+        assert_eq!(
+            outcome(&mut connection, ConnectionEvent::Timer, now + 49 * SECOND),
+            "KEEPALIVE Established"
+        );
+        assert_eq!(outcome(&mut connection, ConnectionEvent::Timer, now + 50 * SECOND), "end 4/0");
     }
 }
 
@@ -94,7 +97,7 @@ fn a_hold_time_of_zero_never_expires_nor_keeps_alive() {
     connection.process(received(Message::Open(open)), now).unwrap();
     connection.process(received(Message::KeepAlive), now).unwrap();
     assert_eq!(connection.next_deadline(), None);
-    assert_eq!(outcome(&mut connection, Event::Timer, now + AGES), "Established");
+    assert_eq!(outcome(&mut connection, ConnectionEvent::Timer, now + AGES), "Established");
 }
 
 #[test]
@@ -122,7 +125,7 @@ fn keepalives_are_due_within_a_third_of_the_hold_time_unless_sooner_is_asked_for
 fn a_peer_that_reads_nothing_is_given_up_after_twice_the_hold_time() {
     let now = Instant::now();
     let mut connection = in_state(State::Established, now);
-    let blocked = |progress| Event::Wrote { progress, pending: true };
+    let blocked = |progress| ConnectionEvent::Wrote { progress, pending: true };
     let mut at = |event, seconds: u64| {
         connection.process(received(Message::KeepAlive), now + Duration::from_secs(seconds)).unwrap();
         outcome(&mut connection, event, now + Duration::from_secs(seconds))
@@ -130,18 +133,18 @@ fn a_peer_that_reads_nothing_is_given_up_after_twice_the_hold_time() {
     at(blocked(false), 1);
     at(blocked(true), 20);
     at(blocked(false), 40);
-    assert_eq!(at(Event::Timer, 79), "KEEPALIVE Established");
-    assert_eq!(at(Event::Timer, 80), "end 8/0");
+    assert_eq!(at(ConnectionEvent::Timer, 79), "KEEPALIVE Established");
+    assert_eq!(at(ConnectionEvent::Timer, 80), "end 8/0");
 }
 
 #[test]
 fn a_peer_that_reads_in_the_end_is_not_given_up() {
     let now = Instant::now();
     let mut connection = in_state(State::Established, now);
-    connection.process(Event::Wrote { progress: false, pending: true }, now).unwrap();
-    connection.process(Event::Wrote { progress: true, pending: false }, now + SECOND).unwrap();
+    connection.process(ConnectionEvent::Wrote { progress: false, pending: true }, now).unwrap();
+    connection.process(ConnectionEvent::Wrote { progress: true, pending: false }, now + SECOND).unwrap();
     connection.process(received(Message::KeepAlive), now + 29 * SECOND).unwrap();
-    assert_eq!(outcome(&mut connection, Event::Timer, now + 40 * SECOND), "KEEPALIVE Established");
+    assert_eq!(outcome(&mut connection, ConnectionEvent::Timer, now + 40 * SECOND), "KEEPALIVE Established");
 }
 
 #[test]
@@ -150,5 +153,5 @@ fn peers_that_do_not_keep_routes_over_notifications_get_no_hard_reset() {
     let (mut connection, _) =
         Connection::begin(testing::config().into(), Restart::default(), Jitter::seeded(1), now);
     connection.process(received(Message::Open(without_graceful_restart())), now).unwrap();
-    assert_eq!(outcome(&mut connection, Event::Stop(cease()), now), "end 6/2");
+    assert_eq!(outcome(&mut connection, ConnectionEvent::Stop(cease()), now), "end 6/2");
 }

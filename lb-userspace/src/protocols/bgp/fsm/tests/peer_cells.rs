@@ -16,29 +16,32 @@ const PLACES: [&str; 9] = [
     "established",
 ];
 
-fn at(place: &str, now: Instant) -> Peer {
+fn at(place: &str, now: Instant) -> PeerFsm {
     let peer = || peer_with(testing::config(), now);
-    let lose = |peer: &mut Peer| {
-        peer.process(Input::Connected, now);
+    let lose = |peer: &mut PeerFsm| {
+        peer.process(PeerEvent::Connected, now);
         peer.process(
-            Input::Of(Role::Outgoing, Event::Unreadable(Notification::new(code::BAD_MESSAGE_TYPE))),
+            PeerEvent::Of(
+                ConnectionRole::Outgoing,
+                ConnectionEvent::Unreadable(Notification::new(code::BAD_MESSAGE_TYPE)),
+            ),
             now,
         );
     };
-    let up = Status { state: bfd::State::Up, heard: true, ..Status::default() };
+    let up = SessionStatus { state: bfd::SessionState::Up, heard: true, ..SessionStatus::default() };
     match place {
-        "stopped" => Peer::new(testing::config().into(), Restart::default(), Jitter::seeded(1)),
+        "stopped" => PeerFsm::new(testing::config().into(), Restart::default(), Jitter::seeded(1)),
         "held by BFD" => {
             let mut peer = peer();
-            peer.process(Input::Bfd(Some(up)), now);
-            peer.process(Input::Bfd(Some(Status { state: bfd::State::Down, ..up })), now);
+            peer.process(PeerEvent::Bfd(Some(up)), now);
+            peer.process(PeerEvent::Bfd(Some(SessionStatus { state: bfd::SessionState::Down, ..up })), now);
             peer
         }
         "damped" => {
             let mut peer = peer();
             for _ in 0..2 {
                 lose(&mut peer);
-                peer.process(Input::Found, now);
+                peer.process(PeerEvent::Found, now);
             }
             lose(&mut peer);
             peer
@@ -46,47 +49,52 @@ fn at(place: &str, now: Instant) -> Peer {
         "dormant" => peer_with(PeerConfig { passive: true, ..testing::config() }, now),
         "waiting" => {
             let mut peer = peer();
-            peer.process(Input::ConnectFailed("refused".into()), now);
+            peer.process(PeerEvent::ConnectFailed("refused".into()), now);
             peer
         }
         "connecting" => peer(),
         "talking out" => {
             let mut peer = peer();
-            peer.process(Input::Connected, now);
+            peer.process(PeerEvent::Connected, now);
             peer
         }
         "talking in" => {
             let mut peer = at("dormant", now);
-            peer.process(Input::Accepted, now);
+            peer.process(PeerEvent::Accepted, now);
             peer
         }
         _ => {
             let mut peer = at("talking in", now);
-            peer.process(Input::Of(Role::Incoming, received(Message::Open(without_graceful_restart()))), now);
-            peer.process(Input::Of(Role::Incoming, received(Message::KeepAlive)), now);
+            peer.process(
+                PeerEvent::Of(ConnectionRole::Incoming, received(Message::Open(without_graceful_restart()))),
+                now,
+            );
+            peer.process(PeerEvent::Of(ConnectionRole::Incoming, received(Message::KeepAlive)), now);
             peer
         }
     }
 }
 
 #[test]
-fn every_input_in_every_place() {
+fn every_event_has_its_outcome_in_every_phase() {
     let now = Instant::now();
-    let bfd = |state, downs| Input::Bfd(Some(Status { state, remote: bfd::State::Down, downs, heard: true }));
+    let bfd = |state, downs| {
+        PeerEvent::Bfd(Some(SessionStatus { state, remote: bfd::SessionState::Down, downs, heard: true }))
+    };
     let inputs = [
-        ("start", Input::Start),
-        ("stop", Input::Stop(cease())),
-        ("connected", Input::Connected),
-        ("failed", Input::ConnectFailed("refused".into())),
-        ("accepted", Input::Accepted),
-        ("found", Input::Found),
-        ("BFD up", bfd(bfd::State::Up, 0)),
-        ("BFD down", bfd(bfd::State::Down, 1)),
-        ("much later", Input::Timer),
-        ("OPEN on out", Input::Of(Role::Outgoing, received(Message::Open(theirs())))),
-        ("OPEN on in", Input::Of(Role::Incoming, received(Message::Open(theirs())))),
-        ("lost out", Input::Of(Role::Outgoing, Event::Lost("reset".into()))),
-        ("lost in", Input::Of(Role::Incoming, Event::Lost("reset".into()))),
+        ("start", PeerEvent::Start),
+        ("stop", PeerEvent::Stop(cease())),
+        ("connected", PeerEvent::Connected),
+        ("failed", PeerEvent::ConnectFailed("refused".into())),
+        ("accepted", PeerEvent::Accepted),
+        ("found", PeerEvent::Found),
+        ("BFD up", bfd(bfd::SessionState::Up, 0)),
+        ("BFD down", bfd(bfd::SessionState::Down, 1)),
+        ("much later", PeerEvent::Timer),
+        ("OPEN on out", PeerEvent::Of(ConnectionRole::Outgoing, received(Message::Open(theirs())))),
+        ("OPEN on in", PeerEvent::Of(ConnectionRole::Incoming, received(Message::Open(theirs())))),
+        ("lost out", PeerEvent::Of(ConnectionRole::Outgoing, ConnectionEvent::Lost("reset".into()))),
+        ("lost in", PeerEvent::Of(ConnectionRole::Incoming, ConnectionEvent::Lost("reset".into()))),
     ];
     let mut table = String::new();
     for place in PLACES {

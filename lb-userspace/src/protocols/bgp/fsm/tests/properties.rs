@@ -20,20 +20,20 @@ fn some_message() -> impl Strategy<Value = Message> {
     ]
 }
 
-fn some_event() -> impl Strategy<Value = Event> {
+fn some_event() -> impl Strategy<Value = ConnectionEvent> {
     prop_oneof![
-        8 => some_message().prop_map(Event::Received),
-        1 => Just(Event::Unreadable(Notification::new(code::BAD_MESSAGE_LENGTH))),
-        1 => Just(Event::Lost("reset".into())),
-        2 => any::<(bool, bool)>().prop_map(|(progress, pending)| Event::Wrote { progress, pending }),
+        8 => some_message().prop_map(ConnectionEvent::Received),
+        1 => Just(ConnectionEvent::Unreadable(Notification::new(code::BAD_MESSAGE_LENGTH))),
+        1 => Just(ConnectionEvent::Lost("reset".into())),
+        2 => any::<(bool, bool)>().prop_map(|(progress, pending)| ConnectionEvent::Wrote { progress, pending }),
     ]
 }
 
-fn some_bfd() -> impl Strategy<Value = Option<Status>> {
-    use bfd::State::*;
+fn some_bfd() -> impl Strategy<Value = Option<SessionStatus>> {
+    use bfd::SessionState::*;
     let state = || prop_oneof![Just(AdminDown), Just(Down), Just(Init), Just(Up)];
     proptest::option::of(
-        (state(), state(), 0_u64..3, any::<bool>()).prop_map(|(state, remote, downs, heard)| Status {
+        (state(), state(), 0_u64..3, any::<bool>()).prop_map(|(state, remote, downs, heard)| SessionStatus {
             state,
             remote,
             downs,
@@ -42,58 +42,58 @@ fn some_bfd() -> impl Strategy<Value = Option<Status>> {
     )
 }
 
-fn some_input() -> impl Strategy<Value = Input> {
-    let role = || prop_oneof![Just(Role::Outgoing), Just(Role::Incoming)];
+fn some_input() -> impl Strategy<Value = PeerEvent> {
+    let role = || prop_oneof![Just(ConnectionRole::Outgoing), Just(ConnectionRole::Incoming)];
     prop_oneof![
-        2 => Just(Input::Start),
-        1 => Just(Input::Stop(cease())),
-        4 => Just(Input::Connected),
-        2 => Just(Input::ConnectFailed("refused".into())),
-        4 => Just(Input::Accepted),
-        1 => Just(Input::Found),
-        1 => some_bfd().prop_map(Input::Bfd),
-        4 => Just(Input::Timer),
-        16 => (role(), some_event()).prop_map(|(role, event)| Input::Of(role, event)),
+        2 => Just(PeerEvent::Start),
+        1 => Just(PeerEvent::Stop(cease())),
+        4 => Just(PeerEvent::Connected),
+        2 => Just(PeerEvent::ConnectFailed("refused".into())),
+        4 => Just(PeerEvent::Accepted),
+        1 => Just(PeerEvent::Found),
+        1 => some_bfd().prop_map(PeerEvent::Bfd),
+        4 => Just(PeerEvent::Timer),
+        16 => (role(), some_event()).prop_map(|(role, event)| PeerEvent::Of(role, event)),
     ]
 }
 
 /// What a driver would have open.
 #[derive(Default)]
 struct Driver {
-    open: BTreeSet<Role>,
-    up: BTreeSet<Role>,
+    open: BTreeSet<ConnectionRole>,
+    up: BTreeSet<ConnectionRole>,
     is_connecting: bool,
 }
 
 impl Driver {
-    fn obey(&mut self, outputs: &[Output]) {
+    fn obey(&mut self, outputs: &[PeerAction]) {
         for output in outputs {
             match output {
-                Output::Connect => {
+                PeerAction::Connect => {
                     assert!(!std::mem::replace(&mut self.is_connecting, true), "already connecting")
                 }
-                Output::Abandon => assert!(std::mem::take(&mut self.is_connecting), "nothing to abandon"),
-                Output::Adopt(role) => assert!(self.open.insert(*role), "there is one of this role"),
-                Output::Refuse(_) | Output::Deliver(_) => {}
-                Output::Send(role, _) => assert!(self.open.contains(role), "sent on a closed connection"),
-                Output::Close(role) => {
+                PeerAction::Abandon => assert!(std::mem::take(&mut self.is_connecting), "nothing to abandon"),
+                PeerAction::Adopt(role) => assert!(self.open.insert(*role), "there is one of this role"),
+                PeerAction::Refuse(_) | PeerAction::RouteMessage(_) => {}
+                PeerAction::Send(role, _) => assert!(self.open.contains(role), "sent on a closed connection"),
+                PeerAction::Close(role) => {
                     assert!(self.open.remove(role), "closed twice");
                     self.up.remove(role);
                 }
-                Output::Up(role, _) => {
+                PeerAction::Up(role, _) => {
                     self.up.insert(*role);
                     assert!(self.up.len() == 1 && self.open.contains(role), "more than one session");
                 }
-                Output::Ended { .. } => {}
+                PeerAction::Ended { .. } => {}
             }
         }
     }
 }
 
-fn is_possible(driver: &mut Driver, input: &Input) -> bool {
+fn is_possible(driver: &mut Driver, input: &PeerEvent) -> bool {
     match input {
-        Input::Connected | Input::ConnectFailed(_) => std::mem::take(&mut driver.is_connecting),
-        Input::Of(role, _) => driver.open.contains(role),
+        PeerEvent::Connected | PeerEvent::ConnectFailed(_) => std::mem::take(&mut driver.is_connecting),
+        PeerEvent::Of(role, _) => driver.open.contains(role),
         _ => true,
     }
 }
@@ -108,20 +108,20 @@ proptest! {
         let mut now = Instant::now();
         let mut driver = Driver::default();
         let config = PeerConfig { passive, ..testing::config() };
-        let mut peer = Peer::new(config.into(), Restart::default(), Jitter::seeded(7));
-        driver.obey(&peer.process(Input::Start, now));
+        let mut peer = PeerFsm::new(config.into(), Restart::default(), Jitter::seeded(7));
+        driver.obey(&peer.process(PeerEvent::Start, now));
         for (input, millis) in inputs {
             now += Duration::from_millis(millis);
             // A driver hears of deadlines before anything else.
             while peer.next_deadline().is_some_and(|deadline| deadline <= now) {
                 let before = peer.next_deadline();
-                driver.obey(&peer.process(Input::Timer, now));
+                driver.obey(&peer.process(PeerEvent::Timer, now));
                 prop_assert!(peer.next_deadline() != before, "a timer that is due does nothing");
             }
             if !is_possible(&mut driver, &input) {
                 continue;
             }
-            let is_stop = matches!(input, Input::Stop(_));
+            let is_stop = matches!(input, PeerEvent::Stop(_));
             driver.obey(&peer.process(input, now));
 
             if is_stop {
@@ -131,13 +131,13 @@ proptest! {
             prop_assert_eq!(peer.state() == State::Established, driver.up.len() == 1);
             prop_assert_eq!(driver.open.is_empty(), peer.state() <= State::Active);
             if passive {
-                prop_assert!(!driver.is_connecting && !driver.open.contains(&Role::Outgoing));
+                prop_assert!(!driver.is_connecting && !driver.open.contains(&ConnectionRole::Outgoing));
             }
             // No session without a live hold timer, unless it was agreed on.
             for role in &driver.up {
                 match peer.hold_deadline(*role) {
                     Some(hold) => prop_assert!(hold > now && peer.next_deadline() <= Some(hold)),
-                    None => prop_assert!(!peer.expires(*role)),
+                    None => prop_assert!(!peer.has_hold_time(*role)),
                 }
             }
         }

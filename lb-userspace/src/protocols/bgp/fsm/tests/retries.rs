@@ -3,7 +3,7 @@
 use super::*;
 use crate::protocols::bfd;
 
-fn waits(peer: &Peer, now: Instant) -> Duration {
+fn waits(peer: &PeerFsm, now: Instant) -> Duration {
     peer.next_deadline().unwrap() - now
 }
 
@@ -18,11 +18,11 @@ fn attempts_to_connect_are_made_ever_less_often_up_to_the_connect_retry_time() {
     let mut peer = peer_with(PeerConfig { connect_retry: 20 * SECOND, ..testing::config() }, now);
     for expected in [1, 2, 4, 8, 16, 20, 20] {
         assert_eq!(peer.state(), State::Connect);
-        assert_eq!(words(&peer.process(Input::ConnectFailed("refused".into()), now)), "ended none lost");
+        assert_eq!(words(&peer.process(PeerEvent::ConnectFailed("refused".into()), now)), "ended none lost");
         assert_eq!(peer.state(), State::Active);
         assert_about(waits(&peer, now), expected);
         now = peer.next_deadline().unwrap();
-        assert_eq!(words(&peer.process(Input::Timer, now)), "connect");
+        assert_eq!(words(&peer.process(PeerEvent::Timer, now)), "connect");
     }
 }
 
@@ -31,22 +31,22 @@ fn an_attempt_without_an_answer_is_given_up() {
     let now = Instant::now();
     let mut peer = peer_with(testing::config(), now);
     assert_eq!(waits(&peer, now), 10 * SECOND);
-    assert_eq!(words(&peer.process(Input::Timer, now + 10 * SECOND)), "abandon, ended none lost");
+    assert_eq!(words(&peer.process(PeerEvent::Timer, now + 10 * SECOND)), "abandon, ended none lost");
     assert_eq!(peer.state(), State::Active);
 }
 
-fn establish(peer: &mut Peer, now: Instant) {
+fn establish(peer: &mut PeerFsm, now: Instant) {
     if peer.state() != State::Connect {
-        peer.process(Input::Timer, now);
+        peer.process(PeerEvent::Timer, now);
     }
-    peer.process(Input::Connected, now);
-    peer.process(Input::Of(Role::Outgoing, received(Message::Open(theirs()))), now);
-    peer.process(Input::Of(Role::Outgoing, received(Message::KeepAlive)), now);
+    peer.process(PeerEvent::Connected, now);
+    peer.process(PeerEvent::Of(ConnectionRole::Outgoing, received(Message::Open(theirs()))), now);
+    peer.process(PeerEvent::Of(ConnectionRole::Outgoing, received(Message::KeepAlive)), now);
     assert_eq!(peer.state(), State::Established);
 }
 
-fn lose(peer: &mut Peer, now: Instant) {
-    peer.process(Input::Of(Role::Outgoing, Event::Lost("reset".into())), now);
+fn lose(peer: &mut PeerFsm, now: Instant) {
+    peer.process(PeerEvent::Of(ConnectionRole::Outgoing, ConnectionEvent::Lost("reset".into())), now);
 }
 
 #[test]
@@ -82,39 +82,40 @@ fn a_peer_that_only_refuses_our_calls_may_still_call() {
     let mut now = Instant::now();
     let mut peer = peer_with(testing::config(), now);
     for expected in [1, 2, 4, 8, 16, 32, 64] {
-        peer.process(Input::Connected, now);
+        peer.process(PeerEvent::Connected, now);
         lose(&mut peer, now);
         assert_eq!(peer.state(), State::Active);
         assert_about(waits(&peer, now), expected);
-        assert_eq!(words(&peer.clone().process(Input::Accepted, now)), "adopt in, in OPEN");
+        assert_eq!(words(&peer.clone().process(PeerEvent::Accepted, now)), "adopt in, in OPEN");
         now = peer.next_deadline().unwrap();
-        peer.process(Input::Timer, now);
+        peer.process(PeerEvent::Timer, now);
     }
 }
 
 #[test]
 fn a_passive_peer_never_calls() {
     let now = Instant::now();
-    let mut peer = Peer::new(
+    let mut peer = PeerFsm::new(
         PeerConfig { passive: true, ..testing::config() }.into(),
         Restart::default(),
         Jitter::seeded(1),
     );
-    assert_eq!(peer.process(Input::Start, now), []);
+    assert_eq!(peer.process(PeerEvent::Start, now), []);
     assert_eq!((peer.state(), peer.next_deadline()), (State::Active, None));
-    assert_eq!(words(&peer.process(Input::Accepted, now)), "adopt in, in OPEN");
-    let lost = peer.process(Input::Of(Role::Incoming, Event::Lost("reset".into())), now);
+    assert_eq!(words(&peer.process(PeerEvent::Accepted, now)), "adopt in, in OPEN");
+    let lost =
+        peer.process(PeerEvent::Of(ConnectionRole::Incoming, ConnectionEvent::Lost("reset".into())), now);
     assert_eq!(words(&lost), "close in, ended in lost");
     assert_eq!((peer.state(), peer.next_deadline()), (State::Active, None));
 }
 
-fn bfd(state: bfd::State, remote: bfd::State, downs: u64) -> Input {
-    Input::Bfd(Some(Status { state, remote, downs, heard: true }))
+fn bfd(state: bfd::SessionState, remote: bfd::SessionState, downs: u64) -> PeerEvent {
+    PeerEvent::Bfd(Some(SessionStatus { state, remote, downs, heard: true }))
 }
 
 #[test]
 fn a_session_falls_with_its_bfd_and_is_held_down_until_it_is_back() {
-    use bfd::State::*;
+    use bfd::SessionState::*;
     let now = Instant::now();
     let mut peer = peer_with(testing::config(), now);
     establish(&mut peer, now);
@@ -123,15 +124,15 @@ fn a_session_falls_with_its_bfd_and_is_held_down_until_it_is_back() {
     // The peer would keep our routes otherwise: Hard Reset, BFD Down.
     assert_eq!(words(&fall), "out 6/9, close out, down out sent");
     assert_eq!((peer.state(), peer.next_deadline()), (State::Idle, None));
-    assert_eq!(words(&peer.process(Input::Accepted, now)), "refuse in");
-    assert_eq!(peer.process(Input::Start, now), []);
+    assert_eq!(words(&peer.process(PeerEvent::Accepted, now)), "refuse in");
+    assert_eq!(peer.process(PeerEvent::Start, now), []);
     assert_eq!(peer.process(bfd(Init, Down, 1), now), []);
     assert_eq!(words(&peer.process(bfd(Up, Up, 1), now)), "connect");
 }
 
 #[test]
 fn bfd_that_never_was_or_is_administratively_down_is_no_failure() {
-    use bfd::State::*;
+    use bfd::SessionState::*;
     let now = Instant::now();
     let mut peer = peer_with(testing::config(), now);
     establish(&mut peer, now);
@@ -149,15 +150,15 @@ fn bfd_that_never_was_or_is_administratively_down_is_no_failure() {
     ] {
         assert_eq!(peer.process(status, now), []);
     }
-    assert_eq!(peer.process(Input::Bfd(None), now), []);
+    assert_eq!(peer.process(PeerEvent::Bfd(None), now), []);
     assert_eq!(peer.state(), State::Established);
 }
 
 /// It may speak BFD only with those with whom it has a session.
 #[test]
-fn whoever_falls_silent_in_bfd_is_called_again_after_a_while() {
-    use bfd::State::*;
-    let silent = Input::Bfd(Some(Status { state: Down, remote: Down, downs: 1, heard: false }));
+fn a_peer_that_falls_silent_in_bfd_is_called_again_after_a_while() {
+    use bfd::SessionState::*;
+    let silent = PeerEvent::Bfd(Some(SessionStatus { state: Down, remote: Down, downs: 1, heard: false }));
     let now = Instant::now();
     let mut peer = peer_with(testing::config(), now);
     peer.process(bfd(Up, Up, 0), now);
@@ -172,7 +173,7 @@ fn whoever_falls_silent_in_bfd_is_called_again_after_a_while() {
     peer.process(silent.clone(), now + 3 * SECOND);
     let due = now + 13 * SECOND;
     assert_eq!(peer.next_deadline(), Some(due));
-    assert_eq!(words(&peer.process(Input::Timer, due)), "connect");
+    assert_eq!(words(&peer.process(PeerEvent::Timer, due)), "connect");
     assert_eq!(peer.process(silent, due), []);
     assert_eq!(peer.process(bfd(Init, Down, 1), due), []);
     assert_eq!(peer.process(bfd(Up, Up, 1), due), []);
@@ -183,7 +184,7 @@ fn whoever_falls_silent_in_bfd_is_called_again_after_a_while() {
 
 #[test]
 fn bfd_that_fell_and_rose_unseen_is_noticed() {
-    use bfd::State::*;
+    use bfd::SessionState::*;
     let now = Instant::now();
     let mut peer = peer_with(testing::config(), now);
     establish(&mut peer, now);
@@ -193,13 +194,13 @@ fn bfd_that_fell_and_rose_unseen_is_noticed() {
 
 #[test]
 fn without_bfd_any_more_a_peer_that_was_held_down_comes_back() {
-    use bfd::State::*;
+    use bfd::SessionState::*;
     let now = Instant::now();
     let mut peer = peer_with(testing::config(), now);
     peer.process(bfd(Up, Up, 0), now);
     peer.process(bfd(Down, Down, 1), now);
     assert_eq!(peer.state(), State::Idle);
-    assert_eq!(words(&peer.process(Input::Bfd(None), now)), "connect");
+    assert_eq!(words(&peer.process(PeerEvent::Bfd(None), now)), "connect");
 }
 
 #[test]
@@ -208,21 +209,27 @@ fn a_peer_that_restarted_is_believed_if_it_said_that_it_restarts_gracefully() {
     let later = now + 6 * SECOND;
     let mut peer = peer_with(testing::config(), now);
     establish(&mut peer, now);
-    assert_eq!(words(&peer.process(Input::Accepted, now)), "refuse in, out KEEPALIVE");
-    assert_eq!(words(&peer.process(Input::Accepted, later)), "close out, down out lost, adopt in, in OPEN");
+    assert_eq!(words(&peer.process(PeerEvent::Accepted, now)), "refuse in, out KEEPALIVE");
+    assert_eq!(
+        words(&peer.process(PeerEvent::Accepted, later)),
+        "close out, down out lost, adopt in, in OPEN"
+    );
     assert_eq!(peer.state(), State::OpenSent);
 
     let mut peer = peer_with(testing::config(), now);
-    peer.process(Input::Connected, now);
-    peer.process(Input::Of(Role::Outgoing, received(Message::Open(without_graceful_restart()))), now);
-    peer.process(Input::Of(Role::Outgoing, received(Message::KeepAlive)), now);
-    assert_eq!(words(&peer.process(Input::Accepted, later)), "refuse in, out KEEPALIVE");
+    peer.process(PeerEvent::Connected, now);
+    peer.process(
+        PeerEvent::Of(ConnectionRole::Outgoing, received(Message::Open(without_graceful_restart()))),
+        now,
+    );
+    peer.process(PeerEvent::Of(ConnectionRole::Outgoing, received(Message::KeepAlive)), now);
+    assert_eq!(words(&peer.process(PeerEvent::Accepted, later)), "refuse in, out KEEPALIVE");
 }
 
 #[test]
 fn a_second_call_of_the_peer_replaces_its_first() {
     let now = Instant::now();
     let mut peer = peer_with(testing::config(), now);
-    peer.process(Input::Accepted, now);
-    assert_eq!(words(&peer.process(Input::Accepted, now)), "close in, ended in lost, adopt in, in OPEN");
+    peer.process(PeerEvent::Accepted, now);
+    assert_eq!(words(&peer.process(PeerEvent::Accepted, now)), "close in, ended in lost, adopt in, in OPEN");
 }

@@ -62,7 +62,7 @@ fn damaged_messages_never_panic() {
             Ok(None) => {}
             Err(notification) => {
                 refused += 1;
-                assert!(!notification.to_string().is_empty() && !remedy(notification.code).is_empty());
+                assert!(!notification.to_string().is_empty() && !error_remedy(notification.code).is_empty());
             }
         }
     }

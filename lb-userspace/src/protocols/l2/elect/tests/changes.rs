@@ -19,7 +19,7 @@ fn change(before: &[usize], after: &[usize], lags: [u64; 3]) -> World {
 }
 
 #[test]
-fn whoever_learns_first_waits_for_the_others() {
+fn an_agent_that_learns_first_waits_for_the_others() {
     let sets: [&[usize]; 7] = [&[0], &[1], &[2], &[0, 1], &[0, 2], &[1, 2], &[0, 1, 2]];
     for before in sets {
         for after in sets {
@@ -32,7 +32,7 @@ fn whoever_learns_first_waits_for_the_others() {
 
 /// Nor do they know each other.
 #[test]
-fn whoever_had_it_before_need_not_be_known() {
+fn the_former_owner_need_not_be_known() {
     for lags in [[0, 600], [600, 0]] {
         let mut world = World::new(2, 1, 8);
         world.choose(0, &[0], &[0; 2]);
@@ -62,7 +62,7 @@ fn nobody_waits_for_long() {
 
 /// A change is no reason to wait where all agree.
 #[test]
-fn whoever_learns_last_takes_over_at_once() {
+fn an_agent_that_learns_last_takes_over_at_once() {
     let mut world = World::new(2, 2, 10);
     world.start_all();
     world.run(3000);

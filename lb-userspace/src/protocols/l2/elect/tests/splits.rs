@@ -39,7 +39,7 @@ fn watch(world: &mut World, ms: u64) -> u64 {
 }
 
 #[test]
-fn one_that_cannot_hear_takes_only_what_it_is_a_candidate_for() {
+fn an_agent_that_cannot_hear_takes_only_vips_that_it_is_a_candidate_for() {
     let mut world = world();
     let before = world.all_owners();
     world.cut = [(0, 2), (1, 2)].into();
@@ -81,7 +81,7 @@ fn after_a_split_the_smaller_group_lets_go_at_once_and_nobody_else() {
 }
 
 #[test]
-fn of_two_alone_one_lets_go() {
+fn after_a_split_of_two_one_lets_go() {
     let mut world = World::new(2, 20, 12);
     world.start_all();
     world.run(3000);
@@ -92,7 +92,7 @@ fn of_two_alone_one_lets_go() {
 
 /// One was missed for a moment, and did not notice.
 #[test]
-fn whoever_was_missed_leaves_what_was_taken_from_it() {
+fn an_agent_that_was_missed_leaves_what_was_taken_over() {
     for missed in 0..2 {
         let mut world = World::new(2, 20, 13);
         world.start_all();
@@ -110,7 +110,7 @@ fn whoever_was_missed_leaves_what_was_taken_from_it() {
 
 /// Its interface was down: it has taken nothing, and is no reason to let anything go.
 #[test]
-fn whoever_could_announce_nothing_is_taken_back_without_any_gap() {
+fn an_agent_that_could_announce_nothing_returns_without_a_gap() {
     for back in 0..3 {
         let mut world = world();
         isolate(&mut world, back);

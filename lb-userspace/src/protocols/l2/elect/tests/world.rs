@@ -29,10 +29,10 @@ pub struct World {
 }
 
 pub struct Agent {
-    pub peers: Peers,
+    pub peers: OtherAgents,
     pub election: Election,
     circle: Circle,
-    wanted: Wanted,
+    wanted: L2Orders,
 }
 
 pub fn vip(number: usize) -> IpAddr {
@@ -70,14 +70,14 @@ impl World {
         self.candidates.len()
     }
 
-    pub fn wanted(&self, number: usize) -> Wanted {
+    pub fn wanted(&self, number: usize) -> L2Orders {
         let one = |candidates: &BTreeSet<usize>| Candidates {
             ballot: ballot(candidates),
             ready: true,
             ..Candidates::default()
         };
         let vips = self.candidates.iter().enumerate().map(|(number, nodes)| (vip(number), one(nodes)));
-        Wanted { me: name(number), nodes: BTreeMap::new(), vips: vips.collect(), leaving: false }
+        L2Orders { me: name(number), nodes: BTreeMap::new(), vips: vips.collect(), leaving: false }
     }
 
     pub fn start(&mut self, number: usize) {
@@ -85,7 +85,7 @@ impl World {
         self.learn_by(None);
         self.incarnations += 1;
         let wanted = self.wanted(number);
-        let peers = Peers::new(wanted.me.clone(), self.incarnations);
+        let peers = OtherAgents::new(wanted.me.clone(), self.incarnations);
         let mut agent = Agent { peers, election: Election::default(), circle: Circle::default(), wanted };
         agent.follow(self.now);
         self.agents[number] = Some(agent);
@@ -101,7 +101,7 @@ impl World {
         self.flying.retain(|(_, to, ..)| *to != number);
     }
 
-    pub fn change(&mut self, number: usize, change: impl FnOnce(&mut Wanted)) {
+    pub fn change(&mut self, number: usize, change: impl FnOnce(&mut L2Orders)) {
         let now = self.now;
         if let Some(agent) = &mut self.agents[number] {
             change(&mut agent.wanted);
@@ -172,7 +172,7 @@ impl World {
 
     pub fn owners(&self, vip: &IpAddr) -> Vec<usize> {
         let announces = |agent: &Option<Agent>| {
-            agent.as_ref().is_some_and(|agent| agent.election.announces(vip).is_some())
+            agent.as_ref().is_some_and(|agent| agent.election.announced_candidates(vip).is_some())
         };
         (0..self.agents.len()).filter(|number| announces(&self.agents[*number])).collect()
     }
@@ -238,9 +238,9 @@ impl Agent {
         self.wanted.nodes = nodes.collect();
         self.circle.set(&self.wanted.nodes, now);
         self.peers.set_nodes(self.circle.nodes(), now);
-        self.election.set(&self.wanted, now);
+        self.election.set_orders(&self.wanted, now);
         let eth0 = interfaces(&["eth0"], &["eth0"]);
-        self.peers.set_ready(self.election.ready(&eth0), self.wanted.leaving, now);
+        self.peers.set_ready(self.election.announceable(&eth0), self.wanted.leaving, now);
     }
 
     fn knows(&self, number: usize) -> bool {
@@ -248,7 +248,7 @@ impl Agent {
     }
 
     fn forget(&mut self, now: Instant) {
-        if self.circle.forget(now) {
+        if self.circle.forget_expired(now) {
             self.peers.set_nodes(self.circle.nodes(), now);
         }
     }
