@@ -26,6 +26,8 @@ pub struct Run {
 /// to ours: a pipe would stay open for as long as any process lives that the
 /// command has left behind.
 pub fn run(command: &mut Command, copy: &Path) -> Result<Run> {
+    // A file of its own: what an earlier command has left behind may still write to the last one.
+    let _ = std::fs::remove_file(copy);
     let to = File::create(copy).with_context(|| format!("cannot make {}", copy.display()))?;
     let mut from = File::open(copy).with_context(|| format!("cannot read {}", copy.display()))?;
     let mut child = command
