@@ -19,6 +19,7 @@ mod egress_mss;
 mod expect;
 mod fragments;
 mod fuzz;
+mod golden;
 mod headers;
 mod hostile;
 mod icmp;
