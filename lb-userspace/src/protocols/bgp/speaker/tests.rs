@@ -132,7 +132,7 @@ async fn a_change_of_one_peer_leaves_the_others_alone() {
     let is_gone =
         |status: &PeerStatus| status.last_error.as_ref().is_some_and(|error| error.code != Some((6, 6)));
     let error = three.until("one", is_gone).await.last_error.unwrap();
-    assert_eq!(error.name, "Cease: PeerOrders De-configured");
+    assert_eq!(error.name, "Cease: Peer De-configured");
     assert_eq!(one.until("127.0.0.12", is_up).await.established, stays);
     assert_eq!(two.until("one", is_up).await.last_error, None);
 }
