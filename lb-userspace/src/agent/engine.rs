@@ -81,6 +81,8 @@ pub struct Engine<T> {
     devices: BTreeSet<u32>,
     targets: BTreeSet<IpAddr>,
     probes: Targets,
+    /// What is new since the last step.
+    effects: Effects,
 }
 
 impl<T: Tables> Engine<T> {
@@ -105,12 +107,11 @@ impl<T: Tables> Engine<T> {
             devices,
             targets: BTreeSet::new(),
             probes: Targets::default(),
+            effects: Effects::default(),
         }
     }
 
     pub fn handle(&mut self, input: Input, now: Now) -> Effects {
-        let probes = self.probes.clone();
-        let targets = self.targets.clone();
         match input {
             Input::Load(load) => self.load(load, now),
             Input::NextHops(hops) => {
@@ -123,11 +124,7 @@ impl<T: Tables> Engine<T> {
             Input::Due => self.proceed(now),
             Input::Leave(leave) => self.dispatcher.leave(leave, now.instant),
         }
-        Effects {
-            targets: (targets != self.targets).then(|| self.targets.clone()),
-            probes: (probes != self.probes).then(|| self.probes.clone()),
-            orders: self.orders(now),
-        }
+        Effects { orders: self.orders(now), ..std::mem::take(&mut self.effects) }
     }
 
     /// When there will be something to do, even if nothing changes.
@@ -163,7 +160,7 @@ impl<T: Tables> Engine<T> {
         log_news(&self.wanted.problems, &problems);
         log_news(&self.wanted.refused, &refused);
         (self.wanted.problems, self.wanted.refused) = (problems, refused);
-        self.targets = plan::targets(&self.wanted.cluster);
+        self.set_targets(plan::targets(&self.wanted.cluster));
         self.reconcile(now);
     }
 
@@ -230,7 +227,22 @@ impl<T: Tables> Engine<T> {
             Ways { hops: &self.hops, backends: &programmed.mirror.backends, interfaces: &self.devices };
         self.fellows.extend(plan.services.values().flat_map(|planned| planned.owners.iter().copied()));
         self.fellows.retain(|key| plan.backends.contains_key(key));
-        self.probes = health::targets(&self.wanted.cluster, me, &ways, plan, &self.fellows);
+        let probes = health::targets(&self.wanted.cluster, me, &ways, plan, &self.fellows);
+        self.set_probes(probes);
+    }
+
+    fn set_targets(&mut self, targets: BTreeSet<IpAddr>) {
+        if self.targets != targets {
+            self.targets.clone_from(&targets);
+            self.effects.targets = Some(targets);
+        }
+    }
+
+    fn set_probes(&mut self, probes: Targets) {
+        if self.probes != probes {
+            self.probes.clone_from(&probes);
+            self.effects.probes = Some(probes);
+        }
     }
 }
 
