@@ -74,6 +74,11 @@ impl<T: Tables> Reconciler<T> {
         Ok(Self { me, tables, capacity, planner: Planner::default(), programmed, due: None })
     }
 
+    #[cfg(test)]
+    pub fn into_tables(self) -> T {
+        self.tables
+    }
+
     /// Who we are.
     pub fn me(&self) -> &Identity {
         &self.me

@@ -61,9 +61,7 @@ fn what_there_is_no_room_for_is_not_carried() {
 fn what_an_earlier_agent_left_is_carried() {
     let mut first = reconciler(MemoryTables::default(), ROOM);
     first.run(&with_endpoint(), &hops(true), &BTreeSet::new(), Now::read());
-    let pinned =
-        MemoryTables { mirror: Mirror::clone(&first.programmed().mirror), ..MemoryTables::default() };
-    let mut second = reconciler(pinned, ROOM);
+    let mut second = reconciler(first.into_tables(), ROOM);
     second.run(&with_endpoint(), &hops(false), &BTreeSet::new(), Now::read());
     let backend = second.programmed().plan.backends.values().next().unwrap();
     assert_eq!(backend.flags & backend_flags::RESOLVED, 0);
@@ -92,7 +90,7 @@ fn nothing_is_ordered_before_a_plan() {
 #[test]
 fn routes_are_complete_once_all_that_was_planned_is_proven() {
     let (mut dispatcher, _peers) = dispatcher();
-    let mut agent = reconciler(MemoryTables { fail_at: Some(0), ..MemoryTables::default() }, ROOM);
+    let mut agent = reconciler(MemoryTables::failing_at(0), ROOM);
     let (cluster, start) = (with_endpoint(), Instant::now());
     agent.run(&cluster, &hops(true), &BTreeSet::new(), Now::read());
     assert!(!dispatcher.orders(&cluster, agent.me(), agent.programmed(), start).unwrap().bgp.complete);
