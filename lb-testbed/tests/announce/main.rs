@@ -15,6 +15,7 @@ mod graceful_restart;
 mod l2;
 mod lab;
 mod live;
+mod moments;
 mod pair;
 mod parameters;
 mod refresh;

@@ -5,7 +5,10 @@ use std::{net::IpAddr, time::Duration};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::lab::Router;
+use crate::{
+    lab::Router,
+    moments::{Moments, seconds_of_day},
+};
 
 /// One of BFD.
 #[derive(Debug)]
@@ -44,34 +47,19 @@ fn of_frr(peer: &Value) -> Seen {
     }
 }
 
-/// BGP sessions by name, each with what changes when it is established anew: to BIRD
-/// the time of day in seconds, to FRR a count.
-#[derive(Debug)]
-pub struct Established(Vec<(String, f64)>);
-
-impl Established {
-    /// Did all stand between the two looks? BIRD tells the same moment a millisecond
-    /// earlier or later now and then; a session that fell takes a second to come back.
-    pub fn is_same(&self, other: &Self) -> bool {
-        let stood = |((name, at), (other, at_other)): (&(String, f64), &(String, f64))| {
-            name == other && (at - at_other).abs() < 0.5
-        };
-        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(stood)
-    }
-}
-
-pub fn established(router: &Router) -> Result<Established> {
+/// When BGP sessions were established; FRR tells how often.
+pub fn established(router: &Router) -> Result<Moments> {
     match router {
         Router::Bird(bird) => {
             let told = bird.ask("show protocols")?;
             let sessions = told.lines().filter(|line| line.contains(" BGP "));
-            Ok(Established(sessions.map(since_of_bird).collect::<Result<_>>()?))
+            Ok(Moments(sessions.map(since_of_bird).collect::<Result<_>>()?))
         }
         Router::Frr(frr) => {
             let told = frr.ask_json("show bgp neighbors json")?;
             let peers = told.as_object().into_iter().flatten();
             let count = |peer: &Value| peer["connectionsEstablished"].as_f64().unwrap_or_default();
-            Ok(Established(peers.map(|(name, peer)| (name.clone(), count(peer))).collect()))
+            Ok(Moments(peers.map(|(name, peer)| (name.clone(), count(peer))).collect()))
         }
     }
 }
@@ -80,7 +68,5 @@ pub fn established(router: &Router) -> Result<Established> {
 fn since_of_bird(line: &str) -> Result<(String, f64)> {
     let words: Vec<_> = line.split_whitespace().collect();
     let since = words.get(4).with_context(|| format!("no time in `{line}`"))?;
-    let seconds =
-        since.split(':').try_fold(0.0, |sum, part| anyhow::Ok(sum * 60.0 + part.parse::<f64>()?))?;
-    Ok((words[0].to_owned(), seconds))
+    Ok((words[0].to_owned(), seconds_of_day(since)?))
 }
