@@ -6,7 +6,6 @@ use std::{
     fs,
     net::{Ipv4Addr, Ipv6Addr},
     path::Path,
-    process::Command,
 };
 
 use anyhow::{Context, Result};
@@ -15,8 +14,8 @@ use crate::{
     address::{Cidr, Dual, Family, POD_NETWORKS},
     config::Config,
     namespace::Namespace,
+    namespaces::create,
     plan::{INTERFACE, Machine, Plan, Pod, client_network, fabric},
-    run::run,
     sys,
 };
 
@@ -30,14 +29,8 @@ const BRIDGE: &str = "bridge0";
 const POD_GATEWAY: Dual =
     Dual { v4: Ipv4Addr::new(169, 254, 1, 1), v6: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1) };
 
-/// For everyone: addresses are there at once, and asymmetric ways are fine.
-const EVERYWHERE: &[(&str, &str)] = &[
-    ("ipv6/conf/all/accept_dad", "0"),
-    ("ipv6/conf/default/accept_dad", "0"),
-    ("ipv6/conf/default/router_solicitations", "0"),
-    ("ipv4/conf/all/rp_filter", "0"),
-    ("ipv4/conf/default/rp_filter", "0"),
-];
+/// For everyone: asymmetric ways are fine.
+const EVERYWHERE: &[(&str, &str)] = &[("ipv4/conf/all/rp_filter", "0"), ("ipv4/conf/default/rp_filter", "0")];
 const FORWARDING: &[(&str, &str)] = &[
     ("ipv4/ip_forward", "1"),
     ("ipv6/conf/all/forwarding", "1"),
@@ -52,8 +45,9 @@ pub fn assemble(config: &Config, plan: &Plan, bpffs: &Path) -> Result<()> {
     fs::create_dir_all(bpffs).with_context(|| format!("creating {}", bpffs.display()))?;
     let pass = bpffs.join("xdp_pass");
     sys::pin_xdp_pass(&pass)?;
-    create(plan)?;
-    for namespace in plan.namespaces() {
+    let namespaces: Vec<_> = plan.namespaces().collect();
+    create(namespaces.iter().copied())?;
+    for namespace in namespaces {
         namespace.sysctl(EVERYWHERE)?;
     }
     plan.router.sysctl(FORWARDING)?;
@@ -68,16 +62,6 @@ pub fn assemble(config: &Config, plan: &Plan, bpffs: &Path) -> Result<()> {
         attach_pod(config, plan, pod)?;
     }
     plan.machines.iter().filter(|machine| plan.pods_of(machine).next().is_some()).try_for_each(as_cni)
-}
-
-/// The namespaces themselves, each with its loopback up.
-fn create(plan: &Plan) -> Result<()> {
-    let lines: String =
-        plan.namespaces().map(|namespace| format!("netns add {}\n", namespace.name)).collect();
-    let mut command = Command::new("ip");
-    command.args(["-batch", "-"]);
-    run(command, &lines).context("creating namespaces (are you root?)")?;
-    plan.namespaces().try_for_each(|namespace| namespace.ip_batch("link set lo up"))
 }
 
 /// What the machines' links lead to, apart from the router itself.

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::Arc,
+    thread::{self, JoinHandle},
 };
 
 use anyhow::{Context, Result};
@@ -110,6 +111,15 @@ impl Namespace {
     /// Runs `work` on a new thread in here: sockets that it opens are this namespace's.
     pub fn within<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         sys::on_thread_in(&self.open()?, work).with_context(|| format!("in namespace {}", self.name))
+    }
+
+    /// Runs `work` on a thread in here, beside the caller.
+    pub fn spawn_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<JoinHandle<Result<T>>> {
+        let file = self.open()?;
+        Ok(thread::spawn(move || sys::enter(&file).and_then(|()| work())))
     }
 
     fn words(&self, words: &[&str]) -> Result<Command> {

@@ -44,11 +44,13 @@ pub fn new_session_on_start(command: &mut Command) {
 /// Runs `work` on a thread of its own inside a network namespace. Sockets that
 /// it opens, and /proc/sys/net as it sees it, belong to that namespace.
 pub fn on_thread_in<T: Send>(namespace: &File, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    let inside = || {
-        setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET).context("setns")?;
-        work()
-    };
+    let inside = || enter(namespace).and_then(|()| work());
     thread::scope(|scope| scope.spawn(inside).join()).map_err(|_| anyhow!("the thread panicked"))?
+}
+
+/// Moves the calling thread into a network namespace.
+pub fn enter(namespace: &File) -> Result<()> {
+    setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET).context("setns")
 }
 
 /// Has a connection that has sent nothing yet believe that its peer offered

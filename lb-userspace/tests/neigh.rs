@@ -5,19 +5,13 @@
 
 use std::{
     collections::BTreeSet,
-    fs::File,
-    io,
     net::IpAddr,
-    os::fd::AsRawFd,
-    process::{Command, id},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+use lb_testbed::{Namespace, Namespaces};
 use lb_userspace::neigh::{NextHop, NextHops, Reach, follow};
 use tokio::{runtime, sync::watch, time::timeout};
 
@@ -30,76 +24,37 @@ const SOON: Duration = Duration::from_secs(1);
 /// Where the kernel waits on timers of its own.
 const LATER: Duration = Duration::from_secs(8);
 
-fn run(program: &str, arguments: &str) {
-    let output = Command::new(program).args(arguments.split_whitespace()).output();
-    let output = output.unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments}: {complaint}");
-}
-
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// The two namespaces; gone when dropped.
+/// The two namespaces.
 struct Site {
-    a: String,
-    b: String,
+    a: Namespace,
+    b: Namespace,
+    _all: Namespaces,
 }
 
 impl Site {
     fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        // SAFETY: geteuid has no preconditions.
-        assert_eq!(unsafe { libc::geteuid() }, 0, "this test makes network namespaces: run it as root");
-        let name = format!("tgneigh{}-{}", id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let site = Self { a: format!("{name}-a"), b: format!("{name}-b") };
-        let Self { a, b } = &site;
-        for name in [a, b] {
-            run("ip", &format!("netns add {name}"));
-            // Link-local addresses are usable at once, without duplicate address detection.
-            run("ip", &format!("netns exec {name} sysctl -q -w net.ipv6.conf.default.accept_dad=0"));
+        let all = Namespaces::new().unwrap();
+        let [a, b] = ["a", "b"].map(|short| all.add(short).unwrap());
+        let peer = format!("peer name b0 address 02:00:00:00:00:b0 netns {}", b.name);
+        a.ip(&format!("link add a0 address 02:00:00:00:00:a0 type veth {peer}")).unwrap();
+        for (namespace, interface, last) in [(&a, "a0", 1), (&b, "b0", 2)] {
+            namespace.ip(&format!("link set {interface} up")).unwrap();
+            namespace.ip(&format!("addr add 192.0.2.{last}/24 dev {interface}")).unwrap();
+            namespace.ip(&format!("addr add 2001:db8::{last}/64 dev {interface} nodad")).unwrap();
         }
-        let pair = format!("netns {a} type veth peer name b0 address 02:00:00:00:00:b0 netns {b}");
-        run("ip", &format!("link add a0 address 02:00:00:00:00:a0 {pair}"));
-        for (name, interface, last) in [(a, "a0", 1), (b, "b0", 2)] {
-            run("ip", &format!("-n {name} link set lo up"));
-            run("ip", &format!("-n {name} link set {interface} up"));
-            run("ip", &format!("-n {name} addr add 192.0.2.{last}/24 dev {interface}"));
-            run("ip", &format!("-n {name} addr add 2001:db8::{last}/64 dev {interface} nodad"));
-        }
-        site
+        Self { a, b, _all: all }
     }
 
     fn in_a(&self, arguments: &str) {
-        run("ip", &format!("-n {} {arguments}", self.a));
+        self.a.ip(arguments).unwrap();
     }
 
     fn in_b(&self, arguments: &str) {
-        run("ip", &format!("-n {} {arguments}", self.b));
-    }
-
-    fn batch(&self, namespace: &str, commands: &str) {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), commands).unwrap();
-        run("ip", &format!("-n {namespace} -batch {}", file.path().display()));
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        for name in [&self.a, &self.b] {
-            let _ = Command::new("ip").args(["netns", "del", name]).output();
-        }
-    }
-}
-
-fn enter(namespace: &str) -> io::Result<()> {
-    let file = File::open(format!("/run/netns/{namespace}"))?;
-    // SAFETY: the descriptor is open, and setns changes the calling thread only.
-    match unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+        self.b.ip(arguments).unwrap();
     }
 }
 
@@ -123,13 +78,12 @@ impl Follower {
     fn new(site: &Site, targets: &[&str]) -> Self {
         let (targets, wanted) = watch::channel(targets.iter().map(|text| ip(text)).collect());
         let (out, next_hops) = watch::channel(Arc::default());
-        let namespace = site.a.clone();
-        let thread = thread::spawn(move || {
-            enter(&namespace)?;
+        let thread = site.a.spawn_thread(|| {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(follow(wanted, out))?;
             Ok(cpu_time_of_this_thread())
         });
+        let thread = thread.unwrap();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { targets, next_hops, runtime, thread }
     }
@@ -187,8 +141,7 @@ fn unreachable(part: &str) -> impl Fn(&Reach) -> bool {
 #[test]
 fn neighbours_gateways_and_own_addresses() {
     let site = Site::new();
-    site.batch(
-        &site.a,
+    let routes = site.a.ip_batch(
         "route add 198.51.100.0/24 via 192.0.2.2
          route add 2001:db8:1::/64 via 2001:db8::2
          route add 203.0.113.0/25 via inet6 2001:db8::2
@@ -197,6 +150,7 @@ fn neighbours_gateways_and_own_addresses() {
          route add unreachable 203.0.113.131
          route add blackhole 2001:db8:2::/64",
     );
+    routes.unwrap();
     let resolved = [
         ("192.0.2.2", None, "192.0.2.1"),
         ("2001:db8::2", None, "2001:db8::1"),
@@ -284,7 +238,7 @@ fn an_announced_change_of_mac() {
     thread::sleep(Duration::from_millis(1100));
     site.in_b("link set b0 address 02:00:00:00:00:b1");
     for (target, own) in both.into_iter().zip(["192.0.2.1", "2001:db8::1"]) {
-        run("ip", &format!("netns exec {} ping -c 1 -W 2 {own}", site.b));
+        site.b.run(&["ping", "-c", "1", "-W", "2", own]).unwrap();
         follower.until("changed MAC heard", SOON, target, has_mac(PEER_LATER));
     }
     site.in_b("link set b0 down");
@@ -303,9 +257,9 @@ fn a_silent_change_of_mac() {
     let site = Site::new();
     let both = ["192.0.2.2", "2001:db8::2"];
     for family in ["ipv4", "ipv6"] {
-        let neigh = format!("net.{family}.neigh.a0");
-        let settings = format!("{neigh}.base_reachable_time_ms=1000 {neigh}.delay_first_probe_time=1");
-        run("ip", &format!("netns exec {} sysctl -q -w {settings}", site.a));
+        for (name, value) in [("base_reachable_time_ms", "1000"), ("delay_first_probe_time", "1")] {
+            site.a.sysctl(&[(&format!("{family}/neigh/a0/{name}"), value)]).unwrap();
+        }
     }
     let mut follower = Follower::new(&site, &both);
     for target in both {
@@ -368,7 +322,7 @@ fn two_hundred_at_once() {
     let targets: BTreeSet<IpAddr> = (1..=200u8).map(|last| [10, 0, 0, last].into()).collect();
     site.in_a("addr add 10.0.0.254/24 dev a0");
     let addresses: String = targets.iter().map(|target| format!("addr add {target}/32 dev b0\n")).collect();
-    site.batch(&site.b, &addresses);
+    site.b.ip_batch(&addresses).unwrap();
     let mut follower = Follower::new(&site, &[]);
     follower.targets.send_replace(targets.clone());
     follower.until_all("200 targets resolved", Duration::from_secs(2), |map| {
@@ -387,7 +341,7 @@ fn a_storm_of_changes() {
     let route = |n| format!("route replace 10.{}.{}.0/24 via 192.0.2.2\n", n / 200, n % 200);
     let storm: String = (0..20_000).map(route).collect();
     let started = Instant::now();
-    site.batch(&site.a, &format!("{storm}route add 10.255.0.0/24 via 192.0.2.2\n"));
+    site.a.ip_batch(&format!("{storm}route add 10.255.0.0/24 via 192.0.2.2\n")).unwrap();
     let lasted = started.elapsed();
     follower.until("the last of 20,000 changes", SOON, "10.255.0.1", has_mac(PEER));
     let cpu = follower.stop();

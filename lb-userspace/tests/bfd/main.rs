@@ -3,9 +3,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "../netns/mod.rs"]
-mod netns;
-
 use std::{
     collections::BTreeMap,
     net::IpAddr,
@@ -14,9 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lb_testbed::{Namespace, Namespaces};
 use lb_userspace::protocols::bfd::{self, Profile, SessionKey, SessionState, SessionStatus};
-use netns::{Namespace, run};
-use tokio::sync::watch;
+use tokio::{runtime, sync::watch};
 
 /// For what waits on slow timers: a second each until a session is up.
 const LATER: Duration = Duration::from_secs(15);
@@ -32,6 +29,7 @@ fn profile() -> Profile {
 
 /// Two machines, and the switch between them.
 struct Link {
+    all: Namespaces,
     ours: Namespace,
     theirs: Namespace,
     switch: Namespace,
@@ -45,30 +43,31 @@ const THEIRS_LOCAL: &str = "fe80::b0";
 
 impl Link {
     fn new() -> Self {
-        let [ours, theirs, switch] = ["ours", "theirs", "switch"].map(Namespace::new);
-        switch.ip("link add br0 type bridge mcast_snooping 0");
-        switch.ip("link set br0 up");
+        let all = Namespaces::new().unwrap();
+        let [ours, theirs, switch] = ["ours", "theirs", "switch"].map(|short| all.add(short).unwrap());
+        switch.ip("link add br0 type bridge mcast_snooping 0").unwrap();
+        switch.ip("link set br0 up").unwrap();
         for (namespace, interface, v4, v6, local) in
             [(&ours, "a0", OURS, OURS_V6, "fe80::a0"), (&theirs, "b0", THEIRS, THEIRS_V6, THEIRS_LOCAL)]
         {
-            let port = format!("type veth peer name {interface} netns {}", switch.0);
-            run("ip", &format!("link add {interface} netns {} {port}", namespace.0));
-            switch.ip(&format!("link set {interface} up master br0"));
-            namespace.ip(&format!("link set {interface} up"));
-            namespace.ip(&format!("addr add {v4}/24 dev {interface}"));
-            namespace.ip(&format!("addr add {v6}/64 dev {interface} nodad"));
-            namespace.ip(&format!("addr add {local}/64 dev {interface} nodad"));
+            let port = format!("type veth peer name {interface} netns {}", switch.name);
+            namespace.ip(&format!("link add {interface} {port}")).unwrap();
+            switch.ip(&format!("link set {interface} up master br0")).unwrap();
+            namespace.ip(&format!("link set {interface} up")).unwrap();
+            namespace.ip(&format!("addr add {v4}/24 dev {interface}")).unwrap();
+            namespace.ip(&format!("addr add {v6}/64 dev {interface} nodad")).unwrap();
+            namespace.ip(&format!("addr add {local}/64 dev {interface} nodad")).unwrap();
         }
-        Self { ours, theirs, switch }
+        Self { all, ours, theirs, switch }
     }
 
     /// Packets vanish; neither side sees its interface go down.
     fn cut(&self) {
-        self.switch.ip("link set a0 nomaster");
+        self.switch.ip("link set a0 nomaster").unwrap();
     }
 
     fn mend(&self) {
-        self.switch.ip("link set a0 master br0");
+        self.switch.ip("link set a0 master br0").unwrap();
     }
 }
 
@@ -95,7 +94,9 @@ impl Bfd {
     fn start(namespace: &Namespace, sessions: &[(SessionKey, Profile)]) -> Self {
         let (wanted, to) = watch::channel(Arc::new(sessions.iter().cloned().collect()));
         let (from, statuses) = watch::channel(Arc::default());
-        let thread = namespace.block_on(|| bfd::run(to, from));
+        let run =
+            || runtime::Builder::new_current_thread().enable_all().build()?.block_on(bfd::run(to, from));
+        let thread = namespace.spawn_thread(run).unwrap();
         Self { wanted, statuses, thread }
     }
 
@@ -204,15 +205,15 @@ fn other_timers_and_another_session_reset_nothing() {
 #[test]
 fn several_hops_are_as_many_as_the_profile_allows() {
     let link = Link::new();
-    let far = Namespace::new("far");
-    run("ip", &format!("link add c0 netns {} type veth peer name d0 netns {}", link.theirs.0, far.0));
-    link.theirs.ip("link set c0 up");
-    link.theirs.ip("addr add 198.51.100.1/24 dev c0");
-    link.theirs.exec("sysctl -q -w net.ipv4.ip_forward=1");
-    far.ip("link set d0 up");
-    far.ip("addr add 198.51.100.2/24 dev d0");
-    far.ip("route add default via 198.51.100.1");
-    link.ours.ip(&format!("route add default via {THEIRS}"));
+    let far = link.all.add("far").unwrap();
+    link.theirs.ip(&format!("link add c0 type veth peer name d0 netns {}", far.name)).unwrap();
+    link.theirs.ip("link set c0 up").unwrap();
+    link.theirs.ip("addr add 198.51.100.1/24 dev c0").unwrap();
+    link.theirs.sysctl(&[("ipv4/ip_forward", "1")]).unwrap();
+    far.ip("link set d0 up").unwrap();
+    far.ip("addr add 198.51.100.2/24 dev d0").unwrap();
+    far.ip("route add default via 198.51.100.1").unwrap();
+    link.ours.ip(&format!("route add default via {THEIRS}")).unwrap();
 
     let key = multihop(OURS, "198.51.100.2");
     let near = Profile { minimum_ttl: 255, ..profile() };
@@ -234,7 +235,7 @@ fn what_is_not_there_yet_is_waited_for() {
     let ours = Bfd::start(&link.ours, &[(key.clone(), profile())]);
     let theirs = Bfd::start(&link.theirs, &[(single_hop("192.0.2.7"), profile())]);
     thread::sleep(Duration::from_secs(1));
-    link.ours.ip("addr add 192.0.2.7/24 dev a0");
+    link.ours.ip("addr add 192.0.2.7/24 dev a0").unwrap();
     ours.until_up(&key);
     ours.stop();
     theirs.stop();

@@ -13,9 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lb_testbed::Namespace;
 use socket2::{Domain, SockAddr, Socket, Type};
-
-use super::netns::Namespace;
 
 type Mac = [u8; 6];
 
@@ -26,7 +25,7 @@ const ETH_P_ALL: u16 = 3;
 pub struct Client {
     log: Arc<Mutex<Log>>,
     is_done: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<anyhow::Result<()>>,
 }
 
 /// What was asked, and what came.
@@ -43,7 +42,11 @@ impl Client {
         let log = Arc::new(Mutex::new(Log::default()));
         let is_done = Arc::new(AtomicBool::new(false));
         let (to, until, vips) = (log.clone(), is_done.clone(), vips.to_vec());
-        let thread = namespace.spawn(move || ask(&vips, &to, &until));
+        let thread = namespace.spawn_thread(move || {
+            ask(&vips, &to, &until);
+            Ok(())
+        });
+        let thread = thread.unwrap();
         Self { log, is_done, thread }
     }
 
@@ -53,7 +56,7 @@ impl Client {
 
     pub fn stop(self) {
         self.is_done.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap();
+        self.thread.join().unwrap().unwrap();
     }
 }
 

@@ -3,22 +3,22 @@
 #![allow(clippy::unwrap_used)]
 
 mod client;
-#[path = "../netns/mod.rs"]
-mod netns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    process::Command,
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use client::{Client, Log};
+use lb_testbed::{Namespace, Namespaces};
 use lb_userspace::protocols::l2::{self, Ballot, Candidates, L2Config, L2Orders, VipStatus};
-use netns::{Namespace, run};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    runtime,
+    sync::{oneshot, watch},
+};
 
 const LATER: Duration = Duration::from_secs(20);
 /// Within which another one answers when the owner has died.
@@ -42,18 +42,21 @@ struct Lan {
     nodes: Vec<Namespace>,
     client: Namespace,
     bridge: Namespace,
+    _all: Namespaces,
 }
 
 impl Lan {
     fn new(nodes: usize) -> Self {
-        let bridge = Namespace::new("bridge");
-        bridge.ip("link add br0 type bridge mcast_snooping 0");
-        bridge.ip("link set br0 up");
-        let client = Namespace::new("client");
-        let lan = Self { nodes: (0..nodes).map(|_| Namespace::new("node")).collect(), client, bridge };
+        let all = Namespaces::new().unwrap();
+        let add = |short: &str| all.add(short).unwrap();
+        let bridge = add("bridge");
+        bridge.ip("link add br0 type bridge mcast_snooping 0").unwrap();
+        bridge.ip("link set br0 up").unwrap();
+        let nodes = (0..nodes).map(|number| add(&format!("node{number}"))).collect();
+        let lan = Self { nodes, client: add("client"), bridge, _all: all };
         for (number, node) in lan.nodes.iter().enumerate() {
             lan.join(node, number);
-            node.ip(&format!("addr add 192.0.2.{}/24 dev eth0", number + 1));
+            node.ip(&format!("addr add 192.0.2.{}/24 dev eth0", number + 1)).unwrap();
         }
         lan.join(&lan.client, 0xc);
         lan
@@ -61,10 +64,10 @@ impl Lan {
 
     fn join(&self, namespace: &Namespace, number: usize) {
         let [.., last] = mac(number);
-        let eth0 = format!("eth0 address 02:00:00:00:00:{last:02x} netns {}", namespace.0);
-        run("ip", &format!("link add {eth0} type veth peer name port{number} netns {}", self.bridge.0));
-        self.bridge.ip(&format!("link set port{number} up master br0"));
-        namespace.ip("link set eth0 up");
+        let peer = format!("peer name port{number} netns {}", self.bridge.name);
+        namespace.ip(&format!("link add eth0 address 02:00:00:00:00:{last:02x} type veth {peer}")).unwrap();
+        self.bridge.ip(&format!("link set port{number} up master br0")).unwrap();
+        namespace.ip("link set eth0 up").unwrap();
     }
 }
 
@@ -92,7 +95,8 @@ struct Agent {
     wanted: watch::Sender<Arc<L2Orders>>,
     statuses: watch::Receiver<Arc<Vec<VipStatus>>>,
     kill: oneshot::Sender<()>,
-    thread: JoinHandle<Option<anyhow::Result<()>>>,
+    /// False: it was killed.
+    thread: JoinHandle<anyhow::Result<bool>>,
 }
 
 impl Agent {
@@ -101,24 +105,27 @@ impl Agent {
         let (from, statuses) = watch::channel(Arc::default());
         let (kill, killed) = oneshot::channel::<()>();
         let options = L2Config { interfaces: vec!["eth0".into()], port: l2::PORT };
-        let thread = namespace.block_on(|| async {
-            tokio::select! {
-                result = l2::run(options, to, from) => Some(result),
-                _ = killed => None,
-            }
-        });
+        let run = || {
+            runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+                tokio::select! {
+                    result = l2::run(options, to, from) => result.map(|()| true),
+                    _ = killed => Ok(false),
+                }
+            })
+        };
+        let thread = namespace.spawn_thread(run).unwrap();
         Self { wanted, statuses, kill, thread }
     }
 
     /// Without a word to anybody.
     fn kill(self) {
         self.kill.send(()).unwrap();
-        assert!(self.thread.join().unwrap().is_none());
+        assert!(!self.thread.join().unwrap().unwrap());
     }
 
     fn stop(self) {
         drop(self.wanted);
-        self.thread.join().unwrap().unwrap().unwrap();
+        assert!(self.thread.join().unwrap().unwrap());
     }
 
     fn announced(&self) -> usize {
@@ -217,11 +224,11 @@ fn an_interface_that_goes_down_loses_its_vips_until_it_is_up_again() {
     until_settled(&agents, vips.len());
     let before = client.log();
     let down = owner(&before, vips[0]);
-    lan.nodes[down].ip("link set eth0 down");
+    lan.nodes[down].ip("link set eth0 down").unwrap();
     thread::sleep(TAKEOVER);
     vips.iter().for_each(|vip| assert_ne!(owner(&client.log(), *vip), down));
     let up = Instant::now();
-    lan.nodes[down].ip("link set eth0 up");
+    lan.nodes[down].ip("link set eth0 up").unwrap();
     thread::sleep(Duration::from_secs(5));
     let after = client.log();
     for vip in &vips {
@@ -245,12 +252,14 @@ fn an_agent_that_cannot_talk_to_the_others_announces_nothing() {
     // An agent that is told of no VIP leaves the port to whoever wants it.
     let idle = Agent::start(&lan.nodes[0], L2Orders { me: "node-0".into(), ..L2Orders::default() });
     thread::sleep(Duration::from_millis(200));
-    let somebody = lan.nodes[0].spawn(move || {
-        let socket = std::net::UdpSocket::bind(("192.0.2.1", l2::PORT)).unwrap();
-        taken_to.send(()).unwrap();
-        freed.recv().unwrap();
+    let take = move || {
+        let socket = std::net::UdpSocket::bind(("192.0.2.1", l2::PORT))?;
+        taken_to.send(())?;
+        freed.recv()?;
         drop(socket);
-    });
+        Ok(())
+    };
+    let somebody = lan.nodes[0].spawn_thread(take).unwrap();
     taken.recv().unwrap();
     idle.wanted.send_replace(Arc::new(wanted(0, 2, vips.len())));
     let mut agents = BTreeMap::from([(0, idle)]);
@@ -259,7 +268,7 @@ fn an_agent_that_cannot_talk_to_the_others_announces_nothing() {
     thread::sleep(Duration::from_secs(1));
     assert_eq!(agents[&0].announced(), 0);
     free.send(()).unwrap();
-    somebody.join().unwrap();
+    somebody.join().unwrap().unwrap();
     thread::sleep(Duration::from_secs(4));
     assert!(agents.values().all(|agent| agent.announced() > 0));
     let log = client.log();
@@ -294,15 +303,15 @@ fn the_usual_tools_see_one_owner() {
     let lan = Lan::new(3);
     let agents = start(&lan, 2);
     until_settled(&agents, 2);
-    lan.client.ip("addr add 203.0.255.1/16 dev eth0");
-    let arping = lan.client.exec("arping -c 5 -I eth0 203.0.0.0");
+    lan.client.ip("addr add 203.0.255.1/16 dev eth0").unwrap();
+    let arping = lan.client.run(&["arping", "-c", "5", "-I", "eth0", "203.0.0.0"]).unwrap();
     println!("{arping}");
     let answers = arping.lines().filter_map(|line| {
         line.to_lowercase().find("02:00:00:00:00:0").map(|at| line[at..at + 17].to_lowercase())
     });
     let answers: Vec<_> = answers.collect();
     assert!(answers.len() >= 5 && answers.iter().all(|mac| *mac == answers[0]));
-    let ndisc6 = lan.client.exec("ndisc6 -m 2001:db8:ffff::1 eth0");
+    let ndisc6 = lan.client.run(&["ndisc6", "-m", "2001:db8:ffff::1", "eth0"]).unwrap();
     println!("{ndisc6}");
     // It shows what is announced unasked, too.
     let told = ndisc6.lines().filter_map(|line| line.split_once("link-layer address: "));
@@ -310,19 +319,18 @@ fn the_usual_tools_see_one_owner() {
     assert!(!told.is_empty() && told.iter().all(|mac| *mac == told[0]));
 
     // And so does the kernel: it may not have the address itself.
-    lan.client.exec("sysctl -q -w net.ipv6.conf.all.accept_dad=1 net.ipv6.conf.eth0.accept_dad=1");
-    lan.client.ip("addr add 2001:db8:ffff::1/64 dev eth0");
+    let detect = [("ipv6/conf/all/accept_dad", "1"), ("ipv6/conf/eth0/accept_dad", "1")];
+    lan.client.sysctl(&detect).unwrap();
+    lan.client.ip("addr add 2001:db8:ffff::1/64 dev eth0").unwrap();
     thread::sleep(Duration::from_secs(3));
-    let taken = lan.client.exec("ip -6 addr show dev eth0 dadfailed");
+    let taken = lan.client.ip("-6 addr show dev eth0 dadfailed").unwrap();
     assert!(taken.contains("2001:db8:ffff::1/64"), "{taken}");
-    lan.client.ip("addr del 2001:db8:ffff::1/64 dev eth0");
-    lan.client.ip("addr add 2001:db8:ffff::ffff/64 dev eth0 nodad");
+    lan.client.ip("addr del 2001:db8:ffff::1/64 dev eth0").unwrap();
+    lan.client.ip("addr add 2001:db8:ffff::ffff/64 dev eth0 nodad").unwrap();
     for vip in [vip(0), vip(1)] {
-        let _ = Command::new("ip")
-            .args(["netns", "exec", &lan.client.0, "ping", "-c1", "-W1", &vip.to_string()])
-            .output();
+        lan.client.output(&["ping", "-c1", "-W1", &vip.to_string()]).unwrap();
     }
-    let known = lan.client.exec("ip neigh show dev eth0");
+    let known = lan.client.ip("neigh show dev eth0").unwrap();
     println!("{known}");
     for vip in [vip(0), vip(1)] {
         assert!(

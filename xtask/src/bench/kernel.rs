@@ -5,10 +5,10 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, anyhow};
 use aya::{
     Ebpf, EbpfLoader, TestRun, TestRunOptions, TestRunResult,
-    maps::PerCpuArray,
     programs::{ProgramFd, SchedClassifier, Xdp},
 };
 use lb_common::{Verdict, maps::names, roles};
+use lb_testbed::counts::read_verdicts;
 
 use super::{
     cases::Side,
@@ -81,13 +81,7 @@ impl Machines {
     }
 
     pub fn counters(&self, side: Side) -> Result<Counters> {
-        let map = self.of(side).map(names::VERDICTS).context("the object has no map VERDICTS")?;
-        let map = PerCpuArray::<_, u64>::try_from(map)?;
-        let mut sums = [0; Verdict::COUNT];
-        for (index, sum) in (0..).zip(&mut sums) {
-            *sum = map.get(&index, 0)?.iter().sum();
-        }
-        Ok(sums)
+        read_verdicts(self.of(side))
     }
 }
 

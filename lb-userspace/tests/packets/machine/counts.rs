@@ -1,17 +1,17 @@
 //! What the programs counted.
 
-use aya::{Pod, maps::PerCpuArray};
 use lb_common::{
     Verdict,
     maps::{Traffic, names},
 };
+use lb_testbed::counts::{read_traffic, read_verdicts};
 
 use super::Machine;
 use crate::services::IDS;
 
 /// The counters at one moment, summed over CPUs.
 pub struct Counts {
-    verdicts: Vec<u64>,
+    verdicts: [u64; Verdict::COUNT],
     services: Vec<Traffic>,
     backends: Vec<Traffic>,
 }
@@ -46,29 +46,14 @@ fn traffic_since(now: &[Traffic], before: &[Traffic]) -> Vec<(u32, Traffic)> {
 impl Machine {
     pub fn counts(&self) -> Counts {
         Counts {
-            verdicts: Verdict::all().map(|verdict| self.counted(verdict)).collect(),
-            services: self.traffic(names::SERVICE_STATS),
-            backends: self.traffic(names::BACKEND_STATS),
+            verdicts: read_verdicts(&self.ebpf).unwrap(),
+            services: read_traffic(&self.ebpf, names::SERVICE_STATS, IDS).unwrap(),
+            backends: read_traffic(&self.ebpf, names::BACKEND_STATS, IDS).unwrap(),
         }
     }
 
     /// How often a verdict was counted.
     pub fn counted(&self, verdict: Verdict) -> u64 {
-        self.per_cpu::<u64>(names::VERDICTS).get(&(verdict as u32), 0).unwrap().iter().sum()
-    }
-
-    fn traffic(&self, name: &str) -> Vec<Traffic> {
-        let map = self.per_cpu::<Traffic>(name);
-        let sum = |id| {
-            map.get(&id, 0).unwrap().iter().fold(Traffic::default(), |sum, cpu| Traffic {
-                packets: sum.packets + cpu.packets,
-                bytes: sum.bytes + cpu.bytes,
-            })
-        };
-        (0..IDS).map(sum).collect()
-    }
-
-    fn per_cpu<V: Pod>(&self, name: &str) -> PerCpuArray<&aya::maps::MapData, V> {
-        PerCpuArray::try_from(self.ebpf.map(name).unwrap()).unwrap()
+        read_verdicts(&self.ebpf).unwrap()[verdict as usize]
     }
 }
