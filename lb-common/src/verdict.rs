@@ -14,14 +14,10 @@ pub enum Fate {
     Redirect = 4,
 }
 
-/// Makes [`Verdict`] of its rows, those of the two programs: name, label, fate,
-/// why as a sentence, and of a drop also what helps.
+/// Makes [`Verdict`] of its rows: name, label, fate, why as a sentence, and of a drop
+/// also what helps.
 macro_rules! verdicts {
-    (ingress { $($ingress:tt)+ } egress { $($egress:tt)+ }) => {
-        verdicts!(@all $($ingress)+ $($egress)+);
-        verdicts!(@ingress $($ingress)+);
-    };
-    (@all $($name:ident $label:literal $fate:ident: $sentence:literal $(, $remedy:literal)?;)+) => {
+    ($($name:ident $label:literal $fate:ident: $sentence:literal $(, $remedy:literal)?;)+) => {
         /// What a program decided. The discriminant is the index of `VERDICTS`.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         #[repr(u32)]
@@ -53,136 +49,137 @@ macro_rules! verdicts {
             }
         }
     };
-    (@ingress $($name:ident $label:literal $fate:ident: $sentence:literal $(, $remedy:literal)?;)+) => {
-        impl Verdict {
-            /// What the kernel is told at ingress. Nobody asks it of the other
-            /// verdicts; that they are all one default spares comparisons.
-            #[inline(always)]
-            pub const fn xdp_action(self) -> u32 {
-                match self { $(Self::$name => Fate::$fate as u32,)+ _ => Fate::Drop as u32 }
-            }
-        }
-    };
     (@option) => { None };
     (@option $text:literal) => { Some($text) };
 }
 
 // The order is that of the pinned `VERDICTS`: a new row moves the counts of those
-// behind it, and so is a change of what is pinned.
+// behind it, and so is a change of what is pinned. Those of ingress come first; from the
+// 32nd on they drop.
 verdicts! {
-    ingress {
-        Pass "pass" Pass:
-            "not for an owned VIP: left to the kernel untouched";
-        PassForeignTunnel "pass_foreign_tunnel" Pass:
-            "a tunnel packet of somebody else's: unknown peer, or its inner destination is not an owned VIP";
-        ForwardL2 "forward_l2" Transmit:
-            "sent to a backend on the same link by its MAC address";
-        ForwardIpip "forward_ipip" Transmit:
-            "sent to a backend in an outer IP header";
-        RedirectL2 "redirect_l2" Redirect:
-            "sent to a backend by its MAC address, out of another interface";
-        RedirectIpip "redirect_ipip" Redirect:
-            "sent to a backend in an outer IP header, out of another interface";
-        ForwardGue "forward_gue" Transmit:
-            "sent to a backend within UDP";
-        RedirectGue "redirect_gue" Redirect:
-            "sent to a backend within UDP, out of another interface";
-        HandOn "hand_on" Transmit:
-            "of a flow that this node does not know: handed on to a former owner of its slot";
-        HandOnRedirect "hand_on_redirect" Redirect:
-            "handed on to a former owner of its slot, out of another interface";
-        AnswerProbe "answer_probe" Transmit:
-            "a director's question whether this node is alive: sent back";
-        Deliver "deliver" Pass:
-            "rewritten to an endpoint on this node and handed to the kernel";
-        EchoReply "echo_reply" Transmit:
-            "an echo request to a VIP: answered";
-        TellTooBig "tell_too_big" Transmit:
-            "larger than the path's MTU once encapsulated: the client was told the length that fits";
-        TellTooBigRouted "tell_too_big_routed" Pass:
-            "too large to be handed on to another node: the kernel was given the message that tells the client";
-        DropNoSuchPort "no_such_port" Drop:
-            "no service of this VIP has this port and protocol",
-            "add the port to a Service with this address, or have the client use one of its ports (`trigon services`)";
-        DropOtherProtocol "other_protocol" Drop:
-            "to a VIP, but neither TCP nor UDP",
-            "use TCP or UDP: a service takes nothing else";
-        DropFragment "fragment" Drop:
-            "a later fragment to a VIP that came before the first, or without it, or more than 30 s after it",
-            "if there are many: have the router send all fragments of a packet to one director, and see that --fragments suffices";
-        DropOptions "ip_options" Drop:
-            "to a VIP with more IPv6 extension headers than are followed, or with a route that is not at its end",
-            "have the sender leave the headers out";
-        DropTruncated "truncated" Drop:
-            "to a VIP, but shorter than its headers say",
-            "look on the path for what cuts packets short: a NIC with LRO, a tap, a faulty sender";
-        DropSourceRange "source_range" Drop:
-            "from a client in none of the service's loadBalancerSourceRanges",
-            "if the client is to be served, add its address to the Service's loadBalancerSourceRanges";
-        DropNoBackend "no_backend" Drop:
-            "the service has no ready endpoint on any node",
-            "make a Pod of the service ready: `kubectl get endpointslices`; `trigon services` shows its backends";
-        DropUnresolved "next_hop_unresolved" Drop:
-            "the next hop's MAC address towards the backend is not known",
-            "see `trigon status` for why the next hop is not known: a route, a link, or a neighbour that does not answer";
-        DropTooBig "too_big" Drop:
-            "larger than the path's MTU once encapsulated, and the client could not be told, or was told too often",
-            "raise the MTU between directors and nodes by what the encapsulation needs, or lower it on the clients' side";
-        DropHopLimit "hop_limit" Drop:
-            "its TTL or hop limit ended at this director",
-            "look for a routing loop before this director, or raise the sender's TTL";
-        DropIcmp "icmp" Drop:
-            "ICMP to a VIP, but neither an echo request to be answered nor an error about TCP or UDP of this VIP",
-            "none for odd messages; `--answer-echo true` has directors answer pings, which nodes never do";
-        DropIcmpFlow "icmp_unknown_flow" Drop:
-            "an ICMP error about a flow that nobody knows",
-            "none is needed: the error came after the connection's end, or was forged";
-        DropTunnelPort "tunnel_no_such_port" Drop:
-            "from a director, to a VIP of ours, but this node knows no service with this port and protocol",
-            "wait until this node has the service too; if it lasts, give its agent the same objects: `trigon status` on both";
-        DropNoEndpoint "no_endpoint" Drop:
-            "chosen as the owner, but this node has no endpoint of the service",
-            "wait until the directors follow; if it lasts, give director and node the same objects: `trigon status` on both";
-        DropFlowTable "flow_table" Drop:
-            "the flow could not be remembered",
-            "see the kernel's log for a lack of memory, or raise --node-flows";
-        DropSpoofed "spoofed" Drop:
-            "its source is an address that no client has: a VIP, loopback, multicast or none",
-            "have the routers drop packets from addresses that are not behind them (BCP 38)";
-        DropNewFlow "new_flows" Drop:
-            "would begin a flow, beyond the service's trigon.dev/new-flows-per-second",
-            "look for who opens so many connections; if they are wanted, raise the Service's trigon.dev/new-flows-per-second";
-        DropSamePort "same_port" Drop:
-            "the client's address and port lead to this endpoint by too many other services already",
-            "have the client use more ports of its own, or put the services on Pods or target ports of their own";
-        DropNoRoom "no_headroom" Drop:
-            "the driver left no room for the outer header",
-            "use another driver or --xdp-mode generic: this one leaves no headroom before packets";
-        DropStray "stray" Drop:
-            "of a flow that nobody here knows, beyond what is handed on in a second",
-            "look for who sends packets of connections that are not there: a scan, a flood, or a client that was cut off long ago";
-        DropDeadOwner "dead_owner" Drop:
-            "of a flow that nobody knows who answers, and perhaps a node that does not answer",
-            "bring the node back that `trigon backends` shows as dead; without its Node object, such clients are told that the connection is over";
-        DropCongestion "congestion" Drop:
-            "congestion met in the tunnel could not be marked on a packet that does not know ECN",
-            "relieve the congested link between director and node, or turn ECN on at the client";
-    }
-    egress {
-        EgressPass "egress_pass" Pass:
-            "leaves as it is: not a reply of ours";
-        EgressReply "egress_reply" Pass:
-            "a reply: leaves with the VIP as its source";
-        EgressDropRewrite "egress_rewrite_failed" Drop:
-            "a reply whose source could not be rewritten",
-            "report it: the kernel refused to change a packet of its own";
-        EgressCheck "egress_check" Pass:
-            "the agent's check of a bare server: leaves by the way of traffic to it";
-        EgressDropCheck "egress_check_failed" Drop:
-            "the agent's check of a bare server that could not be sent by the way of traffic to it",
-            "look at the server in `trigon backends`: its next hop must answer, and be behind an --interface that has a route to the VIP";
-    }
+    Pass "pass" Pass:
+        "not for an owned VIP: left to the kernel untouched";
+    PassForeignTunnel "pass_foreign_tunnel" Pass:
+        "a tunnel packet of somebody else's: unknown peer, or its inner destination is not an owned VIP";
+    ForwardL2 "forward_l2" Transmit:
+        "sent to a backend on the same link by its MAC address";
+    ForwardIpip "forward_ipip" Transmit:
+        "sent to a backend in an outer IP header";
+    RedirectL2 "redirect_l2" Redirect:
+        "sent to a backend by its MAC address, out of another interface";
+    RedirectIpip "redirect_ipip" Redirect:
+        "sent to a backend in an outer IP header, out of another interface";
+    ForwardGue "forward_gue" Transmit:
+        "sent to a backend within UDP";
+    RedirectGue "redirect_gue" Redirect:
+        "sent to a backend within UDP, out of another interface";
+    HandOn "hand_on" Transmit:
+        "of a flow that this node does not know: handed on to a former owner of its slot";
+    HandOnRedirect "hand_on_redirect" Redirect:
+        "handed on to a former owner of its slot, out of another interface";
+    AnswerProbe "answer_probe" Transmit:
+        "a director's question whether this node is alive: sent back";
+    Deliver "deliver" Pass:
+        "rewritten to an endpoint on this node and handed to the kernel";
+    EchoReply "echo_reply" Transmit:
+        "an echo request to a VIP: answered";
+    TellTooBig "tell_too_big" Transmit:
+        "larger than the path's MTU once encapsulated: the client was told the length that fits";
+    TellTooBigRouted "tell_too_big_routed" Pass:
+        "too large to be handed on to another node: the kernel was given the message that tells the client";
+    DropNoSuchPort "no_such_port" Drop:
+        "no service of this VIP has this port and protocol",
+        "add the port to a Service with this address, or have the client use one of its ports (`trigon services`)";
+    DropOtherProtocol "other_protocol" Drop:
+        "to a VIP, but neither TCP nor UDP",
+        "use TCP or UDP: a service takes nothing else";
+    DropFragment "fragment" Drop:
+        "a later fragment to a VIP that came before the first, or without it, or more than 30 s after it",
+        "if there are many: have the router send all fragments of a packet to one director, and see that --fragments suffices";
+    DropOptions "ip_options" Drop:
+        "to a VIP with more IPv6 extension headers than are followed, or with a route that is not at its end",
+        "have the sender leave the headers out";
+    DropTruncated "truncated" Drop:
+        "to a VIP, but shorter than its headers say",
+        "look on the path for what cuts packets short: a NIC with LRO, a tap, a faulty sender";
+    DropSourceRange "source_range" Drop:
+        "from a client in none of the service's loadBalancerSourceRanges",
+        "if the client is to be served, add its address to the Service's loadBalancerSourceRanges";
+    DropNoBackend "no_backend" Drop:
+        "the service has no ready endpoint on any node",
+        "make a Pod of the service ready: `kubectl get endpointslices`; `trigon services` shows its backends";
+    DropUnresolved "next_hop_unresolved" Drop:
+        "the next hop's MAC address towards the backend is not known",
+        "see `trigon status` for why the next hop is not known: a route, a link, or a neighbour that does not answer";
+    DropTooBig "too_big" Drop:
+        "larger than the path's MTU once encapsulated, and the client could not be told, or was told too often",
+        "raise the MTU between directors and nodes by what the encapsulation needs, or lower it on the clients' side";
+    DropHopLimit "hop_limit" Drop:
+        "its TTL or hop limit ended at this director",
+        "look for a routing loop before this director, or raise the sender's TTL";
+    DropIcmp "icmp" Drop:
+        "ICMP to a VIP, but neither an echo request to be answered nor an error about TCP or UDP of this VIP",
+        "none for odd messages; `--answer-echo true` has directors answer pings, which nodes never do";
+    DropIcmpFlow "icmp_unknown_flow" Drop:
+        "an ICMP error about a flow that nobody knows",
+        "none is needed: the error came after the connection's end, or was forged";
+    DropTunnelPort "tunnel_no_such_port" Drop:
+        "from a director, to a VIP of ours, but this node knows no service with this port and protocol",
+        "wait until this node has the service too; if it lasts, give its agent the same objects: `trigon status` on both";
+    DropNoEndpoint "no_endpoint" Drop:
+        "chosen as the owner, but this node has no endpoint of the service",
+        "wait until the directors follow; if it lasts, give director and node the same objects: `trigon status` on both";
+    DropFlowTable "flow_table" Drop:
+        "the flow could not be remembered",
+        "see the kernel's log for a lack of memory, or raise --node-flows";
+    DropSpoofed "spoofed" Drop:
+        "its source is an address that no client has: a VIP, loopback, multicast or none",
+        "have the routers drop packets from addresses that are not behind them (BCP 38)";
+    DropNewFlow "new_flows" Drop:
+        "would begin a flow, beyond the service's trigon.dev/new-flows-per-second",
+        "look for who opens so many connections; if they are wanted, raise the Service's trigon.dev/new-flows-per-second";
+    DropSamePort "same_port" Drop:
+        "the client's address and port lead to this endpoint by too many other services already",
+        "have the client use more ports of its own, or put the services on Pods or target ports of their own";
+    DropNoRoom "no_headroom" Drop:
+        "the driver left no room for the outer header",
+        "use another driver or --xdp-mode generic: this one leaves no headroom before packets";
+    DropStray "stray" Drop:
+        "of a flow that nobody here knows, beyond what is handed on in a second",
+        "look for who sends packets of connections that are not there: a scan, a flood, or a client that was cut off long ago";
+    DropDeadOwner "dead_owner" Drop:
+        "of a flow that nobody knows who answers, and perhaps a node that does not answer",
+        "bring the node back that `trigon backends` shows as dead; without its Node object, such clients are told that the connection is over";
+    DropCongestion "congestion" Drop:
+        "congestion met in the tunnel could not be marked on a packet that does not know ECN",
+        "relieve the congested link between director and node, or turn ECN on at the client";
+    EgressPass "egress_pass" Pass:
+        "leaves as it is: not a reply of ours";
+    EgressReply "egress_reply" Pass:
+        "a reply: leaves with the VIP as its source";
+    EgressDropRewrite "egress_rewrite_failed" Drop:
+        "a reply whose source could not be rewritten",
+        "report it: the kernel refused to change a packet of its own";
+    EgressCheck "egress_check" Pass:
+        "the agent's check of a bare server: leaves by the way of traffic to it";
+    EgressDropCheck "egress_check_failed" Drop:
+        "the agent's check of a bare server that could not be sent by the way of traffic to it",
+        "look at the server in `trigon backends`: its next hop must answer, and be behind an --interface that has a route to the VIP";
 }
+
+const ACTION_BITS: u32 = 2;
+
+/// The fates of the first 32 verdicts, [`ACTION_BITS`] each and [`Fate::Drop`] being 0.
+/// Those that follow drop.
+const ACTIONS: u64 = {
+    let (mut actions, mut index) = (0, 0);
+    while index < ALL.len() && index < (u64::BITS / ACTION_BITS) as usize {
+        let action = (ALL[index].fate() as u32 - Fate::Drop as u32) as u64;
+        actions |= action << (index as u32 * ACTION_BITS);
+        index += 1;
+    }
+    actions
+};
 
 impl Verdict {
     /// How many there are: the length of `VERDICTS`.
@@ -196,6 +193,14 @@ impl Verdict {
     /// From its discriminant.
     pub fn from_index(index: usize) -> Option<Verdict> {
         ALL.get(index).copied()
+    }
+
+    /// What the kernel is told at ingress; the verdicts of egress have no meaning there.
+    /// A shift instead of a comparison for each range of verdicts.
+    #[inline(always)]
+    pub const fn xdp_action(self) -> u32 {
+        let shift = self as u32 * ACTION_BITS;
+        if shift < u64::BITS { Fate::Drop as u32 + (ACTIONS >> shift) as u32 % 4 } else { Fate::Drop as u32 }
     }
 
     /// Does the packet go to a backend or another node, rather than back to
@@ -226,6 +231,13 @@ mod tests {
         for (index, verdict) in Verdict::all().enumerate() {
             assert_eq!(verdict as usize, index);
             assert_eq!(Verdict::from_index(index), Some(verdict));
+        }
+    }
+
+    #[test]
+    fn the_action_at_ingress_is_the_fate() {
+        for verdict in Verdict::all().take_while(|verdict| *verdict != Verdict::EgressPass) {
+            assert_eq!(verdict.xdp_action(), verdict.fate() as u32, "{verdict:?}");
         }
     }
 

@@ -13,8 +13,8 @@ pub mod udp;
 /// Two words of 16 bits, as they stand in memory.
 #[inline(always)]
 pub const fn pair(first: u16, second: u16) -> u32 {
-    let ([a, b], [c, d]) = (first.to_ne_bytes(), second.to_ne_bytes());
-    u32::from_ne_bytes([a, b, c, d])
+    let (low, high) = if cfg!(target_endian = "little") { (first, second) } else { (second, first) };
+    (high as u32) << 16 | low as u32
 }
 
 /// The TTL or hop limit of what begins here.
