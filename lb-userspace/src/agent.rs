@@ -1,5 +1,5 @@
-//! The agent: what the source says goes to the kernel, and everything that
-//! happens on the way is there to be asked.
+//! The agent: it brings what the source says into the kernel, announces VIPs, and
+//! answers questions about its state.
 //!
 //! ```text
 //! inputs ──Input──> engine ──Effects──> inputs, speakers

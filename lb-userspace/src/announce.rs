@@ -1,7 +1,7 @@
-//! What this node is to announce, and to whom: from the objects and from what
-//! its data path carries, to the orders of the speakers.
+//! What this node is to announce, and to whom: from the objects and the VIPs
+//! that its data path carries, to the orders of the speakers.
 //!
-//! Pure: nothing here is looked up, waited for or remembered.
+//! Pure: no I/O, and no clock but the times in arguments.
 mod carry;
 mod choose;
 pub mod departure;
@@ -34,39 +34,41 @@ use crate::{
         l2 as link,
     },
 };
-pub use faults::faults;
-pub use sharing::unshared;
-pub use silence::{silence, silent};
+pub use faults::interface_problems;
+pub use sharing::sharing_problems;
+pub use silence::{describe_silence, silent_vip_problems};
 
 /// Orders for all speakers of this node.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Announcements {
     pub bgp: bgp::BgpOrders,
     pub l2: link::L2Orders,
-    /// The sessions with peers whose address is written down; that of an
-    /// unnumbered peer begins when it is found.
+    /// The sessions with peers whose address is configured. That of an unnumbered
+    /// peer is added when its address is found.
     pub bfd: BTreeMap<bfd::SessionKey, bfd::Profile>,
-    /// Advertisements that say different things of one route, which only the
-    /// Services that there are could show: the first by name is followed.
+    /// Advertisements that contradict each other for one route, which shows only
+    /// with the Services that exist. The first by name is followed.
     pub problems: Vec<Problem>,
 }
 
+/// The orders for the speakers of node `me`.
+///
 /// `carried`: VIPs of Services in the data path that this director has proven
 /// in the kernel, and has a usable backend for.
 pub fn plan(cluster: &Cluster, me: &Identity, carried: &BTreeSet<IpAddr>, leaving: Leaving) -> Announcements {
-    let here = Site::of(me, cluster);
+    let here = Site::of_this_node(me, cluster);
     let advertisements = Advertisements::new(&cluster.announcing);
-    let (routes, problems) = routes::routes(cluster, &here, carried, &advertisements);
-    let peers = peers::peers(cluster, &here, &routes);
-    // Of two that would have the same, the first by name is asked: it is the last put in.
+    let (routes, problems) = routes::build_routes(cluster, &here, carried, &advertisements);
+    let peers = peers::build_peer_orders(cluster, &here, &routes);
+    // If two peers have the same key, the first by name gives the profile: it is inserted last.
     let bfd = peers.values().rev().filter_map(|PeerOrders { config, .. }| {
         let key = config.bfd_key(config.address()?);
         Some((key, config.bfd?))
     });
     Announcements {
         bfd: bfd.collect(),
-        l2: l2::wanted(cluster, &here, carried, &advertisements, leaving),
-        // Whether that is all there was before, only who has seen it proven can tell.
+        l2: l2::build_orders(cluster, &here, carried, &advertisements, leaving),
+        // Set by the caller, who knows what is proven.
         bgp: bgp::BgpOrders { peers, leaving, complete: false },
         problems,
     }

@@ -1,5 +1,5 @@
 //! The maps behind a trait, so that all above it can be tested without a
-//! kernel, and the shell that carries changes there and reads the proof back.
+//! kernel; writing changes to them, and reading back what was written.
 
 mod adopt;
 mod apply;

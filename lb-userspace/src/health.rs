@@ -1,5 +1,6 @@
-//! Who is alive. What looks dead leaves a director's rings at once, and comes
-//! back once it has answered for a while; objects say nothing of it.
+//! Which nodes and bare servers are alive. One that loses some probes in a row leaves
+//! a director's rings, and comes back after some answers in a row. What objects say
+//! does not count here.
 //!
 //! ```text
 //! plan ──> targets ──> follow ──> prober (when is who alive?) ──> Healths ──> plan
@@ -19,7 +20,7 @@ mod wire;
 pub use check::follow as follow_checks;
 pub use follow::follow as follow_probes;
 pub use record::{Health, Healths, Limits, Probing};
-pub use targets::{Question, Targets, Ways, targets};
+pub use targets::{CheckQuestion, PathsToBackends, Targets, choose_targets};
 
 #[cfg(test)]
 mod tests;

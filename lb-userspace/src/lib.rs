@@ -1,4 +1,4 @@
-//! Trigon's control plane: objects come in by a source, become a plan, and
+//! Trigon's control plane: objects are read from a source, become a plan, and
 //! the plan becomes the contents of BPF maps.
 //!
 //! A folder is a layer, and uses only those above it in this list: see `layers.rs`.

@@ -1,10 +1,10 @@
-//! What an agent is told on its command line.
+//! The configuration of an agent: its command line, checked.
 
 use std::path::PathBuf;
 
 use super::speakers::SpeakersConfig;
 use crate::{
-    announce::departure::Pace,
+    announce::departure::DrainTimes,
     datapath::kernel::DatapathConfig,
     health::Probing,
     objects::{source::Source, translate::TranslateConfig},
@@ -18,19 +18,19 @@ pub struct AgentConfig {
     pub datapath: DatapathConfig,
     /// How Services are to be understood.
     pub translate: TranslateConfig,
-    /// How to tell who is alive; without, everybody is.
+    /// How to probe backends; without, all are taken for alive.
     pub health: Option<HealthConfig>,
     pub announce: AnnounceConfig,
 }
 
-/// How to tell others of VIPs: directors do of those in the data path, any node of kube-proxy's.
+/// How to announce VIPs. A director announces those in the data path; any node, those that kube-proxy carries.
 #[derive(Clone)]
 pub struct AnnounceConfig {
     pub speakers: SpeakersConfig,
-    pub pace: Pace,
+    pub pace: DrainTimes,
 }
 
-/// How to tell who is alive.
+/// How to probe nodes, and to check bare servers.
 #[derive(Clone, Copy)]
 pub struct HealthConfig {
     pub nodes: Probing,

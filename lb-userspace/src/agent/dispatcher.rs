@@ -1,4 +1,4 @@
-//! What an agent tells its speakers, and hears of them.
+//! The orders that an agent gives its speakers, and what they report.
 
 #[cfg(test)]
 mod tests;
@@ -17,7 +17,7 @@ use super::{reach, reconcile::Programmed, speakers::Heard};
 use crate::{
     announce::{
         self, Announcements,
-        departure::{Departure, Pace},
+        departure::{Departure, DrainTimes},
     },
     objects::model::Cluster,
     plan::{Identity, mirror::Mirror},
@@ -27,31 +27,31 @@ use crate::{
     },
 };
 
-/// For how long routers are left with what they kept over a restart, if the data
-/// path does not come to be what it should: then a part of it is better than
-/// what nobody has looked after since.
+/// How long after a restart orders wait to be complete. Until they are, routers keep what an
+/// earlier agent announced (graceful restart). If a part of the plan cannot be proven by then,
+/// routes for the other part are better than stale ones.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Gives the speakers new orders whenever there is something new to say.
 pub struct Dispatcher {
     outlook: Outlook,
-    /// Orders may have to be given anew.
+    /// Something has changed since the last orders.
     is_stale: bool,
     /// The step that the last orders were about.
     ordered: Option<Leaving>,
     complete: Complete,
-    /// The cluster in which [`Outlook::silent`] was found.
+    /// The cluster whose VIPs were last checked for problems.
     searched: Arc<Cluster>,
 }
 
-/// What there is to be told about announcements. Cheap to copy.
+/// The state of announcements, for API and commands. Cheap to copy.
 #[derive(Clone)]
 pub struct Outlook {
     departure: Departure,
     heard: Heard,
     /// Where advertisements contradict each other.
     problems: Arc<[String]>,
-    /// Who is announced by nobody.
+    /// VIPs that cannot be shared as asked, and VIPs that nobody announces.
     silent: Arc<[String]>,
 }
 
@@ -60,13 +60,13 @@ pub struct Outlook {
 enum Complete {
     /// Nothing was ordered yet.
     Unknown,
-    /// Not everything is proven; that it ever will be is not waited for longer than this.
+    /// Not everything is proven; from this moment on, orders are complete all the same.
     Until(Instant),
     Yes,
 }
 
 impl Dispatcher {
-    pub fn new(pace: Pace, heard: Heard) -> Self {
+    pub fn new(pace: DrainTimes, heard: Heard) -> Self {
         let outlook = Outlook {
             departure: Departure::new(pace),
             heard,
@@ -85,7 +85,7 @@ impl Dispatcher {
         self.is_stale = true;
     }
 
-    /// Drain, or come back.
+    /// Drain (true), or announce again (false).
     pub fn leave(&mut self, leave: bool, now: Instant) {
         if leave {
             info!("drain: routers are asked to choose others, then VIPs are withdrawn");
@@ -99,17 +99,20 @@ impl Dispatcher {
 
     /// When orders are to be given anew, even if nothing changes.
     pub fn due(&self, now: Instant) -> Option<Instant> {
-        // Before the first orders there is nothing to be late with.
+        // Before the first orders, no step can be overdue.
         let is_late = self.ordered.is_some_and(|ordered| ordered != self.outlook.leaving(now));
         let complete = match self.complete {
             Complete::Until(end) => Some(end),
             Complete::Unknown | Complete::Yes => None,
         };
-        [is_late.then_some(now), self.outlook.departure.due(now), complete].into_iter().flatten().min()
+        [is_late.then_some(now), self.outlook.departure.next_step_at(now), complete]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    /// None before the first plan: what an earlier agent announced, and peers
-    /// keep for us, must not be withdrawn before we know better.
+    /// The orders to give now; None if nothing is new. Also None before the first plan: what an
+    /// earlier agent announced, and peers keep, must not be withdrawn before it is known what to announce.
     pub fn orders(
         &mut self,
         cluster: &Arc<Cluster>,
@@ -134,10 +137,11 @@ impl Dispatcher {
         Some(orders)
     }
 
-    /// Once for each cluster and not for each reader: there may be thousands of VIPs.
+    /// Once for each cluster, not for each reader: there may be thousands of VIPs.
     fn look_for_silence(&mut self, cluster: &Arc<Cluster>) {
         if !Arc::ptr_eq(&self.searched, cluster) {
-            let (unshared, silent) = (announce::unshared(cluster), announce::silent(cluster));
+            let (unshared, silent) =
+                (announce::sharing_problems(cluster), announce::silent_vip_problems(cluster));
             self.outlook.silent = unshared.iter().chain(&silent).map(ToString::to_string).collect();
             self.searched = Arc::clone(cluster);
         }
@@ -146,10 +150,10 @@ impl Dispatcher {
 
 impl Outlook {
     pub fn leaving(&self, now: Instant) -> Leaving {
-        self.departure.step(now)
+        self.departure.current_step(now)
     }
 
-    /// The same, but not at its end before sessions are closed.
+    /// The same, but `Closed` only when no session with a peer is established any more.
     pub fn left(&self, now: Instant) -> Leaving {
         let is_open = |peer: &PeerStatus| peer.state == bgp::State::Established;
         match self.leaving(now) {
@@ -166,7 +170,7 @@ impl Outlook {
         self.heard.vips.borrow().to_vec()
     }
 
-    /// What is not as it should be, and may be meant to be so.
+    /// What may be intended, but is worth knowing: a drain, and peers without a session.
     pub fn warnings(&self, now: Instant) -> Vec<String> {
         if self.leaving(now) != Leaving::No {
             return vec![
@@ -181,16 +185,16 @@ impl Outlook {
         lost.map(line).collect()
     }
 
-    /// What is wrong with announcements, but for what [`Self::warnings`] has.
+    /// What is wrong with announcements, other than [`Self::warnings`].
     pub fn problems(&self, cluster: &Cluster, me: &Identity) -> Vec<String> {
-        let faults = announce::faults(cluster, me, &self.heard.vips.borrow());
+        let faults = announce::interface_problems(cluster, me, &self.heard.vips.borrow());
         let faults = faults.iter().map(ToString::to_string);
         self.problems.iter().chain(self.silent.iter()).cloned().chain(faults).collect()
     }
 }
 
 impl Complete {
-    /// Once complete, always: peers are told so but once.
+    /// `Yes` is final: peers are told only once.
     fn next(self, is_settled: bool, now: Instant) -> Self {
         match self {
             Self::Yes => Self::Yes,
@@ -203,8 +207,8 @@ impl Complete {
 }
 
 /// VIPs of which at least one port has a ring in the kernel, with a backend that
-/// packets can be sent to. A plan may be more than there was room for, or know
-/// less of next hops than the kernel does (after a restart).
+/// packets can be sent to. The mirror is asked, not the plan: the plan may be more than
+/// there was room for, or have fewer next hops than the kernel (after a restart).
 fn carried(programmed: &Programmed) -> BTreeSet<IpAddr> {
     let mirror = &programmed.mirror;
     let proven = mirror.services.iter().filter(|(key, _)| programmed.proven.contains_key(key));
@@ -215,7 +219,7 @@ fn is_usable(service: &Service, mirror: &Mirror) -> bool {
     let Some(ring) = mirror.rings.get(&service.ring_offset).filter(|_| service.ring_len > 0) else {
         return false;
     };
-    // Rings are long, and those in them few.
+    // A ring has many slots, and few backends.
     let mut seen = BTreeSet::new();
     let ids = ring.iter().filter(|id| seen.insert(**id));
     ids.filter_map(|id| mirror.backends.get(id)).any(reach::is_known)

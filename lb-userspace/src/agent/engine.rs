@@ -17,7 +17,7 @@ use super::{
 use crate::{
     announce::Announcements,
     datapath::Tables,
-    health::{self, Healths, Targets, Ways},
+    health::{self, Healths, PathsToBackends, Targets},
     neigh::{
         NextHops,
         pmtu::{self, PathMtus},
@@ -223,11 +223,14 @@ impl<T: Tables> Engine<T> {
         self.reconciler.run(&self.wanted.cluster, &self.hops, self.liveness.avoided(), now);
         let (me, programmed) = (self.reconciler.me(), self.reconciler.programmed());
         let plan = &programmed.plan;
-        let ways =
-            Ways { hops: &self.hops, backends: &programmed.mirror.backends, interfaces: &self.devices };
+        let ways = PathsToBackends {
+            hops: &self.hops,
+            backends: &programmed.mirror.backends,
+            interfaces: &self.devices,
+        };
         self.fellows.extend(plan.services.values().flat_map(|planned| planned.owners.iter().copied()));
         self.fellows.retain(|key| plan.backends.contains_key(key));
-        let probes = health::targets(&self.wanted.cluster, me, &ways, plan, &self.fellows);
+        let probes = health::choose_targets(&self.wanted.cluster, me, &ways, plan, &self.fellows);
         self.set_probes(probes);
     }
 

@@ -1,9 +1,10 @@
 //! What becomes of a packet, and why: `trigon explain`.
 //!
 //! ```text
-//! FLOW ──flow──> Flow ──frame──> bytes ──datapath::kernel::dry_run──> Told ──story──> report
+//! FLOW ──flow──> Flow ──frame──> bytes ──datapath::kernel::dry_run──> DryRunResult ──story──> report
 //! ```
-//! `flow`, `frame` and `story` are pure; the program's own code is what decides.
+//! `flow`, `frame` and `story` are pure. What becomes of the packet is decided by the eBPF
+//! program itself, not by a model of it.
 
 pub mod flow;
 pub mod frame;
@@ -46,7 +47,7 @@ pub enum ExplainError {
          label its Node with trigon.dev/director"
     )]
     NoDirector(String),
-    /// The rest is no fault of the question.
+    /// Failures that no change of the question would avoid.
     #[error("the dry run failed: {0}")]
     Failed(String),
 }
@@ -57,7 +58,7 @@ impl ExplainError {
     }
 }
 
-/// A question understood.
+/// A question that has been checked, with the frames to run.
 struct Asked {
     flow: Flow,
     arrival: String,
@@ -128,7 +129,7 @@ fn explanation(snapshot: &Snapshot, asked: &Asked, told: &[Told]) -> Explanation
     }
 }
 
-/// From some director to this machine, which has to be the node `name`.
+/// A tunnel from some director to this machine. Fails unless this machine is the node `name`.
 fn tunnel(name: &str, me: &Identity, cluster: &Cluster, flow: &Flow) -> Result<Tunnel, ExplainError> {
     if *name != *me.node {
         return Err(ExplainError::OtherNode(name.into(), me.node.to_string()));
@@ -142,7 +143,7 @@ fn tunnel(name: &str, me: &Identity, cluster: &Cluster, flow: &Flow) -> Result<T
     Ok(Tunnel { from, to })
 }
 
-/// Another machine rather than this one.
+/// The address of a director, of the family of `like`; another machine is preferred to this one.
 fn director(cluster: &Cluster, me: &Identity, like: IpAddr) -> Option<IpAddr> {
     let address = |node: &Node| node.addresses.iter().copied().find(|addr| addr.is_ipv4() == like.is_ipv4());
     let directors = || cluster.nodes.values().filter(|node| node.director);

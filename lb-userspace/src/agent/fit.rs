@@ -12,8 +12,8 @@ use crate::plan::BackendKey;
 /// How many backends a warning names.
 const NAMED: usize = 3;
 
-/// For people: about backends whose path has no room for the longest packet of
-/// a client, which the uplink lets in, and what is put in front of it.
+/// For people: the backends whose path is too narrow for a client's longest packet and its
+/// encapsulation. `uplink` is the MTU of the uplink in bytes, which limits what clients send.
 pub fn warnings(backends: &BTreeMap<BackendKey, Backend>, uplink: u32) -> Vec<String> {
     let longest = uplink.min(ORDINARY.into());
     let mut narrow: BTreeMap<(u16, u16), Vec<String>> = BTreeMap::new();

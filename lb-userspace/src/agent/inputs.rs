@@ -1,5 +1,5 @@
-//! What an engine is fed with: source, next hops, health, path MTUs and wishes, each
-//! followed by a task of its own.
+//! The inputs of an engine: source, next hops, health, path MTUs, requests to drain, and
+//! time. Tasks follow the first four.
 
 use std::{
     collections::BTreeSet,
@@ -29,12 +29,13 @@ use crate::{
     os::moment::at,
 };
 
-/// Reports of path MTUs that wait to be looked at.
+/// How many reports of path MTUs can be queued.
 const REPORTS: usize = 64;
-/// How long ids and ranges wait before they are used again.
+/// Interval of [`Input::Tick`]. Ids and ranges that were freed are used again after one or
+/// two ticks; path MTUs expire and failures are retried at a tick.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The tasks, and what comes of them. All end with it.
+/// The tasks, and the channels from and to them. When it is dropped, the tasks end.
 pub struct Inputs {
     tasks: JoinSet<anyhow::Result<()>>,
     loads: watch::Receiver<Load>,
@@ -48,7 +49,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// `first` is what the source had before anything was touched.
+    /// `first` is what the source had when the agent started.
     pub fn start(
         source: Source,
         first: Load,
@@ -72,7 +73,7 @@ impl Inputs {
             bail!("the task that follows netlink ended")
         });
         if let Some(config) = health {
-            // Apart from each other: many checks must not delay the probes of nodes.
+            // In two tasks: many checks must not delay the probes of nodes.
             let (targets, to) = (probes_of.clone(), healths_to.clone());
             tasks.spawn(async move {
                 health::follow_probes(config.nodes, targets, to).await?;
@@ -88,8 +89,8 @@ impl Inputs {
         Self { tasks, loads, hops, healths, reports, leave, ticks, targets, probes }
     }
 
-    /// What happens next; `due` is when the engine wants to be asked at the latest.
-    /// Who has to be told that it was taken note of comes with it.
+    /// Waits for the next input. At `due`, if it is earlier, that is [`Input::Due`].
+    /// With a request to drain comes the channel to acknowledge it by. Fails if a task has ended.
     pub async fn next(
         &mut self,
         due: Option<Instant>,
@@ -110,7 +111,7 @@ impl Inputs {
         Ok((input, None))
     }
 
-    /// What an engine asks of its inputs.
+    /// Hands new targets to the tasks; orders stay in `effects`.
     pub fn carry_out(&self, effects: &mut Effects) {
         if let Some(targets) = effects.targets.take() {
             self.targets.send_replace(targets);
@@ -121,7 +122,7 @@ impl Inputs {
     }
 }
 
-/// Without it, what is too big for a path vanishes on it.
+/// If it fails, the agent goes on without path MTUs: packets too big for a path are lost on it.
 async fn hear_of_path_mtus(reports: mpsc::Sender<pmtu::PathMtuReport>) -> anyhow::Result<()> {
     if let Err(error) = pmtu::listen(reports).await {
         warn!("cannot hear of path MTUs (ICMP): {error}; the agent needs CAP_NET_RAW");

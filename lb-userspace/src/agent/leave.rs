@@ -1,4 +1,4 @@
-//! On SIGTERM: VIPs are withdrawn before the agent ends, and the data path stays.
+//! On SIGTERM and SIGINT: VIPs are withdrawn before the agent ends, and the data path stays.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,13 @@ use tracing::info;
 use super::{snapshot::Reader, speakers::Speakers};
 use crate::protocols::bgp::config::Leaving;
 
-/// Between looks at how far we are.
+/// How often the progress of the drain is checked.
 const LOOK: Duration = Duration::from_millis(20);
-/// For sessions to close, once they are told to.
+/// How long to wait for sessions to close, once they are told to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Returns when all is said; at once after a second signal. Who undoes the drain
-/// calls the end off.
+/// Waits for a signal, then drains; returns when the drain is complete, or at a second
+/// signal. Undoing the drain (`trigon drain --undo`) cancels the stop: it waits for a signal anew.
 pub async fn on_signal(reader: &Reader, speakers: &Speakers) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
@@ -50,7 +50,7 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
 
 async fn closed(reader: &Reader) {
     until(Leaving::Closed, || reader.snapshot().outlook.leaving(Instant::now())).await;
-    // A router that takes nothing is not waited for.
+    // A router that does not read its connection must not delay the stop for longer.
     let _ =
         timeout(LAST_WORDS, until(Leaving::Closed, || reader.snapshot().outlook.left(Instant::now()))).await;
 }

@@ -1,4 +1,4 @@
-//! Who looks dead, as far as the agent acts on it and tells of it.
+//! Which backends look dead by probes and checks, and which of them the plan avoids.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::{
     plan::{BackendKey, Dead, Plan, PlannedService, Subject, names},
 };
 
-/// Cheap to copy.
+/// What probes and checks say. Cheap to copy.
 #[derive(Clone, Default)]
 pub struct Liveness {
     healths: Arc<Healths>,
     dead: Arc<Dead>,
-    /// Those whom the plan does without.
+    /// Those of the dead that the plan leaves out.
     avoided: Arc<Dead>,
 }
 
 impl Liveness {
-    /// True if somebody died or came back.
+    /// True if the dead, or those to avoid, have changed.
     pub fn set(&mut self, healths: Healths) -> bool {
         let dead: Dead =
             healths.iter().filter(|(_, health)| !health.alive).map(|(subject, _)| *subject).collect();
@@ -31,7 +31,7 @@ impl Liveness {
         for subject in self.dead.difference(&dead) {
             info!("{} answers again", subject);
         }
-        // Nodes that nobody has ever heard of say more of the asking than of themselves.
+        // If no node has ever answered, it is more likely that the probes fail than that all are dead.
         let is_deaf = !healths.iter().any(|(s, h)| matches!(s, Subject::Node(_)) && h.round_trip.is_some());
         let is_told = |subject: &&Subject| !is_deaf || matches!(subject, Subject::Server(..));
         let avoided: Dead = dead.iter().filter(is_told).copied().collect();
@@ -40,7 +40,7 @@ impl Liveness {
         changed
     }
 
-    /// Those to do without.
+    /// The backends that the plan is to leave out.
     pub fn avoided(&self) -> &Dead {
         &self.avoided
     }
@@ -54,7 +54,7 @@ impl Liveness {
         plan.services.keys().filter_map(|service| report(Subject::Server(*service, *backend))).collect()
     }
 
-    /// Does nothing speak against it?
+    /// True unless a probe or a check says that it is dead.
     pub fn answers(&self, backend: &BackendKey, plan: &Plan) -> bool {
         self.dead.is_empty() || self.of(backend, plan).iter().all(|health| health.alive)
     }
@@ -84,7 +84,7 @@ impl Liveness {
         dead.chain(ignored).collect::<Vec<_>>().into_iter()
     }
 
-    /// Do all backends of a service look dead, so that the plan takes none for it?
+    /// Do all backends of a service look dead? The plan then keeps all of them.
     fn is_ignored(&self, key: &ServiceKey, planned: &PlannedService) -> bool {
         let mut members = planned.members.iter().map(|(backend, _)| Subject::of(key, backend));
         !planned.members.is_empty() && members.all(|subject| self.dead.contains(&subject))

@@ -13,13 +13,13 @@ use crate::{
     plan::BackendKey,
 };
 
-/// Is the way to it known?
+/// Is it local, or its next hop known?
 pub fn is_known(backend: &Backend) -> bool {
     backend.flags & (backend_flags::RESOLVED | backend_flags::LOCAL) != 0
 }
 
-/// Why there is no way to some of them: once for each address, and for those to
-/// which there would be another one.
+/// Why some of them cannot be reached: once for each address. And which could be reached
+/// by another way of delivery than the one that is configured.
 pub fn problems(backends: &BTreeMap<BackendKey, Backend>, hops: &NextHops) -> Vec<String> {
     let addresses: BTreeSet<IpAddr> = backends.keys().map(|key| IpAddr::from(key.addr)).collect();
     let lost = addresses.iter().filter_map(|addr| lost(*addr, hops.get(addr)?));
@@ -37,7 +37,7 @@ fn lost(addr: IpAddr, reach: &Reach) -> Option<String> {
     }
 }
 
-/// Is it behind a router, which would not know what a VIP is?
+/// Is delivery `l2` configured, but the backend behind a router? The router would not deliver a VIP to it.
 fn is_far(key: &BackendKey, hops: &NextHops) -> bool {
     let hop = hops.get(&IpAddr::from(key.addr));
     key.mode == DeliveryMode::L2 && matches!(hop, Some(Reach::Via(hop)) if !hop.on_link)

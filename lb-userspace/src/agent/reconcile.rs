@@ -63,7 +63,7 @@ pub struct Reconciler<T> {
 }
 
 impl<T: Tables> Reconciler<T> {
-    /// Begins with what is pinned.
+    /// Begins with what is in the maps.
     pub fn new(me: Identity, mut tables: T, capacity: Capacity) -> Result<Self, TableError> {
         let mirror = datapath::adopt(&mut tables)?;
         let generation = mirror.services.values().map(|service| service.generation).max().unwrap_or(0);
@@ -79,7 +79,7 @@ impl<T: Tables> Reconciler<T> {
         self.tables
     }
 
-    /// Who we are.
+    /// This node.
     pub fn me(&self) -> &Identity {
         &self.me
     }
@@ -105,10 +105,10 @@ impl<T: Tables> Reconciler<T> {
         self.programmed.failure = result.err().map(|e| e.to_string());
     }
 
-    /// A second has passed: old ids and ranges are free, failures may be over.
+    /// A second has passed: old ids and ranges are free, and what failed may succeed now.
     /// True if something was tried again.
     pub fn tick(&mut self, now: Now) -> bool {
-        // The mirror may be shared with readers, and is copied where it changes.
+        // `make_mut` copies the mirror if a reader has it: only if there is something to age.
         let is_waiting = !self.programmed.mirror.quarantine.is_empty();
         let freed = is_waiting && Arc::make_mut(&mut self.programmed.mirror).quarantine.age();
         let Programmed { is_planned, failure, shortages, .. } = &self.programmed;
@@ -130,7 +130,7 @@ impl<T: Tables> Reconciler<T> {
         if !diff.ops.is_empty() {
             debug!(ops = diff.ops.len(), generation = next, "changing the data path");
         }
-        // Of services alone, since it is found in their entries after a restart.
+        // Only if a service changes: after a restart the generation is read from their entries.
         if diff.ops.iter().any(|op| matches!(op, Op::SetService(..))) {
             self.programmed.generation = next;
         }
@@ -161,7 +161,7 @@ impl<T: Tables> Reconciler<T> {
                 Ok(())
             }
             None => {
-                // Whatever wrote there: write it again, in a second.
+                // Something else wrote there. Forget what was written, so that it is written again in a second.
                 Arc::make_mut(proven).remove(&key);
                 Arc::make_mut(mirror).written.remove(&key);
                 Err(TableError {

@@ -27,7 +27,7 @@ pub struct Status {
     pub backends: Count,
     /// What is wrong, in full sentences; empty if all is well.
     pub problems: Vec<String>,
-    /// What works, but worse than it could; `ready` does not mind.
+    /// What works, but worse than it could; `ready` does not depend on it.
     pub warnings: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ pub struct ServiceReport {
     pub protocol: String,
     /// The generation read back from the kernel; none: not programmed yet.
     pub programmed: Option<u32>,
-    /// Slots of its ring; 0 where this machine is no director, or nobody is ready.
+    /// Slots of its ring; 0 if this machine is no director, or no endpoint is ready.
     pub ring: usize,
     pub backends: Vec<Share>,
     /// On this node.
@@ -73,7 +73,7 @@ pub struct ServiceReport {
     pub source_ranges: Vec<String>,
     /// For how long a client that was idle gets to the same endpoint again.
     pub affinity_seconds: Option<u32>,
-    /// How many flows this machine lets begin in a second: its share.
+    /// How many flows may begin on this machine in a second: its share of the limit.
     pub new_flows_per_second: Option<u32>,
     pub packets: u64,
     pub bytes: u64,
@@ -96,7 +96,7 @@ pub struct BackendReport {
     pub address: IpAddr,
     /// Node that has the address; none for a bare server.
     pub node: Option<String>,
-    /// `l2`, `ipip`, or `local`.
+    /// `l2`, `ipip`, `gue`, or `local`.
     pub delivery: String,
     pub resolved: bool,
     /// How it is reached, or why it is not.
@@ -104,13 +104,13 @@ pub struct BackendReport {
     /// Bytes of IP packet.
     pub mtu: u16,
     /// What its probes say, or the checks of a bare server, one for each
-    /// service that it is behind; empty where nobody asks it.
+    /// service that it is behind; empty if it is neither probed nor checked.
     pub health: Vec<HealthReport>,
     pub packets: u64,
     pub bytes: u64,
 }
 
-/// How somebody has answered so far.
+/// How a backend has answered probes or checks so far.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct HealthReport {
     /// The service that a bare server was checked for: `tcp 192.0.2.10:80`.
@@ -118,7 +118,7 @@ pub struct HealthReport {
     pub alive: bool,
     /// For how long it has been so.
     pub seconds: u64,
-    /// How often it was asked, and how often no good answer came.
+    /// Number of probes or checks, and of those without a good answer.
     pub asked: u64,
     pub lost: u64,
     /// Of the last answer.
@@ -142,7 +142,7 @@ pub struct VerdictReport {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Drain {
-    /// Announcing as ever.
+    /// VIPs are announced.
     No,
     /// Routers are asked to choose others.
     Draining,

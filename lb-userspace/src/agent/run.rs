@@ -77,14 +77,14 @@ async fn drive<T: Tables>(
         }
         snapshots.send_replace(Arc::new(engine.snapshot()));
         if let Some(noted) = noted {
-            // Who does not wait any more has no use for it.
+            // An error means that the requester does not wait any more.
             let _ = noted.send(());
         }
     }
 }
 
-/// Was there an agent before us, since whose end nothing was unloaded? Its
-/// Services need not be in the data path: kube-proxy may carry them all.
+/// Was there an agent before, and nothing unloaded since? Links are evidence of it too: with
+/// kube-proxy carrying all Services, there are none in the maps.
 fn is_restarted<T: Tables>(attachments: &[Attachment], reconciler: &Reconciler<T>) -> bool {
     let is_adopted = attachments.iter().any(|attachment| attachment.adopted);
     is_adopted || !reconciler.programmed().mirror.services.is_empty()

@@ -1,5 +1,5 @@
-//! What API and commands read: an agent's state after its last step, which never
-//! changes, and beside it the counters of the data path.
+//! What API and commands read: an immutable copy of the agent's state after its last
+//! step, and beside it the counters of the data path.
 
 mod backends;
 mod services;
@@ -28,16 +28,17 @@ use crate::{
     plan::{Identity, names},
 };
 
-/// The last good state of the source. Cheap to copy.
+/// The last good state of the source, and what is wrong with it now. Cheap to copy.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     pub cluster: Arc<Cluster>,
-    /// Why what the source says now is not it; empty if it is.
+    /// Why the present state of the source was refused, and `cluster` is an earlier one;
+    /// empty if `cluster` is the present one.
     pub problems: Arc<[Problem]>,
-    /// What is wrong with objects that announcements are about: they are left out,
-    /// or as they last were good, and all else goes on.
+    /// What is wrong with objects about announcing. Such an object is left out, or its last
+    /// good state is kept; all other objects take effect.
     pub refused: Arc<[Problem]>,
-    /// Was there ever a good one?
+    /// Was there a good state since the start?
     pub is_known: bool,
 }
 
@@ -70,10 +71,10 @@ pub struct Facts {
     pub attachments: Vec<Attachment>,
 }
 
-/// A wish to drain or to come back, and who waits until it is taken note of.
+/// True to drain, false to announce again; and the channel that acknowledges it.
 pub type Leave = (bool, oneshot::Sender<()>);
 
-/// The way to a running agent's state, for whoever asks.
+/// Access to a running agent's state.
 #[derive(Clone)]
 pub struct Reader {
     pub facts: Arc<Facts>,
@@ -102,7 +103,7 @@ impl Reader {
         Drain::of(self.snapshot().outlook.left(Instant::now()))
     }
 
-    /// Drain, or come back. The next snapshot knows it.
+    /// Drain (true), or announce again (false). Returns when the snapshot shows it.
     pub async fn leave(&self, leave: bool) -> anyhow::Result<()> {
         let (noted_to, noted) = oneshot::channel();
         self.leave.send((leave, noted_to)).await.context("the agent is stopping")?;

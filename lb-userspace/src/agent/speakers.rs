@@ -1,5 +1,5 @@
-//! BGP, BFD and layer 2, each on a thread of its own: whatever the agent or another
-//! of them works on, neighbours must not take us for dead.
+//! BGP, BFD and layer 2, each on a thread of its own, so that work elsewhere does not
+//! delay the messages by which neighbours see that this node lives.
 
 use std::{
     collections::BTreeMap,
@@ -24,9 +24,9 @@ use crate::{
 
 type Profiles = Arc<BTreeMap<bfd::SessionKey, bfd::Profile>>;
 
-/// For the speakers to take their leave.
+/// How long to wait for the speakers to end.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// Between looks at whether they have.
+/// How often it is checked whether they have.
 const LOOK: Duration = Duration::from_millis(5);
 /// From a failure of one of the speakers to its next start.
 const RETRY: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ pub struct Speakers {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What the speakers tell.
+/// The state of peers and VIPs, as the speakers report it.
 #[derive(Clone)]
 pub struct Heard {
     pub peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
@@ -55,7 +55,7 @@ pub struct Heard {
 }
 
 impl Speakers {
-    /// In the network namespace of this thread.
+    /// The speakers use the network namespace of the calling thread.
     pub fn start(config: SpeakersConfig) -> anyhow::Result<Self> {
         let (bgp, bgp_wanted) = watch::channel(Arc::default());
         let (bfd, bfd_wanted) = watch::channel(Arc::default());
@@ -85,7 +85,7 @@ impl Speakers {
         Ok(Self { bgp, bfd, l2, heard, threads })
     }
 
-    /// New orders.
+    /// Gives the speakers new orders; those that have not changed are not sent again.
     pub fn order(&self, orders: Announcements) {
         set_if_new(&self.bfd, &Arc::new(orders.bfd));
         set_if_new(&self.l2, &Arc::new(orders.l2));
@@ -96,14 +96,14 @@ impl Speakers {
         self.heard.clone()
     }
 
-    /// Is there anybody who would miss us?
+    /// Is nothing ordered of BGP and layer 2, so that there is nothing to withdraw?
     pub fn is_idle(&self) -> bool {
         self.bgp.borrow().peers.is_empty() && self.l2.borrow().vips.is_empty()
     }
 }
 
 impl Drop for Speakers {
-    /// Without senders the speakers take their leave, which takes a second at most.
+    /// Without senders the speakers say goodbye to their peers and end.
     fn drop(&mut self) {
         self.bgp = watch::channel(Arc::default()).0;
         self.bfd = watch::channel(Arc::default()).0;
@@ -113,7 +113,7 @@ impl Drop for Speakers {
             while !thread.is_finished() && Instant::now() < until {
                 std::thread::sleep(LOOK);
             }
-            // Who is not done by then ends with the process.
+            // A thread that is not done by then ends with the process.
             if thread.is_finished() && thread.join().is_err() {
                 error!("the thread of a speaker panicked");
             }
@@ -121,7 +121,7 @@ impl Drop for Speakers {
     }
 }
 
-/// Runs this until it ends, on a thread with a runtime of its own.
+/// Runs a future to its end, on a thread with a runtime of its own.
 fn thread<F: Future<Output = ()>>(
     name: &str,
     run: impl FnOnce() -> F + Send + 'static,
@@ -132,7 +132,8 @@ fn thread<F: Future<Output = ()>>(
     thread.with_context(|| format!("a thread for {name}"))
 }
 
-/// Runs a speaker until it ends because nobody wants it any more.
+/// Runs a speaker, and again a while after each failure, until it ends without error or
+/// the sender of `wanted` is gone.
 async fn again<T, R: Future<Output = anyhow::Result<()>>>(
     name: &str,
     wanted: watch::Receiver<T>,
@@ -147,7 +148,8 @@ async fn again<T, R: Future<Output = anyhow::Result<()>>>(
     }
 }
 
-/// The BFD sessions that are wanted, and those with unnumbered peers that have been found.
+/// Sends the BFD sessions that are ordered, and those with unnumbered peers whose
+/// addresses have been found.
 async fn follow_unnumbered(
     mut bgp: watch::Receiver<Arc<bgp::BgpOrders>>,
     mut bfd: watch::Receiver<Profiles>,

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{dispatcher::Dispatcher, reconcile::Reconciler, speakers::Heard};
 use crate::{
-    announce::departure::Pace,
+    announce::departure::DrainTimes,
     datapath::memory::MemoryTables,
     neigh::{NextHop, NextHops, Reach},
     plan::{Identity, mirror::Capacity},
@@ -46,7 +46,7 @@ pub const ROOM: Capacity =
 pub const NO_RING: Capacity = Capacity { ring_slots: 512, ..ROOM };
 pub const NO_BACKEND: Capacity = Capacity { backends: 1, ..ROOM };
 
-/// Everybody's next hop, whose MAC is known or not.
+/// The next hops of both nodes, with their MAC addresses or without.
 pub fn hops(is_known: bool) -> NextHops {
     let hop = |last| NextHop {
         ifindex: 2,
@@ -74,9 +74,9 @@ pub fn reconciler(tables: MemoryTables, room: Capacity) -> Reconciler<MemoryTabl
     Reconciler::new(me, tables, room).unwrap()
 }
 
-/// An agent's word to its speakers, and what it hears of them.
+/// A dispatcher, and the sender of the peers' state that it sees.
 pub fn dispatcher() -> (Dispatcher, watch::Sender<Arc<Vec<PeerStatus>>>) {
-    let pace = Pace { drain: Duration::from_secs(5), settle: Duration::from_secs(1) };
+    let pace = DrainTimes { drain: Duration::from_secs(5), settle: Duration::from_secs(1) };
     let (peers_to, peers) = watch::channel(Arc::default());
     let (_, vips) = watch::channel(Arc::default());
     (Dispatcher::new(pace, Heard { peers, vips }), peers_to)

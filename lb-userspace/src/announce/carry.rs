@@ -1,10 +1,10 @@
-//! From where a VIP can be announced: where its packets would be in good hands.
+//! Which nodes can announce a VIP: those that can serve the packets sent to it.
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use lb_common::roles;
 
-use super::sharing::sharers;
+use super::sharing::admitted_wishes;
 use crate::{
     objects::model::{Announced, Backends, Carrier, Cluster, Frontend, Labels, Node, Protocol, Wish},
     plan::Identity,
@@ -26,8 +26,8 @@ pub struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// Ourselves: what we are is what we were told.
-    pub fn of(me: &'a Identity, cluster: &'a Cluster) -> Self {
+    /// This node. Its role is that of the agent's arguments, not of its Node object.
+    pub fn of_this_node(me: &'a Identity, cluster: &'a Cluster) -> Self {
         let node = cluster.nodes.get(&me.node);
         Self {
             name: &me.node,
@@ -37,34 +37,34 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// Any node, as everybody sees it.
-    pub fn seen(node: &'a Node) -> Self {
+    /// A node by its Node object, so that all nodes come to the same result.
+    pub fn of_node(node: &'a Node) -> Self {
         Self { name: &node.name, labels: &node.labels, addresses: &node.addresses, director: node.director }
     }
 }
 
-/// How the data path stands to a VIP on some node.
+/// Whether the data path of a node carries a VIP.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum DataPath {
+pub enum DataPathState {
     Carries,
-    /// There is nothing to carry: none of its Services has a backend.
+    /// There is nothing to carry: none of the VIP's Services in the data path has a backend.
     Idle,
-    /// It cannot, or not yet.
+    /// It has backends, but is not carried here, or not yet.
     Cannot,
 }
 
-impl DataPath {
-    /// On this node.
-    pub fn here(cluster: &Cluster, vip: IpAddr, carried: &BTreeSet<IpAddr>) -> Self {
-        match Self::wanted(cluster, vip) {
+impl DataPathState {
+    /// On this node. `carried`: as in [`super::plan`].
+    pub fn on_this_node(cluster: &Cluster, vip: IpAddr, carried: &BTreeSet<IpAddr>) -> Self {
+        match Self::on_any_director(cluster, vip) {
             Self::Idle => Self::Idle,
             _ if carried.contains(&vip) => Self::Carries,
             _ => Self::Cannot,
         }
     }
 
-    /// By what the objects say, on any director.
-    pub fn wanted(cluster: &Cluster, vip: IpAddr) -> Self {
+    /// On any director, by what the objects say: never `Cannot`.
+    pub fn on_any_director(cluster: &Cluster, vip: IpAddr) -> Self {
         let first = Frontend { vip, port: 0, protocol: Protocol::Tcp };
         let last = Frontend { vip, port: u16::MAX, protocol: Protocol::Udp };
         let mut services = cluster.services.range(first..=last);
@@ -76,29 +76,34 @@ impl DataPath {
     }
 }
 
-/// The Services of a VIP for whose sake a node can announce it: all that have
-/// an endpoint anywhere, or none, since routers bring it the packets of all.
+/// The Services of a VIP for which a node can announce it: all that have an
+/// endpoint on any node, or none of them if the node cannot serve each one, since
+/// routers send it the packets of all.
 ///
 /// A VIP with a Service in the data path is for directors alone: to any other
 /// node, packets of its established connections would mean nothing.
-pub fn wishes<'a>(announced: &'a Announced, site: &Site<'_>, data_path: DataPath) -> Vec<&'a Wish> {
-    if announced.is_dsr() && (!site.director || data_path == DataPath::Cannot) {
+pub fn servable_wishes<'a>(
+    announced: &'a Announced,
+    site: &Site<'_>,
+    data_path: DataPathState,
+) -> Vec<&'a Wish> {
+    if announced.is_dsr() && (!site.director || data_path == DataPathState::Cannot) {
         return Vec::new();
     }
-    let mut wishes = sharers(announced);
+    let mut wishes = admitted_wishes(announced);
     wishes.retain(|wish| has_endpoints(wish, data_path));
     if wishes.iter().all(|wish| is_served(wish, site)) { wishes } else { Vec::new() }
 }
 
 /// Has a Service any endpoint that is ready, on whatever node?
-pub fn has_endpoints(wish: &Wish, data_path: DataPath) -> bool {
+pub fn has_endpoints(wish: &Wish, data_path: DataPathState) -> bool {
     match &wish.carrier {
-        Carrier::DataPath => data_path != DataPath::Idle,
+        Carrier::DataPath => data_path != DataPathState::Idle,
         Carrier::KubeProxy { ready, .. } => *ready,
     }
 }
 
-/// Would packets for such a Service get on from this node?
+/// Can this node serve packets for the Service?
 fn is_served(wish: &Wish, site: &Site<'_>) -> bool {
     match &wish.carrier {
         Carrier::DataPath => true,

@@ -1,4 +1,4 @@
-//! Which advertisements are about a VIP.
+//! Which advertisements apply to a VIP.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
@@ -8,17 +8,18 @@ use crate::objects::model::{
     Announcing, BgpAdvertisement, L2Advertisement, Pool, PoolChoice, Range, Selectors, Wish,
 };
 
-/// All advertisements, sorted by the pools they are about.
+/// All advertisements by name, and which of them apply to each pool.
 pub struct Advertisements<'a> {
     pub bgp: Vec<&'a BgpAdvertisement>,
     pub l2: Vec<&'a L2Advertisement>,
-    /// Ranges of pools by their first address, and what is about them.
-    pools: BTreeMap<IpAddr, (Range, Arc<About<'a>>)>,
-    outside: About<'a>,
+    /// Ranges of pools by their first address, and the advertisements for them.
+    pools: BTreeMap<IpAddr, (Range, Arc<PoolAdvertisements<'a>>)>,
+    /// For addresses that are in no pool.
+    outside: PoolAdvertisements<'a>,
 }
 
-/// What is about the VIPs of a pool: indices of advertisements.
-pub struct About<'a> {
+/// The advertisements for the VIPs of a pool: indices of [`Advertisements`]' vectors.
+pub struct PoolAdvertisements<'a> {
     /// None: addresses that are in no pool.
     pub pool: Option<&'a Arc<str>>,
     pub bgp: Vec<usize>,
@@ -29,53 +30,53 @@ impl<'a> Advertisements<'a> {
     pub fn new(announcing: &'a Announcing) -> Self {
         let bgp: Vec<&BgpAdvertisement> = announcing.bgp.values().map(|one| &**one).collect();
         let l2: Vec<&L2Advertisement> = announcing.l2.values().map(|one| &**one).collect();
-        let about = |pool: Option<(&'a Arc<str>, &'a Pool)>| {
+        let advertisements_of = |pool: Option<(&'a Arc<str>, &'a Pool)>| {
             let chosen = |choice: &PoolChoice| match pool {
                 None => choice.is_everything(),
                 Some((name, pool)) => choice.contains(name, pool),
             };
-            About {
+            PoolAdvertisements {
                 pool: pool.map(|(name, _)| name),
-                bgp: indices(&bgp, |one| chosen(&one.pools)),
-                l2: indices(&l2, |one| chosen(&one.pools)),
+                bgp: chosen_indices(&bgp, |one| chosen(&one.pools)),
+                l2: chosen_indices(&l2, |one| chosen(&one.pools)),
             }
         };
         let mut pools = BTreeMap::new();
         for (name, pool) in &announcing.pools {
-            let about = Arc::new(about(Some((name, pool))));
-            pools.extend(pool.ranges.iter().map(|range| (range.first, (*range, Arc::clone(&about)))));
+            let chosen = Arc::new(advertisements_of(Some((name, pool))));
+            pools.extend(pool.ranges.iter().map(|range| (range.first, (*range, Arc::clone(&chosen)))));
         }
-        let outside = about(None);
+        let outside = advertisements_of(None);
         Self { bgp, l2, pools, outside }
     }
 
-    pub fn about(&self, vip: IpAddr) -> &About<'a> {
-        self.found(vip).map_or(&self.outside, |(_, about)| about)
+    pub fn for_vip(&self, vip: IpAddr) -> &PoolAdvertisements<'a> {
+        self.pool_range_of(vip).map_or(&self.outside, |(_, chosen)| chosen)
     }
 
-    /// The prefixes to announce for the sake of a VIP, each with the index of its
-    /// advertisement. None that goes beyond the pool: it would take in what is
-    /// none of ours.
-    pub fn prefixes(&self, vip: IpAddr) -> impl Iterator<Item = (usize, IpNet)> {
-        let range = self.found(vip).map(|(range, _)| *range);
-        self.about(vip).bgp.iter().filter_map(move |index| {
+    /// The prefixes to announce for a VIP, each with the index of its advertisement.
+    /// A prefix that goes beyond the range of the pool is left out: it would cover
+    /// addresses that are not ours.
+    pub fn prefixes_for(&self, vip: IpAddr) -> impl Iterator<Item = (usize, IpNet)> {
+        let range = self.pool_range_of(vip).map(|(range, _)| *range);
+        self.for_vip(vip).bgp.iter().filter_map(move |index| {
             let net = IpNet::new(vip, self.bgp[*index].length(vip)).ok()?.trunc();
             range.is_none_or(|range| range.holds(&net)).then_some((*index, net))
         })
     }
 
     /// The range of a pool that a VIP is in.
-    fn found(&self, vip: IpAddr) -> Option<&(Range, Arc<About<'a>>)> {
+    fn pool_range_of(&self, vip: IpAddr) -> Option<&(Range, Arc<PoolAdvertisements<'a>>)> {
         let (_, found) = self.pools.range(..=vip).next_back()?;
         Some(found).filter(|(range, _)| range.contains(vip))
     }
 }
 
-fn indices<T>(all: &[&T], is_chosen: impl Fn(&T) -> bool) -> Vec<usize> {
+fn chosen_indices<T>(all: &[&T], is_chosen: impl Fn(&T) -> bool) -> Vec<usize> {
     (0..).zip(all).filter(|(_, one)| is_chosen(one)).map(|(index, _)| index).collect()
 }
 
-/// Is an advertisement with these selectors about any of these Services?
-pub fn is_for(services: &Selectors, wishes: &[&Wish]) -> bool {
+/// Do the selectors of an advertisement match any of these Services?
+pub fn selects_any(services: &Selectors, wishes: &[&Wish]) -> bool {
     wishes.iter().any(|wish| services.matches(&wish.labels))
 }

@@ -1,4 +1,4 @@
-//! Where a link is not announced on, though an advertisement says so.
+//! Interfaces that an L2Advertisement names, but on which VIPs cannot be announced.
 
 use std::collections::BTreeMap;
 
@@ -9,25 +9,25 @@ use crate::{
     protocols::l2::{Fault, FaultReason, VipStatus},
 };
 
-/// One for each interface of each advertisement that chooses this node.
-pub fn faults(cluster: &Cluster, me: &Identity, vips: &[VipStatus]) -> Vec<Problem> {
-    let here = Site::of(me, cluster);
+/// One problem for each such interface of each advertisement that chooses this node.
+pub fn interface_problems(cluster: &Cluster, me: &Identity, vips: &[VipStatus]) -> Vec<Problem> {
+    let here = Site::of_this_node(me, cluster);
     let all = Advertisements::new(&cluster.announcing);
     let mut problems = BTreeMap::new();
     for vip in vips.iter().filter(|vip| !vip.faults.is_empty()) {
-        for index in &all.about(vip.vip).l2 {
+        for index in &all.for_vip(vip.vip).l2 {
             let one = all.l2[*index];
             let is_named = |fault: &&Fault| one.interfaces.contains(fault.interface.as_str());
             if one.nodes.matches(here.labels) {
                 let named = vip.faults.iter().filter(is_named);
-                problems.extend(named.map(|fault| ((*index, fault), problem(one, &here, fault))));
+                problems.extend(named.map(|fault| ((*index, fault), fault_problem(one, &here, fault))));
             }
         }
     }
     problems.into_values().collect()
 }
 
-fn problem(one: &L2Advertisement, here: &Site<'_>, Fault { interface, why }: &Fault) -> Problem {
+fn fault_problem(one: &L2Advertisement, here: &Site<'_>, Fault { interface, why }: &Fault) -> Problem {
     let node = here.name;
     let (message, remedy) = match why {
         FaultReason::Missing => (

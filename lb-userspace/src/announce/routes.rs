@@ -9,8 +9,8 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    carry::{self, DataPath, Site},
-    choose::{Advertisements, is_for},
+    carry::{self, DataPathState, Site},
+    choose::{Advertisements, selects_any},
 };
 use crate::{
     objects::model::{BgpAdvertisement, Cluster, Problem},
@@ -18,31 +18,32 @@ use crate::{
 };
 
 /// For each peer, by its name.
-pub type ByPeer = BTreeMap<Arc<str>, Arc<Routes>>;
+pub type RoutesByPeer = BTreeMap<Arc<str>, Arc<Routes>>;
 
-/// What this node tells its peers, and where advertisements contradict each other.
-pub fn routes(
+/// The routes that this node sends to each peer, and a problem for each two
+/// advertisements that contradict each other.
+pub fn build_routes(
     cluster: &Cluster,
     here: &Site<'_>,
     carried: &BTreeSet<IpAddr>,
     all: &Advertisements<'_>,
-) -> (ByPeer, Vec<Problem>) {
-    let announcers = announcers(cluster, here, carried, all);
-    let mut combined = Combined { all, known: HashMap::new(), problems: BTreeMap::new() };
-    // Most peers are told the same.
-    let mut told: BTreeMap<Vec<usize>, Arc<Routes>> = BTreeMap::new();
-    let mut by_peer = ByPeer::new();
+) -> (RoutesByPeer, Vec<Problem>) {
+    let announcers = announcers_by_prefix(cluster, here, carried, all);
+    let mut combined = CombinedAttributes { all, cache: HashMap::new(), problems: BTreeMap::new() };
+    // Most peers get the same routes, which they share.
+    let mut shared_routes: BTreeMap<Vec<usize>, Arc<Routes>> = BTreeMap::new();
+    let mut by_peer = RoutesByPeer::new();
     let mut places = HashSet::new();
     for (name, peer) in &cluster.announcing.peers {
-        // Of two in the same place that labels brought together here, the first by name.
+        // Of two peers at one place, which a change of Node labels can bring together, the first by name.
         if !peer.nodes.matches(here.labels) || !places.insert(peer.place()) {
             continue;
         }
         let telling: Vec<usize> = (0..all.bgp.len()).filter(|index| all.bgp[*index].tells(name)).collect();
-        let routes = told.entry(telling).or_insert_with_key(|telling| {
+        let routes = shared_routes.entry(telling).or_insert_with_key(|telling| {
             let route = |(prefix, by): (&IpNet, &BTreeSet<usize>)| {
                 let by: Vec<usize> = by.iter().filter(|index| telling.contains(index)).copied().collect();
-                Some((*prefix, combined.attributes(by, prefix)?))
+                Some((*prefix, combined.combine_attributes(by, prefix)?))
             };
             Arc::new(announcers.iter().filter_map(route).collect())
         });
@@ -52,7 +53,7 @@ pub fn routes(
 }
 
 /// The prefixes that this node announces, each with the advertisements that ask for it.
-fn announcers(
+fn announcers_by_prefix(
     cluster: &Cluster,
     here: &Site<'_>,
     carried: &BTreeSet<IpAddr>,
@@ -61,9 +62,10 @@ fn announcers(
     let ours: Vec<bool> = all.bgp.iter().map(|one| one.nodes.matches(here.labels)).collect();
     let mut announcers: BTreeMap<IpNet, BTreeSet<usize>> = BTreeMap::new();
     for (vip, announced) in &cluster.announced {
-        let wishes = carry::wishes(announced, here, DataPath::here(cluster, *vip, carried));
-        for (index, prefix) in all.prefixes(*vip).filter(|(index, _)| ours[*index]) {
-            if is_for(&all.bgp[index].services, &wishes) {
+        let wishes =
+            carry::servable_wishes(announced, here, DataPathState::on_this_node(cluster, *vip, carried));
+        for (index, prefix) in all.prefixes_for(*vip).filter(|(index, _)| ours[*index]) {
+            if selects_any(&all.bgp[index].services, &wishes) {
                 announcers.entry(prefix).or_default().insert(index);
             }
         }
@@ -72,18 +74,18 @@ fn announcers(
 }
 
 /// Attributes of routes that several advertisements ask for.
-struct Combined<'a> {
+struct CombinedAttributes<'a> {
     all: &'a Advertisements<'a>,
-    known: HashMap<Vec<usize>, Arc<Attributes>>,
+    cache: HashMap<Vec<usize>, Arc<Attributes>>,
     /// By the two that contradict each other.
     problems: BTreeMap<(usize, usize), Problem>,
 }
 
-impl Combined<'_> {
-    /// None: nobody asks for the route.
-    fn attributes(&mut self, by: Vec<usize>, prefix: &IpNet) -> Option<Arc<Attributes>> {
+impl CombinedAttributes<'_> {
+    /// None if no advertisement asks for the route: `by` is empty.
+    fn combine_attributes(&mut self, by: Vec<usize>, prefix: &IpNet) -> Option<Arc<Attributes>> {
         let (first, rest) = by.split_first()?;
-        if let Some(known) = self.known.get(&by) {
+        if let Some(known) = self.cache.get(&by) {
             return Some(Arc::clone(known));
         }
         let leader = self.all.bgp[*first];
@@ -94,16 +96,16 @@ impl Combined<'_> {
             more.communities.extend(&other.attributes.communities);
             more.large_communities.extend(&other.attributes.large_communities);
             if let Some((field, message)) = other.contradicts(leader) {
-                let problem = || contradiction(other, leader, field, &message, prefix);
+                let problem = || contradiction_problem(other, leader, field, &message, prefix);
                 self.problems.entry((*first, *index)).or_insert_with(problem);
             }
         }
-        self.known.insert(by, Arc::clone(&attributes));
+        self.cache.insert(by, Arc::clone(&attributes));
         Some(attributes)
     }
 }
 
-fn contradiction(
+fn contradiction_problem(
     this: &BgpAdvertisement,
     other: &BgpAdvertisement,
     field: &str,

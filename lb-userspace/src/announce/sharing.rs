@@ -1,5 +1,5 @@
-//! Which Services may share a VIP: as with MetalLB, those that say so, and of
-//! which a node that serves one serves the other.
+//! Which Services may share a VIP: as with MetalLB, those with the same key in
+//! their annotation, if a node that serves one of them serves the other, too.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -8,20 +8,22 @@ use crate::objects::{
     translate::{ALLOW_SHARED_IP, annotation},
 };
 
-type Named<'a> = (&'a Arc<str>, &'a Wish);
+type NamedWish<'a> = (&'a Arc<str>, &'a Wish);
 
 /// The Services that a VIP is announced for.
-pub fn sharers(announced: &Announced) -> Vec<&Wish> {
-    admit(announced, |_, _, _| {}).into_iter().map(|(_, wish)| wish).collect()
+pub fn admitted_wishes(announced: &Announced) -> Vec<&Wish> {
+    admit_sharers(announced, |_, _, _| {}).into_iter().map(|(_, wish)| wish).collect()
 }
 
-/// Services that a VIP is not announced for, since others came first. None, if
-/// nothing is to be announced at all: then VIPs are somebody else's business.
-pub fn unshared(cluster: &Cluster) -> Vec<Problem> {
+/// A problem for each Service that a VIP is not announced for, since an older one
+/// has it. None, if nothing is to be announced at all: then Trigon does not announce VIPs.
+pub fn sharing_problems(cluster: &Cluster) -> Vec<Problem> {
     let mut problems = Vec::new();
     if !cluster.announcing.is_unused() {
         for (vip, announced) in &cluster.announced {
-            admit(announced, |this, other, why| problems.push(problem(*vip, this, other, why)));
+            admit_sharers(announced, |this, other, conflict| {
+                problems.push(conflict_problem(*vip, this, other, conflict))
+            });
         }
     }
     problems
@@ -29,33 +31,40 @@ pub fn unshared(cluster: &Cluster) -> Vec<Problem> {
 
 /// Why two Services cannot share.
 #[derive(Clone, Copy)]
-enum Why {
+enum Conflict {
+    /// They do not have the same sharing key.
     Keys,
+    /// One has `externalTrafficPolicy: Local`, and they do not select the same Pods.
     Pods,
 }
 
-/// One by one, in the order in which they came.
-fn admit<'a>(announced: &'a Announced, mut refuse: impl FnMut(&str, &str, Why)) -> Vec<Named<'a>> {
-    let mut all: Vec<Named<'a>> = announced.wishes.iter().map(|(name, wish)| (name, &**wish)).collect();
+/// Admits Services from the oldest to the youngest. Calls `refuse` with the name of each
+/// that cannot share with one admitted before, that one's name, and the reason.
+fn admit_sharers<'a>(
+    announced: &'a Announced,
+    mut refuse: impl FnMut(&str, &str, Conflict),
+) -> Vec<NamedWish<'a>> {
+    let mut all: Vec<NamedWish<'a>> = announced.wishes.iter().map(|(name, wish)| (name, &**wish)).collect();
     all.sort_by_key(|(_, wish)| wish.sharing.born);
-    let mut admitted: Vec<Named<'a>> = Vec::with_capacity(all.len());
+    let mut admitted: Vec<NamedWish<'a>> = Vec::with_capacity(all.len());
     for (name, wish) in all {
-        let in_the_way = admitted.iter().find_map(|(other, earlier)| Some((*other, differ(earlier, wish)?)));
+        let in_the_way =
+            admitted.iter().find_map(|(other, earlier)| Some((*other, conflict_between(earlier, wish)?)));
         match in_the_way {
-            Some((other, why)) => refuse(name, other, why),
+            Some((other, conflict)) => refuse(name, other, conflict),
             None => admitted.push((name, wish)),
         }
     }
     admitted
 }
 
-fn differ(one: &Wish, other: &Wish) -> Option<Why> {
+fn conflict_between(one: &Wish, other: &Wish) -> Option<Conflict> {
     let (a, b) = (&one.sharing, &other.sharing);
     let same_pods = a.pods == b.pods && !a.pods.is_empty();
     if a.key != b.key || a.key.is_none() {
-        Some(Why::Keys)
+        Some(Conflict::Keys)
     } else if (is_local(one) || is_local(other)) && !same_pods {
-        Some(Why::Pods)
+        Some(Conflict::Pods)
     } else {
         None
     }
@@ -65,14 +74,14 @@ fn is_local(wish: &Wish) -> bool {
     matches!(wish.carrier, Carrier::KubeProxy { local: true, .. })
 }
 
-fn problem(vip: IpAddr, this: &str, other: &str, why: Why) -> Problem {
-    let (field, reason, remedy) = match why {
-        Why::Keys => (
+fn conflict_problem(vip: IpAddr, this: &str, other: &str, conflict: Conflict) -> Problem {
+    let (field, reason, remedy) = match conflict {
+        Conflict::Keys => (
             annotation(ALLOW_SHARED_IP),
             "they do not both say that they share it",
             "write the same word in this annotation of both, or give one of the two another address",
         ),
-        Why::Pods => (
+        Conflict::Pods => (
             "spec.externalTrafficPolicy".to_owned(),
             "one of the two is `Local`, so that routers would bring packets to nodes that drop them",
             "write Cluster in both, or the same selector, or give one of the two another address",

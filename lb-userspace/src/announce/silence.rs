@@ -3,21 +3,21 @@
 use std::{net::IpAddr, sync::Arc};
 
 use super::{
-    carry::{self, DataPath, Site},
-    choose::{About, Advertisements, is_for},
-    sharing::sharers,
+    carry::{self, DataPathState, Site},
+    choose::{Advertisements, PoolAdvertisements, selects_any},
+    sharing::admitted_wishes,
 };
 use crate::objects::model::{Announced, BgpAdvertisement, Cluster, Problem, Wish};
 
-/// VIPs that no node can announce, by what the objects say, and why: a problem
-/// for each. None, if nothing is to be announced at all.
-pub fn silent(cluster: &Cluster) -> Vec<Problem> {
+/// A problem for each VIP that no node can announce, by what the objects say.
+/// None, if nothing is to be announced at all.
+pub fn silent_vip_problems(cluster: &Cluster) -> Vec<Problem> {
     if cluster.announcing.is_unused() {
         return Vec::new();
     }
     let all = Advertisements::new(&cluster.announcing);
     let problem = |(vip, announced): (&IpAddr, &Arc<Announced>)| {
-        let (message, remedy) = why(cluster, &all, *vip, announced)?;
+        let (message, remedy) = explain_silence(cluster, &all, *vip, announced)?;
         Some(Problem {
             object: format!("Service {}", announced.wishes.keys().next()?),
             field: "status.loadBalancer.ingress".to_owned(),
@@ -31,15 +31,15 @@ pub fn silent(cluster: &Cluster) -> Vec<Problem> {
 
 /// `VIP 192.0.2.1 (default/web) is announced by nobody: ...`, if that is so by
 /// what the objects say.
-pub fn silence(cluster: &Cluster, vip: IpAddr) -> Option<String> {
+pub fn describe_silence(cluster: &Cluster, vip: IpAddr) -> Option<String> {
     let announced = cluster.announced.get(&vip)?;
     let all = Advertisements::new(&cluster.announcing);
-    let (message, remedy) = why(cluster, &all, vip, announced)?;
+    let (message, remedy) = explain_silence(cluster, &all, vip, announced)?;
     Some(format!("VIP {vip} ({}) is announced by nobody: {message}; {remedy}", announced.names()))
 }
 
-/// A message and a remedy.
-fn why(
+/// A message and a remedy; None if some node can announce the VIP, by what the objects say.
+fn explain_silence(
     cluster: &Cluster,
     all: &Advertisements<'_>,
     vip: IpAddr,
@@ -49,46 +49,50 @@ fn why(
         let message = "there is neither a BgpAdvertisement nor an L2Advertisement".to_owned();
         return Some((message, "add one of them"));
     }
-    let about = all.about(vip);
-    let prefixes: Vec<usize> = all.prefixes(vip).map(|(index, _)| index).collect();
-    if prefixes.is_empty() && about.l2.is_empty() {
-        return Some(unchosen(about));
+    let chosen = all.for_vip(vip);
+    let prefixes: Vec<usize> = all.prefixes_for(vip).map(|(index, _)| index).collect();
+    if prefixes.is_empty() && chosen.l2.is_empty() {
+        return Some(explain_no_advertisement(chosen));
     }
-    let data_path = DataPath::wanted(cluster, vip);
-    let mut able = Vec::new();
+    let data_path = DataPathState::on_any_director(cluster, vip);
+    let mut able_nodes = Vec::new();
     for node in cluster.nodes.values() {
-        let site = Site::seen(node);
-        let wishes = carry::wishes(announced, &site, data_path);
+        let site = Site::of_node(node);
+        let wishes = carry::servable_wishes(announced, &site, data_path);
         if wishes.is_empty() {
             continue;
         }
-        let is_told = |index: &usize| has_peer(cluster, all.bgp[*index], &site, &wishes);
-        let answers = |index: &usize| {
+        let is_announced_by_bgp = |index: &usize| has_peer(cluster, all.bgp[*index], &site, &wishes);
+        let is_announced_by_l2 = |index: &usize| {
             let one = all.l2[*index];
-            one.nodes.matches(site.labels) && is_for(&one.services, &wishes)
+            one.nodes.matches(site.labels) && selects_any(&one.services, &wishes)
         };
-        if prefixes.iter().any(is_told) || about.l2.iter().any(answers) {
+        if prefixes.iter().any(is_announced_by_bgp) || chosen.l2.iter().any(is_announced_by_l2) {
             return None;
         }
-        able.push(site.name);
+        able_nodes.push(site.name);
     }
-    Some(if able.is_empty() { unable(cluster, announced, data_path) } else { unasked(&able) })
+    Some(if able_nodes.is_empty() {
+        explain_no_able_node(cluster, announced, data_path)
+    } else {
+        explain_no_chosen_node(&able_nodes)
+    })
 }
 
 fn has_peer(cluster: &Cluster, one: &BgpAdvertisement, site: &Site<'_>, wishes: &[&Wish]) -> bool {
     let mut peers = cluster.announcing.peers.iter();
     one.nodes.matches(site.labels)
-        && is_for(&one.services, wishes)
+        && selects_any(&one.services, wishes)
         && peers.any(|(name, peer)| one.tells(name) && peer.nodes.matches(site.labels))
 }
 
-fn unchosen(about: &About<'_>) -> (String, &'static str) {
-    match about.pool {
+fn explain_no_advertisement(chosen: &PoolAdvertisements<'_>) -> (String, &'static str) {
+    match chosen.pool {
         None => (
             "it is in no AddressPool, and every advertisement chooses pools".to_owned(),
             "add the address to a pool, or an advertisement without ipAddressPools",
         ),
-        Some(pool) if about.bgp.is_empty() => (
+        Some(pool) if chosen.bgp.is_empty() => (
             format!("no advertisement chooses AddressPool `{pool}`"),
             "add the pool to the ipAddressPools of one",
         ),
@@ -99,24 +103,29 @@ fn unchosen(about: &About<'_>) -> (String, &'static str) {
     }
 }
 
-fn unable(cluster: &Cluster, announced: &Announced, data_path: DataPath) -> (String, &'static str) {
+fn explain_no_able_node(
+    cluster: &Cluster,
+    announced: &Announced,
+    data_path: DataPathState,
+) -> (String, &'static str) {
     if announced.is_dsr() && !cluster.nodes.values().any(|node| node.director) {
         return ("no Node is a director".to_owned(), "label the directors trigon.dev/director: \"true\"");
     }
-    let living = sharers(announced).into_iter().filter(|wish| carry::has_endpoints(wish, data_path)).count();
-    if living > 1 {
+    let with_endpoints =
+        admitted_wishes(announced).into_iter().filter(|wish| carry::has_endpoints(wish, data_path)).count();
+    if with_endpoints > 1 {
         let message = format!("no node can serve all of its Services ({})", announced.names());
         return (message, "give them addresses of their own, or let the same nodes have endpoints of all");
     }
     ("no node has an endpoint for it that is ready".to_owned(), "start Pods, or look why they are not ready")
 }
 
-fn unasked(able: &[&Arc<str>]) -> (String, &'static str) {
-    let names: Vec<&str> = able.iter().map(|name| &***name).take(5).collect();
+fn explain_no_chosen_node(able_nodes: &[&Arc<str>]) -> (String, &'static str) {
+    let names: Vec<&str> = able_nodes.iter().map(|name| &***name).take(5).collect();
     let message = format!(
         "of the nodes that could ({}{}), no advertisement with a peer chooses any",
         names.join(", "),
-        if able.len() > names.len() { ", ..." } else { "" }
+        if able_nodes.len() > names.len() { ", ..." } else { "" }
     );
     (message, "correct the nodeSelectors and serviceSelectors of advertisements, or their peers")
 }

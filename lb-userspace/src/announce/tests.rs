@@ -111,7 +111,7 @@ fn cluster_of(text: &str) -> Cluster {
     cluster
 }
 
-/// The world, and this.
+/// The objects of `WORLD`, the Services, and these.
 fn world(more: &str) -> Cluster {
     cluster_of(&format!("{WORLD}{}{more}", services()))
 }
@@ -131,14 +131,14 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// What a node announces that carries all there is in the data path.
+/// What a node announces; a director carries all VIPs of Services in the data path.
 fn plan_on(cluster: &Cluster, node: &str) -> Announcements {
     let carried = if node.starts_with("director") { [ip(WEB), ip(WEB6)].into() } else { BTreeSet::new() };
     plan(cluster, &identity(node), &carried, Leaving::No)
 }
 
 /// `router1 192.0.2.80/32`
-fn routes(all: &Announcements) -> Vec<String> {
+fn route_lines(all: &Announcements) -> Vec<String> {
     let of_peer = |(name, peer): (&Arc<str>, &PeerOrders)| {
         peer.routes.keys().map(|prefix| format!("{name} {prefix}")).collect::<Vec<_>>()
     };

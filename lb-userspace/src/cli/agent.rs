@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::outcome::{Failure, Outcome, UNUSABLE};
 use crate::{
     agent::{self, AgentConfig, AnnounceConfig, HealthConfig, speakers::SpeakersConfig},
-    announce::departure::Pace,
+    announce::departure::DrainTimes,
     cli::args::{AgentArgs, AnnounceArgs, Cli, HealthArgs},
     datapath::kernel::{DatapathConfig, LoadError},
     health::{Limits, Probing},
@@ -34,11 +34,11 @@ pub fn run(cli: &Cli, args: &AgentArgs) -> Outcome {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(anyhow::Error::from)?;
-    runtime.block_on(agent::run(config(cli, args))).map_err(failure)?;
+    runtime.block_on(agent::run(agent_config(cli, args))).map_err(failure_from)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn config(cli: &Cli, args: &AgentArgs) -> AgentConfig {
+fn agent_config(cli: &Cli, args: &AgentArgs) -> AgentConfig {
     let roles = args.role.iter().fold(0, |bits, role| bits | role.bit());
     let sizes = &args.sizes;
     AgentConfig {
@@ -52,8 +52,8 @@ fn config(cli: &Cli, args: &AgentArgs) -> AgentConfig {
         source: Source::Directory(args.source.clone()),
         socket: cli.socket.clone(),
         translate: TranslateConfig { default_class: args.default_class },
-        health: health(&args.health),
-        announce: announce(args),
+        health: health_config(&args.health),
+        announce: announce_config(args),
         datapath: DatapathConfig {
             pin_dir: args.pin.pin_dir.clone(),
             interfaces: args.interface.clone(),
@@ -77,18 +77,18 @@ fn config(cli: &Cli, args: &AgentArgs) -> AgentConfig {
     }
 }
 
-fn announce(args: &AgentArgs) -> AnnounceConfig {
+fn announce_config(args: &AgentArgs) -> AnnounceConfig {
     let AnnounceArgs { bgp_port, l2_port, drain_time, settle_time } = args.announcing;
     AnnounceConfig {
         speakers: SpeakersConfig {
             bgp: SpeakerConfig { listen: Some(bgp_port).filter(|port| *port != 0), restarted: false },
             l2: L2Config { interfaces: args.interface.clone(), port: l2_port },
         },
-        pace: Pace { drain: drain_time, settle: settle_time },
+        pace: DrainTimes { drain: drain_time, settle: settle_time },
     }
 }
 
-fn health(args: &HealthArgs) -> Option<HealthConfig> {
+fn health_config(args: &HealthArgs) -> Option<HealthConfig> {
     let probing = |interval, fall, rise| Probing { interval, limits: Limits { fall, rise } };
     (!args.no_probing).then(|| HealthConfig {
         nodes: probing(args.probe_interval, args.probe_fall, args.probe_rise),
@@ -96,8 +96,8 @@ fn health(args: &HealthArgs) -> Option<HealthConfig> {
     })
 }
 
-/// With the exit code that it deserves.
-pub fn failure(error: anyhow::Error) -> Failure {
+/// The error with its exit code: [`UNUSABLE`] if the arguments cannot work here.
+pub fn failure_from(error: anyhow::Error) -> Failure {
     let unusable = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_unusable);
     Failure { code: if unusable { UNUSABLE } else { super::outcome::FAILED }, error }
 }

@@ -20,15 +20,15 @@ pub struct Cli {
     pub socket: PathBuf,
 
     /// How to print results.
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text)]
+    pub output: OutputFormat,
 
     #[command(subcommand)]
     pub command: Command,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Output {
+pub enum OutputFormat {
     /// A table for people.
     Text,
     /// One JSON document.
@@ -60,21 +60,21 @@ pub enum Command {
         #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(576..))]
         mtu: Option<u16>,
     },
-    /// Is all well? The agent's state, and whatever is wrong.
+    /// The agent's state, and its problems and warnings.
     ///
     /// Exit codes: 0 ready, 1 not ready, or no agent answers.
     Status,
     /// Services in the data path, with their rings, endpoints and traffic.
     ///
-    /// Exit codes: 0 told, 1 no agent answers.
+    /// Exit codes: 0 answered, 1 no agent answers.
     Services,
     /// Backends: how each is reached, and what was sent to it.
     ///
-    /// Exit codes: 0 told, 1 no agent answers.
+    /// Exit codes: 0 answered, 1 no agent answers.
     Backends,
     /// Packets dropped, by reason; what each reason means.
     ///
-    /// Exit codes: 0 told, 1 no agent answers.
+    /// Exit codes: 0 answered, 1 no agent answers.
     Drops {
         /// Also the packets that were not dropped, and reasons that never occurred.
         #[arg(long)]
@@ -86,7 +86,7 @@ pub enum Command {
     Bgp,
     /// VIPs announced by ARP and NDP: which node answers for each, and who would follow.
     ///
-    /// Exit codes: 0 told, 1 no agent answers.
+    /// Exit codes: 0 answered, 1 no agent answers.
     L2,
     /// Take this director out of service without losing a packet: routers are asked to choose
     /// others (GRACEFUL_SHUTDOWN, RFC 8326), then VIPs are withdrawn, then sessions closed.
@@ -111,7 +111,7 @@ pub enum Command {
     /// Runs the loaded program's own code on such a packet, without
     /// consequences: nothing is sent, remembered or counted.
     ///
-    /// Exit codes: 0 told, 1 no agent answers, 2 the question is unusable.
+    /// Exit codes: 0 answered, 1 no agent answers, 2 the question is unusable.
     Explain(ExplainArgs),
     /// Detach all programs and remove all maps, after the agent was stopped.
     /// Connections through this machine end.
@@ -209,10 +209,10 @@ pub struct AgentArgs {
     pub announcing: AnnounceArgs,
 
     #[command(flatten)]
-    pub sizes: Sizes,
+    pub sizes: SizeArgs,
 }
 
-/// How a director tells who is alive.
+/// How nodes are probed and bare servers are checked.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Health")]
 pub struct HealthArgs {
@@ -269,14 +269,14 @@ pub struct AnnounceArgs {
 }
 
 fn drain_time(text: &str) -> Result<Duration, String> {
-    within(text, Duration::ZERO..=Duration::from_secs(600), "0s to 10m")
+    parse_within(text, Duration::ZERO..=Duration::from_secs(600), "0s to 10m")
 }
 
 fn probe_interval(text: &str) -> Result<Duration, String> {
-    within(text, Duration::from_millis(10)..=Duration::from_secs(60), "10ms to 1m")
+    parse_within(text, Duration::from_millis(10)..=Duration::from_secs(60), "10ms to 1m")
 }
 
-fn within(text: &str, limits: RangeInclusive<Duration>, shown: &str) -> Result<Duration, String> {
+fn parse_within(text: &str, limits: RangeInclusive<Duration>, shown: &str) -> Result<Duration, String> {
     let crds::Duration(time) = text.to_owned().try_into()?;
     if limits.contains(&time) { Ok(time) } else { Err(format!("use a time from {shown}")) }
 }
@@ -285,7 +285,7 @@ fn within(text: &str, limits: RangeInclusive<Duration>, shown: &str) -> Result<D
 /// and a start make them anew.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Sizes of the maps (take effect when they are made, after `trigon unload`)")]
-pub struct Sizes {
+pub struct SizeArgs {
     /// Services: one for each address, port and protocol.
     #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub max_services: u32,

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     args::Cli,
-    outcome::{Outcome, UNUSABLE, print},
+    outcome::{Outcome, UNUSABLE, print_result},
 };
 use crate::{
     announce,
@@ -23,8 +23,8 @@ use crate::{
 };
 
 pub fn run(cli: &Cli, dir: &Path, default_class: bool, mtu: Option<u16>) -> Outcome {
-    let report = check(dir, TranslateConfig { default_class }, mtu);
-    print(cli.output, &report, render)?;
+    let report = check_directory(dir, TranslateConfig { default_class }, mtu);
+    print_result(cli.output, &report, render_report)?;
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(UNUSABLE) })
 }
 
@@ -54,30 +54,30 @@ impl CheckReport {
 
 /// `mtu`: of the network between directors and backends, if it is to be
 /// considered.
-pub fn check(dir: &Path, options: TranslateConfig, mtu: Option<u16>) -> CheckReport {
+pub fn check_directory(dir: &Path, options: TranslateConfig, mtu: Option<u16>) -> CheckReport {
     let mut report = CheckReport { directory: dir.display().to_string(), ..CheckReport::default() };
     let listing = match read_dir(dir) {
         Ok(listing) => listing,
-        // What an unread object would have meant to the others cannot be told.
+        // Without all objects, those that were read cannot be judged.
         Err(problems) => return CheckReport { problems, ..report },
     };
     if listing.objects.is_empty() && listing.problems.is_empty() {
-        report.problems.push(nothing(dir));
+        report.problems.push(no_objects_problem(dir));
         return report;
     }
     let mut index = Index::new(options);
     index.replace(listing.objects.iter().map(|located| located.object.clone()).collect());
     let (cluster, problems) = index.cluster();
     report.services = cluster.services.len();
-    report.endpoints = endpoints(&cluster);
+    report.endpoints = count_endpoints(&cluster);
     report.nodes = cluster.nodes.len();
     report.vips = cluster.announced.len();
     report.bgp_peers = cluster.announcing.peers.len();
     report.advertisements = cluster.announcing.bgp.len() + cluster.announcing.l2.len();
-    let problems = problems.into_iter().chain(announce::unshared(&cluster)).collect();
+    let problems = problems.into_iter().chain(announce::sharing_problems(&cluster)).collect();
     report.problems = listing.problems.iter().cloned().chain(listing.locate(problems)).collect();
     if report.is_good() {
-        let mut warnings = warnings(&listing, &cluster, options);
+        let mut warnings = find_warnings(&listing, &cluster, options);
         warnings.extend(mtu.into_iter().flat_map(|mtu| mtu::warnings(&cluster, mtu)));
         report.warnings = listing.locate(warnings);
     }
@@ -85,7 +85,7 @@ pub fn check(dir: &Path, options: TranslateConfig, mtu: Option<u16>) -> CheckRep
 }
 
 /// For people: one line for each finding, and the sum.
-pub fn render(report: &CheckReport) -> String {
+pub fn render_report(report: &CheckReport) -> String {
     let mut text = String::new();
     for problem in &report.problems {
         // Writing to a String does not fail.
@@ -98,23 +98,23 @@ pub fn render(report: &CheckReport) -> String {
         text,
         "{}: {}, {}, {}, {}, {}, {}; {}, {}",
         report.directory,
-        count(report.services, "service"),
-        count(report.endpoints, "endpoint"),
-        count(report.nodes, "node"),
-        count(report.vips, "VIP"),
-        count(report.bgp_peers, "BGP peer"),
-        count(report.advertisements, "advertisement"),
-        count(report.problems.len(), "problem"),
-        count(report.warnings.len(), "warning"),
+        count_of(report.services, "service"),
+        count_of(report.endpoints, "endpoint"),
+        count_of(report.nodes, "node"),
+        count_of(report.vips, "VIP"),
+        count_of(report.bgp_peers, "BGP peer"),
+        count_of(report.advertisements, "advertisement"),
+        count_of(report.problems.len(), "problem"),
+        count_of(report.warnings.len(), "warning"),
     );
     text
 }
 
-fn count(number: usize, what: &str) -> String {
+fn count_of(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-fn nothing(dir: &Path) -> Problem {
+fn no_objects_problem(dir: &Path) -> Problem {
     Problem {
         object: format!("directory {}", dir.file_name().unwrap_or(dir.as_os_str()).display()),
         field: "contents".to_owned(),
@@ -124,7 +124,7 @@ fn nothing(dir: &Path) -> Problem {
     }
 }
 
-fn endpoints(cluster: &Cluster) -> usize {
+fn count_endpoints(cluster: &Cluster) -> usize {
     let (mut pods, mut bare) = (BTreeSet::<&Endpoint>::new(), BTreeSet::<&IpAddr>::new());
     for service in cluster.services.values() {
         match &service.backends {
@@ -135,15 +135,15 @@ fn endpoints(cluster: &Cluster) -> usize {
     pods.len() + bare.len()
 }
 
-fn warnings(listing: &Listing, cluster: &Cluster, options: TranslateConfig) -> Vec<Problem> {
-    let there: BTreeSet<ObjectRef> = listing.objects.iter().map(|l| l.object.object_ref()).collect();
+fn find_warnings(listing: &Listing, cluster: &Cluster, options: TranslateConfig) -> Vec<Problem> {
+    let existing: BTreeSet<ObjectRef> = listing.objects.iter().map(|l| l.object.object_ref()).collect();
     let mut warnings = Vec::new();
     for located in &listing.objects {
         let this = located.object.object_ref();
         match &located.object {
             Object::Service(service) => {
-                warnings.extend(unused(&this, service, options));
-                warnings.extend(open_families(&this, cluster));
+                warnings.extend(unused_dsr_warning(&this, service, options));
+                warnings.extend(open_family_warning(&this, cluster));
             }
             Object::EndpointSlice(slice) => {
                 let field = format!("metadata.labels[{SERVICE_LABEL}]");
@@ -152,7 +152,7 @@ fn warnings(listing: &Listing, cluster: &Cluster, options: TranslateConfig) -> V
                         let remedy = "add the label with the name of the Service";
                         warnings.push(this.problem(field, "is missing: it belongs to no Service", remedy));
                     }
-                    Some(service) if !there.contains(&service) => {
+                    Some(service) if !existing.contains(&service) => {
                         let message = format!("there is no {service}");
                         warnings.push(this.problem(field, message, "correct the name, or add the Service"));
                     }
@@ -162,13 +162,13 @@ fn warnings(listing: &Listing, cluster: &Cluster, options: TranslateConfig) -> V
             _ => {}
         }
     }
-    warnings.extend(without_endpoints(cluster));
-    warnings.extend(announce::silent(cluster));
+    warnings.extend(no_endpoint_warnings(cluster));
+    warnings.extend(announce::silent_vip_problems(cluster));
     warnings
 }
 
 /// A Service that asks for the data path and does not get it.
-fn unused(this: &ObjectRef, service: &Service, options: TranslateConfig) -> Option<Problem> {
+fn unused_dsr_warning(this: &ObjectRef, service: &Service, options: TranslateConfig) -> Option<Problem> {
     let asks = service.metadata.annotations.as_ref()?.get(DSR).is_some_and(|value| value == "true");
     let spec = service.spec.as_ref().filter(|_| asks)?;
     if let Some((field, value)) = not_ours(spec, options) {
@@ -185,7 +185,7 @@ fn unused(this: &ObjectRef, service: &Service, options: TranslateConfig) -> Opti
 }
 
 /// VIPs that admit everybody, of a Service that has ranges of the other family.
-fn open_families(this: &ObjectRef, cluster: &Cluster) -> Option<Problem> {
+fn open_family_warning(this: &ObjectRef, cluster: &Cluster) -> Option<Problem> {
     let mut of_service = cluster.services.values().filter(|service| *service.name == this.full_name());
     let is_restricted = of_service.clone().any(|service| !service.policy.ranges.is_empty());
     let open = of_service.find(|service| is_restricted && service.policy.ranges.is_empty())?;
@@ -199,7 +199,7 @@ fn open_families(this: &ObjectRef, cluster: &Cluster) -> Option<Problem> {
     Some(this.problem("spec.loadBalancerSourceRanges", message, remedy))
 }
 
-fn without_endpoints(cluster: &Cluster) -> impl Iterator<Item = Problem> {
+fn no_endpoint_warnings(cluster: &Cluster) -> impl Iterator<Item = Problem> {
     let empty = cluster.services.values().filter(|service| match &service.backends {
         Backends::Endpoints(endpoints) => endpoints.is_empty(),
         Backends::Bare(addresses) => addresses.is_empty(),

@@ -4,7 +4,7 @@ use std::{fmt::Write, process::ExitCode};
 
 use super::{
     ask,
-    outcome::{Failure, Outcome, UNUSABLE, print},
+    outcome::{Failure, Outcome, UNUSABLE, print_result},
 };
 use crate::{
     agent::{
@@ -24,32 +24,32 @@ pub fn run(cli: &Cli, args: &ExplainArgs) -> Outcome {
         len: args.len,
     };
     let query = serde_urlencoded::to_string(&question).map_err(anyhow::Error::from)?;
-    let explanation: Explanation = ask::ask(&cli.socket, &format!("/v1/explain?{query}"))?;
-    print(cli.output, &explanation, text)?;
+    let explanation: Explanation = ask::ask_agent(&cli.socket, &format!("/v1/explain?{query}"))?;
+    print_result(cli.output, &explanation, render_explanation)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A numbered story for each packet; one for those whose stories are alike.
-fn text(explanation: &Explanation) -> String {
+/// A numbered story for each packet; packets with the same story share it.
+fn render_explanation(explanation: &Explanation) -> String {
     let Explanation { flow, node, arrival, packets } = explanation;
     let mut text = format!("{flow} on {node}, {arrival}\n");
-    let mut told: Vec<(Vec<&str>, String)> = Vec::new();
+    let mut stories: Vec<(Vec<&str>, String)> = Vec::new();
     for packet in packets {
-        let story = story(packet);
-        match told.iter_mut().find(|(_, other)| *other == story) {
+        let story = render_story(packet);
+        match stories.iter_mut().find(|(_, other)| *other == story) {
             Some((names, _)) => names.push(&packet.packet),
-            None => told.push((vec![&packet.packet], story)),
+            None => stories.push((vec![&packet.packet], story)),
         }
     }
-    for (names, story) in told {
+    for (names, story) in stories {
         let _ = write!(text, "{}:\n{story}", names.join(", or "));
     }
     text
 }
 
-fn story(packet: &PacketStory) -> String {
+fn render_story(packet: &PacketStory) -> String {
     let mut text = String::new();
-    for (number, step) in (1..).zip(steps(packet)) {
+    for (number, step) in (1..).zip(story_steps(packet)) {
         let _ = writeln!(text, " {number}. {step}");
     }
     let _ = writeln!(text, " => {}: {}", packet.verdict, packet.meaning);
@@ -62,16 +62,17 @@ fn story(packet: &PacketStory) -> String {
     text
 }
 
-fn steps(packet: &PacketStory) -> Vec<String> {
+fn story_steps(packet: &PacketStory) -> Vec<String> {
     let service = packet.service.as_ref().map(|service| {
         let name = service.name.as_deref().unwrap_or("that no object describes any more");
         let (protocol, vip, generation) = (&service.protocol, service.vip, service.generation);
         format!(
             "service {name} ({protocol} {vip}), generation {generation}, {} in its ring",
-            counted(service.backends, "backend")
+            count_of(service.backends, "backend")
         )
     });
-    let choice = packet.choice.as_ref().map(|choice| format!("to {}, {}", named(&choice.peer), choice.why));
+    let choice =
+        packet.choice.as_ref().map(|choice| format!("to {}, {}", peer_label(&choice.peer), choice.why));
     let way = packet.way.as_ref().map(|way| {
         let port = way.source_port.map_or(String::new(), |port| format!(", outer source port {port}"));
         format!("by {} {}, MTU {}{port}", way.delivery, way.next_hop, way.mtu)
@@ -81,27 +82,29 @@ fn steps(packet: &PacketStory) -> Vec<String> {
         let vip = packet.service.as_ref().map_or(String::new(), |service| format!(" from {}", service.vip));
         format!("endpoint {} here, {how}; its reply leaves{vip}", endpoint.endpoint)
     });
-    [service, packet.slot.as_ref().map(slot), choice, way, endpoint].into_iter().flatten().collect()
+    [service, packet.slot.as_ref().map(render_slot), choice, way, endpoint].into_iter().flatten().collect()
 }
 
-fn slot(slot: &SlotStory) -> String {
-    let owner = slot.owner.as_ref().map_or("nobody".into(), named);
+fn render_slot(slot: &SlotStory) -> String {
+    let owner = slot.owner.as_ref().map_or("nobody".into(), peer_label);
     let former = match slot.former.as_deref() {
         None => String::new(),
         Some([]) => "; no former owner".into(),
-        Some(peers) => format!("; former owners: {}", peers.iter().map(named).collect::<Vec<_>>().join(", ")),
+        Some(peers) => {
+            format!("; former owners: {}", peers.iter().map(peer_label).collect::<Vec<_>>().join(", "))
+        }
     };
     format!("slot {} of {}, owner {owner}{former}", slot.slot, slot.of)
 }
 
-fn named(peer: &Peer) -> String {
+fn peer_label(peer: &Peer) -> String {
     match &peer.node {
         Some(node) => format!("{node} ({})", peer.address),
         None => peer.address.to_string(),
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
+fn count_of(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
@@ -119,7 +122,7 @@ mod tests {
         Peer { node: node.map(Into::into), address: [10, 0, 0, last].into() }
     }
 
-    fn told(packet: &str) -> PacketStory {
+    fn story_of(packet: &str) -> PacketStory {
         PacketStory {
             packet: packet.into(),
             service: Some(ServiceStory {
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn stories_that_are_alike_are_told_once() {
-        let text = text(&explanation(vec![told("a SYN"), told("a later packet")]));
+        let text = render_explanation(&explanation(vec![story_of("a SYN"), story_of("a later packet")]));
         let expected = "\
 tcp 198.51.100.7:4242 -> 192.0.2.10:80 on director1, as it comes in by eth0
 a SYN, or a later packet:
@@ -182,7 +185,7 @@ a SYN, or a later packet:
             endpoint: Some(endpoint),
             hints: Vec::new(),
             verdict: "deliver".into(),
-            ..told("a later packet")
+            ..story_of("a later packet")
         };
         let dropped = PacketStory {
             service: None,
@@ -192,7 +195,7 @@ a SYN, or a later packet:
             packet: "a SYN".into(),
             ..stays.clone()
         };
-        let text = text(&explanation(vec![dropped, stays]));
+        let text = render_explanation(&explanation(vec![dropped, stays]));
         for expected in [
             "\na SYN:\n => no_such_port: sent to a backend within UDP\n    what helps: add the port\na later packet:\n 1. service",
             "\n 2. endpoint 10.1.0.5:8080 here, where the flow begins; its reply leaves from 192.0.2.10:80\n",

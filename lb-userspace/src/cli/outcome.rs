@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::args::Output;
+use super::args::OutputFormat;
 
 /// Exit code 1: it failed.
 pub const FAILED: u8 = 1;
 /// Exit code 2: arguments or configuration cannot work.
 pub const UNUSABLE: u8 = 2;
 
-/// An error with the exit code that it deserves.
+/// An error, and the exit code of the command.
 pub struct Failure {
     pub code: u8,
     pub error: anyhow::Error,
@@ -25,15 +25,15 @@ impl From<anyhow::Error> for Failure {
 
 pub type Outcome = Result<ExitCode, Failure>;
 
-/// Print a result in the form that was asked for.
-pub fn print<T: Serialize + ?Sized>(
-    output: Output,
+/// Prints a result as JSON, or as the text that `text` makes of it.
+pub fn print_result<T: Serialize + ?Sized>(
+    output: OutputFormat,
     value: &T,
     text: impl FnOnce(&T) -> String,
 ) -> anyhow::Result<()> {
     match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(value)?),
-        Output::Text => print!("{}", text(value)),
+        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(value)?),
+        OutputFormat::Text => print!("{}", text(value)),
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ mod table;
 use std::fmt::Write;
 
 pub use announce::{bgp, l2};
-use table::{head, rows};
+use table::{header_row, render_table};
 
 use crate::agent::report::{BackendReport, HealthReport, ServiceReport, Status, VerdictReport};
 
@@ -14,7 +14,7 @@ pub fn status(status: &Status) -> String {
     let interfaces: Vec<_> =
         status.interfaces.iter().map(|i| format!("{} ({} XDP)", i.name, i.xdp)).collect();
     let source = if status.source.good { "good" } else { "BROKEN: the last good state is kept" };
-    let mut text = rows(&[
+    let mut text = render_table(&[
         vec!["agent".into(), if status.ready { "ready".into() } else { "NOT READY".into() }],
         vec!["node".into(), format!("{} ({})", status.node, status.roles.join(", "))],
         vec!["interfaces".into(), interfaces.join(", ")],
@@ -34,8 +34,16 @@ pub fn status(status: &Status) -> String {
 }
 
 pub fn services(services: &[ServiceReport]) -> String {
-    let mut table =
-        vec![head(&["SERVICE", "VIP", "STATE", "BACKENDS (SLOTS)", "HERE", "POLICY", "PACKETS", "BYTES"])];
+    let mut table = vec![header_row(&[
+        "SERVICE",
+        "VIP",
+        "STATE",
+        "BACKENDS (SLOTS)",
+        "HERE",
+        "POLICY",
+        "PACKETS",
+        "BYTES",
+    ])];
     table.extend(services.iter().map(|service| {
         let vip = std::net::SocketAddr::new(service.vip, service.port);
         let shares: Vec<_> =
@@ -47,15 +55,15 @@ pub fn services(services: &[ServiceReport]) -> String {
             state,
             if shares.is_empty() { "none".into() } else { shares.join(" ") },
             if service.endpoints.is_empty() { "none".into() } else { service.endpoints.join(" ") },
-            policy(service),
+            policy_cell(service),
             service.packets.to_string(),
             service.bytes.to_string(),
         ]
     }));
-    rows(&table)
+    render_table(&table)
 }
 
-fn policy(service: &ServiceReport) -> String {
+fn policy_cell(service: &ServiceReport) -> String {
     let affinity = service.affinity_seconds.map(|seconds| format!("affinity {seconds} s"));
     let limit = service.new_flows_per_second.map(|flows| format!("{flows} new flows/s here"));
     let ranges = service.source_ranges.join(" ");
@@ -65,7 +73,7 @@ fn policy(service: &ServiceReport) -> String {
 }
 
 pub fn backends(backends: &[BackendReport]) -> String {
-    let mut table = vec![head(&[
+    let mut table = vec![header_row(&[
         "ID", "BACKEND", "NODE", "DELIVERY", "STATE", "HEALTH", "NEXT HOP", "MTU", "PACKETS", "BYTES",
     ])];
     table.extend(backends.iter().map(|backend| {
@@ -75,18 +83,18 @@ pub fn backends(backends: &[BackendReport]) -> String {
             backend.node.clone().unwrap_or_else(|| "bare".into()),
             backend.delivery.clone(),
             if backend.resolved { "reachable".into() } else { "UNREACHABLE".into() },
-            health(&backend.health),
+            health_cell(&backend.health),
             backend.next_hop.clone(),
             backend.mtu.to_string(),
             backend.packets.to_string(),
             backend.bytes.to_string(),
         ]
     }));
-    rows(&table)
+    render_table(&table)
 }
 
-/// `alive 12 s, 3 of 120 lost, 0.21 ms`: of one who is dead, if any is.
-fn health(reports: &[HealthReport]) -> String {
+/// `alive 12 s, 3 of 120 lost, 0.21 ms`: of a dead one, if any is.
+fn health_cell(reports: &[HealthReport]) -> String {
     let Some(worst) = reports.iter().min_by_key(|report| report.alive) else { return "-".into() };
     let state = if worst.alive { "alive" } else { "DEAD" };
     let mut text = format!("{state} {} s, {} of {} lost", worst.seconds, worst.lost, worst.asked);
@@ -103,7 +111,7 @@ pub fn drops(verdicts: &[VerdictReport]) -> String {
     if verdicts.is_empty() {
         return "nothing was dropped\n".into();
     }
-    let mut table = vec![head(&["REASON", "FATE", "PACKETS", "MEANING"])];
+    let mut table = vec![header_row(&["REASON", "FATE", "PACKETS", "MEANING"])];
     table.extend(verdicts.iter().map(|verdict| {
         vec![
             verdict.reason.clone(),
@@ -113,7 +121,7 @@ pub fn drops(verdicts: &[VerdictReport]) -> String {
         ]
     }));
     let happened = verdicts.iter().filter(|verdict| verdict.packets > 0);
-    happened.fold(rows(&table), |text, verdict| match &verdict.remedy {
+    happened.fold(render_table(&table), |text, verdict| match &verdict.remedy {
         Some(remedy) => text + &format!("{}: {remedy}\n", verdict.reason),
         None => text,
     })

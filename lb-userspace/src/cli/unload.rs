@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     agent,
-    outcome::{Outcome, print},
+    outcome::{Outcome, print_result},
 };
 use crate::{
     cli::args::{Cli, PinArgs},
@@ -20,12 +20,12 @@ struct Unloaded {
 }
 
 pub fn run(cli: &Cli, pin: &PinArgs) -> Outcome {
-    let removed = kernel::unload(&pin.pin_dir).map_err(|e| agent::failure(e.into()))?;
+    let removed = kernel::unload(&pin.pin_dir).map_err(|e| agent::failure_from(e.into()))?;
     let text = |unloaded: &Unloaded| {
         let what =
             if unloaded.removed { "removed all programs and maps below" } else { "nothing is pinned below" };
         format!("{what} {}\n", pin.pin_dir.display())
     };
-    print(cli.output, &Unloaded { removed }, text)?;
+    print_result(cli.output, &Unloaded { removed }, text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use super::{TableError, Tables};
 use crate::plan::mirror::Mirror;
 
-/// What a start finds: the mirror of the maps, orphans removed.
+/// The mirror of the maps as they are at the start. Orphans are deleted from both.
 pub fn adopt(tables: &mut impl Tables) -> Result<Mirror, TableError> {
     let mut mirror = tables.read()?;
     for op in mirror.orphans() {

@@ -5,7 +5,8 @@ use lb_common::maps::ServiceKey;
 use super::{TableError, Tables};
 use crate::plan::mirror::Mirror;
 
-/// Is the entry in the kernel the one that we believe to have written?
+/// The generation of the service's entry in the kernel, if the entry is the one in the
+/// mirror; none if it is missing or differs.
 pub fn prove(tables: &impl Tables, mirror: &Mirror, key: &ServiceKey) -> Result<Option<u32>, TableError> {
     let found = tables.service(key)?;
     Ok(found.filter(|found| mirror.services.get(key) == Some(found)).map(|found| found.generation))

@@ -22,49 +22,49 @@ use tracing::{debug, warn};
 
 use super::{
     prober::Prober,
-    record::{Healths, Probing, publish},
-    targets::{Question, Targets},
+    record::{Healths, Probing, publish_healths},
+    targets::{CheckQuestion, Targets},
 };
 use crate::plan::Subject;
-use ask::Outcome;
+use ask::CheckOutcome;
 
-/// Checks whom `targets` names, and tells how everybody is after each round.
-/// Ends when nobody listens any more.
+/// Checks the bare servers of `targets`, and publishes the health of all of them in `out`
+/// after each round. Ends when `out` has no receiver any more.
 pub async fn follow(
     checking: Probing,
     mut targets: watch::Receiver<Targets>,
     out: watch::Sender<Healths>,
 ) -> anyhow::Result<()> {
-    raise_open_files();
-    let mut rounds = Rounds::new(checking)?;
+    raise_file_limit();
+    let mut rounds = CheckRounds::new(checking)?;
     let mut ticks = tokio::time::interval(checking.interval);
-    // Whoever was kept from running gives everybody the whole time to answer.
+    // After a late start of a round, servers still have the whole time to answer.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
     while !out.is_closed() {
         let servers = targets.borrow_and_update().servers.clone();
-        rounds.run(&servers, ticks.tick()).await;
-        publish(&out, rounds.prober.healths(), |subject| matches!(subject, Subject::Server(..)));
+        rounds.run_round(&servers, ticks.tick()).await;
+        publish_healths(&out, rounds.prober.healths(), |subject| matches!(subject, Subject::Server(..)));
     }
     Ok(())
 }
 
-/// As many sockets as there are servers to ask at a time: more than the 1024
-/// descriptors that a process is given at first.
-fn raise_open_files() {
+/// Raises the limit of file descriptors: each server that is asked takes a socket, and
+/// there may be more than the 1024 that a process has by default.
+fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
-    // Without, some are not asked, and that is told.
+    // If this fails, some servers may not be asked, which is logged.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-struct Rounds {
+struct CheckRounds {
     prober: Prober,
     secret: u64,
     /// Why servers could not be asked in the last round.
     hindered: BTreeMap<Subject, String>,
 }
 
-impl Rounds {
+impl CheckRounds {
     fn new(checking: Probing) -> anyhow::Result<Self> {
         let mut secret = [0; 8];
         rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())
@@ -73,16 +73,16 @@ impl Rounds {
         Ok(Self { prober: Prober::new(checking.limits), secret, hindered: BTreeMap::new() })
     }
 
-    /// Asks all of them, until `end`.
-    async fn run(&mut self, servers: &BTreeMap<Subject, Question>, end: impl Future) {
+    /// Runs one round, which ends with `end`.
+    async fn run_round(&mut self, servers: &BTreeMap<Subject, CheckQuestion>, end: impl Future) {
         self.prober.track(servers.keys().copied(), Instant::now());
-        let (sequence, asked) = self.prober.open();
+        let (sequence, asked) = self.prober.open_round();
         let secret = self.secret;
         let questions = asked.filter_map(|subject| Some((subject, servers.get(&subject)?)));
         let mut answers: FuturesUnordered<_> = questions
             .map(|(subject, question)| async move {
                 let start = Instant::now();
-                (subject, ask::ask(question, secret, sequence).await, start.elapsed())
+                (subject, ask::ask_server(question, secret, sequence).await, start.elapsed())
             })
             .collect();
         let mut hindered = BTreeMap::new();
@@ -91,36 +91,36 @@ impl Rounds {
             tokio::select! {
                 biased;
                 Some((subject, outcome, took)) = answers.next() => {
-                    self.note(subject, outcome, sequence, took, &mut hindered);
+                    self.record_outcome(subject, outcome, sequence, took, &mut hindered);
                 }
                 _ = &mut end => break,
             }
         }
         drop(answers);
-        self.tell(hindered);
-        self.prober.close(Instant::now());
+        self.log_hindered(hindered);
+        self.prober.close_round(Instant::now());
     }
 
-    fn note(
+    fn record_outcome(
         &mut self,
         subject: Subject,
-        outcome: Outcome,
+        outcome: CheckOutcome,
         sequence: u64,
         took: Duration,
         hindered: &mut BTreeMap<Subject, String>,
     ) {
         match outcome {
-            Outcome::Passed => self.prober.answered(&subject, sequence, took),
-            Outcome::Failed(reason) => debug!(?subject, "a check failed: {reason}"),
-            Outcome::Unasked(reason) => {
-                self.prober.excuse(&subject);
+            CheckOutcome::Passed => self.prober.record_answer(&subject, sequence, took),
+            CheckOutcome::Failed(reason) => debug!(?subject, "a check failed: {reason}"),
+            CheckOutcome::Unasked(reason) => {
+                self.prober.skip_subject(&subject);
                 hindered.insert(subject, reason);
             }
         }
     }
 
-    /// Each hindrance once.
-    fn tell(&mut self, hindered: BTreeMap<Subject, String>) {
+    /// Logs why servers could not be asked: each reason once, as long as it lasts.
+    fn log_hindered(&mut self, hindered: BTreeMap<Subject, String>) {
         for (subject, reason) in &hindered {
             if self.hindered.get(subject) != Some(reason) {
                 warn!("{subject} cannot be checked, and stays as it is: {reason}; trying on");

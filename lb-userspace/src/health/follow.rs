@@ -1,4 +1,4 @@
-//! The loop that probes: rounds by the clock, sockets, and nothing else.
+//! Probing of nodes: rounds by the clock, and the sockets of probes.
 
 use std::{
     future::{Future, pending},
@@ -15,48 +15,51 @@ use tracing::{debug, warn};
 
 use super::{
     prober::Prober,
-    record::{Healths, Probing, publish},
-    sockets::Sockets,
+    record::{Healths, Probing, publish_healths},
+    sockets::ProbeSockets,
     targets::Targets,
-    wire::Question,
+    wire::ProbeQuestion,
 };
 use crate::plan::Subject;
 use crate::{objects::model::DeliveryMode, plan::BackendKey};
 
 /// Datagrams taken in one go: a flood must not keep a round from ending.
-const AT_ONCE: usize = 4096;
+const DATAGRAMS_AT_ONCE: usize = 4096;
 
-/// Probes whom `targets` names, and tells how everybody is after each round.
-/// Ends when nobody listens any more.
+/// Probes the nodes of `targets`, and publishes the health of all of them in `out` after
+/// each round. Ends when `out` has no receiver any more, or if a socket fails to receive.
 pub async fn follow(
     probing: Probing,
     mut targets: watch::Receiver<Targets>,
     out: watch::Sender<Healths>,
 ) -> anyhow::Result<()> {
-    let mut work = Work::new(probing)?;
-    let mut halves = tokio::time::interval(probing.interval / 2);
-    // Whoever was kept from running gives everybody the whole time to answer.
-    halves.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rounds = ProbeRounds::new(probing)?;
+    let mut half_intervals = tokio::time::interval(probing.interval / 2);
+    // After a late start of a round, nodes still have the whole time to answer.
+    half_intervals.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !out.is_closed() {
-        halves.tick().await;
+        half_intervals.tick().await;
         let wanted = targets.borrow_and_update().clone();
-        work.ask(&wanted);
-        work.listen(halves.tick()).await.context("cannot receive the answers to probes")?;
-        publish(&out, work.judge(), |subject| matches!(subject, Subject::Node(_)));
+        rounds.send_probes(&wanted);
+        rounds
+            .collect_answers(half_intervals.tick())
+            .await
+            .context("cannot receive the answers to probes")?;
+        publish_healths(&out, rounds.finish_round(), |subject| matches!(subject, Subject::Node(_)));
     }
     Ok(())
 }
 
-struct Work {
+struct ProbeRounds {
     prober: Prober,
-    sockets: Vec<Sockets>,
-    /// The address that no socket could be had on, once told.
+    sockets: Vec<ProbeSockets>,
+    /// The last address on which no socket could be opened, which is logged once.
     refused: Option<IpAddr>,
     secret: u64,
     clock: Instant,
 }
 
-impl Work {
+impl ProbeRounds {
     fn new(probing: Probing) -> anyhow::Result<Self> {
         let mut secret = [0; 8];
         rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())
@@ -74,21 +77,21 @@ impl Work {
         self.clock.elapsed()
     }
 
-    /// One probe to everybody. One that cannot be sent is lost.
-    fn ask(&mut self, targets: &Targets) {
+    /// Sends one probe to each node. One that cannot be sent counts as lost.
+    fn send_probes(&mut self, targets: &Targets) {
         self.open_sockets(&targets.own);
         self.prober.track(targets.nodes.iter().copied().map(Subject::Node), Instant::now());
-        let (sequence, _) = self.prober.open();
+        let (sequence, _) = self.prober.open_round();
         for node in &targets.nodes {
             let to = IpAddr::from(node.addr);
             let sockets = self.sockets.iter_mut().find(|own| own.address().is_ipv4() == to.is_ipv4());
-            let question = Question {
+            let question = ProbeQuestion {
                 secret: self.secret,
                 sequence,
                 sent: self.clock.elapsed().as_nanos() as u64,
                 is_ipip: node.mode == DeliveryMode::Ipip,
             };
-            if let Some(Err(e)) = sockets.map(|sockets| sockets.send(to, &question)) {
+            if let Some(Err(e)) = sockets.map(|sockets| sockets.send_probe(to, &question)) {
                 debug!(node = %to, "a probe cannot be sent: {e}");
             }
         }
@@ -100,7 +103,7 @@ impl Work {
             if self.sockets.iter().any(|sockets| sockets.address() == *address) {
                 continue;
             }
-            match Sockets::open(*address) {
+            match ProbeSockets::open(*address) {
                 Ok(sockets) => self.sockets.push(sockets),
                 Err(e) if self.refused != Some(*address) => {
                     self.refused = Some(*address);
@@ -113,29 +116,29 @@ impl Work {
         }
     }
 
-    /// Takes answers until `end`, and those that have come by then.
-    async fn listen(&mut self, end: impl Future) -> io::Result<()> {
+    /// Takes answers as they come until `end`, then those that the sockets still hold.
+    async fn collect_answers(&mut self, end: impl Future) -> io::Result<()> {
         tokio::pin!(end);
         loop {
             tokio::select! {
                 readable = readable(&self.sockets) => readable?,
                 _ = &mut end => break,
             }
-            self.take();
+            self.receive_waiting();
         }
-        self.take();
+        self.receive_waiting();
         Ok(())
     }
 
-    fn take(&mut self) {
+    fn receive_waiting(&mut self) {
         let now = self.now();
         for sockets in &self.sockets {
-            for _ in 0..AT_ONCE {
-                match sockets.receive() {
+            for _ in 0..DATAGRAMS_AT_ONCE {
+                match sockets.receive_answer() {
                     Ok(Some((from, question))) if question.secret == self.secret => {
                         let round_trip = now.saturating_sub(Duration::from_nanos(question.sent));
-                        self.prober.answered(
-                            &Subject::Node(node(from, &question)),
+                        self.prober.record_answer(
+                            &Subject::Node(answering_node(from, &question)),
                             question.sequence,
                             round_trip,
                         );
@@ -147,21 +150,21 @@ impl Work {
         }
     }
 
-    fn judge(&mut self) -> Healths {
-        self.prober.close(Instant::now());
+    fn finish_round(&mut self) -> Healths {
+        self.prober.close_round(Instant::now());
         self.prober.healths()
     }
 }
 
-async fn readable(sockets: &[Sockets]) -> io::Result<()> {
+async fn readable(sockets: &[ProbeSockets]) -> io::Result<()> {
     if sockets.is_empty() {
         return pending().await;
     }
     select_all(sockets.iter().map(|sockets| Box::pin(sockets.readable()))).await.0
 }
 
-/// Who it was that answered.
-fn node(from: IpAddr, question: &Question) -> BackendKey {
+/// The node that answered, with the delivery that was probed.
+fn answering_node(from: IpAddr, question: &ProbeQuestion) -> BackendKey {
     let fellow = BackendKey::fellow(Addr::from(from));
     if question.is_ipip { BackendKey { mode: DeliveryMode::Ipip, ..fellow } } else { fellow }
 }

@@ -1,4 +1,4 @@
-//! What is known of somebody's health, and when to change one's mind.
+//! The health of a node or bare server, and how many results change it.
 
 use std::{
     collections::BTreeMap,
@@ -9,35 +9,36 @@ use tokio::sync::watch;
 
 use crate::plan::Subject;
 
-/// When to change one's mind, in answers that differ from it in a row.
+/// How many results in a row change whether a subject counts as alive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Lost ones until somebody counts as dead.
+    /// Lost answers until it counts as dead.
     pub fall: u32,
-    /// Good ones until somebody counts as alive again.
+    /// Answers until it counts as alive again.
     pub rise: u32,
 }
 
 /// How to probe nodes, or to check bare servers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Probing {
-    /// From one probe to the next. Half of it is the time to answer for nodes,
-    /// all of it for bare servers.
+    /// From one probe or check to the next. A node has half of it to answer, a bare
+    /// server all of it.
     pub interval: Duration,
     pub limits: Limits,
 }
 
-/// Of everybody who is asked.
+/// The health of all subjects that are asked.
 pub type Healths = BTreeMap<Subject, Health>;
 
-/// What is known of somebody's health.
+/// The health of a node or bare server, by the results so far.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Health {
     pub alive: bool,
-    /// When that began, or was first supposed.
+    /// When `alive` last changed; at first, when probing began.
     pub since: Instant,
-    /// How often it was asked, and did not answer.
+    /// Results so far.
     pub asked: u64,
+    /// Those of them without an answer.
     pub lost: u64,
     /// Of the last answer.
     pub round_trip: Option<Duration>,
@@ -46,13 +47,13 @@ pub struct Health {
 }
 
 impl Health {
-    /// Alive until the contrary is known: who starts must not empty rings.
+    /// Alive until results say otherwise: an agent that starts must not empty rings.
     pub fn new(now: Instant) -> Self {
         Self { alive: true, since: now, asked: 0, lost: 0, round_trip: None, against: 0 }
     }
 
-    /// One more result: how long the answer took, or that there was none.
-    pub fn note(&mut self, answer: Option<Duration>, limits: Limits, now: Instant) {
+    /// Counts one result. `answer`: the round-trip time, or None if there was no answer in time.
+    pub fn record_result(&mut self, answer: Option<Duration>, limits: Limits, now: Instant) {
         self.asked += 1;
         self.lost += u64::from(answer.is_none());
         self.round_trip = answer.or(self.round_trip);
@@ -67,8 +68,8 @@ impl Health {
     }
 }
 
-/// Replaces what `out` tells of some of them.
-pub fn publish(out: &watch::Sender<Healths>, healths: Healths, are_these: impl Fn(&Subject) -> bool) {
+/// Replaces the healths in `out` of the subjects for which `are_these` is true.
+pub fn publish_healths(out: &watch::Sender<Healths>, healths: Healths, are_these: impl Fn(&Subject) -> bool) {
     out.send_modify(|all| {
         all.retain(|subject, _| !are_these(subject));
         all.extend(healths);

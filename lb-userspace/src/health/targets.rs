@@ -1,4 +1,4 @@
-//! Whom to ask, from what the plan sends to.
+//! Which nodes to probe and which bare servers to check: those that the plan sends to.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,13 +15,13 @@ use crate::{
 
 /// What is to be asked of a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Question {
+pub struct CheckQuestion {
     pub check: Check,
     /// VIP and port of the service.
     pub to: SocketAddr,
     /// Names the server: see [`lb_common::check`].
     pub mark: u32,
-    /// The interface to leave by; none: there is no way to it, and so no answer.
+    /// The interface to leave by. None: there is no route to the server, and the check fails.
     pub interface: Option<String>,
 }
 
@@ -31,24 +31,24 @@ pub struct Targets {
     /// Our own addresses, at most one of each family.
     pub own: Vec<IpAddr>,
     pub nodes: BTreeSet<BackendKey>,
-    pub servers: BTreeMap<Subject, Question>,
+    pub servers: BTreeMap<Subject, CheckQuestion>,
 }
 
-/// What a director knows of the ways to its backends.
-pub struct Ways<'a> {
+/// What a director knows of how its backends are reached.
+pub struct PathsToBackends<'a> {
     pub hops: &'a NextHops,
     /// The entries of `BACKENDS`.
     pub backends: &'a BTreeMap<u16, maps::Backend>,
-    /// Where our programs are: indices of devices.
+    /// Indices of the devices that our programs are attached to.
     pub interfaces: &'a BTreeSet<u32>,
 }
 
 /// All nodes in the rings of a director, all that a node may hand packets on to
 /// (`fellows`), but this machine; and all bare servers that are to be checked.
-pub fn targets(
+pub fn choose_targets(
     cluster: &Cluster,
     me: &Identity,
-    ways: &Ways<'_>,
+    ways: &PathsToBackends<'_>,
     plan: &Plan,
     fellows: &BTreeSet<BackendKey>,
 ) -> Targets {
@@ -63,11 +63,15 @@ pub fn targets(
         Subject::Server(..) => None,
     });
     let nodes = nodes.chain(fellows.iter().copied()).filter(is_other).collect();
-    let servers = if plan.is_director { servers(cluster, ways, plan) } else { BTreeMap::new() };
+    let servers = if plan.is_director { servers_to_check(cluster, ways, plan) } else { BTreeMap::new() };
     Targets { own, nodes, servers }
 }
 
-fn servers(cluster: &Cluster, ways: &Ways<'_>, plan: &Plan) -> BTreeMap<Subject, Question> {
+fn servers_to_check(
+    cluster: &Cluster,
+    ways: &PathsToBackends<'_>,
+    plan: &Plan,
+) -> BTreeMap<Subject, CheckQuestion> {
     let ids: BTreeMap<_, _> =
         ways.backends.iter().map(|(id, backend)| (BackendKey::of(backend), *id)).collect();
     let mut servers = BTreeMap::new();
@@ -76,13 +80,13 @@ fn servers(cluster: &Cluster, ways: &Ways<'_>, plan: &Plan) -> BTreeMap<Subject,
         let (Some(check), Some(planned)) = (&service.check, plan.services.get(&key)) else { continue };
         let to = SocketAddr::new(service.frontend.vip, service.frontend.port);
         for (backend, _) in planned.members.iter() {
-            let reach = ways.hops.get(&IpAddr::from(backend.addr)).filter(|reach| ways.sees_checks(reach));
+            let reach = ways.hops.get(&IpAddr::from(backend.addr)).filter(|reach| ways.can_see_checks(reach));
             let (Some(id), Some(reach)) = (ids.get(backend), reach) else { continue };
-            let question = Question {
+            let question = CheckQuestion {
                 check: check.clone(),
                 to,
                 mark: lb_common::check::mark(*id),
-                interface: interface(reach),
+                interface: egress_interface(reach),
             };
             servers.insert(Subject::of(&key, backend), question);
         }
@@ -90,21 +94,21 @@ fn servers(cluster: &Cluster, ways: &Ways<'_>, plan: &Plan) -> BTreeMap<Subject,
     servers
 }
 
-impl Ways<'_> {
-    /// Do checks of a server that is reached so pass our program? They would
-    /// take another way than traffic otherwise.
-    fn sees_checks(&self, reach: &Reach) -> bool {
+impl PathsToBackends<'_> {
+    /// Does our program see the checks of a server that is reached so? Others would
+    /// take another route than its traffic.
+    fn can_see_checks(&self, reach: &Reach) -> bool {
         match reach {
             Reach::Local => false,
             // Of two VLAN tags, the program would find one in the packet.
             Reach::Via(hop) => hop.tags.len() <= 1 && self.interfaces.contains(&hop.device),
-            // There will be none.
+            // No check will be sent: it fails.
             Reach::Unreachable(_) => true,
         }
     }
 }
 
-fn interface(reach: &Reach) -> Option<String> {
+fn egress_interface(reach: &Reach) -> Option<String> {
     match reach {
         Reach::Via(hop) => Some(hop.interface.clone()),
         Reach::Local | Reach::Unreachable(_) => None,

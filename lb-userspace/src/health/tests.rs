@@ -62,27 +62,27 @@ fn targets_of(delivery: DeliveryMode, roles: u32) -> Targets {
     let me = me(roles);
     let hops: NextHops = [(ip(1), Reach::Local)].into();
     let plan = Planner::default().plan(&cluster, &me, &hops, &Dead::new(), Instant::now());
-    let ways = Ways { hops: &hops, backends: &BTreeMap::new(), interfaces: &BTreeSet::new() };
-    targets(&cluster, &me, &ways, &plan, &BTreeSet::new())
+    let ways = PathsToBackends { hops: &hops, backends: &BTreeMap::new(), interfaces: &BTreeSet::new() };
+    choose_targets(&cluster, &me, &ways, &plan, &BTreeSet::new())
 }
 
 const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
-/// Who of bare servers 4 and 5 is asked what, where 4 is reached so.
-fn questions(check: Option<Check>, reach: Reach, roles: u32) -> Vec<(IpAddr, Question)> {
+/// The checks of bare servers 4 and 5, where 4 is reached so.
+fn questions_to_servers(check: Option<Check>, reach: Reach, roles: u32) -> Vec<(IpAddr, CheckQuestion)> {
     let mut cluster = cluster(DeliveryMode::L2);
     for service in cluster.services.values_mut().map(Arc::make_mut) {
         service.backends = Backends::Bare(vec![ip(4), ip(5)]);
         service.check.clone_from(&check);
     }
     let me = me(roles);
-    let hops: NextHops = [(ip(4), reach), (ip(5), via(2, &[]))].into();
+    let hops: NextHops = [(ip(4), reach), (ip(5), reach_via(2, &[]))].into();
     let plan = Planner::default().plan(&cluster, &me, &hops, &Dead::new(), Instant::now());
     // The second one's entry is not written: there was no room.
     let first = BackendKey { addr: Addr::from(ip(4)), mode: DeliveryMode::L2, bare: true };
     let backends = plan.backends.get(&first).map(|backend| (7, *backend)).into_iter().collect();
-    let ways = Ways { hops: &hops, backends: &backends, interfaces: &[2].into() };
-    let servers = targets(&cluster, &me, &ways, &plan, &BTreeSet::new()).servers;
+    let ways = PathsToBackends { hops: &hops, backends: &backends, interfaces: &[2].into() };
+    let servers = choose_targets(&cluster, &me, &ways, &plan, &BTreeSet::new()).servers;
     let server = |subject| match subject {
         Subject::Server(_, backend) => IpAddr::from(backend.addr),
         Subject::Node(_) => unreachable!("{subject}"),
@@ -91,7 +91,7 @@ fn questions(check: Option<Check>, reach: Reach, roles: u32) -> Vec<(IpAddr, Que
 }
 
 /// By a VLAN device with these tags, if any, on top of this one.
-fn via(device: u32, ids: &[u16]) -> Reach {
+fn reach_via(device: u32, ids: &[u16]) -> Reach {
     Reach::Via(NextHop {
         ifindex: 9,
         interface: "uplink".into(),
@@ -108,27 +108,27 @@ fn via(device: u32, ids: &[u16]) -> Reach {
 
 #[test]
 fn a_bare_server_is_asked_at_the_vip_by_the_way_to_it() {
-    let question = |interface: Option<&str>| Question {
+    let question = |interface: Option<&str>| CheckQuestion {
         check: Check::Tcp,
         to: SocketAddr::new(VIP, 80),
         mark: lb_common::check::mark(7),
         interface: interface.map(ToOwned::to_owned),
     };
-    let asked = |reach| questions(Some(Check::Tcp), reach, roles::DIRECTOR);
-    assert_eq!(asked(via(2, &[])), [(ip(4), question(Some("uplink")))]);
-    assert_eq!(asked(via(2, &[100])), [(ip(4), question(Some("uplink")))]);
-    // It is dead for want of a way.
+    let asked = |reach| questions_to_servers(Some(Check::Tcp), reach, roles::DIRECTOR);
+    assert_eq!(asked(reach_via(2, &[])), [(ip(4), question(Some("uplink")))]);
+    assert_eq!(asked(reach_via(2, &[100])), [(ip(4), question(Some("uplink")))]);
+    // There is no route to it: its check fails.
     assert_eq!(asked(Reach::Unreachable("no route".into())), [(ip(4), question(None))]);
 }
 
 #[test]
 fn a_bare_server_is_not_asked_where_that_would_say_nothing() {
-    assert_eq!(questions(None, via(2, &[]), roles::DIRECTOR), []);
-    assert_eq!(questions(Some(Check::Tcp), via(2, &[]), roles::NODE), []);
-    assert_eq!(questions(Some(Check::Tcp), Reach::Local, roles::DIRECTOR), []);
+    assert_eq!(questions_to_servers(None, reach_via(2, &[]), roles::DIRECTOR), []);
+    assert_eq!(questions_to_servers(Some(Check::Tcp), reach_via(2, &[]), roles::NODE), []);
+    assert_eq!(questions_to_servers(Some(Check::Tcp), Reach::Local, roles::DIRECTOR), []);
     // By an interface that has no program to see the mark, or that would not see it right.
-    assert_eq!(questions(Some(Check::Tcp), via(3, &[]), roles::DIRECTOR), []);
-    assert_eq!(questions(Some(Check::Tcp), via(2, &[100, 200]), roles::DIRECTOR), []);
+    assert_eq!(questions_to_servers(Some(Check::Tcp), reach_via(3, &[]), roles::DIRECTOR), []);
+    assert_eq!(questions_to_servers(Some(Check::Tcp), reach_via(2, &[100, 200]), roles::DIRECTOR), []);
 }
 
 #[test]
@@ -147,11 +147,11 @@ fn a_director_probes_the_other_nodes_in_its_rings_as_it_sends_to_them() {
 fn a_node_probes_the_fellows_that_it_may_hand_packets_on_to() {
     let cluster = cluster(DeliveryMode::Ipip);
     let hops: NextHops = [(ip(1), Reach::Local)].into();
-    let ways = Ways { hops: &hops, backends: &BTreeMap::new(), interfaces: &BTreeSet::new() };
+    let ways = PathsToBackends { hops: &hops, backends: &BTreeMap::new(), interfaces: &BTreeSet::new() };
     let me = me(roles::NODE);
     let plan = Planner::default().plan(&cluster, &me, &hops, &Dead::new(), Instant::now());
     let fellows: BTreeSet<_> = [1, 2].map(|n| BackendKey::fellow(Addr::from(ip(n)))).into();
-    let targets = targets(&cluster, &me, &ways, &plan, &fellows);
+    let targets = choose_targets(&cluster, &me, &ways, &plan, &fellows);
     let nodes = [BackendKey::fellow(Addr::from(ip(2)))].into();
     assert_eq!(targets, Targets { own: vec![ip(1)], nodes, ..Targets::default() });
 }
@@ -165,7 +165,7 @@ proptest! {
         for (second, answer) in (1..).zip(&answers) {
             let now = start + Duration::from_secs(second);
             let before = health.alive;
-            health.note(answer.then_some(Duration::ZERO), Limits { fall: 2, rise: 3 }, now);
+            health.record_result(answer.then_some(Duration::ZERO), Limits { fall: 2, rise: 3 }, now);
             if health.alive != before {
                 changed = now;
             }

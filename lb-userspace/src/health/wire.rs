@@ -14,10 +14,11 @@ const DONT_FRAGMENT: u16 = 0x4000;
 
 const MAGIC: [u8; 4] = *b"TRGP";
 
-/// The datagram's contents.
+/// The datagram's contents. On the wire, 32 bytes: `TRGP`, `is_ipip` in 1 byte, 3 bytes
+/// of 0, then `secret`, `sequence` and `sent` in 8 bytes each, big-endian.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Question {
-    /// This agent's, so that nobody else answers it.
+pub struct ProbeQuestion {
+    /// The agent's random number: answers with another one are ignored.
     pub secret: u64,
     /// The round's number.
     pub sequence: u64,
@@ -27,10 +28,10 @@ pub struct Question {
     pub is_ipip: bool,
 }
 
-impl Question {
+impl ProbeQuestion {
     pub const LEN: usize = 32;
 
-    pub fn bytes(&self) -> [u8; Self::LEN] {
+    pub fn encode(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4] = u8::from(self.is_ipip);
@@ -40,6 +41,7 @@ impl Question {
         bytes
     }
 
+    /// None if it is another datagram. The 3 bytes that are 0 are not looked at.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; Self::LEN] = bytes.try_into().ok()?;
         let number = |at: usize| bytes[at..at + 8].try_into().map(u64::from_be_bytes).ok();
@@ -52,19 +54,19 @@ impl Question {
 
 /// The packet that the node is to send back: from its `node` address to our
 /// socket. Both of one family.
-pub fn answer(node: IpAddr, socket: SocketAddr, question: &Question) -> Vec<u8> {
-    let contents = question.bytes();
+pub fn answer_packet(node: IpAddr, socket: SocketAddr, question: &ProbeQuestion) -> Vec<u8> {
+    let contents = question.encode();
     let len = (UDP_LEN + contents.len()) as u16;
-    // As if it answered what went to its GUE port: to a firewall, it does.
+    // From the GUE port: to a firewall, it answers the datagram that was sent there.
     let mut datagram = [gue::PORT, socket.port(), len, 0].map(u16::to_be_bytes).concat();
     datagram.extend(contents);
-    let sum = pseudo_header(node, socket.ip(), len) + words(&datagram);
+    let sum = pseudo_header_sum(node, socket.ip(), len) + sum_of_words(&datagram);
     let check = match !checksum::fold(sum) {
         0 => 0xffff,
         check => check,
     };
     datagram[6..8].copy_from_slice(&check.to_ne_bytes());
-    packet(node, socket.ip(), UDP, &datagram)
+    ip_packet(node, socket.ip(), UDP, &datagram)
 }
 
 /// `inner` as the contents of a datagram to the GUE port.
@@ -74,7 +76,7 @@ pub fn in_gue(inner: &[u8]) -> Vec<u8> {
 
 /// `inner` in an outer IP header.
 pub fn in_ip(from: IpAddr, to: IpAddr, inner: &[u8]) -> Vec<u8> {
-    packet(from, to, protocol_of(inner), inner)
+    ip_packet(from, to, protocol_of(inner), inner)
 }
 
 /// 4 for an IPv4 packet, 41 for an IPv6 one.
@@ -82,7 +84,7 @@ fn protocol_of(packet: &[u8]) -> u8 {
     if packet.first().is_some_and(|first| first >> 4 == 4) { 4 } else { 41 }
 }
 
-fn packet(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
+fn ip_packet(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
     let mut packet = match (from, to) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             let mut header = vec![0x45, 0];
@@ -91,7 +93,7 @@ fn packet(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
             header.extend(DONT_FRAGMENT.to_be_bytes());
             header.extend([TTL, protocol, 0, 0]);
             header.extend([from.octets(), to.octets()].concat());
-            let check = !checksum::fold(words(&header));
+            let check = !checksum::fold(sum_of_words(&header));
             header[10..12].copy_from_slice(&check.to_ne_bytes());
             header
         }
@@ -99,7 +101,7 @@ fn packet(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
             let mut header = vec![0x60, 0, 0, 0];
             header.extend((payload.len() as u16).to_be_bytes());
             header.extend([protocol, TTL]);
-            header.extend([as_v6(from), as_v6(to)].concat());
+            header.extend([ipv6_bytes(from), ipv6_bytes(to)].concat());
             header
         }
     };
@@ -107,17 +109,20 @@ fn packet(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-fn as_v6(address: IpAddr) -> [u8; 16] {
+fn ipv6_bytes(address: IpAddr) -> [u8; 16] {
     lb_common::Addr::from(address).bytes
 }
 
-fn pseudo_header(from: IpAddr, to: IpAddr, len: u16) -> u64 {
-    // The upper words of mapped addresses cancel out: their sum is -0.
-    words(&as_v6(from)) + words(&as_v6(to)) + u64::from(len.to_be()) + u64::from(u16::from(UDP).to_be())
+fn pseudo_header_sum(from: IpAddr, to: IpAddr, len: u16) -> u64 {
+    // IPv4 addresses are mapped ones here: the upper words add up to 0xffff, which counts as 0.
+    sum_of_words(&ipv6_bytes(from))
+        + sum_of_words(&ipv6_bytes(to))
+        + u64::from(len.to_be())
+        + u64::from(u16::from(UDP).to_be())
 }
 
 /// The sum of 16-bit words in memory order; of an even number of bytes.
-fn words(bytes: &[u8]) -> u64 {
+fn sum_of_words(bytes: &[u8]) -> u64 {
     bytes.chunks_exact(2).map(|pair| u64::from(u16::from_ne_bytes([pair[0], pair[1]]))).sum()
 }
 

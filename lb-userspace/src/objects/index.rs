@@ -1,4 +1,4 @@
-//! All objects that a source has told of, and the desired state they amount to.
+//! All objects that a source has reported, and the desired state that results.
 //!
 //! Synchronous and lazy: a change only marks what it touches; asking for the
 //! cluster translates what is marked. So ten thousand objects that arrive at
@@ -51,7 +51,7 @@ pub struct Index {
     cluster: Arc<Cluster>,
 }
 
-/// A translated Node; the object itself is large and of no further use.
+/// A translated Node; the object itself is large and not needed any more.
 #[derive(PartialEq)]
 struct NodeEntry {
     rank: Rank,
@@ -64,8 +64,8 @@ impl Index {
         Self { options, ..Self::default() }
     }
 
-    /// An index that knows what was last said of announcements: where an
-    /// object is not good any more, it stays what it was.
+    /// An index that starts with the last result for announcements: an object that
+    /// is not good any more keeps its version in it.
     #[cfg(test)]
     pub fn after(options: TranslateConfig, announcing: Arc<model::Announcing>) -> Self {
         let cluster = Arc::new(Cluster { announcing, ..Cluster::default() });
@@ -98,7 +98,7 @@ impl Index {
                 let rank = Rank::new(&node.metadata, this.clone());
                 let (node, problems) = translate::node(&node);
                 let entry = NodeEntry { rank, node: node.map(Arc::new), problems };
-                // Most updates of a Node are of no interest: it says that it is alive.
+                // Most updates of a Node only renew its heartbeat.
                 if self.nodes.get(&this) != Some(&entry) {
                     self.nodes.insert(this, entry);
                     self.nodes_touched = true;
@@ -132,7 +132,7 @@ impl Index {
         }
     }
 
-    /// What a source tells.
+    /// Applies the changes that a source reports.
     pub fn follow(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
@@ -142,8 +142,8 @@ impl Index {
         }
     }
 
-    /// Is nothing wrong, as of the last [`Index::cluster`], but with objects that
-    /// announcements are about? They concern nobody else, and stay what they were.
+    /// Are all problems, as of the last [`Index::cluster`], in objects about announcing?
+    /// Those affect nothing else, and such an object keeps its last good version.
     pub fn is_sound(&self) -> bool {
         self.node_problems.is_empty()
             && self.service_problems.is_empty()
@@ -151,7 +151,7 @@ impl Index {
             && self.nodes.values().all(|entry| entry.problems.is_empty())
     }
 
-    /// These are all objects there are.
+    /// Replaces all objects by these.
     pub fn replace(&mut self, objects: Vec<Object>) {
         self.touched.extend(std::mem::take(&mut self.services).into_keys());
         self.slices.clear();
@@ -227,7 +227,7 @@ impl Index {
         }
         if usable != self.cluster.nodes {
             Arc::make_mut(&mut self.cluster).nodes = usable;
-            // Selectors ask for their labels.
+            // Announcements select nodes by their labels.
             self.announcing_touched = true;
         }
     }

@@ -86,7 +86,7 @@ pub struct Endpoint {
     pub draining: bool,
 }
 
-/// Who answers for a service.
+/// The backends of a service.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backends {
@@ -97,8 +97,8 @@ pub enum Backends {
     Bare(Vec<IpAddr>),
 }
 
-/// `trigon.dev/health-check`: how a bare server is asked whether it serves. It
-/// is asked at the VIP, by the way of traffic to it.
+/// `trigon.dev/health-check`: how a bare server is checked. Requests are
+/// addressed to the VIP and delivered like traffic.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
@@ -110,16 +110,16 @@ pub enum Check {
     Icmp,
 }
 
-/// Who may connect to a service, how often, and whether to stay.
+/// Limits on who may connect to a service and how often, and its session affinity.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Policy {
     /// `loadBalancerSourceRanges`: who may connect. Empty: everybody. Sorted,
     /// without duplicates.
     pub ranges: Vec<IpNet>,
-    /// `sessionAffinity: ClientIP`: seconds for which a client that was idle
-    /// gets to the same endpoint again.
+    /// `sessionAffinity: ClientIP`: a client that was idle for at most so many
+    /// seconds gets to the same endpoint again.
     pub affinity: Option<u32>,
-    /// `trigon.dev/new-flows-per-second`, over all machines.
+    /// `trigon.dev/new-flows-per-second`, over all machines together.
     pub new_flows: Option<u32>,
 }
 
@@ -131,9 +131,9 @@ pub struct Service {
     pub frontend: Frontend,
     pub delivery: DeliveryMode,
     pub backends: Backends,
-    /// Of bare servers; without, they are all taken for alive.
+    /// Only for bare servers. None: they all count as alive.
     pub check: Option<Check>,
-    /// Its ranges are of the VIP's family.
+    /// With only the ranges of the VIP's family.
     pub policy: Policy,
 }
 
@@ -167,7 +167,7 @@ pub struct Cluster {
     /// All VIPs of Services that are ours, in the data path or not.
     #[serde(skip)]
     pub announced: BTreeMap<IpAddr, Arc<Announced>>,
-    /// How they are to be announced.
+    /// How the VIPs are to be announced.
     #[serde(skip)]
     pub announcing: Arc<Announcing>,
 }

@@ -1,5 +1,5 @@
 //! Where objects come from. Every source hands over the same Kubernetes
-//! objects, so that nothing behind it knows which one it was.
+//! objects, so that the rest of the program does not depend on the source.
 
 pub mod file;
 mod kind;

@@ -1,7 +1,7 @@
 //! Kubernetes objects to the model of the data path: pure functions.
 //!
 //! What is wrong is left out, in the smallest part that makes sense (a port,
-//! an endpoint, else the object), and told as a [`Problem`].
+//! an endpoint, else the object), and reported as a [`Problem`].
 //!
 //! [`Problem`]: crate::objects::model::Problem
 mod annotations;

@@ -43,7 +43,7 @@ fn a_vip_is_carried_when_the_kernel_has_a_ring_with_a_backend_that_can_be_reache
     assert_eq!(vips(&agent), [""; 0]);
 }
 
-/// What was proven before is no proof of what did not fit.
+/// The service was proven before, but without the backend that does not fit now.
 #[test]
 fn what_there_is_no_room_for_is_not_carried() {
     for room in [NO_RING, NO_BACKEND] {
@@ -56,7 +56,7 @@ fn what_there_is_no_room_for_is_not_carried() {
     }
 }
 
-/// Next hops that a restart has forgotten are still in the kernel, which forwards.
+/// After a restart the plan has no next hops yet; the maps in the kernel still have them, and forward.
 #[test]
 fn what_an_earlier_agent_left_is_carried() {
     let mut first = reconciler(MemoryTables::default(), ROOM);
@@ -68,7 +68,7 @@ fn what_an_earlier_agent_left_is_carried() {
     assert_eq!(vips(&second), ["192.0.2.80"]);
 }
 
-/// With no backend that answers, it is more likely that the asking fails.
+/// If no backend answers, it is more likely that the probes fail.
 #[test]
 fn backends_that_all_look_dead_are_carried_as_before() {
     let mut agent = reconciler(MemoryTables::default(), ROOM);

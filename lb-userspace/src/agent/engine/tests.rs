@@ -114,7 +114,7 @@ fn a_service_that_is_gone_leaves_the_maps() {
     assert_eq!(engine.reconciler.programmed().mirror.services.len(), 0);
 }
 
-/// The only backend of a service stays: it is more likely that the asking fails.
+/// If all backends of a service look dead, they stay: it is more likely that the probes fail.
 #[test]
 fn a_node_that_looks_dead_leaves_the_ring_while_another_answers() {
     let mut engine = engine();

@@ -1,4 +1,4 @@
-//! FLOW, as people write it: `tcp 198.51.100.7:4242 -> 192.0.2.10:80`.
+//! The argument FLOW of `trigon explain`: `tcp 198.51.100.7:4242 -> 192.0.2.10:80`.
 
 use std::{
     fmt,
@@ -75,7 +75,7 @@ fn place(protocol: Protocol, text: &str) -> Result<SocketAddr, FlowError> {
         return Ok(SocketAddr::new(addr.to_canonical(), 0));
     }
     let place: SocketAddr = text.parse().map_err(|_| FlowError::WithPort(text.into()))?;
-    // Of an IPv6 address, the scope has no place in a packet.
+    // The scope of an IPv6 address is left out: it is not in packets.
     Ok(SocketAddr::new(place.ip().to_canonical(), place.port()))
 }
 

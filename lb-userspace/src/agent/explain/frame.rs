@@ -1,4 +1,4 @@
-//! The packets of a flow, as frames that come in.
+//! The packets of a flow, built as incoming Ethernet frames.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ pub enum Packet {
 }
 
 impl Packet {
-    /// Those that may have different fates.
+    /// The kinds that the program may treat differently.
     pub const fn of(protocol: Protocol) -> &'static [Self] {
         match protocol {
             Protocol::Tcp => &[Self::Syn, Self::Later],
@@ -39,7 +39,7 @@ impl Packet {
     }
 }
 
-/// What is around a packet that a director sent on.
+/// Addresses of the outer IP header of a packet that a director forwarded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tunnel {
     pub from: IpAddr,
@@ -47,8 +47,8 @@ pub struct Tunnel {
     pub to: IpAddr,
 }
 
-/// Longer frames are not taken by `BPF_PROG_TEST_RUN`: a page, less what XDP
-/// keeps of it.
+/// The longest IP packet for a dry run, in bytes. `BPF_PROG_TEST_RUN` takes a frame of a page, less
+/// what XDP reserves of it; this leaves room for the headers of a tunnel.
 pub const LONGEST: u16 = 3400;
 
 const ETH_LEN: usize = 14;
@@ -69,7 +69,7 @@ pub fn frame(
     };
     let is_v4 = tunnel.map_or(flow.to.is_ipv4(), |tunnel| tunnel.to.is_ipv4());
     let ethertype = if is_v4 { etherparse::EtherType::IPV4 } else { etherparse::EtherType::IPV6 };
-    // The addresses of the link are not looked at.
+    // The program does not read the MAC addresses.
     let mut frame = vec![0; ETH_LEN - 2];
     frame.extend(ethertype.0.to_be_bytes());
     frame.extend(bytes);
@@ -108,7 +108,7 @@ fn inner(flow: &Flow, packet: Packet, len: u16) -> Result<Vec<u8>, BuildVecWrite
     Ok(bytes)
 }
 
-/// As a director sends it: `lb_common::gue`, the base header alone.
+/// In GUE, as a director sends it: see `lb_common::gue`; the base header alone.
 fn within(tunnel: Tunnel, inner: &[u8], is_v4: bool) -> Result<Vec<u8>, BuildVecWriteError> {
     const SOURCE_PORT: u16 = 0xc000;
     let protocol = if is_v4 { ip_number::IPV4 } else { ip_number::IPV6 };

@@ -1,4 +1,4 @@
-//! From what a dry run told to what it means.
+//! From the result of a dry run to a report for people.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,7 +17,7 @@ use crate::{
     plan::{Plan, mirror::Mirror, names},
 };
 
-/// What the agent knows.
+/// What the agent knows of maps, objects and next hops.
 #[derive(Clone, Copy)]
 pub struct Known<'a> {
     pub mirror: &'a Mirror,
@@ -96,7 +96,7 @@ impl<'a> Teller<'a> {
         })
     }
 
-    /// Who is to have the packet, and why; that it stays here is no choice.
+    /// The backend that the packet is sent to, and why; none if it stays on this machine.
     fn choice(&self) -> Option<(&'static str, &'a Backend)> {
         let asked = told(self.story.next).and_then(|id| self.backend(id)).map(|next| (self.why_next(), next));
         let chosen = || {
@@ -163,7 +163,7 @@ impl<'a> Teller<'a> {
         format!("{} has {}", flow.to.ip(), list(&ports))
     }
 
-    /// Of a packet that goes to a node: who knows the rest.
+    /// For a packet that goes to another node: the command that explains what happens there.
     fn rest_elsewhere(&self, flow: &Flow) -> Option<String> {
         let (_, backend) = self.choice()?;
         let node = self.peer(backend).node?;
@@ -171,7 +171,7 @@ impl<'a> Teller<'a> {
     }
 }
 
-/// Up to a few, in words.
+/// The first few, separated by commas, and the number of the others.
 fn list<T: ToString>(items: &[T]) -> String {
     const FEW: usize = 8;
     let few: Vec<_> = items.iter().take(FEW).map(T::to_string).collect();
@@ -182,7 +182,7 @@ fn list<T: ToString>(items: &[T]) -> String {
     }
 }
 
-/// Of a frame that leaves within UDP.
+/// Source port of the outer UDP header; none if the frame is not GUE.
 fn outer_source_port(frame: &[u8]) -> Option<u16> {
     match SlicedPacket::from_ethernet(frame).ok()?.transport? {
         TransportSlice::Udp(udp) if udp.destination_port() == gue::PORT => Some(udp.source_port()),

@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-/// What the agent is asked: a query string.
+/// The query string of `/v1/explain`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Question {
     pub flow: String,
-    /// The node that the packet reaches in a director's tunnel; none: it
-    /// comes from outside.
+    /// The node that the packet reaches in a director's tunnel; none: the packet
+    /// comes from a client, without a tunnel.
     pub at_node: Option<String>,
     /// None: the first of the agent's.
     pub interface: Option<String>,
@@ -20,7 +20,7 @@ pub struct Question {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Explanation {
     pub flow: String,
-    /// The machine that tells.
+    /// The node whose agent answers.
     pub node: String,
     /// How the packet comes in.
     pub arrival: String,
@@ -28,18 +28,18 @@ pub struct Explanation {
     pub packets: Vec<PacketStory>,
 }
 
-/// What becomes of one packet, and why. What it did not come to is none.
+/// What becomes of one packet, and why. Steps that it did not reach are none.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PacketStory {
     pub packet: String,
     pub service: Option<ServiceStory>,
     pub slot: Option<SlotStory>,
-    /// Whom a director chose, or a node asks.
+    /// The machine that a director chose, or that a node hands the packet on to.
     pub choice: Option<Choice>,
-    /// How it gets to whom was chosen.
+    /// How it gets to the chosen machine.
     pub way: Option<Way>,
     pub endpoint: Option<EndpointStory>,
-    /// The way out, as in `trigon drops`.
+    /// Label of the verdict, as in `trigon drops`.
     pub verdict: String,
     /// `pass`, `transmit`, `redirect` or `drop`.
     pub fate: String,
@@ -53,7 +53,7 @@ pub struct PacketStory {
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ServiceStory {
-    /// None where the objects know no such service any more.
+    /// None if the objects have no such service any more.
     pub name: Option<String>,
     pub protocol: String,
     pub vip: SocketAddr,
@@ -69,7 +69,7 @@ pub struct SlotStory {
     pub of: u32,
     /// None of an empty slot.
     pub owner: Option<Peer>,
-    /// Newest first. None on a machine that is no node, which does not know.
+    /// Newest first. None on a machine that is no node, which has no history.
     pub former: Option<Vec<Peer>>,
 }
 

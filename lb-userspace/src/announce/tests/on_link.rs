@@ -1,7 +1,7 @@
 use super::*;
 
 /// `192.0.2.80: director1 director2 on eth0, ready`
-fn lines(cluster: &Cluster, node: &str) -> Vec<String> {
+fn candidate_lines(cluster: &Cluster, node: &str) -> Vec<String> {
     let plan = plan_on(cluster, node);
     let line = |(vip, candidates): (&IpAddr, &link::Candidates)| {
         let join =
@@ -25,9 +25,9 @@ fn candidates_are_those_who_could_carry_a_vip_and_all_nodes_agree_on_them() {
             format!("2001:db8::80: director1 director2{web6}"),
         ]
     };
-    assert_eq!(lines(&cluster, "node1"), expected([", ready", "", "", ""]));
-    assert_eq!(lines(&cluster, "node2"), expected([", ready", ", ready", "", ""]));
-    assert_eq!(lines(&cluster, "director1"), expected([", ready", "", ", ready", ", ready"]));
+    assert_eq!(candidate_lines(&cluster, "node1"), expected([", ready", "", "", ""]));
+    assert_eq!(candidate_lines(&cluster, "node2"), expected([", ready", ", ready", "", ""]));
+    assert_eq!(candidate_lines(&cluster, "director1"), expected([", ready", "", ", ready", ", ready"]));
     let plan = plan_on(&cluster, "node1");
     assert_eq!(&*plan.l2.me, "node1");
     assert_eq!(plan.l2.nodes.len(), 4);
@@ -35,7 +35,7 @@ fn candidates_are_those_who_could_carry_a_vip_and_all_nodes_agree_on_them() {
 }
 
 #[test]
-fn who_has_not_proven_a_vip_is_a_candidate_that_is_not_ready() {
+fn a_director_that_has_not_proven_a_vip_is_a_candidate_but_not_ready() {
     let cluster = world(&l2_advertisement("lan", ""));
     let plan = plan(&cluster, &identity("director1"), &BTreeSet::new(), Leaving::No);
     let web = &plan.l2.vips[&ip(WEB)];
@@ -64,7 +64,7 @@ fn node_selectors_interfaces_and_service_selectors_are_kept() {
             ],
         ),
         ("ipAddressPoolSelectors: [{matchLabels: {tier: back}}]", "node1", &[]),
-        // What no candidate is told of its own interfaces.
+        // A node that no advertisement chooses has no interfaces to announce on.
         (
             "nodeSelectors: [{matchLabels: {rack: a}}], interfaces: [eth0], serviceSelectors: [{matchLabels: {app: mail}}]",
             "node2",
@@ -72,7 +72,7 @@ fn node_selectors_interfaces_and_service_selectors_are_kept() {
         ),
     ];
     for (spec, node, expected) in table {
-        assert_eq!(lines(&world(&l2_advertisement("lan", spec)), node), *expected, "{spec}");
+        assert_eq!(candidate_lines(&world(&l2_advertisement("lan", spec)), node), *expected, "{spec}");
     }
 }
 
@@ -85,12 +85,18 @@ fn several_advertisements_add_up_as_with_metallb() {
     );
     let two = l2_advertisement("two", &format!("interfaces: [eth1], {mail}"));
     let both = world(&format!("{one}{two}"));
-    assert_eq!(lines(&both, "node1"), ["192.0.2.25: director1 director2 node1 node2 on eth0 eth1, ready"]);
-    assert_eq!(lines(&both, "node2"), ["192.0.2.25: director1 director2 node1 node2 on eth1, ready"]);
-    // One that is about all interfaces makes the others' of no account.
+    assert_eq!(
+        candidate_lines(&both, "node1"),
+        ["192.0.2.25: director1 director2 node1 node2 on eth0 eth1, ready"]
+    );
+    assert_eq!(
+        candidate_lines(&both, "node2"),
+        ["192.0.2.25: director1 director2 node1 node2 on eth1, ready"]
+    );
+    // An advertisement without interfaces means all of them, whatever others name.
     let three = l2_advertisement("three", mail);
     let all = world(&format!("{one}{two}{three}"));
-    assert_eq!(lines(&all, "node1"), ["192.0.2.25: director1 director2 node1 node2, ready"]);
+    assert_eq!(candidate_lines(&all, "node1"), ["192.0.2.25: director1 director2 node1 node2, ready"]);
 }
 
 #[test]
@@ -101,18 +107,18 @@ fn only_vips_in_the_data_path_need_our_programs() {
 }
 
 #[test]
-fn who_is_no_candidate_talks_with_nobody() {
+fn a_node_that_is_no_candidate_has_no_other_agents_to_talk_with() {
     let directors = "nodeSelectors: [{matchLabels: {trigon.dev/director: 'true'}}]";
-    for (text, node, company) in [
+    for (text, node, expected) in [
         (String::new(), "director1", 0),
         (l2_advertisement("lan", directors), "node1", 0),
         (l2_advertisement("lan", directors), "director1", 2),
     ] {
-        assert_eq!(plan_on(&world(&text), node).l2.nodes.len(), company, "{text}");
+        assert_eq!(plan_on(&world(&text), node).l2.nodes.len(), expected, "{text}");
     }
 }
 
-/// With thousands of VIPs and hundreds of nodes, all else would be slow.
+/// With thousands of VIPs and hundreds of nodes, a ballot for each VIP would be slow.
 #[test]
 fn vips_with_the_same_candidates_share_the_ballot() {
     let plan = plan_on(&world(&l2_advertisement("lan", "ipAddressPools: [main]")), "node1");
@@ -122,7 +128,7 @@ fn vips_with_the_same_candidates_share_the_ballot() {
 }
 
 #[test]
-fn an_interface_that_is_named_in_vain_is_a_problem() {
+fn a_named_interface_that_cannot_announce_is_a_problem() {
     let named =
         l2_advertisement("one", "interfaces: [eht0, eth0]") + &l2_advertisement("two", "interfaces: [eth1]");
     let elsewhere =
@@ -138,8 +144,8 @@ fn an_interface_that_is_named_in_vain_is_a_problem() {
         candidates: Vec::new(),
     };
     let vips = [status(WEB), status(WEB6)];
-    let told: Vec<_> =
-        faults(&cluster, &identity("director1"), &vips).iter().map(ToString::to_string).collect();
+    let problems: Vec<_> =
+        interface_problems(&cluster, &identity("director1"), &vips).iter().map(ToString::to_string).collect();
     let expected = [
         "L2Advertisement default/one: spec.interfaces: node director1 has no interface `eht0`; correct the name, or \
          choose nodes that have it by nodeSelectors",
@@ -147,12 +153,12 @@ fn an_interface_that_is_named_in_vain_is_a_problem() {
          in the data path are not announced there; start the agent with --interface eth1 too, or name one of its \
          interfaces, or a VLAN on one",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(problems, expected);
 }
 
 #[test]
-fn bgp_and_layer_2_go_together() {
+fn one_vip_is_announced_by_bgp_and_by_l2() {
     let plan = plan_on(&world(&(l2_advertisement("lan", "") + &bgp_advertisement("all", ""))), "node1");
-    assert!(routes(&plan).contains(&"router1 192.0.2.25/32".to_owned()));
+    assert!(route_lines(&plan).contains(&"router1 192.0.2.25/32".to_owned()));
     assert!(plan.l2.vips[&ip(MAIL)].ready);
 }

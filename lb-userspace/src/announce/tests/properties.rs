@@ -31,7 +31,7 @@ const NODES: [&str; 5] = ["director1", "director2", "node1", "node2", "stranger"
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
     #[test]
-    fn nothing_is_announced_that_is_not_in_good_hands(
+    fn a_node_announces_only_vips_that_it_can_serve(
         specs in prop::collection::vec((any_spec(), any::<bool>()), 0..4),
         carried in any_carried(),
         node in prop::sample::select(NODES.to_vec()),
@@ -50,7 +50,7 @@ proptest! {
             prop_assert!(vip != ip(EMPTY));
             prop_assert!(vip != ip(LOCAL) || node == "node2");
             prop_assert!(vip != ip(WEB) || carried.contains(&vip));
-            prop_assert!(silence(&cluster, vip).is_none());
+            prop_assert!(describe_silence(&cluster, vip).is_none());
         }
         for (vip, candidates) in &plan.l2.vips {
             let ballot = &candidates.ballot;

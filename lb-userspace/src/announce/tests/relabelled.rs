@@ -1,17 +1,17 @@
-//! Labels of Nodes may bring objects together that were good where they were.
+//! A change of Node labels can bring two objects into conflict on a node.
 
 use super::*;
 
-/// Node `node1` is in rack a, `node2` in rack b.
-fn apart(kind: &str, one: &str, other: &str) -> String {
+/// Object x for nodes of rack a, as node1, and y for those of rack b, as node2, or with an SSD.
+fn objects_of_two_racks(kind: &str, one: &str, other: &str) -> String {
     let selector = |rack: &str| format!("nodeSelectors: [{{matchLabels: {{rack: {rack}}}}}]");
     let others = "nodeSelectors: [{matchLabels: {disk: ssd}}, {matchLabels: {rack: b}}]";
     object(kind, "x", &format!("{one}, {}", selector("a")))
         + &object(kind, "y", &format!("{other}, {others}"))
 }
 
-/// What becomes of the objects, and of what is told, when node1 gets a disk.
-fn relabelled(more: &str) -> (Cluster, Vec<String>) {
+/// The objects and their problems after node1 has got the label `disk: ssd`.
+fn relabel_node1(more: &str) -> (Cluster, Vec<String>) {
     let before = world(more);
     let text = format!("{WORLD}{}{more}", services())
         .replace("name: node1, labels: {rack: a}", "name: node1, labels: {rack: a, disk: ssd}");
@@ -25,7 +25,8 @@ fn relabelled(more: &str) -> (Cluster, Vec<String>) {
 #[test]
 fn a_peer_is_left_out_only_where_it_meets_another() {
     let peer = "myASN: 64512, peerASN: 64514, peerAddress: 10.0.0.200";
-    let (cluster, problems) = relabelled(&apart("BgpPeer", peer, &format!("{peer}, holdTime: 30s")));
+    let (cluster, problems) =
+        relabel_node1(&objects_of_two_racks("BgpPeer", peer, &format!("{peer}, holdTime: 30s")));
     let expected = "BgpPeer default/y: 10.0.0.200 port 179 is already the peer of BgpPeer default/x on some nodes, \
                     where the first by name is followed";
     assert_eq!(problems, [expected]);
@@ -38,7 +39,7 @@ fn a_peer_is_left_out_only_where_it_meets_another() {
 
 #[test]
 fn an_advertisement_gives_way_only_where_it_meets_another() {
-    let (cluster, problems) = relabelled(&apart("BgpAdvertisement", "med: 1", "med: 2"));
+    let (cluster, problems) = relabel_node1(&objects_of_two_racks("BgpAdvertisement", "med: 1", "med: 2"));
     let expected = "BgpAdvertisement default/y: 2 contradicts 1 of BgpAdvertisement default/x, for the same routes to \
                     the same peers on some nodes, where the first by name is followed";
     assert_eq!(problems, [expected]);

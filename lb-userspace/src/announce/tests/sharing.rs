@@ -16,23 +16,23 @@ fn sharer(name: &str, annotations: &str, spec: &str, endpoints: &[(&str, bool)])
     )
 }
 
-fn shared(services: &[String]) -> Cluster {
+fn cluster_of_sharers(services: &[String]) -> Cluster {
     cluster_of(&format!("{WORLD}{}{}", services.concat(), bgp_advertisement("all", "")))
 }
 
-fn announcers(cluster: &Cluster) -> Vec<&'static str> {
+fn announcing_nodes(cluster: &Cluster) -> Vec<&'static str> {
     let nodes = ["director1", "director2", "node1", "node2"].into_iter();
     nodes
         .filter(|node| {
             let carried = if node.starts_with("director") { [ip(SHARED)].into() } else { BTreeSet::new() };
             let plan = plan(cluster, &identity(node), &carried, Leaving::No);
-            routes(&plan).iter().any(|route| route == &format!("router1 {SHARED}/32"))
+            route_lines(&plan).iter().any(|route| route == &format!("router1 {SHARED}/32"))
         })
         .collect()
 }
 
-fn told(cluster: &Cluster) -> Vec<String> {
-    let all = unshared(cluster).into_iter().chain(silent(cluster));
+fn problem_lines(cluster: &Cluster) -> Vec<String> {
+    let all = sharing_problems(cluster).into_iter().chain(silent_vip_problems(cluster));
     all.map(|problem| format!("{}: {}: {}", problem.object, problem.field, problem.message)).collect()
 }
 
@@ -53,7 +53,7 @@ fn a_shared_vip_is_announced_where_all_of_its_services_are_served() {
     let table: &[(&str, Half, Half, &[&str])] = &[
         // Both Cluster
         (KEY, ("", &[ONE]), ("", &[TWO]), &ALL),
-        // One that has no endpoint at all has nothing to lose.
+        // A Service that has no endpoint on any node does not restrict the nodes.
         (KEY, ("", &[ONE]), ("", &[DEAD]), &ALL),
         // The same Pods
         (KEY, (SAME_PODS, &[ONE, TWO]), (SAME_PODS, &[ONE, TWO]), &["node1", "node2"]),
@@ -65,25 +65,25 @@ fn a_shared_vip_is_announced_where_all_of_its_services_are_served() {
     ];
     for (annotations, first, second, expected) in table {
         let services = [sharer("a", annotations, first.0, first.1), sharer("b", KEY, second.0, second.1)];
-        let cluster = shared(&services);
-        assert_eq!(announcers(&cluster), *expected, "{services:?}");
-        assert_eq!(told(&cluster), [""; 0]);
+        let cluster = cluster_of_sharers(&services);
+        assert_eq!(announcing_nodes(&cluster), *expected, "{services:?}");
+        assert_eq!(problem_lines(&cluster), [""; 0]);
     }
 }
 
 #[test]
-fn services_that_no_node_serves_both_of_are_told() {
+fn services_that_no_node_serves_together_are_a_problem() {
     let services =
         [sharer("a", KEY, SAME_PODS, &[("node1", true)]), sharer("b", KEY, SAME_PODS, &[("node2", true)])];
-    let cluster = shared(&services);
-    assert_eq!(announcers(&cluster), [""; 0]);
+    let cluster = cluster_of_sharers(&services);
+    assert_eq!(announcing_nodes(&cluster), [""; 0]);
     let expected = "Service default/a: status.loadBalancer.ingress: 192.0.2.77 is announced by nobody: no node can \
                     serve all of its Services (default/a, default/b)";
-    assert_eq!(told(&cluster), [expected]);
+    assert_eq!(problem_lines(&cluster), [expected]);
 }
 
 #[test]
-fn who_cannot_share_is_left_out_and_told_and_the_first_stays_what_it_was() {
+fn a_service_that_cannot_share_is_a_problem_and_the_first_keeps_the_vip() {
     let keys = "192.0.2.77 belongs to Service default/a already, and they do not both say that they share it";
     let pods = "192.0.2.77 belongs to Service default/a already, and one of the two is `Local`";
     let other_key = "trigon.dev/allow-shared-ip: other";
@@ -98,16 +98,20 @@ fn who_cannot_share_is_left_out_and_told_and_the_first_stays_what_it_was() {
     for (annotations, policy, other_annotations, other_policy, field, message) in table {
         let first = sharer("a", annotations, policy, &[("node1", true)]);
         let second = sharer("b", other_annotations, other_policy, &[("node2", true)]);
-        let cluster = shared(&[first.clone(), second]);
-        let found = told(&cluster);
+        let cluster = cluster_of_sharers(&[first.clone(), second]);
+        let found = problem_lines(&cluster);
         assert!(found.len() == 1, "{found:?}");
         assert!(found[0].starts_with(&format!("Service default/b: {field}: {message}")), "{found:?}");
-        assert_eq!(announcers(&cluster), announcers(&shared(&[first])), "{policy} {other_policy}");
+        assert_eq!(
+            announcing_nodes(&cluster),
+            announcing_nodes(&cluster_of_sharers(&[first])),
+            "{policy} {other_policy}"
+        );
     }
 }
 
 #[test]
-fn who_was_there_first_keeps_the_vip() {
+fn the_older_service_keeps_the_vip() {
     let first = sharer("b", "", "", &[("node1", true)]).replacen(
         "name: b, ",
         "name: b, creationTimestamp: '2026-01-01T00:00:00Z', ",
@@ -118,22 +122,22 @@ fn who_was_there_first_keeps_the_vip() {
         "name: a, creationTimestamp: '2026-01-02T00:00:00Z', ",
         1,
     );
-    let found = told(&shared(&[second, first]));
+    let found = problem_lines(&cluster_of_sharers(&[second, first]));
     assert!(found[0].starts_with("Service default/a: ") && found.len() == 1, "{found:?}");
 }
 
 #[test]
-fn metallbs_annotation_does_as_well() {
+fn annotations_of_metallb_allow_sharing_too() {
     let names = ["metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip"];
     for name in names {
         let one = sharer("a", &format!("{name}: mail"), "", &[("node1", true)]);
         let other = sharer("b", KEY, "", &[("node1", true)]);
-        assert_eq!(told(&shared(&[one, other])), [""; 0], "{name}");
+        assert_eq!(problem_lines(&cluster_of_sharers(&[one, other])), [""; 0], "{name}");
     }
 }
 
 #[test]
-fn who_announces_nothing_is_not_told_who_may_share() {
+fn without_advertisements_there_are_no_sharing_problems() {
     let services = [sharer("a", "", "", &[]), sharer("b", "", "", &[])];
-    assert_eq!(told(&cluster_of(&format!("{WORLD}{}", services.concat()))), [""; 0]);
+    assert_eq!(problem_lines(&cluster_of(&format!("{WORLD}{}", services.concat()))), [""; 0]);
 }

@@ -1,11 +1,11 @@
 use super::*;
 
-fn why(more: &str, vip: &str) -> Option<String> {
-    silence(&world(more), ip(vip))
+fn silence_of(more: &str, vip: &str) -> Option<String> {
+    describe_silence(&world(more), ip(vip))
 }
 
 #[test]
-fn why_nobody_announces_a_vip() {
+fn a_vip_that_nobody_announces_has_a_reason_and_a_remedy() {
     let all = bgp_advertisement("all", "");
     let table = [
         (String::new(), MAIL, "there is neither a BgpAdvertisement nor an L2Advertisement; add"),
@@ -39,30 +39,30 @@ fn why_nobody_announces_a_vip() {
         ),
     ];
     for (more, vip, expected) in table {
-        let found = why(&more, vip).unwrap();
+        let found = silence_of(&more, vip).unwrap();
         let (head, reason) = found.split_once(" is announced by nobody: ").unwrap();
         assert!(head.starts_with(&format!("VIP {vip} (default/")), "{found}");
         assert!(reason.starts_with(expected), "\n   found: {reason}\nexpected: {expected}");
     }
     for vip in [WEB, WEB6, MAIL, LOCAL, OUTSIDE] {
-        assert_eq!(why(&all, vip), None);
-        assert_eq!(why(&l2_advertisement("lan", ""), vip), None);
+        assert_eq!(silence_of(&all, vip), None);
+        assert_eq!(silence_of(&l2_advertisement("lan", ""), vip), None);
     }
-    assert_eq!(why(&all, "203.0.113.1"), None);
+    assert_eq!(silence_of(&all, "203.0.113.1"), None);
 }
 
 #[test]
 fn without_a_director_nothing_of_the_data_path_is_announced() {
     let text = format!("{WORLD}{}{}", services(), bgp_advertisement("all", ""))
         .replace("trigon.dev/director: \"true\", ", "");
-    let found = silence(&cluster_of(&text), ip(WEB)).unwrap();
+    let found = describe_silence(&cluster_of(&text), ip(WEB)).unwrap();
     assert!(found.contains("no Node is a director; label"), "{found}");
 }
 
 #[test]
-fn only_who_announces_at_all_is_told_of_vips_that_are_left_out() {
-    assert_eq!(silent(&world("")), []);
-    let told: Vec<_> = silent(&world(&bgp_advertisement("a", "ipAddressPools: [main]")))
+fn silent_vips_are_problems_only_if_there_are_advertisements() {
+    assert_eq!(silent_vip_problems(&world("")), []);
+    let told: Vec<_> = silent_vip_problems(&world(&bgp_advertisement("a", "ipAddressPools: [main]")))
         .iter()
         .map(ToString::to_string)
         .collect();

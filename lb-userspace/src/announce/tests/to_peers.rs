@@ -1,43 +1,43 @@
 use super::*;
 
-/// What the first peer is told, without its name.
-fn told(cluster: &Cluster, node: &str) -> Vec<String> {
-    let routes = routes(&plan_on(cluster, node));
+/// The routes to the first peer, without its name.
+fn routes_to_router1(cluster: &Cluster, node: &str) -> Vec<String> {
+    let routes = route_lines(&plan_on(cluster, node));
     routes.iter().filter_map(|route| route.strip_prefix("router1 ").map(ToOwned::to_owned)).collect()
 }
 
-fn attributes(all: &Announcements, peer: &str, prefix: &str) -> Attributes {
+fn attributes_of(all: &Announcements, peer: &str, prefix: &str) -> Attributes {
     (*all.bgp.peers[peer].routes[&prefix.parse().unwrap()]).clone()
 }
 
 #[test]
-fn each_node_announces_what_would_be_in_good_hands_with_it() {
+fn each_node_announces_the_vips_that_it_can_serve() {
     let cluster = world(&bgp_advertisement("all", ""));
     let table: &[(&str, &[&str])] = &[
         ("director1", &["192.0.2.25/32", "192.0.2.80/32", "198.51.100.1/32", "2001:db8::80/128"]),
         ("node1", &["192.0.2.25/32", "198.51.100.1/32"]),
         ("node2", &["192.0.2.25/32", "192.0.2.26/32", "198.51.100.1/32"]),
-        // It has no object, but it has been told to be an agent.
+        // It has no Node object, but runs an agent.
         ("stranger", &["192.0.2.25/32", "198.51.100.1/32"]),
     ];
     for (node, expected) in table {
-        assert_eq!(told(&cluster, node), *expected, "{node}");
+        assert_eq!(routes_to_router1(&cluster, node), *expected, "{node}");
     }
 }
 
 #[test]
 fn a_vip_of_the_data_path_is_announced_once_it_is_carried() {
     let cluster = world(&bgp_advertisement("all", "ipAddressPools: [main]"));
-    let with = |carried: &[&str]| {
+    let routes_with = |carried: &[&str]| {
         let carried = carried.iter().map(|vip| ip(vip)).collect();
-        routes(&plan(&cluster, &identity("director1"), &carried, Leaving::No))
+        route_lines(&plan(&cluster, &identity("director1"), &carried, Leaving::No))
     };
-    assert_eq!(with(&[]), ["router1 192.0.2.25/32"]);
-    assert_eq!(with(&[WEB]), ["router1 192.0.2.25/32", "router1 192.0.2.80/32"]);
+    assert_eq!(routes_with(&[]), ["router1 192.0.2.25/32"]);
+    assert_eq!(routes_with(&[WEB]), ["router1 192.0.2.25/32", "router1 192.0.2.80/32"]);
 }
 
 #[test]
-fn who_shares_a_vip_with_the_data_path_is_announced_by_directors_alone() {
+fn a_vip_shared_with_the_data_path_is_announced_by_directors_alone() {
     let shared = |web_endpoints: &[(&str, bool)]| {
         let key = "annotations: {trigon.dev/allow-shared-ip: web";
         let mail = service("mail", &[WEB], "", &[("node1", true)]).replace("port: 80", "port: 25");
@@ -45,20 +45,20 @@ fn who_shares_a_vip_with_the_data_path_is_announced_by_directors_alone() {
         let web = service("web", &[WEB], "", web_endpoints).replace("annotations: {", &format!("{key}, "));
         cluster_of(&format!("{WORLD}{web}{mail}{}", bgp_advertisement("all", "")))
     };
-    let told = |cluster: &Cluster, node: &str, carried: &[&str]| {
+    let routes_of = |cluster: &Cluster, node: &str, carried: &[&str]| {
         let carried = carried.iter().map(|vip| ip(vip)).collect();
-        routes(&plan(cluster, &identity(node), &carried, Leaving::No))
+        route_lines(&plan(cluster, &identity(node), &carried, Leaving::No))
     };
     let both = shared(&[("node1", true)]);
     assert_eq!(both.announced[&ip(WEB)].names(), "default/mail, default/web");
-    assert_eq!(told(&both, "director1", &[WEB]), ["router1 192.0.2.80/32"]);
+    assert_eq!(routes_of(&both, "director1", &[WEB]), ["router1 192.0.2.80/32"]);
     // Not proven yet: connections of the data path would break here.
-    assert_eq!(told(&both, "director1", &[]), [""; 0]);
-    assert_eq!(told(&both, "node1", &[]), [""; 0]);
+    assert_eq!(routes_of(&both, "director1", &[]), [""; 0]);
+    assert_eq!(routes_of(&both, "node1", &[]), [""; 0]);
     // Nothing to carry in the data path: the other goes on.
     let idle = shared(&[]);
-    assert_eq!(told(&idle, "director1", &[]), ["router1 192.0.2.80/32"]);
-    assert_eq!(told(&idle, "node1", &[]), [""; 0]);
+    assert_eq!(routes_of(&idle, "director1", &[]), ["router1 192.0.2.80/32"]);
+    assert_eq!(routes_of(&idle, "node1", &[]), [""; 0]);
 }
 
 #[test]
@@ -66,16 +66,16 @@ fn nodes_may_be_kept_out_of_what_kube_proxy_carries() {
     let label = "node.kubernetes.io/exclude-from-external-load-balancers: ''";
     let text = format!("{WORLD}{}{}", services(), bgp_advertisement("all", "ipAddressPools: [main]"));
     let excluded = cluster_of(&text.replace("rack: a", &format!("rack: a, {label}")));
-    assert_eq!(told(&excluded, "node1"), [""; 0]);
-    assert_eq!(told(&excluded, "director1"), ["192.0.2.80/32", "2001:db8::80/128"]);
+    assert_eq!(routes_to_router1(&excluded, "node1"), [""; 0]);
+    assert_eq!(routes_to_router1(&excluded, "director1"), ["192.0.2.80/32", "2001:db8::80/128"]);
 }
 
 #[test]
-fn peers_are_those_of_the_node_and_told_what_is_for_them() {
+fn a_node_has_its_own_peers_and_sends_each_the_routes_for_it() {
     let text = bgp_advertisement("all", "ipAddressPools: [main], peers: [router2]")
         + &bgp_advertisement("b", "peers: [router1], nodeSelectors: [{matchLabels: {rack: b}}]");
     let cluster = world(&text);
-    assert_eq!(routes(&plan_on(&cluster, "node1")), [""; 0]);
+    assert_eq!(route_lines(&plan_on(&cluster, "node1")), [""; 0]);
     assert_eq!(plan_on(&cluster, "node1").bgp.peers.len(), 1);
     let expected = [
         "router1 192.0.2.25/32",
@@ -84,7 +84,7 @@ fn peers_are_those_of_the_node_and_told_what_is_for_them() {
         "router2 192.0.2.25/32",
         "router2 192.0.2.26/32",
     ];
-    assert_eq!(routes(&plan_on(&cluster, "node2")), expected);
+    assert_eq!(route_lines(&plan_on(&cluster, "node2")), expected);
 }
 
 #[test]
@@ -98,10 +98,10 @@ fn advertisements_choose_pools_and_services() {
         ("aggregationLength: 24", &["192.0.2.0/24", "198.51.100.0/24"]),
     ];
     for (spec, expected) in table {
-        assert_eq!(told(&world(&bgp_advertisement("all", spec)), "node1"), *expected, "{spec}");
+        assert_eq!(routes_to_router1(&world(&bgp_advertisement("all", spec)), "node1"), *expected, "{spec}");
     }
     let v6 = world(&bgp_advertisement("all", "aggregationLengthV6: 64"));
-    assert!(told(&v6, "director1").contains(&"2001:db8::/64".to_owned()));
+    assert!(routes_to_router1(&v6, "director1").contains(&"2001:db8::/64".to_owned()));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_pool_that_a_prefix_would_go_beyond_is_left_out_and_others_are_not() {
     let (cluster, problems) =
         load_cluster(&loaded.unwrap(), TranslateConfig::default(), &Cluster::default()).unwrap();
     assert_eq!(problems.len(), 1);
-    assert_eq!(told(&cluster, "node1"), ["192.0.2.0/24"]);
+    assert_eq!(routes_to_router1(&cluster, "node1"), ["192.0.2.0/24"]);
 }
 
 #[test]
@@ -130,13 +130,16 @@ fn a_prefix_stays_within_its_pool() {
     );
     let loaded = read_text(&text).unwrap();
     let (cluster, problems) = load_cluster(&loaded, TranslateConfig::default(), &Cluster::default()).unwrap();
-    assert_eq!(told(&cluster, "node1"), ["198.51.100.12/30", "198.51.100.16/30", "198.51.101.0/30"]);
+    assert_eq!(
+        routes_to_router1(&cluster, "node1"),
+        ["198.51.100.12/30", "198.51.100.16/30", "198.51.101.0/30"]
+    );
     let problems: Vec<_> =
         problems.iter().map(|problem| format!("{}; {}", problem.message, problem.remedy)).collect();
     let expected = "a prefix of length 30 goes beyond 198.51.100.10-198.51.100.20 of AddressPool `small`: VIPs in one \
                     that does are left out; write 32 or more, or choose other pools";
     assert_eq!(problems, [expected]);
-    let silent: Vec<_> = silent(&cluster).into_iter().map(|problem| problem.message).collect();
+    let silent: Vec<_> = silent_vip_problems(&cluster).into_iter().map(|problem| problem.message).collect();
     let message = |vip| {
         format!("{vip} is announced by nobody: every prefix that holds it goes beyond AddressPool `small`")
     };
@@ -149,9 +152,9 @@ fn several_advertisements_of_one_route_add_up() {
         + &bgp_advertisement("two", "localPref: 200, communities: ['1:1', 'large:1:2:3'], peers: [router1]");
     let plan = plan_on(&world(&text), "node2");
     assert_eq!(plan.problems, []);
-    let one = attributes(&plan, "router2", "192.0.2.25/32");
+    let one = attributes_of(&plan, "router2", "192.0.2.25/32");
     assert_eq!((one.communities.len(), one.large_communities.len(), one.local_pref), (2, 0, Some(200)));
-    let both = attributes(&plan, "router1", "192.0.2.25/32");
+    let both = attributes_of(&plan, "router1", "192.0.2.25/32");
     assert_eq!((both.communities.len(), both.large_communities.len(), both.local_pref), (2, 1, Some(200)));
 }
 
@@ -163,16 +166,16 @@ fn the_vip_itself_and_its_aggregate_are_two_routes() {
             "localPref: 100, ipAddressPools: [main], aggregationLength: 24, aggregationLengthV6: 64",
         );
     let plan = plan_on(&world(&text), "node1");
-    assert_eq!(attributes(&plan, "router1", "192.0.2.25/32").local_pref, Some(200));
-    assert_eq!(attributes(&plan, "router1", "192.0.2.0/24").local_pref, Some(100));
+    assert_eq!(attributes_of(&plan, "router1", "192.0.2.25/32").local_pref, Some(200));
+    assert_eq!(attributes_of(&plan, "router1", "192.0.2.0/24").local_pref, Some(100));
 }
 
 #[test]
-fn what_only_services_can_show_to_be_contradictory_is_told_and_the_first_is_followed() {
+fn a_contradiction_for_one_service_is_a_problem_and_the_first_advertisement_is_followed() {
     let text = bgp_advertisement("one", "med: 5, serviceSelectors: [{matchLabels: {app: mail}}]")
         + &bgp_advertisement("two", "med: 6, ipAddressPools: [main]");
     let plan = plan_on(&world(&text), "node1");
-    assert_eq!(attributes(&plan, "router1", "192.0.2.25/32").med, Some(5));
+    assert_eq!(attributes_of(&plan, "router1", "192.0.2.25/32").med, Some(5));
     let told: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 1);
     let expected = "BgpAdvertisement default/two: spec.med: 6 contradicts 5 of BgpAdvertisement default/one, which \
@@ -181,7 +184,7 @@ fn what_only_services_can_show_to_be_contradictory_is_told_and_the_first_is_foll
 }
 
 #[test]
-fn sessions_are_what_peers_and_nodes_say() {
+fn session_configs_come_from_bgp_peers_and_nodes() {
     let cluster = world(&bgp_advertisement("all", ""));
     let config =
         |node: &str, peer: &str| -> PeerConfig { (*plan_on(&cluster, node).bgp.peers[peer].config).clone() };
@@ -189,11 +192,11 @@ fn sessions_are_what_peers_and_nodes_say() {
     assert_eq!(director.router_id.octets(), [10, 0, 0, 11]);
     assert_eq!(director.next_hop_v6, Some("fd00::11".parse().unwrap()));
     assert_eq!((director.next_hop_v4, director.port), (None, 179));
-    // Without an IPv4 address, of the name; always the same, and another for each.
+    // Without an IPv4 address, the router ID is a hash of the name: always the same, and different for each.
     let ids = [config("node2", "router1"), config("stranger", "router1")].map(|config| config.router_id);
     assert_eq!(config("node2", "router2").router_id, ids[0]);
     assert!(ids[0] != ids[1] && ids.iter().all(|id| !id.is_unspecified()), "{ids:?}");
-    // Over IPv6 the session's own address does for IPv6.
+    // Over IPv6, the session's own address is the next hop.
     assert_eq!(config("node2", "router2").next_hop_v6, None);
 
     let written = cluster_of(&format!("{WORLD}{}", bgp_advertisement("all", "")).replace(
@@ -236,6 +239,6 @@ fn leaving_is_passed_on() {
     for leaving in [Leaving::No, Leaving::Draining, Leaving::Withdrawn, Leaving::Closed] {
         let plan = plan(&cluster, &identity("node1"), &BTreeSet::new(), leaving);
         assert_eq!((plan.bgp.leaving, plan.l2.leaving), (leaving, leaving != Leaving::No));
-        assert_eq!(routes(&plan), routes(&plan_on(&cluster, "node1")));
+        assert_eq!(route_lines(&plan), route_lines(&plan_on(&cluster, "node1")));
     }
 }

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// The exit code of a command if the agent has this to say.
-fn code(command: fn(&Cli) -> Outcome, answer: Option<&str>) -> ExitCode {
+/// The exit code of a command if the agent answers this; None: there is no agent.
+fn exit_code_of(command: fn(&Cli) -> Outcome, answer: Option<&str>) -> ExitCode {
     let dir = TempDir::new().unwrap();
     let socket: PathBuf = dir.path().join("agent.sock");
     let agent = answer.map(|answer| {
@@ -33,7 +33,7 @@ fn code(command: fn(&Cli) -> Outcome, answer: Option<&str>) -> ExitCode {
     outcome.unwrap_or_else(|failure| ExitCode::from(failure.code))
 }
 
-fn peers(states: &[State]) -> String {
+fn peers_json(states: &[State]) -> String {
     let peer = |state: &State| PeerStatus { state: *state, ..PeerStatus::default() };
     serde_json::to_string(&states.iter().map(peer).collect::<Vec<_>>()).unwrap()
 }
@@ -42,20 +42,20 @@ fn peers(states: &[State]) -> String {
 fn bgp_fails_if_a_session_is_down() {
     let up = State::Established;
     let table = [
-        (Some(peers(&[])), ExitCode::SUCCESS),
-        (Some(peers(&[up, up])), ExitCode::SUCCESS),
-        (Some(peers(&[up, State::Active])), ExitCode::from(1)),
-        (Some(peers(&[State::Idle])), ExitCode::from(1)),
+        (Some(peers_json(&[])), ExitCode::SUCCESS),
+        (Some(peers_json(&[up, up])), ExitCode::SUCCESS),
+        (Some(peers_json(&[up, State::Active])), ExitCode::from(1)),
+        (Some(peers_json(&[State::Idle])), ExitCode::from(1)),
         (Some("what?".to_owned()), ExitCode::from(1)),
         (None, ExitCode::from(1)),
     ];
     for (answer, expected) in table {
-        assert_eq!(code(bgp, answer.as_deref()), expected, "{answer:?}");
+        assert_eq!(exit_code_of(bgp, answer.as_deref()), expected, "{answer:?}");
     }
 }
 
 #[test]
 fn l2_fails_if_no_agent_answers() {
-    assert_eq!(code(l2, Some("[]")), ExitCode::SUCCESS);
-    assert_eq!(code(l2, None), ExitCode::from(1));
+    assert_eq!(exit_code_of(l2, Some("[]")), ExitCode::SUCCESS);
+    assert_eq!(exit_code_of(l2, None), ExitCode::from(1));
 }

@@ -20,10 +20,13 @@ pub fn warnings(cluster: &Cluster, mtu: u16) -> Vec<Problem> {
             narrow.entry((&service.name, is_v4)).or_insert(overhead);
         }
     }
-    narrow.into_iter().map(|((name, is_v4), overhead)| problem(name, is_v4, mtu, overhead)).collect()
+    narrow
+        .into_iter()
+        .map(|((name, is_v4), overhead)| narrow_network_warning(name, is_v4, mtu, overhead))
+        .collect()
 }
 
-fn problem(name: &str, is_v4: bool, mtu: u16, overhead: u16) -> Problem {
+fn narrow_network_warning(name: &str, is_v4: bool, mtu: u16, overhead: u16) -> Problem {
     let fits = mtu.saturating_sub(overhead);
     let (family, v6) = match is_v4 {
         true => ("IPv4", ""),

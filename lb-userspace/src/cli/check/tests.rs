@@ -5,14 +5,14 @@ use tempfile::TempDir;
 
 use super::*;
 
-fn examples() -> std::path::PathBuf {
+fn examples_dir() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/examples")
 }
 
 fn check_text(text: &str) -> CheckReport {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("a.yaml"), text).unwrap();
-    let mut report = check(dir.path(), TranslateConfig::default(), None);
+    let mut report = check_directory(dir.path(), TranslateConfig::default(), None);
     for problem in report.problems.iter_mut().chain(&mut report.warnings) {
         let location = problem.location.take().unwrap();
         problem.location = Some(location.rsplit('/').next().unwrap().to_owned());
@@ -22,17 +22,17 @@ fn check_text(text: &str) -> CheckReport {
 
 #[test]
 fn the_examples_are_good() {
-    let report = check(&examples(), TranslateConfig::default(), None);
+    let report = check_directory(&examples_dir(), TranslateConfig::default(), None);
     assert_eq!((&report.problems, &report.warnings), (&vec![], &vec![]));
     assert_eq!((report.services, report.endpoints, report.nodes), (5, 10, 5));
-    assert!(render(&report).ends_with(
+    assert!(render_report(&report).ends_with(
         "5 services, 10 endpoints, 5 nodes, 5 VIPs, 2 BGP peers, 3 advertisements; 0 problems, 0 warnings\n"
     ));
 }
 
 #[test]
 fn a_network_that_is_too_narrow_is_a_warning() {
-    let warnings = |mtu| check(&examples(), TranslateConfig::default(), Some(mtu)).warnings;
+    let warnings = |mtu| check_directory(&examples_dir(), TranslateConfig::default(), Some(mtu)).warnings;
     assert_eq!(warnings(1568), []);
     let told: Vec<_> = warnings(1500).iter().map(ToString::to_string).collect();
     let web = "Service default/web: --mtu: encapsulation takes up to 48 of 1500 bytes: IPv4 clients are told to send at most 1452; \
@@ -48,25 +48,27 @@ fn a_network_that_is_too_narrow_is_a_warning() {
 
 #[test]
 fn a_directory_that_is_missing_or_has_nothing_is_a_problem() {
-    let missing = check(Path::new("/does/not/exist"), TranslateConfig::default(), None);
+    let missing = check_directory(Path::new("/does/not/exist"), TranslateConfig::default(), None);
     assert!(!missing.is_good());
     assert!(missing.problems[0].to_string().starts_with("/does/not/exist: directory exist: path: "));
     assert!(!missing.problems[0].remedy.is_empty());
 
     let dir = TempDir::new().unwrap();
     for _ in 0..2 {
-        let empty = check(dir.path(), TranslateConfig::default(), None);
+        let empty = check_directory(dir.path(), TranslateConfig::default(), None);
         assert!(!empty.is_good());
-        assert!(render(&empty).contains("contents: no objects in it; add .yaml, .yml or .json files with"));
+        assert!(
+            render_report(&empty).contains("contents: no objects in it; add .yaml, .yml or .json files with")
+        );
         fs::write(dir.path().join("a.yaml"), "# nothing\n---\n").unwrap();
     }
 }
 
 #[test]
 fn what_is_valid_but_not_meant_is_a_warning() {
-    let text = fs::read_to_string(examples().join("web.yaml")).unwrap()
+    let text = fs::read_to_string(examples_dir().join("web.yaml")).unwrap()
         + "---\n"
-        + &fs::read_to_string(examples().join("nodes.yaml")).unwrap();
+        + &fs::read_to_string(examples_dir().join("nodes.yaml")).unwrap();
     let table = [
         (
             "  loadBalancerClass: trigon.dev/lb\n",
@@ -118,7 +120,7 @@ fn what_is_valid_but_not_meant_is_a_warning() {
             found.iter().any(|warning| warning.starts_with(expected)),
             "\n   found: {found:#?}\nexpected: {expected}"
         );
-        assert!(render(&report).contains(&format!("warning: {}", report.warnings[0])));
+        assert!(render_report(&report).contains(&format!("warning: {}", report.warnings[0])));
     }
 }
 
@@ -127,7 +129,7 @@ proptest! {
     fn bytes_never_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let dir = TempDir::new().unwrap();
         fs::write(dir.path().join("a.yaml"), bytes).unwrap();
-        render(&check(dir.path(), TranslateConfig::default(), None));
+        render_report(&check_directory(dir.path(), TranslateConfig::default(), None));
     }
 
     #[test]
@@ -135,7 +137,7 @@ proptest! {
         name in prop::sample::select(vec!["bare.yaml", "bgp.yaml", "dns.yaml", "l2.yaml", "nodes.yaml", "web.yaml"]),
         damages in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..40, "(?s).{0,3}|[0-9:.\\[\\]{}&*\n -]{1,8}"), 1..6),
     ) {
-        let mut text: Vec<char> = fs::read_to_string(examples().join(name)).unwrap().chars().collect();
+        let mut text: Vec<char> = fs::read_to_string(examples_dir().join(name)).unwrap().chars().collect();
         for (at, length, with) in damages {
             let start = at.index(text.len() + 1);
             let end = (start + length).min(text.len());
@@ -151,9 +153,9 @@ proptest! {
 }
 
 #[test]
-fn what_is_wrong_with_announcements_is_told_beside_all_else() {
+fn problems_and_warnings_of_announcements_are_reported() {
     let text = ["bgp.yaml", "l2.yaml", "nodes.yaml", "web.yaml"]
-        .map(|name| fs::read_to_string(examples().join(name)).unwrap())
+        .map(|name| fs::read_to_string(examples_dir().join(name)).unwrap())
         .join("---\n");
     let good = check_text(&text);
     assert_eq!((&good.problems, &good.warnings), (&vec![], &vec![]));

@@ -4,7 +4,7 @@ mod tests;
 
 use std::{fmt::Write, net::IpAddr};
 
-use super::table::{head, rows};
+use super::table::{header_row, render_table};
 use crate::protocols::{
     bgp::{PeerStatus, State},
     l2::VipStatus,
@@ -12,7 +12,7 @@ use crate::protocols::{
 
 pub fn bgp(peers: &[PeerStatus]) -> String {
     let mut table =
-        vec![head(&["PEER", "REMOTE", "AS", "STATE", "FOR", "FAMILIES", "ROUTES", "REFUSED", "BFD"])];
+        vec![header_row(&["PEER", "REMOTE", "AS", "STATE", "FOR", "FAMILIES", "ROUTES", "REFUSED", "BFD"])];
     table.extend(peers.iter().map(|peer| {
         let state = match peer.state {
             State::Established => "Established".to_owned(),
@@ -22,7 +22,7 @@ pub fn bgp(peers: &[PeerStatus]) -> String {
             if peer.routes_pending > 0 { format!(" (+{})", peer.routes_pending) } else { String::new() };
         vec![
             peer.name.clone(),
-            remote(&peer.remote, peer.address),
+            remote_cell(&peer.remote, peer.address),
             peer.remote_as.map_or("?".into(), |number| number.to_string()),
             state,
             format!("{} s", peer.seconds),
@@ -32,12 +32,12 @@ pub fn bgp(peers: &[PeerStatus]) -> String {
             peer.bfd.clone().unwrap_or_else(|| "-".into()),
         ]
     }));
-    let mut text = rows(&table);
+    let mut text = render_table(&table);
     for peer in peers {
         for problem in &peer.problems {
             let _ = writeln!(text, "{}: {problem}", peer.name);
         }
-        // Also of a session that stands again: it tells why it is so young.
+        // Also for a session that is established again: the error says why it is so recent.
         let Some(error) = &peer.last_error else { continue };
         let who = match (error.code, error.sent) {
             // TCP failed, and nobody said anything.
@@ -55,8 +55,8 @@ pub fn bgp(peers: &[PeerStatus]) -> String {
     text
 }
 
-/// An interface, and whom it led to.
-fn remote(written: &str, found: Option<IpAddr>) -> String {
+/// The peer as configured; for an interface, the address that was found on it, too.
+fn remote_cell(written: &str, found: Option<IpAddr>) -> String {
     match found.map(|address| address.to_string()) {
         Some(address) if !written.contains(&address) => format!("{written} ({address})"),
         _ => written.to_owned(),
@@ -64,7 +64,7 @@ fn remote(written: &str, found: Option<IpAddr>) -> String {
 }
 
 pub fn l2(vips: &[VipStatus]) -> String {
-    let mut table = vec![head(&["VIP", "OWNER", "HERE", "INTERFACES", "CANDIDATES"])];
+    let mut table = vec![header_row(&["VIP", "OWNER", "HERE", "INTERFACES", "CANDIDATES"])];
     table.extend(vips.iter().map(|vip| {
         let candidate = |c: &crate::protocols::l2::CandidateStatus| match (c.alive, c.ready) {
             (true, true) => c.node.clone(),
@@ -84,5 +84,5 @@ pub fn l2(vips: &[VipStatus]) -> String {
             vip.candidates.iter().map(candidate).collect::<Vec<_>>().join(" "),
         ]
     }));
-    rows(&table)
+    render_table(&table)
 }

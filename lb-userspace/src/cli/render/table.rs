@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-pub fn head(names: &[&str]) -> Vec<String> {
+pub fn header_row(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// Columns as wide as their widest cell, two blanks between.
-pub fn rows(table: &[Vec<String>]) -> String {
+pub fn render_table(table: &[Vec<String>]) -> String {
     let columns = table.iter().map(Vec::len).max().unwrap_or(0);
     let width =
         |column| table.iter().filter_map(|row| row.get(column)).map(|c: &String| c.chars().count()).max();

@@ -1,4 +1,4 @@
-//! Links: made once, pinned, and from then on pointed to newer programs.
+//! Links: made once and pinned; a newer agent replaces their programs.
 
 mod attachment;
 mod detach;

@@ -1,4 +1,4 @@
-//! Dropped packets as the programs tell of them.
+//! Logging of dropped packets, as the programs report them (`--log-drops`).
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -18,7 +18,7 @@ use super::{
     pinned::{map_pin, open},
 };
 
-/// Logs what comes through the ring, until it is dropped.
+/// Logs each packet that comes through the ring `DROPPED`, until the future is dropped.
 pub async fn log(pin_dir: &Path) -> anyhow::Result<()> {
     let ring = ring(pin_dir)?;
     // SAFETY: the ring owns its descriptor and never exchanges it.

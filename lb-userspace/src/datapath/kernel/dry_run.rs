@@ -1,5 +1,5 @@
-//! Running the programs' code on a packet of our own, without consequences:
-//! a second copy of the object, on the same maps, that only tells.
+//! Running the programs' code on a packet of our own: a second copy of the object,
+//! on the same maps, that reports what it would do and changes nothing.
 
 use aya::{
     TestRun, TestRunOptions,
@@ -23,11 +23,11 @@ pub struct Told {
 /// A copy of the programs for dry runs. Nothing of it stays when it is dropped.
 pub struct DryRun(aya::Ebpf);
 
-/// Room for all that a program puts in front of a frame.
+/// Bytes of room for all that a program puts in front of a frame.
 const GROWTH: usize = 128;
 
 impl DryRun {
-    /// Of the agent that was started with these options.
+    /// `options` are those of the running agent.
     pub fn load(options: &DatapathConfig) -> Result<Self, LoadError> {
         let mut ebpf = open_object(options, true)?;
         let xdp: &mut Xdp = program(&mut ebpf, "trigon_xdp")?;

@@ -1,5 +1,5 @@
-//! Can programs run here at all? Asked before anything is touched, so that
-//! the answer is a sentence and not an errno.
+//! Can programs run here at all? Checked before anything is changed, so that
+//! the error is a sentence and not an errno.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ const OLDEST: (u8, u8) = (5, 10);
 /// `BPF_FS_MAGIC` of `include/uapi/linux/magic.h`.
 const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
 
-/// Kernel and privilege: is there any use in going on?
+/// Checks the kernel release and the privileges of the process.
 pub fn check_environment() -> Result<(), EnvironmentError> {
     let version = KernelVersion::current().map_err(|e| EnvironmentError::UnknownKernel(e.to_string()))?;
     check_kernel(version.code())?;
@@ -36,7 +36,7 @@ pub fn prepare(pin_dir: &Path) -> Result<(), EnvironmentError> {
     Ok(())
 }
 
-/// Is `path`, the pin directory or a parent of it, where pins can be?
+/// Is `path`, the pin directory or a parent of it, on a BPF file system?
 pub fn check_bpffs(pin_dir: &Path, path: &Path) -> Result<(), EnvironmentError> {
     if is_bpffs(path) { Ok(()) } else { Err(EnvironmentError::NotBpffs { path: pin_dir.into() }) }
 }
@@ -57,8 +57,8 @@ fn has_bpf() -> bool {
         .is_some_and(|capabilities| capabilities & (1 << CAP_BPF) != 0)
 }
 
-/// Minimal systems do not mount it; where we may not, the check of the pin
-/// directory says what is missing.
+/// Minimal systems do not mount it. If mounting fails, the check of the pin directory
+/// that follows reports it.
 fn mount_bpffs() {
     if !is_bpffs(Path::new(BPFFS)) {
         let _ = rustix::mount::mount("bpf", BPFFS, "bpf", MountFlags::empty(), None);

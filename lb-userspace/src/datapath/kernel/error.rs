@@ -1,4 +1,4 @@
-//! What can be in the way of loading.
+//! Errors of loading.
 
 use std::{io, path::PathBuf};
 

@@ -52,7 +52,7 @@ impl<K: Pod + std::fmt::Debug, V: Pod> Hash<K, V> {
     }
 }
 
-/// Was there nothing to delete?
+/// Does the error say that there is no such entry?
 pub fn is_absence(error: &MapError) -> bool {
     match error {
         MapError::KeyNotFound => true,

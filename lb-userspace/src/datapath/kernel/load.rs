@@ -1,5 +1,5 @@
 //! Loading the object: maps that are pinned are taken over, programs are
-//! always new, and links are pointed to them.
+//! always new, and pinned links get the new programs.
 
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,7 @@ pub struct DatapathConfig {
     pub bare_flows: u32,
     /// Packets of which fragments are on their way.
     pub fragments: u32,
-    /// Tell of each dropped packet.
+    /// Log each dropped packet.
     pub log_drops: bool,
     /// From which addresses tunnels to bare servers come, by flow.
     pub bare_sources: Vec<IpNet>,
@@ -101,7 +101,7 @@ pub fn load(options: &DatapathConfig) -> Result<Datapath, LoadError> {
     let adopted = map_pin(&options.pin_dir, names::SERVICES).exists();
     let loaded = load_pinned(options, lock, adopted);
     if loaded.is_err() && !adopted {
-        // A first start that fails leaves nothing; why it failed is what counts.
+        // A first start that fails leaves nothing pinned. The error of the start is returned, not of this.
         let _ = attach::unload(&options.pin_dir);
     }
     loaded
@@ -129,8 +129,8 @@ pub fn unload(pin_dir: &Path) -> Result<bool, LoadError> {
     Ok(attach::unload(pin_dir)?)
 }
 
-/// What was pinned by an agent whose roles had no use for it has one entry:
-/// with a role more, it gives way to a map that has room.
+/// A map that the roles of an earlier agent had no use for has one entry. If it is to have
+/// more now, its pin is removed, and a new map is made.
 fn make_room(options: &DatapathConfig) -> Result<(), LoadError> {
     for (name, size) in sizes(options) {
         let path = map_pin(&options.pin_dir, name);
@@ -142,7 +142,7 @@ fn make_room(options: &DatapathConfig) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// `dry_run`: the copy that only tells.
+/// `dry_run`: the programs report what they would do, and change nothing.
 pub(super) fn open_object(options: &DatapathConfig, dry_run: bool) -> Result<Ebpf, LoadError> {
     let sizes = sizes(options);
     let mut loader = EbpfLoader::new();
@@ -180,7 +180,7 @@ fn attach_programs(ebpf: &mut Ebpf, options: &DatapathConfig) -> Result<Vec<Atta
     attach::detach_others(&options.pin_dir, &options.interfaces, options.mode)?;
     let mut attachments = Vec::new();
     for interface in &options.interfaces {
-        // Replies must find their way before requests come in.
+        // Egress first: replies must be translated as soon as requests come in.
         attach::egress(program(ebpf, "trigon_egress")?, &options.pin_dir, interface)?;
         attachments.push(attach::xdp(
             program(ebpf, "trigon_xdp")?,

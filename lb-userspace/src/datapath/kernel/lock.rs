@@ -1,4 +1,4 @@
-//! One agent to a pin directory: two would fight over the same maps.
+//! One agent to a pin directory: two would overwrite each other's maps.
 
 use std::{os::fd::OwnedFd, path::Path};
 
@@ -6,13 +6,13 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 
 use super::error::EnvironmentError;
 
-/// The directory is ours as long as this lives, or its process.
+/// A lock (flock(2)) on the directory, held until this is dropped or the process ends.
 #[derive(Debug)]
 pub struct PinLock {
     _directory: OwnedFd,
 }
 
-/// Fails if somebody else has it.
+/// Fails if another process has the lock.
 pub fn take(pin_dir: &Path) -> Result<PinLock, EnvironmentError> {
     let error = |e: rustix::io::Errno| EnvironmentError::PinDir { path: pin_dir.into(), source: e.into() };
     let directory = open(pin_dir, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());

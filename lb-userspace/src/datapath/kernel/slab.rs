@@ -35,8 +35,8 @@ impl Slab {
         Ok(Self { memory, ids, width })
     }
 
-    /// Write to a range of slots that no service names yet. False if it does
-    /// not fit.
+    /// Write to slots that no service names yet, from slot `offset` on. False if they are
+    /// beyond the end of the map.
     pub fn write(&self, offset: u32, ids: impl ExactSizeIterator<Item = u16>) -> bool {
         let Some(range) = self.range(offset, ids.len()) else { return false };
         for (place, id) in range.iter().zip(ids) {

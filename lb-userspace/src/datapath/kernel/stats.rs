@@ -33,12 +33,12 @@ impl Stats {
         Ok(self.verdicts.get(&(verdict as u32), 0)?.iter().sum())
     }
 
-    /// What went to a service, by its id.
+    /// Packets and bytes to a service, by its id.
     pub fn service(&self, id: u32) -> Result<Traffic, MapError> {
         sum(&self.services, id)
     }
 
-    /// What went to a backend, by its id.
+    /// Packets and bytes to a backend, by its id.
     pub fn backend(&self, id: u16) -> Result<Traffic, MapError> {
         sum(&self.backends, u32::from(id))
     }

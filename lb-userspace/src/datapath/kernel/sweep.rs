@@ -1,6 +1,6 @@
-//! Flows that name what is gone. Going through a table of a quarter of a
-//! million takes a while, so it is done beside the agent's work, and all that
-//! is waiting is done in one pass.
+//! Deletes flows to endpoints, services and backends that are gone. A pass through a table of a
+//! quarter of a million entries takes a while, so a thread of its own does it, and all
+//! requests that are waiting are done in one pass.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -26,7 +26,7 @@ pub struct Sweeper {
 }
 
 impl Sweeper {
-    /// Ends when it is dropped.
+    /// The thread ends when the sweeper is dropped.
     pub fn start(pin_dir: &Path) -> Result<Self, LoadError> {
         let tables = FlowTables::open(pin_dir)?;
         let (jobs, queue) = channel();
@@ -34,9 +34,9 @@ impl Sweeper {
         Ok(Self { jobs })
     }
 
-    /// Delete the flows that `op`, one of the `Forget` ones, names; soon.
+    /// Has the thread delete the flows that `op`, one of the `Forget` ones, names. Returns at once.
     pub fn forget(&self, op: Op) {
-        // The other end lives as long as this one.
+        // The thread receives as long as this sender lives.
         let _ = self.jobs.send(op);
     }
 }
@@ -49,10 +49,10 @@ fn run(mut tables: FlowTables, queue: &Receiver<Op>) {
     }
 }
 
-/// What is gone, all together.
+/// What is gone, by all requests of one pass.
 #[derive(Default)]
 struct Gone {
-    /// By service: the endpoints that are not gone. The last word counts.
+    /// By service: the endpoints that are not gone, by the last request.
     others: BTreeMap<u32, HashSet<Endpoint>>,
     services: HashSet<u32>,
     backends: HashSet<u32>,
@@ -102,8 +102,8 @@ impl FlowTables {
     fn sweep(&mut self, gone: &Gone) {
         delete(&mut self.bare, |key, flow| gone.has_bare_flow(key, flow));
         delete(&mut self.flows, |key, flow| gone.has_flow(key, flow));
-        // A Pod that is gone may still have something to say: its last FIN or
-        // RST must carry the VIP. So replies go only with their service.
+        // A Pod that is gone may still send a last FIN or RST, which must carry the
+        // VIP. So replies are deleted only with their service.
         if !gone.services.is_empty() {
             delete(&mut self.replies, |_, reply| gone.has_reply(reply));
         }
@@ -116,13 +116,13 @@ fn table<K: Pod, V: Pod>(pin_dir: &Path, name: &str) -> Result<HashMap<MapData, 
 }
 
 fn delete<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, is_gone: impl Fn(&K, &V) -> bool) {
-    // The table changes under the iteration, which then may end early or see
-    // an entry twice (bpf(2)): collect first, and what is missed is evicted
-    // in its time.
+    // If the table changes during the iteration, that may end early or see an
+    // entry twice (bpf(2)). So collect first; entries that are missed are evicted
+    // at some time.
     let doomed: Vec<K> =
         map.iter().flatten().filter(|(key, value)| is_gone(key, value)).map(|(key, _)| key).collect();
     for key in &doomed {
-        // Evicted meanwhile: as good.
+        // An error means that it was evicted meanwhile.
         let _ = map.remove(key);
     }
 }

@@ -35,7 +35,7 @@ pub struct KernelTables {
 }
 
 impl KernelTables {
-    /// All by their pins.
+    /// Opens all of them by their pins, and starts the sweeper.
     pub fn open(pin_dir: &Path) -> Result<Self, LoadError> {
         let pinned = |source| LoadError::Pinned { path: pin_dir.into(), source };
         Ok(Self {

@@ -5,14 +5,13 @@ use lb_common::checksum;
 /// Bytes of a token: what the server has to send back.
 const TOKEN_LEN: usize = 20;
 const ICMP_LEN: usize = 8;
-/// More than an answer has, with an IPv4 header and its options before it.
-pub const LONGEST: usize = 60 + ICMP_LEN + TOKEN_LEN + 1;
+/// One byte more than the longest answer, which has an IPv4 header with options before it.
+pub const BUFFER_LEN: usize = 60 + ICMP_LEN + TOKEN_LEN + 1;
 
 pub type Token = [u8; TOKEN_LEN];
 
-/// All servers answer as the same VIP: this tells whose answer it is, and to
-/// which round's question.
-pub fn token(secret: u64, mark: u32, sequence: u64) -> Token {
+/// Identifies the server and the round: all servers answer from the same VIP.
+pub fn make_token(secret: u64, mark: u32, sequence: u64) -> Token {
     let mut token = [0; TOKEN_LEN];
     token[..8].copy_from_slice(&secret.to_be_bytes());
     token[8..12].copy_from_slice(&mark.to_be_bytes());
@@ -21,9 +20,9 @@ pub fn token(secret: u64, mark: u32, sequence: u64) -> Token {
 }
 
 /// The ICMP message. In IPv6, its checksum is left to the kernel.
-pub fn request(is_v4: bool, token: &Token) -> Vec<u8> {
+pub fn encode_request(is_v4: bool, token: &Token) -> Vec<u8> {
     let mut message = vec![if is_v4 { 8 } else { 128 }, 0, 0, 0];
-    // Identifier and sequence number are for people who look at packets.
+    // Identifier and sequence number are for people who read captures: not used here.
     message.extend(&token[10..12]);
     message.extend(&token[18..]);
     message.extend(token);
@@ -50,8 +49,8 @@ pub fn is_answer(is_v4: bool, packet: &[u8], request: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// What a server makes of it.
-    fn answered(is_v4: bool, request: &[u8]) -> Vec<u8> {
+    /// The server's answer, as a raw socket gives it.
+    fn answer_to(is_v4: bool, request: &[u8]) -> Vec<u8> {
         let header = if is_v4 { vec![0x45; 20] } else { Vec::new() };
         let mut answer = [header.clone(), request.to_vec()].concat();
         answer[header.len()] = if is_v4 { 0 } else { 129 };
@@ -61,20 +60,20 @@ mod tests {
     #[test]
     fn an_answer_is_for_one_server_and_one_round() {
         for is_v4 in [true, false] {
-            let ask = |secret, mark, sequence| request(is_v4, &token(secret, mark, sequence));
+            let ask = |secret, mark, sequence| encode_request(is_v4, &make_token(secret, mark, sequence));
             let asked = ask(1, 2, 3);
-            assert!(is_answer(is_v4, &answered(is_v4, &asked), &asked));
+            assert!(is_answer(is_v4, &answer_to(is_v4, &asked), &asked));
             for other in [ask(9, 2, 3), ask(1, 9, 3), ask(1, 2, 9)] {
-                assert!(!is_answer(is_v4, &answered(is_v4, &other), &asked));
+                assert!(!is_answer(is_v4, &answer_to(is_v4, &other), &asked));
             }
         }
     }
 
     #[test]
-    fn what_is_no_answer_is_none() {
+    fn other_packets_are_no_answer() {
         for is_v4 in [true, false] {
-            let asked = request(is_v4, &token(1, 2, 3));
-            let answer = answered(is_v4, &asked);
+            let asked = encode_request(is_v4, &make_token(1, 2, 3));
+            let answer = answer_to(is_v4, &asked);
             for len in 0..answer.len() {
                 assert!(!is_answer(is_v4, &answer[..len], &asked), "{len} bytes");
             }
@@ -87,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_checksum_of_ipv4_is_right() {
-        let message = request(true, &token(0x1234_5678_9abc_def0, 0x0007_30d5, u64::MAX));
+        let message = encode_request(true, &make_token(0x1234_5678_9abc_def0, 0x0007_30d5, u64::MAX));
         let words = message.chunks_exact(2).map(|pair| u64::from(u16::from_ne_bytes([pair[0], pair[1]])));
         assert_eq!(checksum::fold(words.sum()), 0xffff);
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 /// `HTTP/1.1 200`
 pub const STATUS_LEN: usize = 12;
 
-pub fn request(path: &str, to: SocketAddr) -> Vec<u8> {
+pub fn encode_request(path: &str, to: SocketAddr) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: {to}\r\nUser-Agent: trigon/{}\r\nAccept: */*\r\nConnection: close\r\n\r\n",
         env!("CARGO_PKG_VERSION")
@@ -14,7 +14,7 @@ pub fn request(path: &str, to: SocketAddr) -> Vec<u8> {
 }
 
 /// By the beginning of the answer: good, if it is a status of 2xx or 3xx.
-pub fn judge(answer: &[u8]) -> Result<(), String> {
+pub fn check_status(answer: &[u8]) -> Result<(), String> {
     let is_http = answer.starts_with(b"HTTP/1.") && answer.get(8) == Some(&b' ');
     match answer.get(9..STATUS_LEN) {
         Some([b'2' | b'3', b'0'..=b'9', b'0'..=b'9']) if is_http => Ok(()),
@@ -28,16 +28,16 @@ mod tests {
 
     #[test]
     fn the_request_names_the_vip() {
-        let text = |to: &str| String::from_utf8(request("/live", to.parse().unwrap())).unwrap();
+        let text = |to: &str| String::from_utf8(encode_request("/live", to.parse().unwrap())).unwrap();
         assert!(text("192.0.2.1:80").starts_with("GET /live HTTP/1.1\r\nHost: 192.0.2.1:80\r\n"));
         assert!(text("[2001:db8::1]:80").contains("\r\nHost: [2001:db8::1]:80\r\n"));
         assert!(text("192.0.2.1:80").ends_with("\r\n\r\n"));
     }
 
     #[test]
-    fn good_are_success_and_redirection() {
+    fn success_and_redirection_pass_and_all_else_fails() {
         for good in ["HTTP/1.1 200", "HTTP/1.0 204", "HTTP/1.1 302", "HTTP/1.1 399"] {
-            assert_eq!(judge(good.as_bytes()), Ok(()), "{good}");
+            assert_eq!(check_status(good.as_bytes()), Ok(()), "{good}");
         }
         let bad = [
             "",
@@ -50,7 +50,7 @@ mod tests {
             "HTTP/2.0 200",
         ];
         for bad in bad {
-            assert!(judge(bad.as_bytes()).unwrap_err().contains(bad), "{bad}");
+            assert!(check_status(bad.as_bytes()).unwrap_err().contains(bad), "{bad}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which VIPs there are to announce, and by the wish of which Services.
+//! The VIPs to announce, and the Services that ask for it.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Who gets an address and port that several Services ask for.
+//! Which Service gets an address and port that several ask for.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Replaces all claims of a Service and returns the frontends to look at.
+    /// Replaces all claims of a Service and returns the frontends whose winner may have changed.
     pub fn put(&mut self, service: &ObjectRef, claims: Option<(Rank, Vec<Claim>)>) -> BTreeSet<Frontend> {
         let mut changed = BTreeSet::new();
         if let Some((rank, frontends)) = self.of_service.remove(service) {
@@ -48,12 +48,12 @@ impl Claims {
         changed
     }
 
-    /// The service that gets it; none if kube-proxy carries it.
+    /// The service that gets it. None: nobody claims it, or kube-proxy carries it.
     pub fn winner(&self, frontend: &Frontend) -> Option<&Arc<Service>> {
         self.of_frontend.get(frontend)?.values().next()?.service.as_ref()
     }
 
-    /// One for each Service that did not get what it asks for.
+    /// One for each claim to a frontend that another Service gets.
     pub fn problems(&self) -> impl Iterator<Item = Problem> {
         let disputes = self.disputed.iter().filter_map(|f| Some((f, self.of_frontend.get(f)?)));
         disputes.flat_map(|(frontend, claims)| {

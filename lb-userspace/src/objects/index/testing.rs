@@ -1,4 +1,4 @@
-//! An index in one step, for tests of what stands on it.
+//! From a listing to a cluster in one step, for tests of other modules.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::objects::{
     translate::TranslateConfig,
 };
 
-/// What an agent makes of a listing, that knew `before`: the cluster and what is wrong
-/// with objects about announcing; or, if anything else is wrong, all that is wrong.
+/// What an agent whose last cluster was `before` makes of a listing: the cluster and the
+/// problems of objects about announcing. Err: all problems, if any other object has one.
 pub fn load_cluster(
     listing: &Listing,
     options: TranslateConfig,

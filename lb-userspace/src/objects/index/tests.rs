@@ -175,7 +175,7 @@ fn a_node_that_appears_later_completes_its_services() {
     assert_eq!(endpoints.len(), 1);
 }
 
-/// The debug build is some ten times slower than what runs, so is the ceiling higher.
+/// The limit is high because a debug build is about ten times slower than a release build.
 #[test]
 fn one_endpoint_changes_among_ten_thousand_services_in_no_time() {
     let mut objects = vec![node("n1", "10.0.0.1", None), node("n2", "10.0.0.2", None)];

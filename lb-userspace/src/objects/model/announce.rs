@@ -1,4 +1,4 @@
-//! Whom to tell of VIPs, and which VIPs there are to tell of.
+//! Announcements: the VIPs that Services want announced, and where to announce them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use crate::protocols::{
     },
 };
 
-/// What our own kinds say, checked; each by the name of its object.
+/// The objects of Trigon's own kinds, checked; each under its name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Announcing {
     pub pools: BTreeMap<Arc<str>, Arc<Pool>>,
@@ -31,13 +31,13 @@ pub struct Announcing {
 }
 
 impl Announcing {
-    /// Does nobody ask for announcements at all? Then routes are somebody else's business.
+    /// Is there no advertisement? Then Trigon announces nothing: something else provides the routes.
     pub fn is_unused(&self) -> bool {
         self.bgp.is_empty() && self.l2.is_empty()
     }
 }
 
-/// Addresses from the first to the last, of one family.
+/// Addresses from the first to the last, both included, of one family.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Range {
     pub first: IpAddr,
@@ -68,7 +68,8 @@ impl Range {
         self.contains(net.network()) && self.contains(net.broadcast())
     }
 
-    /// The shortest prefixes of its addresses of which none goes beyond it.
+    /// The shortest prefix length such that no prefix of this length around one of
+    /// its addresses goes beyond the range.
     pub fn aggregable(&self) -> u8 {
         let stays = |length: &u8| {
             let nets = [self.first, self.last].map(|end| IpNet::new(end, *length));
@@ -91,7 +92,7 @@ pub struct Pool {
     pub ranges: Vec<Range>,
 }
 
-/// What a `Community` gives names to.
+/// The communities of a `Community` object, by name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Communities {
     pub standard: BTreeMap<String, u32>,
@@ -124,17 +125,18 @@ pub struct BgpPeer {
 }
 
 impl BgpPeer {
-    /// A node has one session at most with whoever is there.
+    /// Remote, port and source address: a node has at most one session for each of these.
     pub fn place(&self) -> (&Remote, u16, Option<IpAddr>) {
         (&self.remote, self.port, self.source)
     }
 }
 
-/// Which pools an advertisement is about.
+/// The pools whose VIPs an advertisement announces.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PoolChoice {
     pub names: BTreeSet<Arc<str>>,
-    /// Beside the names; unlike elsewhere, none choose nothing if there are names.
+    /// Pools chosen in addition to `names`. Unlike elsewhere, an empty list chooses no
+    /// pool if there are names.
     pub selectors: Selectors,
 }
 
@@ -144,7 +146,7 @@ impl PoolChoice {
         self.names.is_empty() && self.selectors.is_everything()
     }
 
-    /// Of VIPs in this pool?
+    /// Does it choose the VIPs of this pool?
     pub fn contains(&self, name: &str, pool: &Pool) -> bool {
         self.is_everything()
             || self.names.contains(name)
@@ -164,7 +166,7 @@ pub struct BgpAdvertisement {
     pub pools: PoolChoice,
     pub nodes: Selectors,
     pub services: Selectors,
-    /// None: all. Names of which there is no peer do no harm.
+    /// None: all. Names without a peer have no effect.
     pub peers: Option<BTreeSet<Arc<str>>>,
 }
 
@@ -174,14 +176,14 @@ impl BgpAdvertisement {
         if address.is_ipv4() { self.length_v4 } else { self.length_v6 }
     }
 
-    /// Addresses of the pool that a prefix to announce would go beyond, if any:
-    /// it would take in what is none of ours.
+    /// The first range of the pool that an announced prefix would go beyond, if any:
+    /// the prefix would contain addresses that are not in the pool.
     pub fn exceeds<'a>(&self, pool: &'a Pool) -> Option<&'a Range> {
         pool.ranges.iter().find(|range| range.aggregable() > self.length(range.first))
     }
 
-    /// What it says otherwise than another, where a route has but one value:
-    /// the field, and both values.
+    /// The first attribute of which a route has only one value and which differs from
+    /// that of `other`: the field, and a text with both values.
     pub fn contradicts(&self, other: &Self) -> Option<(&'static str, String)> {
         let (one, other) = (&self.attributes, &other.attributes);
         let shown = |value: Option<u32>| value.map_or("none".to_owned(), |value| value.to_string());
@@ -194,6 +196,7 @@ impl BgpAdvertisement {
             .or_else(|| told("prepend", prepend(one), prepend(other)))
     }
 
+    /// Does it announce to the peer of this name?
     pub fn tells(&self, peer: &str) -> bool {
         self.peers.as_ref().is_none_or(|peers| peers.contains(peer))
     }
@@ -223,14 +226,14 @@ impl Announced {
         self.wishes.values().any(|wish| wish.carrier == Carrier::DataPath)
     }
 
-    /// Its Services, for people.
+    /// The names of its Services, as a text for messages.
     pub fn names(&self) -> String {
         let names: Vec<&str> = self.wishes.keys().map(|name| &**name).collect();
         names.join(", ")
     }
 }
 
-/// A Service wants its VIPs announced.
+/// What a Service asks for the announcement of its VIPs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wish {
     pub labels: Labels,
@@ -245,14 +248,14 @@ pub struct Sharing {
     pub key: Option<Arc<str>>,
     /// The Pods that it chooses.
     pub pods: Labels,
-    /// Who came first keeps the VIP.
+    /// When the Service was created: the older one keeps the VIP.
     pub born: Option<Timestamp>,
 }
 
 /// Who brings a Service's traffic to its Pods.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Carrier {
-    /// Ours: the agent of each director knows whether it can.
+    /// Trigon's; the agent of each director knows whether it can serve the VIP.
     DataPath,
     /// kube-proxy (or what stands for it), on every node.
     KubeProxy {

@@ -48,7 +48,7 @@ impl Kind {
         }
     }
 
-    /// Empty for those of the core.
+    /// The API group; empty for the core group.
     pub const fn group(self) -> &'static str {
         match self {
             Self::Service | Self::Node | Self::Secret => "",
@@ -68,13 +68,13 @@ impl Kind {
         !matches!(self, Self::Node)
     }
 
-    /// Is it about announcing VIPs? What is wrong with such an object concerns
-    /// nobody else.
+    /// Is it about announcing VIPs? A problem with such an object affects only
+    /// announcements.
     pub const fn is_announcing(self) -> bool {
         !matches!(self, Self::Service | Self::EndpointSlice | Self::Node)
     }
 
-    /// Those of a group.
+    /// The kinds of an API group.
     pub fn of_group(group: &str) -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(move |kind| kind.group() == group)
     }

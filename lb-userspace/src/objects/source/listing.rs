@@ -26,7 +26,7 @@ impl Origin {
     }
 }
 
-/// An object that knows where it was read.
+/// An object and where it was read.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Located {
     pub object: Object,
@@ -37,11 +37,11 @@ pub struct Located {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Listing {
     pub objects: Vec<Located>,
-    /// What is wrong with objects that are about announcing: it concerns nobody else.
+    /// Problems of objects about announcing; the other objects are used all the same.
     pub problems: Vec<Problem>,
 }
 
-/// What a source has, or why that cannot be told.
+/// All objects of a source, or the problems because of which none can be used.
 pub type Load = Result<Arc<Listing>, Vec<Problem>>;
 
 impl Listing {
@@ -67,7 +67,7 @@ pub enum Change {
     Gone(ObjectRef),
 }
 
-/// What leads from one listing to the next.
+/// The changes that lead from one listing to the next.
 pub fn changes(before: &Listing, now: &Listing) -> Vec<Change> {
     let mut gone: HashMap<ObjectRef, &Object> =
         before.objects.iter().map(|located| (located.object.object_ref(), &located.object)).collect();

@@ -49,7 +49,7 @@ impl ObjectRef {
         }
     }
 
-    /// Something that is wrong with this object.
+    /// A problem with this object.
     pub fn problem(
         &self,
         field: impl Into<String>,
@@ -86,12 +86,12 @@ pub enum Object {
     BfdProfile(Arc<BfdProfile>),
     Community(Arc<Community>),
     /// There is such an object, of a kind that is about announcing, but it
-    /// cannot be read; the source has told why.
+    /// cannot be read; the source has reported why.
     Unreadable(ObjectRef),
 }
 
 impl Object {
-    /// None: only that there is one is known.
+    /// None for an object that could not be read.
     pub fn metadata(&self) -> Option<&ObjectMeta> {
         Some(match self {
             Self::Service(service) => &service.metadata,

@@ -1,11 +1,12 @@
-//! Who goes first where two objects want the same.
+//! Which of two objects has precedence.
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
 
 use super::object::{Object, ObjectRef};
 
 /// The order of precedence: the older object, so that a new one can't take
-/// what another has; then the name, so that all machines decide the same.
+/// what another has; then the name, so that all machines decide the same. An object
+/// without a creation time counts as the oldest.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Rank {
     born: Option<Timestamp>,

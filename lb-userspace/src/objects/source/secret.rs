@@ -12,7 +12,7 @@ const PASSWORD: &str = "password";
 pub struct Secret {
     /// Name and namespace: an annotation may well hold all of the Secret once more.
     pub metadata: ObjectMeta,
-    /// Why there is none is a message and a remedy.
+    /// Err: message and remedy of the problem because of which there is none.
     pub password: Result<Hidden, (String, String)>,
 }
 
@@ -32,7 +32,7 @@ fn password(secret: &v1::Secret) -> Result<Hidden, (String, String)> {
         let is = secret.type_.as_deref().unwrap_or("Opaque");
         return Err((format!("is of type {is}"), format!("write type: {BASIC_AUTH}")));
     }
-    // As the API server does it: what is written as text goes first.
+    // As with the API server, stringData overrides data.
     if let Some(text) = secret.string_data.as_ref().and_then(|data| data.get(PASSWORD)) {
         return Ok(Hidden::from(text.clone()));
     }

@@ -12,14 +12,14 @@ pub enum Source {
 }
 
 impl Source {
-    /// What it has now. Blocks.
+    /// Reads all objects that it has now. Blocks.
     pub fn read(&self) -> Load {
         match self {
             Self::Directory(dir) => file::read_dir(dir).map(Arc::new),
         }
     }
 
-    /// Hands over what it has, now and after every change, until nobody listens.
+    /// Hands over what it has, now and after every change, until all receivers are gone.
     pub async fn follow(self, on_change: watch::Sender<Load>) {
         match self {
             Self::Directory(dir) => file::follow(dir, on_change).await,

@@ -19,7 +19,7 @@ pub const NODE_ADDRESS: &str = "trigon.dev/node-address";
 
 pub const ALLOW_SHARED_IP: &str = "trigon.dev/allow-shared-ip";
 
-/// Whoever comes from MetalLB has one of the last two.
+/// The last two are MetalLB's, for Services that were made for it.
 pub const SHARING: &[&str] =
     &[ALLOW_SHARED_IP, "metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip"];
 
@@ -45,8 +45,8 @@ pub fn get<'a>(meta: &'a ObjectMeta, annotation: &str) -> Option<&'a str> {
     meta.annotations.as_ref()?.get(annotation).map(String::as_str)
 }
 
-/// Annotations in our name that mean nothing: most likely typing errors, which
-/// would otherwise be without effect and without a word.
+/// Problems of unknown annotations with our prefix: most likely typing errors, which
+/// would otherwise be ignored silently.
 pub fn unknown(object: &ObjectRef, meta: &ObjectMeta, known: &[&str]) -> Vec<Problem> {
     let names = meta.annotations.iter().flatten().map(|(name, _)| name);
     names

@@ -1,8 +1,8 @@
 //! Our own kinds to the model of announcements.
 //!
 //! Each object is read on its own, then they are brought together, kind after
-//! kind. What is wrong with one concerns nobody else; and where an object was
-//! good before, it stays what it was until it is good again.
+//! kind. A problem with one object does not change the others; and an object that
+//! was good before keeps that version until it is good again.
 mod admit;
 mod bfd;
 mod bgp;
@@ -29,7 +29,7 @@ use crate::objects::{
     source::{Kind, Object, ObjectRef, Rank},
 };
 
-/// Translates all objects. `before`: what was said of earlier versions of them.
+/// Translates all objects. `before`: the last result, from earlier versions of them.
 pub fn announcing(objects: &Objects, nodes: &Nodes, before: &Announcing) -> (Announcing, Vec<Problem>) {
     let names = objects.keys().map(|object| (object.kind, &*object.name)).collect();
     let known = Known { objects, names };

@@ -1,4 +1,4 @@
-//! How a Service wants its bare servers to be asked whether they serve.
+//! The health check that a Service asks for its bare servers.
 
 use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
@@ -9,11 +9,11 @@ use super::{
 use crate::objects::model::{Check, Protocol};
 
 const HTTP: &str = "http:";
-/// So that a request fits into one packet.
+/// Bytes, so that a request fits into one packet.
 const LONGEST_PATH: usize = 1024;
 
-/// The check of TCP ports: of connections, unless something else is written.
-/// None: nobody is asked.
+/// The check of the Service's TCP ports: whether a connection succeeds, unless the
+/// annotation says otherwise. None: nothing is checked.
 pub fn check(meta: &ObjectMeta, spec: &v1::ServiceSpec, bare: bool) -> Result<Option<Check>, Complaint> {
     let Some(written) = annotations::get(meta, HEALTH_CHECK) else {
         return Ok(bare.then_some(Check::Tcp));
@@ -36,7 +36,7 @@ pub fn check(meta: &ObjectMeta, spec: &v1::ServiceSpec, bare: bool) -> Result<Op
     Ok(Some(check))
 }
 
-/// What becomes of it at a port: a UDP port by itself answers nothing.
+/// The check of one port. No UDP port is sure to answer, so its server is checked by ICMP.
 pub fn of_port(check: Option<&Check>, protocol: Protocol) -> Option<Check> {
     check.map(|check| match protocol {
         Protocol::Tcp => check.clone(),

@@ -7,17 +7,17 @@ use crate::objects::{
     source::{Kind, ObjectRef},
 };
 
-/// Which nodes there are and whose an address is. Services are translated
-/// again when this changes, and only then.
+/// Which nodes there are and which address is whose. When this changes, all
+/// Services are translated again; other changes of Nodes do not matter to them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Nodes {
-    /// False: there is such an object, but its own problem keeps it out.
+    /// False: there is such an object, but it is not usable because of a problem.
     names: BTreeMap<Arc<str>, bool>,
     addresses: BTreeMap<IpAddr, Arc<str>>,
 }
 
 impl Nodes {
-    /// The node of that name and whether it is usable. None: nobody has described it.
+    /// The node of that name and whether it is usable. None: there is no such Node.
     pub fn get(&self, name: &str) -> Option<(&Arc<str>, bool)> {
         self.names.get_key_value(name).map(|(name, usable)| (name, *usable))
     }
@@ -28,7 +28,7 @@ impl Nodes {
     }
 }
 
-/// Brings Nodes together, older ones first: of two with the same address the
+/// Brings Nodes together, which come by rank: of two with the same address the
 /// first stays. A name without a node stands for an object that is unusable.
 pub fn join_nodes<'a>(
     nodes: impl IntoIterator<Item = (&'a Arc<str>, Option<&'a Arc<Node>>)>,

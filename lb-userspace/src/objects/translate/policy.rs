@@ -1,4 +1,4 @@
-//! What a Service says about who may connect, how often, and to stay with whom.
+//! The policy of a Service: source ranges, session affinity, and rate of new flows.
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1;
@@ -15,11 +15,11 @@ use crate::objects::{
 /// How source ranges were written before there was a field for them.
 const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 
-/// As Kubernetes has it: three hours, and a day at most.
+/// Seconds, as in Kubernetes: three hours, and a day at most.
 const DEFAULT_TIMEOUT: u32 = 10_800;
 const MAX_TIMEOUT: u32 = 86_400;
 
-/// Of all families; what is wrong with it goes to `problems`.
+/// The policy, with ranges of both address families; what is wrong with it goes to `problems`.
 pub fn policy(
     this: &ObjectRef,
     object: &v1::Service,
@@ -53,7 +53,7 @@ fn listed<'a>(object: &'a v1::Service, spec: &'a v1::ServiceSpec) -> Vec<(String
     ranges.map(|range| (annotations::field(SOURCE_RANGES), range.trim())).collect()
 }
 
-/// Seconds.
+/// The timeout of session affinity in seconds. None: there is no affinity.
 fn affinity(spec: &v1::ServiceSpec) -> Result<Option<u32>, (String, Complaint)> {
     let client_ip = spec.session_affinity_config.as_ref().and_then(|config| config.client_ip.as_ref());
     match spec.session_affinity.as_deref() {
@@ -90,7 +90,7 @@ fn affinity(spec: &v1::ServiceSpec) -> Result<Option<u32>, (String, Complaint)> 
     }
 }
 
-/// Of all machines together.
+/// New flows per second, of all machines together. None: no limit.
 fn new_flows(object: &v1::Service) -> Result<Option<u32>, (String, Complaint)> {
     let Some(written) = annotations::get(&object.metadata, NEW_FLOWS) else { return Ok(None) };
     let number = written.parse::<u32>().ok().filter(|number| *number > 0);
@@ -103,8 +103,8 @@ fn new_flows(object: &v1::Service) -> Result<Option<u32>, (String, Complaint)> {
     })
 }
 
-/// The part of it that clients of this family meet. As with kube-proxy, ranges
-/// of the other family alone say nothing about them: they are all admitted.
+/// The part of it that applies to clients of one family. As with kube-proxy, ranges of
+/// only the other family do not restrict them: they are all admitted.
 pub fn of_family(policy: &Policy, is_ipv4: bool) -> Policy {
     let ranges = policy.ranges.iter().filter(|range| matches!(range, IpNet::V4(_)) == is_ipv4);
     Policy { ranges: ranges.copied().collect(), ..policy.clone() }

@@ -27,7 +27,7 @@ pub struct TranslateConfig {
     pub default_class: bool,
 }
 
-/// A Service's wish for one (VIP, port, protocol). Two Services may have the same.
+/// What a Service asks for: one (VIP, port, protocol). Two Services may claim the same.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Claim {
     pub frontend: Frontend,
@@ -91,7 +91,7 @@ pub fn service<'a>(
     translated
 }
 
-/// Of a Service in the data path.
+/// The claims of a Service in the data path.
 fn claims(
     this: &ObjectRef,
     object: &v1::Service,
@@ -120,7 +120,7 @@ fn claims(
     claims
 }
 
-/// Of a Service that is kube-proxy's: what ports it may have is not our business.
+/// The claims of a Service that kube-proxy serves; its invalid ports are not reported.
 fn bare_claims(this: &ObjectRef, object: &v1::Service, vips: &[(IpAddr, String)]) -> Vec<Claim> {
     let ports = ports(this, object, &mut Vec::new());
     let of_port = |port: Port| {
@@ -132,8 +132,8 @@ fn bare_claims(this: &ObjectRef, object: &v1::Service, vips: &[(IpAddr, String)]
     ports.into_iter().flat_map(of_port).collect()
 }
 
-/// None if the Service is not ours, or must not be: what is set to protect it
-/// and cannot be kept is no reason to go on without.
+/// None if the Service is not ours, or if one of its settings is invalid: without,
+/// say, its source ranges, it would be served unprotected.
 fn way(
     this: &ObjectRef,
     object: &v1::Service,
@@ -165,7 +165,7 @@ fn way(
     Some(if dsr { Way::DataPath(settings) } else { Way::KubeProxy })
 }
 
-/// What makes it somebody else's Service: the field and what it would have to be.
+/// Why the Service is not ours: the field, and the value it would have to have. None: it is ours.
 pub fn not_ours(spec: &v1::ServiceSpec, options: TranslateConfig) -> Option<(&'static str, &'static str)> {
     let ours = match spec.load_balancer_class.as_deref() {
         None | Some("") => options.default_class,
@@ -232,7 +232,7 @@ fn ports(this: &ObjectRef, object: &v1::Service, problems: &mut Vec<Problem>) ->
     ports
 }
 
-/// The slices that serve a port, each with its own number for it.
+/// The slices that serve a port, each with its target port.
 fn matching<'a>(
     port: &Port,
     slices: &'a [Slice],

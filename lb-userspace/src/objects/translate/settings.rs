@@ -1,4 +1,4 @@
-//! What a Service says about all of its ports.
+//! Settings of a Service.
 
 use crate::objects::model::{Check, DeliveryMode, Policy};
 
@@ -8,6 +8,6 @@ pub struct Settings {
     pub bare: bool,
     pub publish_not_ready: bool,
     pub policy: Policy,
-    /// Of bare servers, at TCP ports.
+    /// Only for bare servers, at TCP ports.
     pub check: Option<Check>,
 }

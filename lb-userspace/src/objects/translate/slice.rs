@@ -105,13 +105,14 @@ fn is_wanted(endpoint: &v1::Endpoint, settings: &Settings) -> bool {
     settings.publish_not_ready || ready.unwrap_or(true)
 }
 
-/// Does it keep what it has, although it gets no more: serving, and terminating?
+/// Does it keep its connections although it gets no new ones: both serving and terminating?
 fn is_serving(endpoint: &v1::Endpoint) -> bool {
     let conditions = endpoint.conditions.as_ref();
     conditions.is_some_and(|c| c.serving == Some(true) && c.terminating == Some(true))
 }
 
-/// Checks an endpoint. None: nothing is wrong with it, but with its Node.
+/// Checks an endpoint. None: it is left out without a problem of its own, because its Node
+/// is unusable, or because it is a bare server that is not ready.
 fn member(
     endpoint: &v1::Endpoint,
     is_ipv4: bool,

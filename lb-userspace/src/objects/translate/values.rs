@@ -9,7 +9,7 @@ use crate::objects::{
     source::ObjectRef,
 };
 
-/// What is wrong with a value, before it is known whose it is.
+/// What is wrong with a value, without the object and field that it is in.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Complaint {
     pub message: String,
@@ -42,7 +42,7 @@ fn usable(text: &str, is_bad: impl Fn(Class) -> bool) -> Result<IpAddr, Complain
         return Err(Complaint::new(message, "write an address such as 192.0.2.10 or 2001:db8::10"));
     };
     if address.to_canonical() != address {
-        let message = format!("{address} is an IPv4 address in IPv6 clothes");
+        let message = format!("{address} is an IPv4-mapped IPv6 address");
         return Err(Complaint::new(message, format!("write {}", address.to_canonical())));
     }
     match class(address).filter(|class| is_bad(*class)) {
@@ -54,7 +54,7 @@ fn usable(text: &str, is_bad: impl Fn(Class) -> bool) -> Result<IpAddr, Complain
     }
 }
 
-/// Addresses that are not any host's, or not everywhere.
+/// Addresses that belong to no single host, or not to the same one everywhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Class {
     Unspecified,
@@ -96,7 +96,7 @@ fn class(address: IpAddr) -> Option<Class> {
     }
 }
 
-/// A range of clients' addresses; bits behind its prefix do not count.
+/// A range of clients' addresses; bits behind its prefix are ignored.
 pub fn range(text: &str) -> Result<IpNet, Complaint> {
     text.parse::<IpNet>().map(|range| range.trunc()).map_err(|_| {
         let message = format!("`{text}` is not a range of addresses");

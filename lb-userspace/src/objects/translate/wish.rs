@@ -20,7 +20,7 @@ pub fn by_data_path(object: &v1::Service, vips: impl Iterator<Item = IpAddr>) ->
     vips.map(|vip| (vip, Arc::clone(&wish))).collect()
 }
 
-/// For the VIPs of another Service of ours, given its slices.
+/// For the VIPs of a Service of ours that kube-proxy carries, given its slices.
 pub fn by_kube_proxy<'a>(
     object: &v1::Service,
     slices: impl IntoIterator<Item = &'a EndpointSlice>,
@@ -49,7 +49,7 @@ fn labels(meta: &ObjectMeta) -> Labels {
     meta.labels.clone().unwrap_or_default()
 }
 
-/// With our annotation, or MetalLB's.
+/// The key is that of our annotation, or of MetalLB's.
 fn sharing(object: &v1::Service) -> Sharing {
     let meta = &object.metadata;
     let key = annotations::SHARING.iter().find_map(|name| annotations::get(meta, name));

@@ -124,7 +124,7 @@ fn a_node_tells_of_former_owners_and_whom_it_asks() {
     let choice = story.choice.unwrap();
     assert_eq!(choice.peer, peer(3));
     assert!(choice.why.contains("former owner"), "{}", choice.why);
-    // A machine that is no node has no history, and does not pretend.
+    // A machine that is no node has no history: former owners are unknown, not empty.
     world.mirror.histories.clear();
     assert_eq!(world.tell(FLOW, told).slot.unwrap().former, None);
 }
@@ -182,7 +182,7 @@ fn long_lists_are_cut() {
     assert_eq!(list(&(1..=10).collect::<Vec<_>>()), "1, 2, 3, 4, 5, 6, 7, 8 and 2 more");
 }
 
-/// Whatever the program may have written.
+/// Values that a program of another release may have written.
 #[test]
 fn no_story_is_too_strange_to_tell() {
     let world = World::new();

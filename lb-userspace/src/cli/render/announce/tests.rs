@@ -48,7 +48,7 @@ far: 3 s ago we said: OPEN Message Error: Bad Peer AS (it says 64999); correct p
 }
 
 #[test]
-fn the_last_error_is_told_also_of_a_session_that_stands_again() {
+fn the_last_error_is_shown_of_an_established_session_too() {
     let error = LastError {
         name: "Cease: Administrative Shutdown".to_owned(),
         code: Some((6, 2)),
@@ -62,7 +62,7 @@ fn the_last_error_is_told_also_of_a_session_that_stands_again() {
 }
 
 #[test]
-fn nobody_is_said_to_have_told_of_a_connection_that_failed() {
+fn a_failed_connection_is_ascribed_to_neither_side() {
     let error = LastError {
         name: "Connection Failed".to_owned(),
         detail: "Connection refused".to_owned(),
@@ -75,7 +75,7 @@ fn nobody_is_said_to_have_told_of_a_connection_that_failed() {
 }
 
 #[test]
-fn vips_are_told_with_their_owner_and_who_would_follow() {
+fn vips_are_shown_with_their_owner_and_candidates() {
     let candidate = |node: &str, alive, ready| CandidateStatus { node: node.to_owned(), alive, ready };
     let vips = [
         VipStatus {

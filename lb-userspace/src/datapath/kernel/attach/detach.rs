@@ -1,7 +1,7 @@
 //! Takes a link off its interface, for which aya has no call.
 //!
-//! The kernel lets go of a link that loses its last name some time later: too
-//! late for who attaches something else there, or looks whether it is gone.
+//! Without it the kernel detaches a link some time after its last pin is removed: too late
+//! if something else is to be attached there at once, or if it is checked that nothing is.
 
 use std::{
     ffi::CString,

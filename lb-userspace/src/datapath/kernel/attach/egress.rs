@@ -13,8 +13,8 @@ use aya::{
 
 use super::{error::AttachError, filter, pins};
 
-/// The first release with tcx. It is asked for its version, not tried: what an
-/// old kernel refuses and what a new one has good reason to refuse look alike.
+/// The first kernel release with tcx. The version decides, not a first try: the error does
+/// not tell a kernel without tcx from one that has another reason to refuse.
 const TCX: KernelVersion = KernelVersion::new(6, 6, 0);
 
 /// Attach to `interface`, in the place of what an earlier agent attached.

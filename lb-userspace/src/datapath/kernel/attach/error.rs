@@ -1,4 +1,4 @@
-//! What can be in the way of attaching and detaching.
+//! Errors of attaching and detaching.
 
 use std::{io, path::PathBuf};
 

@@ -1,9 +1,9 @@
 //! Egress on kernels before 6.6, which have no tcx links: a filter of the
 //! `clsact` queueing discipline.
 //!
-//! It belongs to the interface and to no process, so it outlives the agent by
-//! itself; what it lacks is a name in the BPF file system. The program is
-//! pinned in its stead, as a record for who detaches later.
+//! A filter belongs to the interface and to no process, so it outlives the agent. But it
+//! cannot be pinned. Its program is pinned instead, as a record that there is a filter
+//! to detach later.
 
 use std::{io, mem, path::Path};
 
@@ -20,12 +20,12 @@ use super::{
     pins,
 };
 
-/// What the filter is called, as the program: `tc filter show dev IF egress`.
+/// Name of the filter and of its program, as in `tc filter show dev IF egress`.
 const NAME: &str = "trigon_egress";
-/// The first, beside whoever else wants to be.
+/// The first; filters of others may have the same.
 const PRIORITY: u16 = 1;
-/// "trig". Always the same, so that a new program takes the place of an older
-/// one, and nobody else's.
+/// "trig" in ASCII. Always the same, so that a new program replaces an older one of ours, and
+/// no filter of others.
 const HANDLE: TcHandle = TcHandle::new(0x7472, 0x6967);
 
 /// Attach to `interface`, or have the filter that is there run this program.
@@ -36,14 +36,14 @@ pub fn attach(program: &mut SchedClassifier, pin_dir: &Path, interface: &str) ->
         .or_else(|_| create(program, interface))
         .map_err(|e| no_filter(interface, &e))?;
     let link = program.take_link(id).map_err(|e| no_filter(interface, &e))?;
-    // Dropped, it would take the filter with it.
+    // Dropping the link would detach the filter.
     mem::forget(link);
     Ok(())
 }
 
-/// Recorded before it is attached: a record too many does no harm.
+/// To be called before the filter is attached: a record without a filter does no harm.
 fn record(program: &mut SchedClassifier, pin: &Path) -> Result<(), AttachError> {
-    // Under another name first: at no time is there a filter without record.
+    // Pinned under another name, then renamed: at no time is there a filter without a record.
     let new = pin.with_file_name("new");
     pins::remove(&new)?;
     let error = |source| AttachError::Pin { path: pin.into(), source };
@@ -51,7 +51,7 @@ fn record(program: &mut SchedClassifier, pin: &Path) -> Result<(), AttachError> 
     std::fs::rename(&new, pin).map_err(error)
 }
 
-/// In one step: no packet finds the interface without a program.
+/// In one step, so that no packet passes the interface without a program.
 fn replace(program: &mut SchedClassifier, interface: &str) -> Result<SchedClassifierLinkId, ProgramError> {
     let there = SchedClassifierLink::attached(interface, TcAttachType::Egress, PRIORITY, HANDLE, None);
     program.attach_to_link(there.map_err(TcError::from)?)

@@ -1,5 +1,5 @@
-//! What is recorded below `links/`, by name: `KIND@INTERFACE`. A link that
-//! loses its name is gone, a filter has to be taken off its interface.
+//! What is pinned below `links/`, by name: `KIND@INTERFACE`. A link is detached when its
+//! pin is removed; a filter has to be taken off its interface as well.
 
 use std::{
     io,
@@ -36,8 +36,8 @@ pub fn all(dir: &Path) -> impl Iterator<Item = PathBuf> {
     std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
-/// A second descriptor of the pinned link: the pin stays where it is, so that
-/// a death in between leaves everything attached.
+/// A second descriptor of the pinned link. The pin stays where it is: if the agent is killed
+/// in between, everything stays attached.
 pub fn open_link(pin: &Path) -> Option<FdLink> {
     PinnedLink::from_pin(pin).ok().map(FdLink::from)
 }

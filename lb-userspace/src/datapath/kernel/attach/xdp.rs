@@ -12,7 +12,7 @@ use super::{
 
 const NAME: &str = "trigon_xdp";
 
-/// Attach to `interface`, or point the link that is pinned to this program.
+/// Attach to `interface`; if a link is pinned, have it run this program.
 pub fn attach(
     program: &mut Xdp,
     pin_dir: &Path,

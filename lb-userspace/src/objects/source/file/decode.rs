@@ -1,5 +1,5 @@
 //! Values to Kubernetes objects, strictly: a field that Kubernetes does not
-//! know is an error here, since nothing behind a file would ever tell.
+//! know is an error, since no API server checks the files.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ use crate::objects::{
     },
 };
 
-/// What an object says it is.
+/// What a document is, by its `apiVersion` and `kind`.
 enum Identity {
     Ours(Kind),
     /// `kind: List`, as `kubectl get -o yaml` writes, or a list of one kind.
     List,
-    /// Another Kubernetes kind, which is not for us.
+    /// Another Kubernetes kind, which is ignored.
     Other(String),
 }
 
@@ -91,8 +91,8 @@ fn identify(value: &Value) -> Result<Identity, Problem> {
     ))
 }
 
-/// A kind that is not ours, unless it is ours with a typing error: skipping
-/// that in silence would lose a service.
+/// A kind that Trigon does not read. One that looks like a typing error in ours is a
+/// problem: skipping it silently would lose a service.
 fn other(value: &Value, group: &str, kind: &str) -> Result<Identity, Problem> {
     let known: Vec<&str> = Kind::of_group(group).map(Kind::name).collect();
     let (what, remedy) = match nearest(kind, &known) {
@@ -115,7 +115,7 @@ fn type_field<'a>(value: &'a Value, field: &str) -> Result<&'a str, Problem> {
     }
 }
 
-/// Who a problem is about before its object could be read.
+/// Names an object in a problem that is found before the object could be read.
 struct Nameless(String);
 
 fn nameless(value: &Value) -> Nameless {
@@ -163,7 +163,7 @@ fn items(mut list: Value, lines: Lines) -> Vec<Document> {
     values.into_iter().zip(item_lines).map(item).collect()
 }
 
-/// Why there is no object, and which one there would have been.
+/// Why an object cannot be read, and which one it is, if its name is known.
 struct Refusal {
     this: Option<ObjectRef>,
     problems: Vec<Problem>,
@@ -176,7 +176,7 @@ fn object(kind: Kind, mut value: Value) -> Result<Object, Refusal> {
         return Err(Refusal { this: None, problems });
     }
     if let (crds::GROUP, Value::Object(fields)) = (kind.group(), &mut value) {
-        // What these say is known, and their types have no such fields.
+        // Both are known here, and the types of our own kinds have no such fields.
         fields.remove("apiVersion");
         fields.remove("kind");
         // An advertisement that chooses nothing is for everything, as with MetalLB.
@@ -218,7 +218,7 @@ fn typed<T: DeserializeOwned>(kind: Kind, value: Value) -> Result<T, Refusal> {
 
 fn unknown_field(object: &ObjectRef, field: &str) -> Problem {
     let name = field.rsplit('.').next().unwrap_or(field);
-    // One that exists elsewhere is most likely near one that exists here.
+    // The name itself may be that of a field elsewhere; suggest only other names.
     let others: Vec<&str> = FIELDS.iter().copied().filter(|known| *known != name).collect();
     let remedy = match nearest(name, &others) {
         Some(meant) => format!("did you mean `{meant}`?"),
@@ -253,7 +253,7 @@ fn wrong_type(object: &ObjectRef, path: &serde_path_to_error::Path, message: &st
     object.problem(field, message, remedy)
 }
 
-/// Might what is wrong be a password, or have one in it?
+/// May the wrong value be a password, or contain one?
 fn may_be_secret(kind: Kind, field: &str) -> bool {
     match kind {
         Kind::Secret => true,

@@ -1,7 +1,7 @@
 //! Follows a directory: loads it again whenever it changed.
 //!
-//! inotify tells at once; a slow rescan finds what it can't tell of: network
-//! file systems, targets of links, a full event queue.
+//! inotify reports changes at once; a slow rescan finds those that it misses: on
+//! network file systems, in targets of links, and when the event queue is full.
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +33,7 @@ const QUIET: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(1);
 const RESCAN: Duration = Duration::from_secs(5);
 
-/// Loads the directory now and after every change, until nobody listens.
+/// Loads the directory now and after every change, until all receivers are gone.
 pub async fn follow(dir: PathBuf, on_change: watch::Sender<Load>) {
     let (sender, mut changes) = mpsc::unbounded_channel();
     let mut watches = Watches::new(&dir, sender);
@@ -55,14 +55,14 @@ pub async fn follow(dir: PathBuf, on_change: watch::Sender<Load>) {
                 if settle(change, &mut changes).await {
                     watches.lost();
                 }
-                // Times of files are coarse: what was told is not doubted.
+                // Times of files are coarse: after an event, read even if nothing looks changed.
                 last_seen = None;
             }
         }
     }
 }
 
-/// What happened, as far as it matters for when to read.
+/// A file system event, as far as it matters for when to read.
 enum Change {
     /// Somebody is writing to this file, and has not closed it.
     Writing(PathBuf),
@@ -130,12 +130,13 @@ impl Watches {
             .filter(|_| told(watcher.watch(&self.dir, RecursiveMode::NonRecursive), &self.dir).is_some());
     }
 
-    /// The watched directory is gone; a new one may well have the same inode.
+    /// The watched directory is gone. A new one may have the same inode, so watch again.
     fn lost(&mut self) {
         self.watched = None;
     }
 }
 
+/// The value; an error is logged.
 fn told<T>(result: notify::Result<T>, path: &Path) -> Option<T> {
     let warn = |error| {
         let path = path.display();
@@ -144,7 +145,7 @@ fn told<T>(result: notify::Result<T>, path: &Path) -> Option<T> {
     result.map_err(warn).ok()
 }
 
-/// What an event means for the directory, if anything: reading is an event too.
+/// What an event means for the directory. None if nothing: reading is an event, too.
 fn interpret(event: Event, dir: &Path) -> Option<Change> {
     if event.need_rescan() {
         return Some(Change::Other);
@@ -170,8 +171,8 @@ fn interpret(event: Event, dir: &Path) -> Option<Change> {
     }
 }
 
-/// Tells one version of the directory from the next without reading the files:
-/// device, inode, length and time of each. None if there is no directory.
+/// Distinguishes versions of the directory without reading the files: device, inode,
+/// length in bytes and modification time of each. None if the directory cannot be listed.
 type Look = Option<BTreeMap<PathBuf, Option<(u64, u64, u64, i64, i64)>>>;
 
 fn look(dir: &Path) -> Look {
@@ -183,7 +184,7 @@ fn look(dir: &Path) -> Look {
     Some(files.into_iter().map(|path| (path.clone(), identity(&path))).collect())
 }
 
-/// Runs `f` where it may block. None only if the runtime is shutting down.
+/// Runs `f` where it may block. None if it panicked, or the runtime is shutting down.
 async fn blocking<T: Send + 'static>(dir: &Path, f: impl FnOnce(&Path) -> T + Send + 'static) -> Option<T> {
     let dir = dir.to_owned();
     tokio::task::spawn_blocking(move || f(&dir)).await.ok()

@@ -15,7 +15,7 @@ use crate::objects::{
     },
 };
 
-/// Above this a file is refused: 10,000 Services with 16 endpoints have 25 MiB.
+/// Bytes above which a file is refused: 10,000 Services with 16 endpoints have 25 MiB.
 pub const MAX_FILE: u64 = 64 << 20;
 
 /// Reads all objects of a directory: all of them, or everything that is wrong.
@@ -48,7 +48,7 @@ pub fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        // A link to nowhere counts as a file, so that reading it tells.
+        // A link to nowhere counts as a file, so that reading it reports the error.
         if is_object_file(&path) && fs::metadata(&path).map_or(true, |meta| meta.is_file()) {
             files.push(path);
         }

@@ -1,4 +1,4 @@
-//! What was read so far.
+//! What was read of a directory so far.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::objects::{
 #[derive(Default)]
 pub struct Reading {
     pub listing: Listing,
-    /// With any of these, nothing of the directory is taken.
+    /// With any of these, no object of the directory is used.
     pub problems: Vec<Problem>,
 }
 
@@ -23,7 +23,8 @@ impl Reading {
         if self.problems.is_empty() { Ok(self.listing) } else { Err(self.problems) }
     }
 
-    /// Nobody can tell which of two is meant.
+    /// Which of two objects with one name is meant is unknown. If they are about announcing, they
+    /// become one that is unreadable; otherwise, nothing of the directory is used.
     fn remove_duplicates(&mut self) {
         let mut first: BTreeMap<ObjectRef, usize> = BTreeMap::new();
         let mut objects: Vec<Located> = Vec::with_capacity(self.listing.objects.len());

@@ -1,8 +1,8 @@
-//! YAML text (and so JSON) to values that remember their lines.
+//! YAML text (and so JSON) to values with their lines.
 //!
 //! Built on the parser's events instead of its ready-made trees: those are
-//! made by recursion without a limit, so a file of nested brackets would end
-//! the agent. Here depth, size and what aliases may add are bounded.
+//! made by recursion without a limit, so a file of nested brackets would overflow
+//! the agent's stack. Here depth, size and what aliases may add are bounded.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -12,11 +12,11 @@ use serde_json::{Map, Value};
 
 use crate::objects::source::lines::{Below, Lines};
 
-/// Far deeper than any Kubernetes object, far from the end of the stack.
+/// Far deeper than any Kubernetes object, and far from overflowing the stack.
 const MAX_DEPTH: usize = 64;
 /// Values in one file: 10,000 Services with 16 endpoints each have half of it.
 const MAX_VALUES: usize = 4_000_000;
-/// What all anchors and aliases of one file may copy.
+/// What all anchors and aliases of one file may copy: roughly bytes.
 const MAX_COPIED: usize = 4 << 20;
 
 /// One document of a file. Of an empty one, `value` is null.
@@ -214,13 +214,13 @@ fn scalar(
     }
 }
 
-/// Takes the weight of a copy from what is left for copies.
+/// Subtracts the size of a copy from what is left for copies.
 fn pay(left: usize, copied: &Value, line: u32) -> Result<usize, SyntaxError> {
     left.checked_sub(weight(copied))
         .ok_or_else(|| SyntaxError::new(line, "anchors and aliases that expand to too much"))
 }
 
-/// Roughly the bytes of a value, in units that a copy costs.
+/// Roughly the size of a value in bytes.
 fn weight(value: &Value) -> usize {
     const EACH: usize = 32;
     EACH + match value {

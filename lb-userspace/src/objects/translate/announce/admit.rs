@@ -1,4 +1,4 @@
-//! Bringing objects of a kind together, where they may be in each other's way.
+//! Brings the objects of a kind together, some of which may conflict.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,15 +7,16 @@ use crate::objects::{
     source::{ObjectRef, Rank},
 };
 
-/// An object as it was read. None: it cannot be as it is now.
+/// An object as it was read.
 pub struct Entry<T> {
     pub rank: Rank,
+    /// None: its present version has a problem and cannot be used.
     pub read: Option<T>,
-    /// It refers to nothing that is not there.
+    /// All objects that it refers to exist.
     pub is_whole: bool,
 }
 
-/// How an object gets on with those that are there already.
+/// Whether an object conflicts with those that are admitted already.
 pub enum Fit {
     Well,
     /// Part of it is without effect.
@@ -23,12 +24,12 @@ pub enum Fit {
     Not(Problem),
 }
 
-/// Those that are in, in the order they came in.
+/// The objects that are admitted so far, in this order.
 pub type Others<T> = [(ObjectRef, Arc<T>)];
 
-/// Takes the objects one by one: first those that stay as they were, since a
-/// change of one must not put out others, then by rank. What cannot be as it
-/// is now stays as it was `before`, if it was, and can be that still.
+/// Admits the objects one by one: first those that stay as they were, since a change
+/// of one must not displace others, then by rank. Where the present version of an object
+/// does not fit or is not whole, its version in `before` is taken, if that one fits better.
 pub fn admit<T: PartialEq>(
     mut entries: Vec<Entry<T>>,
     before: &BTreeMap<Arc<str>, Arc<T>>,
@@ -51,7 +52,7 @@ pub fn admit<T: PartialEq>(
         let versions: Vec<Arc<T>> =
             read.map(Arc::new).into_iter().chain(before.get(&this.name).cloned()).collect();
         let (mut chosen, mut partly, mut first) = (None, None, true);
-        // What it lacks has been told.
+        // A version that is in use already stays in use, even if something it refers to is gone.
         let mut is_whole = is_whole || before.get(&this.name) == versions.first();
         for version in versions {
             let told = match fit(&this, &version, &admitted) {

@@ -78,8 +78,8 @@ fn attributes(
     attributes
 }
 
-/// Not beside one that says otherwise of the same routes; only partly with a
-/// pool whose addresses are not all in a prefix that is announced.
+/// An advertisement conflicts with one that gives the same routes other attributes. It fits
+/// only partly if a prefix of its length would go beyond a pool that it chooses.
 pub fn fit(
     this: &ObjectRef,
     new: &BgpAdvertisement,
@@ -125,8 +125,8 @@ pub fn fit(
     Fit::Well
 }
 
-/// Could both announce the same prefix to the same peer, on a node that has
-/// both? As with MetalLB, with service selectors only the Services can tell.
+/// Could both announce the same prefix to the same peer, on a node that has both? As with
+/// MetalLB, not if one has service selectors: that depends on the Services.
 fn share_routes(one: &BgpAdvertisement, other: &BgpAdvertisement, pools: &Pools) -> bool {
     let same_peers = match (&one.peers, &other.peers) {
         (Some(one), Some(other)) => !one.is_disjoint(other),

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use super::{Fields, Known, selector::selectors};
 use crate::objects::{model::PoolChoice, source::Kind, translate::values::Complaint};
 
-/// Longest name of an interface, without the end (`IFNAMSIZ`).
+/// Bytes of the longest name of an interface, without the NUL at its end (`IFNAMSIZ`).
 const LONGEST_INTERFACE: usize = 15;
 
 pub fn pools(
@@ -20,8 +20,8 @@ pub fn pools(
     PoolChoice { names, selectors: selectors("ipAddressPoolSelectors", written, fields) }
 }
 
-/// Names of other objects. One that is not there is told, and waited for: until
-/// then the object stays what it was, or does without if it was nothing.
+/// Names of other objects. If one does not exist, this is reported, and until it does, the
+/// object keeps its former version. A new object is used all the same, without that name.
 pub fn names(
     field: &str,
     names: &[String],

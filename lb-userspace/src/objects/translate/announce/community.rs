@@ -48,7 +48,7 @@ pub fn read(object: &Community, fields: &mut Fields<'_>) -> Option<Communities> 
     Some(all)
 }
 
-/// A name has one meaning.
+/// A `Community` conflicts with one that has one of its names.
 pub fn fit(this: &ObjectRef, new: &Communities, others: &Others<Communities>) -> Fit {
     for name in new.standard.keys().chain(new.large.keys()) {
         if let Some((other, _)) = others.iter().find(|(_, all)| has(all, name)) {
@@ -102,7 +102,7 @@ fn value(text: &str) -> Result<Value, Complaint> {
     })
 }
 
-/// Numbers between colons, as they are written and no way else: no signs.
+/// Numbers between colons, of digits only: `parse` alone would take a sign, too.
 fn numbers<T: std::str::FromStr>(text: &str) -> Option<Vec<T>> {
     let number = |part: &str| part.parse().ok().filter(|_| part.bytes().all(|byte| byte.is_ascii_digit()));
     text.split(':').map(number).collect()

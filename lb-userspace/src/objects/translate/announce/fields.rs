@@ -21,18 +21,18 @@ impl<'a> Fields<'a> {
         self.is_good
     }
 
-    /// `field` is below `spec`.
+    /// Reports a problem with which the object cannot be used. `field` is below `spec`.
     pub fn wrong(&mut self, field: &str, message: impl Into<String>, remedy: impl Into<String>) {
         self.is_good = false;
         self.told(field, message, remedy);
     }
 
-    /// Does it lack nothing that it refers to?
+    /// Do all objects that it refers to exist, as far as was checked?
     pub fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// Something that leaves the rest of the object as good as it is.
+    /// Reports a reference to a missing object; without it, the object can still be used.
     pub fn lacks(&mut self, field: &str, message: impl Into<String>, remedy: impl Into<String>) {
         self.is_whole = false;
         self.told(field, message, remedy);
@@ -42,6 +42,7 @@ impl<'a> Fields<'a> {
         self.problems.push(self.this.problem(format!("spec.{field}"), message, remedy));
     }
 
+    /// The value; a complaint is reported, and makes it None.
     pub fn check<T>(&mut self, field: &str, result: Result<T, Complaint>) -> Option<T> {
         result.map_err(|complaint| self.wrong(field, complaint.message, complaint.remedy)).ok()
     }
@@ -63,7 +64,7 @@ impl<'a> Fields<'a> {
         within
     }
 
-    /// What is written twice is most likely meant to be something else.
+    /// Reports names that are there twice: one of the two is most likely a mistake.
     pub fn no_duplicates(&mut self, field: &str, names: &[String]) {
         let mut seen = BTreeSet::new();
         for (index, name) in names.iter().enumerate() {

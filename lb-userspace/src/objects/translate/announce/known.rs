@@ -1,4 +1,4 @@
-//! What an object may refer to.
+//! The objects that others may refer to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use crate::objects::source::{Kind, Object, ObjectRef};
 /// All objects about announcing.
 pub type Objects = BTreeMap<ObjectRef, Object>;
 
-/// What an object may refer to.
+/// The objects that others may refer to.
 pub struct Known<'a> {
     pub objects: &'a Objects,
     /// Also of those that are not good.
@@ -19,7 +19,7 @@ impl Known<'_> {
         self.names.contains(&(kind, name))
     }
 
-    /// Names of a kind, for people.
+    /// The names of a kind, as a text for remedies.
     pub fn names(&self, kind: Kind) -> String {
         let names: Vec<_> = self.names.iter().filter(|(of, _)| *of == kind).map(|(_, name)| *name).collect();
         if names.is_empty() {

@@ -1,4 +1,4 @@
-//! `BgpPeer`: who it is, and how its session is to be.
+//! `BgpPeer`: its address and AS, and the session with it.
 
 use std::{
     collections::BTreeMap,
@@ -85,7 +85,8 @@ pub fn read(
     })
 }
 
-/// Of two peers in the same place, a router would see a node that has both twice.
+/// A peer conflicts with one of the same address, port and source: a node that has both would
+/// have two sessions with one router.
 pub fn fit(this: &ObjectRef, peer: &model::BgpPeer, others: &Others<model::BgpPeer>, nodes: &Nodes) -> Fit {
     let same = others.iter().filter(|(_, other)| other.place() == peer.place());
     let meetings = same.map(|(other, rival)| (meeting(&peer.nodes, &rival.nodes, nodes), other));
@@ -205,7 +206,7 @@ fn router_id(text: &str) -> Result<Ipv4Addr, Complaint> {
 fn next_hop<T: FromStr + Into<IpAddr> + Copy>(text: &str) -> Result<T, Complaint> {
     let address = text.parse::<T>().ok().filter(|address| host(&(*address).into().to_string()).is_ok());
     address.ok_or_else(|| {
-        let remedy = "write an address of the families' own kind that routers reach the node by";
+        let remedy = "write an address of this field's family by which routers reach the node";
         Complaint::new(format!("`{text}` is not a next hop"), remedy)
     })
 }

@@ -39,7 +39,7 @@ pub fn read(object: &AddressPool, fields: &mut Fields<'_>) -> Option<Pool> {
     Some(Pool { labels: object.metadata.labels.clone().unwrap_or_default(), ranges })
 }
 
-/// No address belongs to two pools.
+/// A pool conflicts with one that has some of its addresses.
 pub fn fit(this: &ObjectRef, pool: &Pool, others: &Others<Pool>) -> Fit {
     for (index, range) in pool.ranges.iter().enumerate() {
         let taken = others.iter().find_map(|(other, pool)| {
@@ -55,7 +55,7 @@ pub fn fit(this: &ObjectRef, pool: &Pool, others: &Others<Pool>) -> Fit {
     Fit::Well
 }
 
-/// As a prefix, if it is one.
+/// The range as a prefix if it is one, else as `FIRST-LAST`.
 pub fn shown(range: &Range) -> String {
     match IpNet::new(range.first, range.largest_prefix()) {
         Ok(net) if net.broadcast() == range.last => net.to_string(),
@@ -94,7 +94,7 @@ fn range(text: &str) -> Result<Range, Complaint> {
     usable(Range { first, last })
 }
 
-/// Nobody can be reached at these, or everybody.
+/// Refuses a range with addresses at which no single host can be reached.
 fn usable(range: Range) -> Result<Range, Complaint> {
     let never =
         ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8"];

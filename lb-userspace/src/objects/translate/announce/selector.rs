@@ -15,17 +15,18 @@ pub type Nodes = BTreeMap<Arc<str>, Arc<Node>>;
 /// What becomes of two that meet on some nodes only.
 pub const FIRST_BY_NAME: &str = " on some nodes, where the first by name is followed";
 
-/// Where two objects would be in each other's way.
+/// On which nodes two objects that conflict are both used.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Meeting {
     Nowhere,
-    /// On some of the first one's nodes; elsewhere it has its place. Which ones
-    /// may change with any label of a Node.
+    /// On some of the first one's nodes; on the others there is no conflict. A changed
+    /// label of a Node can change which.
     Somewhere,
     /// On every node that the first one is for.
     Wherever,
 }
 
+/// Compares the nodes that two objects select now. If both are for all nodes, they always meet.
 pub fn meeting(first: &Selectors, other: &Selectors, nodes: &Nodes) -> Meeting {
     let own = nodes.values().filter(|node| first.matches(&node.labels));
     let (both, alone): (Vec<_>, Vec<_>) = own.partition(|node| other.matches(&node.labels));

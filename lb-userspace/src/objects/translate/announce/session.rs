@@ -19,7 +19,7 @@ const HOLD: Duration = Duration::from_secs(90);
 const CONNECT: Duration = Duration::from_secs(10);
 const RESTART: Duration = Duration::from_secs(120);
 
-/// What a TCP MD5 key holds (Linux: `TCP_MD5SIG_MAXKEYLEN`).
+/// Bytes of the longest TCP MD5 key (Linux: `TCP_MD5SIG_MAXKEYLEN`).
 const LONGEST_PASSWORD: usize = 80;
 
 pub struct Timers {
@@ -30,7 +30,7 @@ pub struct Timers {
 
 pub fn timers(spec: &BgpPeerSpec, fields: &mut Fields<'_>) -> Timers {
     let keepalive = seconds("keepaliveTime", spec.keepalive_time, 0..=21845, fields);
-    // As MetalLB has it: of the two, the one follows from the other.
+    // As in MetalLB, a hold time that is not written follows from the keepalive time.
     let hold = match (seconds("holdTime", spec.hold_time, 0..=65535, fields), keepalive) {
         (Some(hold), _) => hold,
         (None, Some(keepalive)) if spec.hold_time.is_none() => keepalive * 3,
@@ -145,7 +145,7 @@ pub fn graceful_restart(spec: &BgpPeerSpec, fields: &mut Fields<'_>) -> Option<D
     None
 }
 
-/// Both, unless told otherwise; an unnumbered session is one over IPv6.
+/// Both, unless one is switched off; an unnumbered session is one over IPv6.
 pub fn families(spec: &BgpPeerSpec, remote: Option<&Remote>, fields: &mut Fields<'_>) -> Families {
     let single = spec.disable_mp.unwrap_or_default();
     if single && spec.dual_stack_address_family == Some(true) {

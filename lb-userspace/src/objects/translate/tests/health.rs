@@ -1,8 +1,8 @@
 use super::*;
 use crate::objects::model::Check;
 
-/// The base with a bare server, of this check and with these ports, and what
-/// becomes of each of them.
+/// The checks of the ports of a Service with a bare server, this annotation and ports of
+/// these protocols: protocol and check of each.
 fn checks(written: Option<&str>, protocols: &[&str]) -> Vec<(String, Option<Check>)> {
     let annotation =
         written.map(|check| format!("\n    trigon.dev/health-check: {check}")).unwrap_or_default();

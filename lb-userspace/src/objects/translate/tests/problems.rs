@@ -42,8 +42,8 @@ const PROBLEMS: &[(&str, &str, &str, usize)] = &[
     (
         "192.0.2.1",
         "'::ffff:192.0.2.1'",
-        "24: Service default/web: status.loadBalancer.ingress[0].ip: ::ffff:192.0.2.1 is an IPv4 address in IPv6 \
-         clothes; write 192.0.2.1",
+        "24: Service default/web: status.loadBalancer.ingress[0].ip: ::ffff:192.0.2.1 is an IPv4-mapped \
+         IPv6 address; write 192.0.2.1",
         0,
     ),
     (
@@ -342,7 +342,7 @@ fn of_two_services_with_the_same_vip_and_port_the_older_has_it() {
     );
     assert_eq!(&*cluster.services.values().next().unwrap().name, "default/web");
 
-    // kube-proxy cannot have it either, nor be put out.
+    // A Service that kube-proxy carries takes part in this, too.
     let proxied = second.replace("trigon.dev/dsr: \"true\"", "trigon.dev/dsr: \"false\"");
     let (cluster, problems) = cluster_with(&format!("{BASE}---\n{proxied}"), TranslateConfig::default());
     assert!(

@@ -1,8 +1,8 @@
-//! What is not good any more stays what it was.
+//! An object that is not good any more keeps its last good version.
 
 use super::*;
 
-/// Loads the texts one after the other; what the last one came to.
+/// Loads the texts one after the other; the result of the last one.
 fn in_turn(texts: &[&str]) -> (Arc<Announcing>, Vec<String>) {
     let mut last = (Cluster::default(), Vec::new());
     for text in texts {

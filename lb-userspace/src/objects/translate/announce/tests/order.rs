@@ -1,10 +1,10 @@
-//! The order in which objects come makes no difference.
+//! The order in which objects arrive makes no difference.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Objects that are good, bad, and in each other's way.
+/// Objects that are good, bad, and in conflict with others.
 const MORE: &str = r#"---
 apiVersion: trigon.dev/v1alpha1
 kind: AddressPool
@@ -74,7 +74,7 @@ proptest! {
         prop_assert_eq!(outcome(&order, &before), expected);
     }
 
-    /// Whatever is added to a configuration that works, it goes on.
+    /// Objects that are added to a working configuration do not change it.
     #[test]
     fn more_objects_never_change_what_the_others_are(
         more in prop::collection::vec(prop::sample::select(MORE.split("---\n").skip(1).collect::<Vec<_>>()), 0..5),

@@ -1,4 +1,4 @@
-//! Everything that is wrong is told, and concerns nobody else.
+//! Every problem is reported, and affects only the objects that depend on it.
 
 mod others;
 mod peers;
@@ -8,7 +8,8 @@ use peers::PEERS;
 
 use super::*;
 
-/// What is changed in the base, the one problem that results, and whom it puts out.
+/// Two texts, of which the first is replaced by the second in the base, the problem that results, and
+/// the names of the objects that are left out.
 type Row = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// What is not as the row says.
@@ -17,7 +18,7 @@ fn mismatch((from, to, expected, gone): &Row) -> Option<String> {
     let expected = format!("test.yaml:{expected}");
     let rest: Vec<_> = NAMES.iter().copied().filter(|name| !gone.contains(name)).collect();
     let is_right = problems.iter().any(|problem| problem.starts_with(&expected))
-        // Beside it, only those that have need of what is not good.
+        // Beside it, only problems of objects that depend on the bad one.
         && problems.len() == gone.len().max(1)
         && problems.iter().all(|problem| problem.contains("; "))
         && names(&all) == rest;

@@ -1,4 +1,4 @@
-//! All other kinds.
+//! Problems of all kinds but `BgpPeer`.
 
 use super::Row;
 
@@ -192,7 +192,7 @@ pub const OTHERS: &[Row] = &[
     ),
 ];
 
-/// Those that leave the object as good as it is without what is told.
+/// Problems that leave out only a part: the object itself is used.
 pub const LESS: &[Row] = &[
     (
         "peers: [router1]",

@@ -1,4 +1,4 @@
-//! `BgpPeer`
+//! Problems of a `BgpPeer`.
 
 use super::Row;
 
