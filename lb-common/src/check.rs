@@ -1,9 +1,9 @@
 //! Checks of bare servers: packets of the agent's own sockets to a VIP, whose
 //! mark (`SO_MARK`) says to which backend they go.
 //!
-//! The upper half is the index of `BACKENDS`, the lower half says that it is
-//! one of these. Its bits keep clear of kube-proxy's (0x4000, 0x8000) and
-//! Cilium's (0x0f00).
+//! The upper half is the index of `BACKENDS`, the lower half a constant that
+//! tells these marks from others. Its bits keep clear of kube-proxy's (0x4000,
+//! 0x8000) and Cilium's (0x0f00).
 
 const MAGIC: u32 = 0x30d5;
 

@@ -51,17 +51,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn full(words: &[u32]) -> u16 {
+    fn full_checksum(words: &[u32]) -> u16 {
         !fold(words.iter().map(|&w| u64::from(w)).sum())
     }
 
     /// The one's complement has two zeros; both verify.
-    fn same(a: u16, b: u16) -> bool {
+    fn are_equal(a: u16, b: u16) -> bool {
         a == b || (a == 0 && b == 0xffff) || (a == 0xffff && b == 0)
     }
 
     #[test]
-    fn rfc_1071_example() {
+    fn the_example_of_rfc_1071_has_its_sum() {
         let words = [0x0001_f203u32, 0xf4f5_f6f7];
         assert_eq!(fold(sum(&words)), 0xddf2);
     }
@@ -69,9 +69,9 @@ mod tests {
     proptest! {
         #[test]
         fn an_update_equals_the_full_sum(old: [u32; 5], new: [u32; 5], rest: [u32; 4]) {
-            let before = full(&[&old[..], &rest[..]].concat());
-            let after = full(&[&new[..], &rest[..]].concat());
-            prop_assert!(same(update(before, difference(&old, &new)), after));
+            let before = full_checksum(&[&old[..], &rest[..]].concat());
+            let after = full_checksum(&[&new[..], &rest[..]].concat());
+            prop_assert!(are_equal(update(before, difference(&old, &new)), after));
         }
     }
 }

@@ -35,14 +35,14 @@ pub const MAGIC: u8 = b'T';
 
 // Instead of the count, one byte in the header:
 
-/// The search is over, the packet ends where it arrives.
+/// The search is over: the packet is delivered where it arrives.
 pub const OVER: u32 = 0xff;
 
-/// The node before has been told that the flow is here.
+/// The sender has learned that the receiver has the flow.
 pub const DIRECT: u32 = 0xfe;
 
-/// Back to where the search began, since the sender knows the flow. What
-/// follows of it can come [`DIRECT`].
+/// Sent back to the node where the search began, by the node that has the flow.
+/// Later packets of the flow can come [`DIRECT`].
 pub const FOUND: u32 = 0xfd;
 
 /// How many nodes a packet can have been to.

@@ -175,11 +175,11 @@ pub struct EndpointKey {
     pub index: u32,
 }
 
-/// `NODE_FLOWS`: where the packets of a flow go, and as whose.
+/// `NODE_FLOWS`: the endpoint that a flow's packets go to, and the client's port there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct NodeFlow {
-    /// Of the endpoint.
+    /// Address of the endpoint.
     pub addr: Addr,
     /// Target port of the endpoint. Network byte order.
     pub port: u16,
@@ -221,7 +221,7 @@ pub struct ReplyKey {
 }
 
 impl ReplyKey {
-    /// Of a reply from `endpoint` to `client`, each with its port.
+    /// The key of a reply from `endpoint` to `client`, each with its port.
     ///
     /// The three zeros stand one by one: `[0; 3]` becomes a call of `memset`.
     /// Old kernels round the stack of each function up to 32 bytes, even of one
@@ -310,7 +310,7 @@ pub struct RangeKey {
 impl RangeKey {
     /// Bits before the address.
     pub const SERVICE_BITS: u32 = 32;
-    /// All of them.
+    /// Bits of the whole key.
     pub const BITS: u32 = Self::SERVICE_BITS + 128;
 }
 
@@ -329,7 +329,7 @@ pub struct Peer {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
 pub struct Spent {
-    /// Of `CLOCK_MONOTONIC`.
+    /// The second of `CLOCK_MONOTONIC`.
     pub second: u32,
     pub count: u32,
 }
@@ -343,7 +343,7 @@ pub struct Traffic {
     pub bytes: u64,
 }
 
-/// `DROPPED`: a packet that was dropped, for who wants to see each of them.
+/// `DROPPED`: one packet that was dropped, for readers that want more than counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct Dropped {
@@ -383,7 +383,7 @@ pub struct Story {
 pub const NOT_TOLD: u32 = u32::MAX;
 
 impl Story {
-    /// Before a packet that comes in by this interface.
+    /// What the agent writes before a packet that comes in by interface `ingress`.
     pub const fn of_packet_from(ingress: u32) -> Self {
         Self {
             ingress,

@@ -9,12 +9,12 @@ use crate::{
 const IPV4: u16 = 20;
 const IPV6: u16 = 40;
 
-/// What clients send at most: nearly all of their links have it.
+/// The longest packet that clients are taken to send: the MTU of nearly all their links.
 pub const ORDINARY: u16 = 1500;
 
-/// What every path carries, and every host may send, whatever it is told: 576
-/// bytes in IPv4 (RFC 1122 section 3.3.2), 1280 in IPv6 (RFC 8200 section 5, RFC
-/// 8201 section 4).
+/// A length that every host may send, whatever MTU it is told: 576 bytes in
+/// IPv4 (RFC 1122 section 3.3.2), 1280 in IPv6 (RFC 8200 section 5, RFC 8201
+/// section 4).
 #[inline(always)]
 pub const fn least(is_v4: bool) -> u16 {
     if is_v4 { 576 } else { 1280 }

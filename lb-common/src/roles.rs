@@ -3,7 +3,7 @@
 
 /// Chooses a backend for packets to a VIP.
 pub const DIRECTOR: u32 = 1;
-/// Gives packets to its endpoints.
+/// Delivers packets to its endpoints.
 pub const NODE: u32 = 2;
 /// In `PEERS` only: an address of this machine, where tunnels may end.
 pub const SELF: u32 = 4;

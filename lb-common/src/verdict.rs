@@ -43,7 +43,7 @@ macro_rules! verdicts {
                 match self { $(Self::$name => $sentence,)+ }
             }
 
-            /// What helps, as a sentence; none for what is no drop.
+            /// What helps against a drop, as a sentence; none for other fates.
             pub const fn remedy(self) -> Option<&'static str> {
                 match self { $(Self::$name => verdicts!(@option $($remedy)?),)+ }
             }
@@ -78,7 +78,7 @@ verdicts! {
     HandOnRedirect "hand_on_redirect" Redirect:
         "handed on to a former owner of its slot, out of another interface";
     AnswerProbe "answer_probe" Transmit:
-        "a director's question whether this node is alive: sent back";
+        "a probe by a director or another node, to see if this node is alive: sent back";
     Deliver "deliver" Pass:
         "rewritten to an endpoint on this node and handed to the kernel";
     EchoReply "echo_reply" Transmit:
@@ -148,7 +148,7 @@ verdicts! {
         "of a flow that nobody here knows, beyond what is handed on in a second",
         "look for who sends packets of connections that are not there: a scan, a flood, or a client that was cut off long ago";
     DropDeadOwner "dead_owner" Drop:
-        "of a flow that nobody knows who answers, and perhaps a node that does not answer",
+        "of a flow that no answering node knows, but perhaps one that does not answer",
         "bring the node back that `trigon backends` shows as dead; without its Node object, such clients are told that the connection is over";
     DropCongestion "congestion" Drop:
         "congestion met in the tunnel could not be marked on a packet that does not know ECN",

@@ -23,8 +23,8 @@ mod policy;
 mod rings;
 mod subject;
 
-pub use members::overhead;
+pub use members::max_overhead;
 pub use planned::{BackendKey, Identity, Plan, PlannedService, service_key};
-pub use planner::{Planner, targets};
-pub use policy::{Policy, Range};
+pub use planner::{Planner, next_hop_targets};
+pub use policy::{PlannedPolicy, SourceRange};
 pub use subject::{Dead, Subject};

@@ -1,10 +1,10 @@
-//! Debian packages: installed if missing, said if it is not Debian.
+//! Debian packages: installed if missing; an error names them where there is no apt-get.
 
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Result, bail};
 
-use crate::shell::{find, need_root, run_quietly, say};
+use crate::shell::{find_program, need_root, run_quietly, say};
 
 /// A package, and a file or a program that tells that it is there.
 pub struct Package {
@@ -22,7 +22,7 @@ impl Package {
         if self.evidence.contains('/') {
             Path::new(self.evidence).exists()
         } else {
-            find(self.evidence).is_some()
+            find_program(self.evidence).is_some()
         }
     }
 }
@@ -34,7 +34,7 @@ pub fn install(packages: &[Package], what_for: &str) -> Result<()> {
         return Ok(());
     }
     let names = missing.join(" ");
-    if find("apt-get").is_none() {
+    if find_program("apt-get").is_none() {
         bail!(
             "{what_for} needs packages that this system's package manager must install; \
              their names on Debian: {names}"

@@ -37,7 +37,7 @@ use measure::Subject;
 use tables::Scale;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub struct BenchArgs {
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
     /// Every case runs once in each round.
@@ -66,7 +66,7 @@ enum Output {
     Instructions,
 }
 
-impl Args {
+impl BenchArgs {
     fn wants(&self, case: &Case) -> bool {
         let counts = match self.output {
             // How many flows there are is a matter of caches alone.
@@ -84,24 +84,24 @@ impl Args {
     }
 }
 
-pub fn run(args: Args) -> Result<()> {
+pub fn run(args: BenchArgs) -> Result<()> {
     let stats = std::fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled").unwrap_or_default();
     ensure!(
         stats.trim() != "1",
         "kernel.bpf_stats_enabled adds some 46 ns to every run: sysctl -w kernel.bpf_stats_enabled=0"
     );
-    clock::pin(args.cpu).with_context(|| format!("--cpu {}", args.cpu))?;
+    clock::pin_to_cpu(args.cpu).with_context(|| format!("--cpu {}", args.cpu))?;
     let subjects = measure(&args)?;
     match args.output {
-        Output::Text => report::text(&report::results(&subjects)?),
+        Output::Text => report::print_text(&report::results(&subjects)?),
         Output::Json => println!("{}", serde_json::to_string_pretty(&report::results(&subjects)?)?),
-        Output::Instructions => report::instructions(&subjects),
+        Output::Instructions => report::print_instructions(&subjects),
     }
     Ok(())
 }
 
 /// All cases, as often as they are to run.
-fn measure(args: &Args) -> Result<Vec<Subject>> {
+fn measure(args: &BenchArgs) -> Result<Vec<Subject>> {
     let directory = args.objects.clone().map_or_else(build_ebpf::run, Ok)?;
     let objects = kernel::Objects::read(&directory)?;
     let machines = kernel::Machines::load(&objects, args.scale())?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::{
-    shell::{root, run_quietly, say},
+    shell::{run_quietly, say, workspace_root},
     toolchain::Toolchain,
 };
 
@@ -16,8 +16,8 @@ const FOR_BPF: &[&str] = &["--release", "--locked", "--target", TARGET, "-Zbuild
 pub fn run() -> Result<PathBuf> {
     let toolchain = Toolchain::find()?;
     say(format!("building eBPF with {}", toolchain.describe()));
-    run_quietly(toolchain.cargo().arg("build").args(FOR_BPF).current_dir(root().join("lb-ebpf")))?;
-    let objects = root().join("lb-ebpf/target").join(TARGET).join("release");
+    run_quietly(toolchain.cargo().arg("build").args(FOR_BPF).current_dir(workspace_root().join("lb-ebpf")))?;
+    let objects = workspace_root().join("lb-ebpf/target").join(TARGET).join("release");
     say(format!("the objects are in {}", objects.display()));
     Ok(objects)
 }
@@ -31,5 +31,5 @@ pub fn lint() -> Result<()> {
     };
     say("cargo clippy, for BPF");
     clippy.arg("--quiet").args(FOR_BPF).args(["--", "-D", "warnings"]);
-    run_quietly(clippy.current_dir(root().join("lb-ebpf")))
+    run_quietly(clippy.current_dir(workspace_root().join("lb-ebpf")))
 }

@@ -7,5 +7,5 @@ use crate::{style, test};
 
 pub fn run() -> Result<()> {
     style::run()?;
-    test::units(None)
+    test::run_unit_tests(None)
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[derive(clap::Args)]
-pub struct Args {
+pub struct ChurnArgs {
     /// `json`: one document a row.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -31,7 +31,7 @@ enum Output {
     Json,
 }
 
-pub fn run(args: Args) -> Result<()> {
+pub fn run(args: ChurnArgs) -> Result<()> {
     need_root()?;
     apt::install(test::PACKAGES, "the churn")?;
     build_ebpf::run()?;

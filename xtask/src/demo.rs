@@ -21,7 +21,7 @@ use play::Act;
 use summary::Summary;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub struct DemoArgs {
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
     /// Leave the routed testbed standing, and tell what to try in it.
@@ -35,7 +35,7 @@ enum Output {
     Json,
 }
 
-pub fn run(args: Args) -> Result<()> {
+pub fn run(args: DemoArgs) -> Result<()> {
     need_root()?;
     apt::install(test::PACKAGES, "the demo")?;
     build_ebpf::run()?;
@@ -50,9 +50,9 @@ pub fn run(args: Args) -> Result<()> {
         "--bins",
     ]))?;
     let start = Instant::now();
-    let (routed, hints) = routed(args.keep)?;
-    let acts = [routed, switched()?];
-    let summary = Summary::of(&acts);
+    let (routed, hints) = run_routed(args.keep)?;
+    let acts = [routed, run_switched()?];
+    let summary = Summary::from_acts(&acts);
     match args.output {
         Output::Text => print!("{}", report::text(&acts, &summary, start.elapsed())),
         Output::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
@@ -64,17 +64,17 @@ pub fn run(args: Args) -> Result<()> {
             Output::Json => eprint!("{hints}"),
         }
     }
-    let wrong = summary::wrong(&acts);
+    let wrong = summary::list_defects(&acts);
     ensure!(wrong.is_empty(), "not as it should be: {}", wrong.join("; "));
     Ok(())
 }
 
 /// Over a router, in an outer header; and what to try if it is to be kept.
-fn routed(keep: bool) -> Result<(Act, Option<String>)> {
+fn run_routed(keep: bool) -> Result<(Act, Option<String>)> {
     say("over a router, delivery ipip: building namespaces, starting nginx in 6 Pods and 5 agents");
-    let mut triangle = start(Config::l3(), "ipip")?;
-    let act = play::act("over a router", "ipip", &triangle).and_then(|mut act| {
-        play::downloads(&triangle, &mut act)?;
+    let mut triangle = start_triangle(Config::l3(), "ipip")?;
+    let act = play::run_act("over a router", "ipip", &triangle).and_then(|mut act| {
+        play::run_downloads(&triangle, &mut act)?;
         Ok(act)
     });
     let act = act.with_context(|| triangle.story());
@@ -86,12 +86,12 @@ fn routed(keep: bool) -> Result<(Act, Option<String>)> {
 }
 
 /// On one link, by MAC address.
-fn switched() -> Result<Act> {
+fn run_switched() -> Result<Act> {
     say("on one link, delivery l2: the same again");
-    let triangle = start(Config::l2(), "l2")?;
-    play::act("on one link", "l2", &triangle).with_context(|| triangle.story())
+    let triangle = start_triangle(Config::l2(), "l2")?;
+    play::run_act("on one link", "l2", &triangle).with_context(|| triangle.story())
 }
 
-fn start(config: Config, delivery: &str) -> Result<Triangle> {
+fn start_triangle(config: Config, delivery: &str) -> Result<Triangle> {
     Triangle::start(config, &[ServiceSpec::everything("web").delivery(delivery)])
 }

@@ -12,16 +12,16 @@ use crate::{
 };
 
 #[derive(clap::Args)]
-pub struct Args {
-    /// For all machines together.
+pub struct FuzzArgs {
+    /// Packets to send, over all machines together.
     #[arg(long, default_value_t = 10_000_000)]
     packets: u64,
-    /// Of the random numbers; it says which one it took.
+    /// Seed of the random numbers. Without it, one is taken from the clock; it is printed in any case.
     #[arg(long)]
     seed: Option<u64>,
 }
 
-pub fn run(args: Args) -> Result<()> {
+pub fn run(args: FuzzArgs) -> Result<()> {
     need_root()?;
     apt::install(PACKAGES, "the packet tables")?;
     build_ebpf::run()?;

@@ -24,13 +24,13 @@ use record::Record;
 const RELEASE: &str = "trixie";
 
 #[derive(clap::Args, Default)]
-pub struct Args {
-    /// Put the figures on record, whatever they are.
+pub struct IcountArgs {
+    /// Put the measured figures on record, without comparing them.
     #[arg(long)]
     accept: bool,
 }
 
-pub fn run(args: Args) -> Result<()> {
+pub fn run(args: IcountArgs) -> Result<()> {
     need_root()?;
     vm::install()?;
     let measured = measure()?;
@@ -41,7 +41,7 @@ pub fn run(args: Args) -> Result<()> {
     }
     let recorded = Record::read()?;
     let changes = record::compare(&recorded, &measured);
-    for difference in record::differences(&recorded, &measured) {
+    for difference in record::environment_notes(&recorded, &measured) {
         println!("{difference}");
     }
     record::print(&recorded, &measured);
@@ -49,7 +49,7 @@ pub fn run(args: Args) -> Result<()> {
         println!("{change}");
     }
     ensure!(
-        !changes.iter().any(record::Change::fails),
+        !changes.iter().any(record::Change::is_failure),
         "packets cost more instructions than on record. If they have to, accept it: \
          `cargo xtask icount --accept`, and commit {}",
         record::path().display()
@@ -67,19 +67,19 @@ fn measure() -> Result<Record> {
         applets: &["sh", "mount", "poweroff"],
         tools: &[],
     })?;
-    let kernel = debian::kernel(RELEASE, false)?;
+    let kernel = debian::get_kernel(RELEASE, false)?;
     let initramfs = base.with_modules(&kernel, &[])?;
-    let mut qemu = machine::qemu(&kernel, &initramfs, "tsc=reliable clocksource=tsc");
+    let mut qemu = machine::qemu_command(&kernel, &initramfs, "tsc=reliable clocksource=tsc");
     qemu.args(["-icount", "shift=0,sleep=off"]);
-    let log = base.log(&kernel.version);
-    let (status, said) = machine::watch(&qemu, &kernel.version, &log)?;
+    let log = base.log_path(&kernel.version);
+    let (status, said) = machine::run_with_timeout(&qemu, &kernel.version, &log)?;
     let instructions =
-        figures(&said).with_context(|| format!("it ended with {status}; see {}", log.display()))?;
+        parse_figures(&said).with_context(|| format!("it ended with {status}; see {}", log.display()))?;
     Ok(Record { kernel: kernel.version, compiler: Toolchain::find()?.version()?, instructions })
 }
 
 /// The lines `icount: CASE COUNT`, if all of them are there.
-fn figures(said: &str) -> Result<BTreeMap<String, u64>> {
+fn parse_figures(said: &str) -> Result<BTreeMap<String, u64>> {
     let mut figures = BTreeMap::new();
     for line in said.lines() {
         let Some((_, rest)) = line.split_once("icount: ") else { continue };
@@ -102,11 +102,11 @@ mod tests {
     fn figures_are_found_among_what_the_kernel_says() {
         let said = "[ 1.0] booting\r\nicount: pass 112\r\n[2.0] icount: tcp4-l2-1 200\r\nicount: done\r\n";
         let expected = [("pass".to_owned(), 112), ("tcp4-l2-1".to_owned(), 200)];
-        assert_eq!(figures(said).expect("figures"), BTreeMap::from(expected));
+        assert_eq!(parse_figures(said).expect("figures"), BTreeMap::from(expected));
     }
 
     #[test]
     fn a_machine_that_stops_early_is_noticed() {
-        assert!(figures("icount: pass 112\nKernel panic").is_err());
+        assert!(parse_figures("icount: pass 112\nKernel panic").is_err());
     }
 }

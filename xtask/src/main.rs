@@ -29,24 +29,24 @@ enum Cli {
     Check,
     /// Build everything, then show the triangle at work on three nodes made of
     /// network namespaces. Needs root. Under a minute after the build.
-    Demo(demo::Args),
+    Demo(demo::DemoArgs),
     /// Run all tests: format, lints, unit and property tests, packet tables,
     /// and real traffic through network namespaces. One of the last two that
     /// fails runs once more, alone. Needs root.
-    Test(test::Args),
+    Test(test::TestArgs),
     /// Let directors, nodes and Pods come, go and drain while 2,000 connections
     /// live, and count those that break. Needs root. Two minutes after the build.
-    Churn(churn::Args),
+    Churn(churn::ChurnArgs),
     /// Measure nanoseconds per packet, beside baselines in the same run. Needs root.
-    Bench(bench::Args),
+    Bench(bench::BenchArgs),
     /// Send ten million mutated packets through the programs. Needs root.
-    Fuzz(fuzz::Args),
+    Fuzz(fuzz::FuzzArgs),
     /// Count instructions per packet, in a virtual machine, and compare them with
     /// those on record. Needs root.
-    Icount(icount::Args),
+    Icount(icount::IcountArgs),
     /// Try Debian's kernels from 5.10 on, in virtual machines, and the one that
     /// runs here: load, traffic, restart, unload. Needs root.
-    VmTest(vm_test::Args),
+    VmTest(vm_test::VmTestArgs),
 }
 
 fn main() -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 /// The workspace.
-pub fn root() -> &'static Path {
+pub fn workspace_root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
@@ -26,7 +26,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The same, with its standard output on our standard error: ours is for results.
+/// As [`run`], with the program's standard output on our standard error: ours is for results.
 pub fn run_quietly(command: &mut Command) -> Result<()> {
     run(command.stdout(std::io::stderr()))
 }
@@ -47,7 +47,7 @@ pub fn stdout(command: &mut Command) -> Result<String> {
 
 /// Where a program is, if it is in the path; also in the directories of
 /// system administration, which not every root shell has there.
-pub fn find(program: &str) -> Option<PathBuf> {
+pub fn find_program(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path).chain(system).map(|dir| dir.join(program)).find(|file| file.is_file())
@@ -56,7 +56,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
 /// The cargo that runs us, for everything that is not eBPF.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root());
+    command.current_dir(workspace_root());
     if std::env::var_os("CI").is_some() {
         // CI builds once. State for a second build is gigabytes, and once filled its disk.
         command.env("CARGO_INCREMENTAL", "0");
@@ -64,7 +64,7 @@ pub fn cargo() -> Command {
     command
 }
 
-/// Namespaces and BPF need it.
+/// An error unless this process runs as root, which namespaces and BPF need.
 pub fn need_root() -> Result<()> {
     // SAFETY: no arguments, no memory, cannot fail (geteuid(2)).
     if unsafe { libc::geteuid() } != 0 {

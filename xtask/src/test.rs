@@ -18,7 +18,7 @@ use crate::{
 };
 
 #[derive(clap::Args)]
-pub struct Args {
+pub struct TestArgs {
     /// Only tests whose name contains this, or the file of that name: `pmtud`.
     filter: Option<String>,
 }
@@ -46,29 +46,29 @@ pub const PACKAGES: &[Package] = &[
 const EBPF: &str = "lb-ebpf/Cargo.toml";
 const EBPF_TESTS: &[&str] = &["test", "--quiet", "--manifest-path", EBPF, "--lib"];
 
-pub fn run(args: Args) -> Result<()> {
+pub fn run(args: TestArgs) -> Result<()> {
     need_root()?;
     apt::install(PACKAGES, "the tests")?;
     build_ebpf::run()?;
     shell::run(cargo().args(["build", "--quiet", "--workspace", "--bins"]))?;
     match args.filter.as_deref() {
-        Some(file) if is_test_file(file) => traffic(&["--test", file], &["--nocapture"], || Ok(())),
+        Some(file) if is_test_file(file) => run_traffic_tests(&["--test", file], &["--nocapture"], || Ok(())),
         Some(name) => {
-            exists(name)?;
-            units(Some(name))?;
-            traffic(&["--test", "*"], &[name], || Ok(()))
+            ensure_test_exists(name)?;
+            run_unit_tests(Some(name))?;
+            run_traffic_tests(&["--test", "*"], &[name], || Ok(()))
         }
         None => {
             style::run()?;
             build_ebpf::lint()?;
-            units(None)?;
-            traffic(&["--test", "*"], &[], kernels)
+            run_unit_tests(None)?;
+            run_traffic_tests(&["--test", "*"], &[], run_on_other_kernels)
         }
     }
 }
 
 /// Unit and property tests, which need no privilege.
-pub fn units(filter: Option<&str>) -> Result<()> {
+pub fn run_unit_tests(filter: Option<&str>) -> Result<()> {
     say("unit and property tests");
     let mut command = cargo();
     command.args(["test", "--quiet", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
@@ -76,13 +76,13 @@ pub fn units(filter: Option<&str>) -> Result<()> {
     shell::run(cargo().args(EBPF_TESTS).args(filter))
 }
 
-/// Packet tables and real traffic, and `next` if no test failed twice. Flaky
+/// Runs packet tables and real traffic, then `next` if no test failed twice. Flaky
 /// tests are named last.
-fn traffic(targets: &[&str], options: &[&str], next: impl FnOnce() -> Result<()>) -> Result<()> {
+fn run_traffic_tests(targets: &[&str], options: &[&str], next: impl FnOnce() -> Result<()>) -> Result<()> {
     say("packet tables and real traffic, one test at a time");
     let judgement = traffic::run(targets, options)?;
-    let result = traffic::check(&judgement).and_then(|()| next());
-    traffic::tell(&judgement);
+    let result = traffic::ensure_none_failed(&judgement).and_then(|()| next());
+    traffic::print_flaky(&judgement);
     result
 }
 
@@ -93,8 +93,8 @@ fn is_test_file(name: &str) -> bool {
     dirs.iter().any(|dir| dir.join(format!("{name}.rs")).exists() || dir.join(name).join("main.rs").exists())
 }
 
-/// A name that no test has would be a run that is green for nothing.
-fn exists(name: &str) -> Result<()> {
+/// An error if no test has `name` in its name: the run would pass without a test.
+fn ensure_test_exists(name: &str) -> Result<()> {
     let mut list = shell::stdout(cargo().args(["test", "--quiet", "--workspace", name, "--", "--list"]))?;
     list += &shell::stdout(cargo().args(EBPF_TESTS).args([name, "--", "--list"]))?;
     if !list.lines().any(|line| line.ends_with(": test")) {
@@ -104,13 +104,13 @@ fn exists(name: &str) -> Result<()> {
 }
 
 /// Other kernels. They come from Debian; CI must have them.
-fn kernels() -> Result<()> {
+fn run_on_other_kernels() -> Result<()> {
     if std::env::var_os("CI").is_none() && !vm::is_possible() {
         say("skipped: other kernels and instructions per packet; the kernels come from Debian's packages");
         return Ok(());
     }
     say("other kernels");
-    vm_test::run(vm_test::Args::default())?;
+    vm_test::run(vm_test::VmTestArgs::default())?;
     say("instructions per packet");
-    icount::run(icount::Args::default())
+    icount::run(icount::IcountArgs::default())
 }

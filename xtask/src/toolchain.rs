@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     apt::{self, Package},
-    shell::{find, output, run_quietly, say, stdout},
+    shell::{find_program, output, run_quietly, say, stdout},
 };
 
 /// Where the distribution's compiler is, beside any that rustup has.
@@ -46,11 +46,11 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// The first that can do it: one that rustup has, one that rustup can
-    /// complete, the distribution's.
+    /// The first that can build for BPF: one that rustup has, one to which rustup
+    /// can add the library source, the distribution's.
     pub fn find() -> Result<Self> {
-        let linker = linker()?;
-        if let Some((name, sysroot)) = rustup() {
+        let linker = ensure_linker()?;
+        if let Some((name, sysroot)) = rustup_toolchain() {
             let bin = |program| sysroot.join("bin").join(program);
             return Ok(Self { name, cargo: bin("cargo"), rustc: bin("rustc"), linker });
         }
@@ -93,7 +93,7 @@ impl Toolchain {
             // -Z build-std on a compiler that is not a nightly.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
-            // What rustup and the outer cargo set would lead back to them.
+            // Set by rustup and the outer cargo: they would select other programs and directories.
             .env_remove("RUSTUP_TOOLCHAIN")
             .env_remove("CARGO_TARGET_DIR")
             .env_remove("RUSTC_WRAPPER");
@@ -108,8 +108,8 @@ fn has_source(sysroot: &Path) -> bool {
 
 /// Name and sysroot of a rustup toolchain with source, and with an LLVM that
 /// the linker understands. Nightly ones first: they are what BPF is tested with.
-fn rustup() -> Option<(String, PathBuf)> {
-    let rustup = find("rustup")?;
+fn rustup_toolchain() -> Option<(String, PathBuf)> {
+    let rustup = find_program("rustup")?;
     let list = stdout(Command::new(&rustup).args(["toolchain", "list"])).ok()?;
     let mut names: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
     names.sort_by_key(|name| !name.starts_with("nightly"));
@@ -141,12 +141,12 @@ fn llvm_major(version: &str) -> Option<u32> {
 }
 
 /// bpf-linker, installed if it is missing or of another version.
-fn linker() -> Result<PathBuf> {
+fn ensure_linker() -> Result<PathBuf> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
     let installed = home.context("neither CARGO_HOME nor HOME is set")?.join("bin").join(LINKER);
-    let candidates = [find(LINKER), Some(installed.clone())];
-    if let Some(linker) = candidates.into_iter().flatten().find(|path| is_version(path)) {
+    let candidates = [find_program(LINKER), Some(installed.clone())];
+    if let Some(linker) = candidates.into_iter().flatten().find(|path| has_linker_version(path)) {
         return Ok(linker);
     }
     apt::install(LLVM_PACKAGES, "building bpf-linker")?;
@@ -158,6 +158,6 @@ fn linker() -> Result<PathBuf> {
     Ok(installed)
 }
 
-fn is_version(linker: &Path) -> bool {
+fn has_linker_version(linker: &Path) -> bool {
     stdout(Command::new(linker).arg("--version")).is_ok_and(|text| text.contains(LINKER_VERSION))
 }

@@ -43,7 +43,7 @@ const MODULES: &[&str] = &[
 const PASSED: i32 = 33;
 
 #[derive(clap::Args, Default)]
-pub struct Args {
+pub struct VmTestArgs {
     /// Only the kernels of these releases of Debian, and not the one that runs
     /// here: bullseye (5.10), bookworm (6.1), trixie (6.12).
     #[arg(value_name = "RELEASE", value_parser = clap::builder::PossibleValuesParser::new(RELEASES))]
@@ -53,7 +53,7 @@ pub struct Args {
     refresh: bool,
 }
 
-pub fn run(args: Args) -> Result<()> {
+pub fn run(args: VmTestArgs) -> Result<()> {
     need_root()?;
     vm::install()?;
     apt::install(PACKAGES, "the testbed")?;
@@ -73,40 +73,40 @@ pub fn run(args: Args) -> Result<()> {
         |release: &&&str| args.releases.is_empty() || args.releases.iter().any(|one| one == *release);
     let mut outcomes = Vec::new();
     for release in RELEASES.iter().filter(chosen) {
-        outcomes.push(in_machine(release, args.refresh, &base));
+        outcomes.push(try_in_machine(release, args.refresh, &base));
     }
     if args.releases.is_empty() {
-        outcomes.push(here(&base, &object));
+        outcomes.push(try_here(&base, &object));
     }
     table::print(&outcomes);
-    ensure!(outcomes.iter().all(Outcome::passed), "not all kernels passed");
+    ensure!(outcomes.iter().all(Outcome::has_passed), "not all kernels passed");
     Ok(())
 }
 
 /// On a release's kernel. Whatever goes wrong is the outcome.
-fn in_machine(release: &str, refresh: bool, base: &initramfs::Base) -> Outcome {
-    let outcome = debian::kernel(release, refresh).and_then(|kernel| {
+fn try_in_machine(release: &str, refresh: bool, base: &initramfs::Base) -> Outcome {
+    let outcome = debian::get_kernel(release, refresh).and_then(|kernel| {
         let initramfs = base.with_modules(&kernel, MODULES)?;
-        let command = machine::qemu(&kernel, &initramfs, "");
-        watch(&command, &kernel.version, &base.log(&kernel.version), PASSED)
+        let command = machine::qemu_command(&kernel, &initramfs, "");
+        watch_smoke_test(&command, &kernel.version, &base.log_path(&kernel.version), PASSED)
     });
     outcome.unwrap_or_else(|error| Outcome::not_run(release, &error))
 }
 
 /// On the kernel that runs here: the testbed makes network namespaces of its own.
-fn here(base: &initramfs::Base, object: &Path) -> Outcome {
+fn try_here(base: &initramfs::Base, object: &Path) -> Outcome {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let name = format!("{} (here)", release.trim());
-    let outcome = initramfs::beside_us("vm-smoke").and_then(|program| {
+    let outcome = initramfs::path_beside_us("vm-smoke").and_then(|program| {
         let mut command = Command::new(program);
-        watch(command.env("TRIGON_EBPF_OBJECT", object), &name, &base.log("here"), 0)
+        watch_smoke_test(command.env("TRIGON_EBPF_OBJECT", object), &name, &base.log_path("here"), 0)
     });
     outcome.unwrap_or_else(|error| Outcome::not_run(&name, &error))
 }
 
-fn watch(command: &Command, name: &str, log: &Path, passed: i32) -> Result<Outcome> {
+fn watch_smoke_test(command: &Command, name: &str, log: &Path, passed: i32) -> Result<Outcome> {
     let start = Instant::now();
-    let (status, said) = machine::watch(command, name, log)?;
+    let (status, said) = machine::run_with_timeout(command, name, log)?;
     let ended = match status.code() {
         Some(code) if code == passed => None,
         Some(machine::HUNG) => Some(format!("it hung: not done within {} s", machine::PATIENCE)),

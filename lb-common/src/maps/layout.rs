@@ -19,6 +19,7 @@ const _: () = {
     assert!(size_of::<Peer>() == 8);
     assert!(size_of::<Affinity>() == 28);
     assert!(size_of::<RangeKey>() == 20);
+    assert!(size_of::<Spent>() == 8);
     assert!(size_of::<Traffic>() == 16);
     assert!(size_of::<Dropped>() == 40);
     assert!(size_of::<Story>() == 52);

@@ -18,8 +18,8 @@ use tokio::net::{UnixListener, UnixStream};
 use super::{
     explain,
     report::{
-        Drain,
-        explain::{Explanation, Question},
+        DrainState,
+        explain::{ExplainQuestion, Explanation},
     },
     snapshot::Reader,
 };
@@ -59,9 +59,14 @@ impl Listener {
             .route("/v1/explain", get(explain_flow))
             .route(
                 "/v1/bgp",
-                get(async |State(reader): State<Reader>| Json(reader.snapshot().outlook.peers())),
+                get(async |State(reader): State<Reader>| Json(reader.snapshot().announcement_status.peers())),
             )
-            .route("/v1/l2", get(async |State(reader): State<Reader>| Json(reader.snapshot().outlook.l2())))
+            .route(
+                "/v1/l2",
+                get(async |State(reader): State<Reader>| {
+                    Json(reader.snapshot().announcement_status.l2_vips())
+                }),
+            )
             .route("/v1/drain", get(show_drain).post(begin_drain).delete(undo_drain))
             .with_state(reader);
         axum::serve(self.0, app).await.context("the API ended")
@@ -70,30 +75,33 @@ impl Listener {
 
 type Answer<T> = Result<Json<T>, (StatusCode, String)>;
 
-async fn show_drain(State(reader): State<Reader>) -> Json<Drain> {
-    Json(reader.drained())
+async fn show_drain(State(reader): State<Reader>) -> Json<DrainState> {
+    Json(reader.drain_state())
 }
 
-async fn begin_drain(State(reader): State<Reader>) -> Answer<Drain> {
-    reader.leave(true).await.map_err(internal)?;
-    Ok(Json(reader.drained()))
+async fn begin_drain(State(reader): State<Reader>) -> Answer<DrainState> {
+    reader.set_drain(true).await.map_err(internal_error)?;
+    Ok(Json(reader.drain_state()))
 }
 
-async fn undo_drain(State(reader): State<Reader>) -> Answer<Drain> {
-    reader.leave(false).await.map_err(internal)?;
-    Ok(Json(reader.drained()))
+async fn undo_drain(State(reader): State<Reader>) -> Answer<DrainState> {
+    reader.set_drain(false).await.map_err(internal_error)?;
+    Ok(Json(reader.drain_state()))
 }
 
 /// A bad question is answered with what is wrong with it.
-async fn explain_flow(State(reader): State<Reader>, Query(question): Query<Question>) -> Answer<Explanation> {
+async fn explain_flow(
+    State(reader): State<Reader>,
+    Query(question): Query<ExplainQuestion>,
+) -> Answer<Explanation> {
     let explanation = tokio::task::spawn_blocking(move || explain::explain(&reader, &question)).await;
-    explanation.map_err(internal)?.map(Json).map_err(|error| {
+    explanation.map_err(internal_error)?.map(Json).map_err(|error| {
         let bad = error.is_in_question();
         let status = if bad { StatusCode::BAD_REQUEST } else { StatusCode::INTERNAL_SERVER_ERROR };
         (status, error.to_string())
     })
 }
 
-fn internal(error: impl ToString) -> (StatusCode, String) {
+fn internal_error(error: impl ToString) -> (StatusCode, String) {
     (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }

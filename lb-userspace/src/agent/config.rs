@@ -27,7 +27,7 @@ pub struct AgentConfig {
 #[derive(Clone)]
 pub struct AnnounceConfig {
     pub speakers: SpeakersConfig,
-    pub pace: DrainTimes,
+    pub drain_times: DrainTimes,
 }
 
 /// How to probe nodes, and to check bare servers.

@@ -12,7 +12,7 @@ use super::{
     dispatcher::Dispatcher,
     liveness::Liveness,
     reconcile::Reconciler,
-    snapshot::{Snapshot, Wanted},
+    snapshot::{Snapshot, SourceState},
 };
 use crate::{
     announce::Announcements,
@@ -25,7 +25,7 @@ use crate::{
     objects::{
         index::Index,
         model::Problem,
-        source::{Listing, Load, changes},
+        source::{Listing, LoadResult, changes_between},
     },
     os::moment::Now,
     plan::{self, BackendKey},
@@ -35,7 +35,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Input {
     /// The source has changed.
-    Load(Load),
+    Load(LoadResult),
     /// The kernel's way to some address has changed.
     NextHops(Arc<NextHops>),
     Healths(Healths),
@@ -46,7 +46,7 @@ pub enum Input {
     /// The time has come that [`Engine::due`] named.
     Due,
     /// Drain, or come back.
-    Leave(bool),
+    Drain(bool),
 }
 
 /// What is to be done outside; nothing where nothing is new.
@@ -67,7 +67,7 @@ pub struct Engine<T> {
     index: Index,
     /// What the index has been told of.
     listing: Arc<Listing>,
-    wanted: Wanted,
+    source: SourceState,
     /// As the kernel has them.
     kernel_hops: Arc<NextHops>,
     path_mtus: PathMtus,
@@ -98,7 +98,7 @@ impl<T: Tables> Engine<T> {
             dispatcher,
             index,
             listing: Arc::default(),
-            wanted: Wanted::default(),
+            source: SourceState::default(),
             kernel_hops: Arc::default(),
             path_mtus: PathMtus::default(),
             hops: Arc::default(),
@@ -113,18 +113,18 @@ impl<T: Tables> Engine<T> {
 
     pub fn handle(&mut self, input: Input, now: Now) -> Effects {
         match input {
-            Input::Load(load) => self.load(load, now),
+            Input::Load(load) => self.apply_load(load, now),
             Input::NextHops(hops) => {
                 self.kernel_hops = hops;
                 self.combine_hops(now);
             }
             Input::Healths(healths) => self.set_healths(healths, now),
-            Input::PathMtu(report) => self.learn(&report, now),
-            Input::Tick => self.tick(now),
-            Input::Due => self.proceed(now),
-            Input::Leave(leave) => self.dispatcher.leave(leave, now.instant),
+            Input::PathMtu(report) => self.learn_path_mtu(&report, now),
+            Input::Tick => self.handle_tick(now),
+            Input::Due => self.handle_due(now),
+            Input::Drain(drain) => self.dispatcher.set_drain(drain, now.instant),
         }
-        Effects { orders: self.orders(now), ..std::mem::take(&mut self.effects) }
+        Effects { orders: self.next_orders(now), ..std::mem::take(&mut self.effects) }
     }
 
     /// When there will be something to do, even if nothing changes.
@@ -136,49 +136,49 @@ impl<T: Tables> Engine<T> {
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             me: self.reconciler.me().clone(),
-            wanted: self.wanted.clone(),
+            source: self.source.clone(),
             programmed: self.reconciler.programmed().clone(),
             kernel_hops: Arc::clone(&self.kernel_hops),
             hops: Arc::clone(&self.hops),
             liveness: self.liveness.clone(),
-            outlook: self.dispatcher.outlook().clone(),
+            announcement_status: self.dispatcher.status().clone(),
         }
     }
 
-    fn orders(&mut self, now: Now) -> Option<Announcements> {
+    fn next_orders(&mut self, now: Now) -> Option<Announcements> {
         let (me, programmed) = (self.reconciler.me(), self.reconciler.programmed());
-        self.dispatcher.orders(&self.wanted.cluster, me, programmed, now.instant)
+        self.dispatcher.next_orders(&self.source.cluster, me, programmed, now.instant)
     }
 
     /// A broken source leaves everything as it is: an administrator who edits
     /// files wants all of an edit or nothing.
-    fn load(&mut self, load: Load, now: Now) {
-        let (problems, refused) = match load.and_then(|listing| self.index(listing)) {
+    fn apply_load(&mut self, load: LoadResult, now: Now) {
+        let (problems, refused) = match load.and_then(|listing| self.update_index(listing)) {
             Ok(refused) => (Arc::default(), refused.into()),
-            Err(problems) => (problems.into(), Arc::clone(&self.wanted.refused)),
+            Err(problems) => (problems.into(), Arc::clone(&self.source.refused)),
         };
-        log_news(&self.wanted.problems, &problems);
-        log_news(&self.wanted.refused, &refused);
-        (self.wanted.problems, self.wanted.refused) = (problems, refused);
-        self.set_targets(plan::targets(&self.wanted.cluster));
+        log_new_problems(&self.source.problems, &problems);
+        log_new_problems(&self.source.refused, &refused);
+        (self.source.problems, self.source.refused) = (problems, refused);
+        self.set_targets(plan::next_hop_targets(&self.source.cluster));
         self.reconcile(now);
     }
 
     /// Returns what is wrong with objects about announcing, which concern nobody else.
-    fn index(&mut self, listing: Arc<Listing>) -> Result<Vec<Problem>, Vec<Problem>> {
-        self.index.follow(changes(&self.listing, &listing));
+    fn update_index(&mut self, listing: Arc<Listing>) -> Result<Vec<Problem>, Vec<Problem>> {
+        self.index.apply_changes(changes_between(&self.listing, &listing));
         let (cluster, problems) = self.index.cluster();
-        let problems = listing.problems.iter().cloned().chain(listing.locate(problems)).collect();
+        let problems = listing.problems.iter().cloned().chain(listing.locate_problems(problems)).collect();
         self.listing = listing;
         if !self.index.is_sound() {
             return Err(problems);
         }
-        self.wanted.cluster = cluster;
-        self.wanted.is_known = true;
+        self.source.cluster = cluster;
+        self.source.has_been_good = true;
         Ok(problems)
     }
 
-    fn learn(&mut self, report: &pmtu::PathMtuReport, now: Now) {
+    fn learn_path_mtu(&mut self, report: &pmtu::PathMtuReport, now: Now) {
         if self.path_mtus.learn(report, &self.kernel_hops, now.instant) {
             info!(target = %report.target, mtu = report.mtu, "a router tells of a smaller path MTU");
             self.combine_hops(now);
@@ -187,12 +187,12 @@ impl<T: Tables> Engine<T> {
 
     /// Who is dead leaves the rings, who is back returns; all else can wait.
     fn set_healths(&mut self, healths: Healths, now: Now) {
-        if self.liveness.set(healths) {
+        if self.liveness.set_healths(healths) {
             self.reconcile(now);
         }
     }
 
-    fn tick(&mut self, now: Now) {
+    fn handle_tick(&mut self, now: Now) {
         if self.path_mtus.expire(now.instant) {
             self.combine_hops(now);
         }
@@ -201,7 +201,7 @@ impl<T: Tables> Engine<T> {
         }
     }
 
-    fn proceed(&mut self, now: Now) {
+    fn handle_due(&mut self, now: Now) {
         self.dispatcher.invalidate();
         if self.reconciler.due().is_some_and(|due| due <= now.instant) {
             self.reconcile(now);
@@ -217,20 +217,20 @@ impl<T: Tables> Engine<T> {
     /// what is pinned from before is better than a plan that knows less.
     fn reconcile(&mut self, now: Now) {
         self.dispatcher.invalidate();
-        if !self.wanted.is_known || !self.targets.iter().all(|target| self.hops.contains_key(target)) {
+        if !self.source.has_been_good || !self.targets.iter().all(|target| self.hops.contains_key(target)) {
             return;
         }
-        self.reconciler.run(&self.wanted.cluster, &self.hops, self.liveness.avoided(), now);
+        self.reconciler.reconcile(&self.source.cluster, &self.hops, self.liveness.avoided(), now);
         let (me, programmed) = (self.reconciler.me(), self.reconciler.programmed());
         let plan = &programmed.plan;
-        let ways = PathsToBackends {
+        let paths = PathsToBackends {
             hops: &self.hops,
             backends: &programmed.mirror.backends,
             interfaces: &self.devices,
         };
         self.fellows.extend(plan.services.values().flat_map(|planned| planned.owners.iter().copied()));
         self.fellows.retain(|key| plan.backends.contains_key(key));
-        let probes = health::choose_targets(&self.wanted.cluster, me, &ways, plan, &self.fellows);
+        let probes = health::choose_targets(&self.source.cluster, me, &paths, plan, &self.fellows);
         self.set_probes(probes);
     }
 
@@ -250,7 +250,7 @@ impl<T: Tables> Engine<T> {
 }
 
 /// Log each problem that was not there before.
-fn log_news(before: &[Problem], now: &[Problem]) {
+fn log_new_problems(before: &[Problem], now: &[Problem]) {
     for problem in now.iter().filter(|problem| !before.contains(problem)) {
         error!("{problem}");
     }

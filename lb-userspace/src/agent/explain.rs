@@ -17,12 +17,12 @@ use thiserror::Error;
 
 use self::{
     flow::{Flow, FlowError},
-    frame::{LONGEST, Packet, Tunnel},
+    frame::{MAX_PACKET_LEN, PacketKind, Tunnel},
 };
 use super::snapshot::{Reader, Snapshot};
 use crate::{
-    agent::report::explain::{Explanation, Question},
-    datapath::kernel::{DatapathConfig, DryRun, LoadError, Told},
+    agent::report::explain::{ExplainQuestion, Explanation},
+    datapath::kernel::{DatapathConfig, DryRun, DryRunResult, LoadError},
     objects::model::{Cluster, Node},
     os::sockopt,
     plan::Identity,
@@ -32,7 +32,7 @@ use crate::{
 pub enum ExplainError {
     #[error(transparent)]
     Flow(#[from] FlowError),
-    #[error("--len {0}: a dry run takes no more than {LONGEST} bytes of IP packet")]
+    #[error("--len {0}: a dry run takes no more than {MAX_PACKET_LEN} bytes of IP packet")]
     TooLong(u16),
     #[error("--interface {0}: the agent is not on it; it is on {1}")]
     Interface(String, String),
@@ -59,78 +59,92 @@ impl ExplainError {
 }
 
 /// A question that has been checked, with the frames to run.
-struct Asked {
+struct ParsedQuestion {
     flow: Flow,
     arrival: String,
     interface: String,
-    frames: Vec<(Packet, Vec<u8>)>,
+    frames: Vec<(PacketKind, Vec<u8>)>,
     config: DatapathConfig,
 }
 
 /// Blocks for as long as it takes to load a program, some 100 ms.
-pub fn explain(reader: &Reader, question: &Question) -> Result<Explanation, ExplainError> {
+pub fn explain(reader: &Reader, question: &ExplainQuestion) -> Result<Explanation, ExplainError> {
     let snapshot = reader.snapshot();
-    let asked = understand(&snapshot, &reader.facts.datapath, question)?;
-    let told = asked.run()?;
-    Ok(explanation(&snapshot, &asked, &told))
+    let parsed = parse_question(&snapshot, &reader.facts.datapath, question)?;
+    let results = parsed.run()?;
+    Ok(build_explanation(&snapshot, &parsed, &results))
 }
 
-impl Asked {
-    fn run(&self) -> Result<Vec<Told>, ExplainError> {
-        let mut copy = DryRun::load(&self.config).map_err(failed)?;
-        let ingress = sockopt::index_of(&self.interface).map_err(failed)?;
-        let told = self.frames.iter().map(|(_, frame)| copy.run(ingress, frame));
-        told.collect::<Result<_, LoadError>>().map_err(failed)
+impl ParsedQuestion {
+    fn run(&self) -> Result<Vec<DryRunResult>, ExplainError> {
+        let mut dry_run = DryRun::load(&self.config).map_err(failed_dry_run)?;
+        let ingress = sockopt::index_of(&self.interface).map_err(failed_dry_run)?;
+        let results = self.frames.iter().map(|(_, frame)| dry_run.run(ingress, frame));
+        results.collect::<Result<_, LoadError>>().map_err(failed_dry_run)
     }
 }
 
-fn understand(
+fn parse_question(
     snapshot: &Snapshot,
     config: &DatapathConfig,
-    question: &Question,
-) -> Result<Asked, ExplainError> {
+    question: &ExplainQuestion,
+) -> Result<ParsedQuestion, ExplainError> {
     let flow: Flow = question.flow.parse()?;
-    if question.len > LONGEST {
+    if question.len > MAX_PACKET_LEN {
         return Err(ExplainError::TooLong(question.len));
     }
-    let interface = interface(config, question.interface.as_deref())?;
-    let (me, cluster) = (&snapshot.me, &snapshot.wanted.cluster);
-    let tunnel = question.at_node.as_deref().map(|name| tunnel(name, me, cluster, &flow)).transpose()?;
+    let interface = choose_interface(config, question.interface.as_deref())?;
+    let (me, cluster) = (&snapshot.me, &snapshot.source.cluster);
+    let tunnel =
+        question.at_node.as_deref().map(|name| tunnel_to_this_node(name, me, cluster, &flow)).transpose()?;
     let arrival = match tunnel {
         None => format!("as it comes in by {interface}"),
         Some(Tunnel { from, to }) => {
             format!("as it comes in by {interface}, in a tunnel from the director {from} to {to}")
         }
     };
-    let frame = |packet| Ok((packet, frame::frame(&flow, packet, question.len, tunnel).map_err(failed)?));
-    let frames = Packet::of(flow.protocol).iter().map(|packet| frame(*packet));
+    let frame = |packet| {
+        Ok((packet, frame::build_frame(&flow, packet, question.len, tunnel).map_err(failed_dry_run)?))
+    };
+    let frames = PacketKind::all_of(flow.protocol).iter().map(|packet| frame(*packet));
     let frames = frames.collect::<Result<_, ExplainError>>()?;
-    Ok(Asked { flow, arrival, interface, frames, config: config.clone() })
+    Ok(ParsedQuestion { flow, arrival, interface, frames, config: config.clone() })
 }
 
-fn interface(config: &DatapathConfig, wanted: Option<&str>) -> Result<String, ExplainError> {
+fn choose_interface(config: &DatapathConfig, requested: Option<&str>) -> Result<String, ExplainError> {
     let names = &config.interfaces;
-    let chosen = names.iter().find(|name| wanted.is_none_or(|wanted| **name == wanted));
+    let chosen = names.iter().find(|name| requested.is_none_or(|requested| **name == requested));
     chosen
         .cloned()
-        .ok_or_else(|| ExplainError::Interface(wanted.unwrap_or_default().into(), names.join(", ")))
+        .ok_or_else(|| ExplainError::Interface(requested.unwrap_or_default().into(), names.join(", ")))
 }
 
-fn explanation(snapshot: &Snapshot, asked: &Asked, told: &[Told]) -> Explanation {
-    let packets = asked.frames.iter().zip(told);
-    let story = |((packet, _), told): (&(Packet, _), &Told)| {
-        story::tell(snapshot.known(), &asked.flow, *packet, &told.story, &told.frame)
+fn build_explanation(snapshot: &Snapshot, parsed: &ParsedQuestion, results: &[DryRunResult]) -> Explanation {
+    let packets = parsed.frames.iter().zip(results);
+    let story = |((packet, _), result): (&(PacketKind, _), &DryRunResult)| {
+        story::build_packet_story(
+            snapshot.story_context(),
+            &parsed.flow,
+            *packet,
+            &result.story,
+            &result.frame,
+        )
     };
     Explanation {
-        flow: asked.flow.to_string(),
+        flow: parsed.flow.to_string(),
         node: snapshot.me.node.to_string(),
-        arrival: asked.arrival.clone(),
+        arrival: parsed.arrival.clone(),
         packets: packets.map(story).collect(),
     }
 }
 
 /// A tunnel from some director to this machine. Fails unless this machine is the node `name`.
-fn tunnel(name: &str, me: &Identity, cluster: &Cluster, flow: &Flow) -> Result<Tunnel, ExplainError> {
+fn tunnel_to_this_node(
+    name: &str,
+    me: &Identity,
+    cluster: &Cluster,
+    flow: &Flow,
+) -> Result<Tunnel, ExplainError> {
     if *name != *me.node {
         return Err(ExplainError::OtherNode(name.into(), me.node.to_string()));
     }
@@ -139,18 +153,18 @@ fn tunnel(name: &str, me: &Identity, cluster: &Cluster, flow: &Flow) -> Result<T
     }
     let own = cluster.nodes.get(&me.node).and_then(|node| node.address_like(flow.to.ip()));
     let to = own.ok_or_else(|| ExplainError::NoObject(name.into()))?;
-    let from = director(cluster, me, to).ok_or_else(|| ExplainError::NoDirector(name.into()))?;
+    let from = director_address(cluster, me, to).ok_or_else(|| ExplainError::NoDirector(name.into()))?;
     Ok(Tunnel { from, to })
 }
 
 /// The address of a director, of the family of `like`; another machine is preferred to this one.
-fn director(cluster: &Cluster, me: &Identity, like: IpAddr) -> Option<IpAddr> {
+fn director_address(cluster: &Cluster, me: &Identity, like: IpAddr) -> Option<IpAddr> {
     let address = |node: &Node| node.addresses.iter().copied().find(|addr| addr.is_ipv4() == like.is_ipv4());
     let directors = || cluster.nodes.values().filter(|node| node.director);
     let other = directors().filter(|node| node.name != me.node).find_map(|node| address(node));
     other.or_else(|| directors().find_map(|node| address(node)))
 }
 
-fn failed(error: impl std::error::Error) -> ExplainError {
+fn failed_dry_run(error: impl std::error::Error) -> ExplainError {
     ExplainError::Failed(error.to_string())
 }

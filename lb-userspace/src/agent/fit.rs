@@ -10,7 +10,7 @@ use lb_common::{
 use crate::plan::BackendKey;
 
 /// How many backends a warning names.
-const NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// For people: the backends whose path is too narrow for a client's longest packet and its
 /// encapsulation. `uplink` is the MTU of the uplink in bytes, which limits what clients send.
@@ -24,13 +24,16 @@ pub fn warnings(backends: &BTreeMap<BackendKey, Backend>, uplink: u32) -> Vec<St
             narrow.entry((backend.mtu, overhead)).or_default().push(key.addr.to_string());
         }
     }
-    narrow.into_iter().map(|((mtu, overhead), names)| warning(longest, mtu, overhead, names)).collect()
+    narrow
+        .into_iter()
+        .map(|((mtu, overhead), names)| narrow_path_warning(longest, mtu, overhead, names))
+        .collect()
 }
 
-fn warning(longest: u32, mtu: u16, overhead: u16, mut names: Vec<String>) -> String {
+fn narrow_path_warning(longest: u32, mtu: u16, overhead: u16, mut names: Vec<String>) -> String {
     names.dedup();
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
+    let more = names.len().saturating_sub(MAX_NAMED);
+    names.truncate(MAX_NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let fits = mtu.saturating_sub(overhead);
     let least = least(false);
@@ -82,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_what_becomes_of_ipv6() {
+    fn a_path_too_narrow_for_ipv6_is_warned_of() {
         let narrow: BTreeMap<_, _> = [backend(1, 1300, delivery::GUE4, 0)].into();
         assert!(warnings(&narrow, 1500)[0].contains("IPv6 packets of 1280 bytes do not fit"));
     }

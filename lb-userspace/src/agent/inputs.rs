@@ -20,17 +20,17 @@ use tracing::warn;
 use super::{
     config::HealthConfig,
     engine::{Effects, Input},
-    snapshot::Leave,
+    snapshot::DrainRequest,
 };
 use crate::{
     health::{self, Healths, Targets},
     neigh::{self, NextHops, pmtu},
-    objects::source::{Load, Source},
+    objects::source::{LoadResult, Source},
     os::moment::at,
 };
 
 /// How many reports of path MTUs can be queued.
-const REPORTS: usize = 64;
+const MAX_QUEUED_REPORTS: usize = 64;
 /// Interval of [`Input::Tick`]. Ids and ranges that were freed are used again after one or
 /// two ticks; path MTUs expire and failures are retried at a tick.
 const TICK: Duration = Duration::from_secs(1);
@@ -38,11 +38,11 @@ const TICK: Duration = Duration::from_secs(1);
 /// The tasks, and the channels from and to them. When it is dropped, the tasks end.
 pub struct Inputs {
     tasks: JoinSet<anyhow::Result<()>>,
-    loads: watch::Receiver<Load>,
+    loads: watch::Receiver<LoadResult>,
     hops: watch::Receiver<Arc<NextHops>>,
     healths: watch::Receiver<Healths>,
     reports: mpsc::Receiver<pmtu::PathMtuReport>,
-    leave: mpsc::Receiver<Leave>,
+    leave: mpsc::Receiver<DrainRequest>,
     ticks: Interval,
     targets: watch::Sender<BTreeSet<IpAddr>>,
     probes: watch::Sender<Targets>,
@@ -52,9 +52,9 @@ impl Inputs {
     /// `first` is what the source had when the agent started.
     pub fn start(
         source: Source,
-        first: Load,
+        first: LoadResult,
         health: Option<HealthConfig>,
-        leave: mpsc::Receiver<Leave>,
+        leave: mpsc::Receiver<DrainRequest>,
     ) -> Self {
         let mut tasks = JoinSet::new();
         let (loads_to, mut loads) = watch::channel(first);
@@ -62,7 +62,7 @@ impl Inputs {
         let (hops_to, hops) = watch::channel(Arc::new(NextHops::new()));
         let (probes, probes_of) = watch::channel(Targets::default());
         let (healths_to, healths) = watch::channel(Healths::new());
-        let (reports_to, reports) = mpsc::channel(REPORTS);
+        let (reports_to, reports) = mpsc::channel(MAX_QUEUED_REPORTS);
         loads.mark_changed();
         tasks.spawn(async move {
             source.follow(loads_to).await;
@@ -84,14 +84,14 @@ impl Inputs {
                 bail!("the task that checks bare servers ended")
             });
         }
-        tasks.spawn(hear_of_path_mtus(reports_to));
+        tasks.spawn(listen_for_path_mtus(reports_to));
         let ticks = tokio::time::interval(TICK);
         Self { tasks, loads, hops, healths, reports, leave, ticks, targets, probes }
     }
 
     /// Waits for the next input. At `due`, if it is earlier, that is [`Input::Due`].
     /// With a request to drain comes the channel to acknowledge it by. Fails if a task has ended.
-    pub async fn next(
+    pub async fn next_input(
         &mut self,
         due: Option<Instant>,
     ) -> anyhow::Result<(Input, Option<oneshot::Sender<()>>)> {
@@ -100,7 +100,7 @@ impl Inputs {
             Ok(()) = self.hops.changed() => Input::NextHops(self.hops.borrow_and_update().clone()),
             Ok(()) = self.healths.changed() => Input::Healths(self.healths.borrow_and_update().clone()),
             Some(report) = self.reports.recv() => Input::PathMtu(report),
-            Some((leave, noted)) = self.leave.recv() => return Ok((Input::Leave(leave), Some(noted))),
+            Some((leave, noted)) = self.leave.recv() => return Ok((Input::Drain(leave), Some(noted))),
             () = at(due) => Input::Due,
             _ = self.ticks.tick() => Input::Tick,
             Some(ended) = self.tasks.join_next() => {
@@ -123,7 +123,7 @@ impl Inputs {
 }
 
 /// If it fails, the agent goes on without path MTUs: packets too big for a path are lost on it.
-async fn hear_of_path_mtus(reports: mpsc::Sender<pmtu::PathMtuReport>) -> anyhow::Result<()> {
+async fn listen_for_path_mtus(reports: mpsc::Sender<pmtu::PathMtuReport>) -> anyhow::Result<()> {
     if let Err(error) = pmtu::listen(reports).await {
         warn!("cannot hear of path MTUs (ICMP): {error}; the agent needs CAP_NET_RAW");
     }

@@ -22,7 +22,7 @@ pub struct Liveness {
 
 impl Liveness {
     /// True if the dead, or those to avoid, have changed.
-    pub fn set(&mut self, healths: Healths) -> bool {
+    pub fn set_healths(&mut self, healths: Healths) -> bool {
         let dead: Dead =
             healths.iter().filter(|(_, health)| !health.alive).map(|(subject, _)| *subject).collect();
         for subject in dead.difference(&self.dead) {
@@ -32,9 +32,10 @@ impl Liveness {
             info!("{} answers again", subject);
         }
         // If no node has ever answered, it is more likely that the probes fail than that all are dead.
-        let is_deaf = !healths.iter().any(|(s, h)| matches!(s, Subject::Node(_)) && h.round_trip.is_some());
-        let is_told = |subject: &&Subject| !is_deaf || matches!(subject, Subject::Server(..));
-        let avoided: Dead = dead.iter().filter(is_told).copied().collect();
+        let no_node_answered =
+            !healths.iter().any(|(s, h)| matches!(s, Subject::Node(_)) && h.round_trip.is_some());
+        let is_to_avoid = |subject: &&Subject| !no_node_answered || matches!(subject, Subject::Server(..));
+        let avoided: Dead = dead.iter().filter(is_to_avoid).copied().collect();
         let changed = (&*self.dead, &*self.avoided) != (&dead, &avoided);
         (self.healths, self.dead, self.avoided) = (Arc::new(healths), Arc::new(dead), Arc::new(avoided));
         changed
@@ -46,17 +47,17 @@ impl Liveness {
     }
 
     /// What the probes of a backend say, in every service that it is behind.
-    pub fn of(&self, backend: &BackendKey, plan: &Plan) -> Vec<HealthReport> {
-        let report = |subject: Subject| Some(report(&subject, self.healths.get(&subject)?));
+    pub fn health_reports(&self, backend: &BackendKey, plan: &Plan) -> Vec<HealthReport> {
+        let report_of = |subject: Subject| Some(health_report(&subject, self.healths.get(&subject)?));
         if !backend.bare {
-            return report(Subject::node(backend)).into_iter().collect();
+            return report_of(Subject::of_node(backend)).into_iter().collect();
         }
-        plan.services.keys().filter_map(|service| report(Subject::Server(*service, *backend))).collect()
+        plan.services.keys().filter_map(|service| report_of(Subject::Server(*service, *backend))).collect()
     }
 
     /// True unless a probe or a check says that it is dead.
-    pub fn answers(&self, backend: &BackendKey, plan: &Plan) -> bool {
-        self.dead.is_empty() || self.of(backend, plan).iter().all(|health| health.alive)
+    pub fn is_alive(&self, backend: &BackendKey, plan: &Plan) -> bool {
+        self.dead.is_empty() || self.health_reports(backend, plan).iter().all(|health| health.alive)
     }
 
     pub fn problems(&self, plan: &Plan) -> impl Iterator<Item = String> {
@@ -72,8 +73,8 @@ impl Liveness {
                 }
             ))
         });
-        let ignored = plan.services.iter().filter(|(key, planned)| self.is_ignored(key, planned));
-        let ignored = ignored.map(|(key, planned)| {
+        let unanswered = plan.services.iter().filter(|(key, planned)| self.has_no_live_backend(key, planned));
+        let ignored = unanswered.map(|(key, planned)| {
             format!(
                 "Service {}, {}: none of its backends answers; they all stay in the ring, since it is \
                  more likely the asking that fails",
@@ -85,13 +86,13 @@ impl Liveness {
     }
 
     /// Do all backends of a service look dead? The plan then keeps all of them.
-    fn is_ignored(&self, key: &ServiceKey, planned: &PlannedService) -> bool {
-        let mut members = planned.members.iter().map(|(backend, _)| Subject::of(key, backend));
+    fn has_no_live_backend(&self, key: &ServiceKey, planned: &PlannedService) -> bool {
+        let mut members = planned.members.iter().map(|(backend, _)| Subject::of_backend(key, backend));
         !planned.members.is_empty() && members.all(|subject| self.dead.contains(&subject))
     }
 }
 
-fn report(subject: &Subject, health: &Health) -> HealthReport {
+fn health_report(subject: &Subject, health: &Health) -> HealthReport {
     HealthReport {
         service: match subject {
             Subject::Node(_) => None,

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Is it local, or its next hop known?
-pub fn is_known(backend: &Backend) -> bool {
+pub fn is_reachable(backend: &Backend) -> bool {
     backend.flags & (backend_flags::RESOLVED | backend_flags::LOCAL) != 0
 }
 
@@ -22,12 +22,12 @@ pub fn is_known(backend: &Backend) -> bool {
 /// by another way of delivery than the one that is configured.
 pub fn problems(backends: &BTreeMap<BackendKey, Backend>, hops: &NextHops) -> Vec<String> {
     let addresses: BTreeSet<IpAddr> = backends.keys().map(|key| IpAddr::from(key.addr)).collect();
-    let lost = addresses.iter().filter_map(|addr| lost(*addr, hops.get(addr)?));
-    let far = backends.iter().filter(|(key, entry)| !is_known(entry) && is_far(key, hops));
-    lost.chain(far.map(|(key, _)| far_away(key))).collect()
+    let lost = addresses.iter().filter_map(|addr| unreachable_problem(*addr, hops.get(addr)?));
+    let far = backends.iter().filter(|(key, entry)| !is_reachable(entry) && is_l2_behind_router(key, hops));
+    lost.chain(far.map(|(key, _)| l2_behind_router_problem(key))).collect()
 }
 
-fn lost(addr: IpAddr, reach: &Reach) -> Option<String> {
+fn unreachable_problem(addr: IpAddr, reach: &Reach) -> Option<String> {
     match reach {
         Reach::Unreachable(reason) => Some(format!("backend {addr}: unreachable: {reason}")),
         Reach::Via(hop) if hop.dst_mac.is_none() => {
@@ -38,12 +38,12 @@ fn lost(addr: IpAddr, reach: &Reach) -> Option<String> {
 }
 
 /// Is delivery `l2` configured, but the backend behind a router? The router would not deliver a VIP to it.
-fn is_far(key: &BackendKey, hops: &NextHops) -> bool {
+fn is_l2_behind_router(key: &BackendKey, hops: &NextHops) -> bool {
     let hop = hops.get(&IpAddr::from(key.addr));
     key.mode == DeliveryMode::L2 && matches!(hop, Some(Reach::Via(hop)) if !hop.on_link)
 }
 
-fn far_away(key: &BackendKey) -> String {
+fn l2_behind_router_problem(key: &BackendKey) -> String {
     format!(
         "backend {}: delivery `l2` needs it on the same link, and it is behind a router; use `auto`, `gue` or `ipip`",
         IpAddr::from(key.addr)

@@ -65,7 +65,7 @@ pub struct Reconciler<T> {
 impl<T: Tables> Reconciler<T> {
     /// Begins with what is in the maps.
     pub fn new(me: Identity, mut tables: T, capacity: Capacity) -> Result<Self, TableError> {
-        let mirror = datapath::adopt(&mut tables)?;
+        let mirror = datapath::adopt_maps(&mut tables)?;
         let generation = mirror.services.values().map(|service| service.generation).max().unwrap_or(0);
         if !mirror.services.is_empty() {
             info!(services = mirror.services.len(), generation, "adopted what is pinned");
@@ -93,12 +93,12 @@ impl<T: Tables> Reconciler<T> {
     }
 
     /// Make the maps hold what the cluster says.
-    pub fn run(&mut self, cluster: &Cluster, hops: &NextHops, dead: &Dead, now: Now) {
+    pub fn reconcile(&mut self, cluster: &Cluster, hops: &NextHops, dead: &Dead, now: Now) {
         let plan = self.planner.plan(cluster, &self.me, hops, dead, now.instant);
         self.due = plan.due;
         self.programmed.plan = Arc::new(plan);
         self.programmed.is_planned = true;
-        let result = self.converge(now);
+        let result = self.converge_maps(now);
         if let Err(e) = &result {
             error!("{e}; trying again in a second");
         }
@@ -110,16 +110,16 @@ impl<T: Tables> Reconciler<T> {
     pub fn tick(&mut self, now: Now) -> bool {
         // `make_mut` copies the mirror if a reader has it: only if there is something to age.
         let is_waiting = !self.programmed.mirror.quarantine.is_empty();
-        let freed = is_waiting && Arc::make_mut(&mut self.programmed.mirror).quarantine.age();
+        let freed = is_waiting && Arc::make_mut(&mut self.programmed.mirror).quarantine.release_oldest();
         let Programmed { is_planned, failure, shortages, .. } = &self.programmed;
-        let again = *is_planned && (failure.is_some() || (freed && !shortages.is_empty()));
-        if again {
-            self.programmed.failure = self.converge(now).err().map(|e| e.to_string());
+        let must_retry = *is_planned && (failure.is_some() || (freed && !shortages.is_empty()));
+        if must_retry {
+            self.programmed.failure = self.converge_maps(now).err().map(|e| e.to_string());
         }
-        again
+        must_retry
     }
 
-    fn converge(&mut self, now: Now) -> Result<(), TableError> {
+    fn converge_maps(&mut self, now: Now) -> Result<(), TableError> {
         let next = self.programmed.generation.wrapping_add(1);
         let stamp = Stamp { generation: next, now: now.monotonic_seconds };
         let diff = diff(&self.programmed.plan, &self.programmed.mirror, self.capacity, stamp);
@@ -138,7 +138,7 @@ impl<T: Tables> Reconciler<T> {
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
         datapath::apply(&mut self.tables, mirror, diff)?;
         Arc::make_mut(&mut self.programmed.proven).retain(|key, _| mirror.services.contains_key(key));
-        written.into_iter().try_for_each(|key| self.prove(key))
+        written.into_iter().try_for_each(|key| self.prove_service(key))
     }
 
     /// Each shortage is logged when it begins.
@@ -149,9 +149,9 @@ impl<T: Tables> Reconciler<T> {
         }
     }
 
-    fn prove(&mut self, key: ServiceKey) -> Result<(), TableError> {
+    fn prove_service(&mut self, key: ServiceKey) -> Result<(), TableError> {
         let Programmed { plan, mirror, proven, .. } = &mut self.programmed;
-        match datapath::prove(&self.tables, mirror, &key)? {
+        match datapath::proven_generation(&self.tables, mirror, &key)? {
             Some(generation) => {
                 if Arc::make_mut(proven).insert(key, generation) != Some(generation) {
                     let name = plan.services.get(&key).map(|planned| planned.name.clone());

@@ -11,7 +11,7 @@ use crate::protocols::bgp::config::Leaving;
 
 /// `trigon status`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Status {
+pub struct AgentStatus {
     /// The data path holds what the objects say, read back from the kernel.
     pub ready: bool,
     pub node: String,
@@ -21,8 +21,8 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// The plan that changed a service last.
     pub generation: u32,
-    pub interfaces: Vec<Interface>,
-    pub source: Source,
+    pub interfaces: Vec<InterfaceReport>,
+    pub source: SourceReport,
     pub services: Count,
     pub backends: Count,
     /// What is wrong, in full sentences; empty if all is well.
@@ -32,7 +32,7 @@ pub struct Status {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Interface {
+pub struct InterfaceReport {
     pub name: String,
     /// `native`, or `generic`, which is slower.
     pub xdp: String,
@@ -41,7 +41,7 @@ pub struct Interface {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Source {
+pub struct SourceReport {
     pub directory: String,
     /// False: the last good state is kept; `problems` says why.
     pub good: bool,
@@ -66,7 +66,7 @@ pub struct ServiceReport {
     pub programmed: Option<u32>,
     /// Slots of its ring; 0 if this machine is no director, or no endpoint is ready.
     pub ring: usize,
-    pub backends: Vec<Share>,
+    pub backends: Vec<RingShare>,
     /// On this node.
     pub endpoints: Vec<String>,
     /// Who may connect; empty: everybody.
@@ -81,7 +81,7 @@ pub struct ServiceReport {
 
 /// A backend's part of a ring.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Share {
+pub struct RingShare {
     pub address: IpAddr,
     /// Number of endpoints.
     pub weight: u32,
@@ -141,7 +141,7 @@ pub struct VerdictReport {
 /// `trigon drain`
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Drain {
+pub enum DrainState {
     /// VIPs are announced.
     No,
     /// Routers are asked to choose others.
@@ -152,8 +152,8 @@ pub enum Drain {
     Drained,
 }
 
-impl Drain {
-    pub fn of(leaving: Leaving) -> Self {
+impl DrainState {
+    pub fn from_leaving(leaving: Leaving) -> Self {
         match leaving {
             Leaving::No => Self::No,
             Leaving::Draining => Self::Draining,

@@ -34,46 +34,50 @@ pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
     let first = config.source.read();
     let datapath = kernel::load(&config.datapath)?;
     let _lock = datapath.lock;
-    datapath.attachments.iter().for_each(report_attachment);
+    datapath.attachments.iter().for_each(log_attachment);
     let reconciler = Reconciler::new(config.me, datapath.tables, datapath.capacity)?;
     let mut speakers = config.announce.speakers;
     speakers.bgp.restarted = is_restarted(&datapath.attachments, &reconciler);
     let speakers = Speakers::start(speakers)?;
-    let dispatcher = Dispatcher::new(config.announce.pace, speakers.heard());
-    let devices = kernel::indices(&config.datapath.interfaces);
+    let dispatcher = Dispatcher::new(config.announce.drain_times, speakers.status());
+    let devices = kernel::interface_indices(&config.datapath.interfaces);
     let engine = Engine::new(reconciler, dispatcher, Index::new(config.translate), devices);
     let (snapshots_to, snapshots) = watch::channel(Arc::new(engine.snapshot()));
-    let (leave_to, leave) = mpsc::channel(1);
+    let (drain_requests_to, drain_requests) = mpsc::channel(1);
     let facts = Facts {
         started: Instant::now(),
         source: config.source.to_string(),
         datapath: config.datapath.clone(),
         attachments: datapath.attachments,
     };
-    let reader =
-        Reader { facts: Arc::new(facts), stats: Arc::new(datapath.stats), snapshots, leave: leave_to };
-    let inputs = Inputs::start(config.source, first, config.health, leave);
+    let reader = Reader {
+        facts: Arc::new(facts),
+        stats: Arc::new(datapath.stats),
+        snapshots,
+        drain_requests: drain_requests_to,
+    };
+    let inputs = Inputs::start(config.source, first, config.health, drain_requests);
     tokio::select! {
-        result = drive(engine, inputs, &snapshots_to, &speakers) => result,
+        result = run_engine(engine, inputs, &snapshots_to, &speakers) => result,
         result = listener.serve(reader.clone()) => result,
         result = log_drops(&config.datapath) => result,
-        result = leave::on_signal(&reader, &speakers) => result,
+        result = leave::drain_on_signal(&reader, &speakers) => result,
     }
 }
 
 /// Feeds the engine, carries out what it decides, and shows its state after each step.
-async fn drive<T: Tables>(
+async fn run_engine<T: Tables>(
     mut engine: Engine<T>,
     mut inputs: Inputs,
     snapshots: &watch::Sender<Arc<Snapshot>>,
     speakers: &Speakers,
 ) -> anyhow::Result<()> {
     loop {
-        let (input, noted) = inputs.next(engine.due(Instant::now())).await?;
+        let (input, noted) = inputs.next_input(engine.due(Instant::now())).await?;
         let mut effects = engine.handle(input, Now::read());
         inputs.carry_out(&mut effects);
         if let Some(orders) = effects.orders {
-            speakers.order(orders);
+            speakers.send_orders(orders);
         }
         snapshots.send_replace(Arc::new(engine.snapshot()));
         if let Some(noted) = noted {
@@ -94,7 +98,7 @@ async fn log_drops(config: &DatapathConfig) -> anyhow::Result<()> {
     if config.log_drops { kernel::drops::log(&config.pin_dir).await } else { std::future::pending().await }
 }
 
-fn report_attachment(attachment: &Attachment) {
+fn log_attachment(attachment: &Attachment) {
     let interface = &attachment.interface;
     match (attachment.mode, attachment.adopted) {
         (kernel::XdpMode::Generic, _) => {

@@ -15,11 +15,11 @@ use lb_common::Verdict;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    dispatcher::Outlook,
-    explain::story::Known,
+    dispatcher::AnnouncementStatus,
+    explain::story::StoryContext,
     liveness::Liveness,
     reconcile::Programmed,
-    report::{Drain, VerdictReport},
+    report::{DrainState, VerdictReport},
 };
 use crate::{
     datapath::kernel::{Attachment, DatapathConfig, Stats},
@@ -30,7 +30,7 @@ use crate::{
 
 /// The last good state of the source, and what is wrong with it now. Cheap to copy.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct SourceState {
     pub cluster: Arc<Cluster>,
     /// Why the present state of the source was refused, and `cluster` is an earlier one;
     /// empty if `cluster` is the present one.
@@ -39,27 +39,27 @@ pub struct Wanted {
     /// good state is kept; all other objects take effect.
     pub refused: Arc<[Problem]>,
     /// Was there a good state since the start?
-    pub is_known: bool,
+    pub has_been_good: bool,
 }
 
 /// An agent's state after one step.
 #[derive(Clone)]
 pub struct Snapshot {
     pub me: Identity,
-    pub wanted: Wanted,
+    pub source: SourceState,
     pub programmed: Programmed,
     /// As the kernel has them.
     pub kernel_hops: Arc<NextHops>,
     /// The same, with path MTUs that routers told of.
     pub hops: Arc<NextHops>,
     pub liveness: Liveness,
-    pub outlook: Outlook,
+    pub announcement_status: AnnouncementStatus,
 }
 
 impl Snapshot {
-    pub fn known(&self) -> Known<'_> {
+    pub fn story_context(&self) -> StoryContext<'_> {
         let Programmed { mirror, plan, .. } = &self.programmed;
-        Known { mirror, plan, cluster: &self.wanted.cluster, hops: &self.hops }
+        StoryContext { mirror, plan, cluster: &self.source.cluster, hops: &self.hops }
     }
 }
 
@@ -72,7 +72,7 @@ pub struct Facts {
 }
 
 /// True to drain, false to announce again; and the channel that acknowledges it.
-pub type Leave = (bool, oneshot::Sender<()>);
+pub type DrainRequest = (bool, oneshot::Sender<()>);
 
 /// Access to a running agent's state.
 #[derive(Clone)]
@@ -80,7 +80,7 @@ pub struct Reader {
     pub facts: Arc<Facts>,
     pub stats: Arc<Stats>,
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    pub leave: mpsc::Sender<Leave>,
+    pub drain_requests: mpsc::Sender<DrainRequest>,
 }
 
 impl Reader {
@@ -99,14 +99,14 @@ impl Reader {
         Verdict::all().map(report).collect()
     }
 
-    pub fn drained(&self) -> Drain {
-        Drain::of(self.snapshot().outlook.left(Instant::now()))
+    pub fn drain_state(&self) -> DrainState {
+        DrainState::from_leaving(self.snapshot().announcement_status.completed_step(Instant::now()))
     }
 
     /// Drain (true), or announce again (false). Returns when the snapshot shows it.
-    pub async fn leave(&self, leave: bool) -> anyhow::Result<()> {
+    pub async fn set_drain(&self, leave: bool) -> anyhow::Result<()> {
         let (noted_to, noted) = oneshot::channel();
-        self.leave.send((leave, noted_to)).await.context("the agent is stopping")?;
+        self.drain_requests.send((leave, noted_to)).await.context("the agent is stopping")?;
         noted.await.context("the agent is stopping")
     }
 

@@ -25,11 +25,11 @@ use crate::{
 type Profiles = Arc<BTreeMap<bfd::SessionKey, bfd::Profile>>;
 
 /// How long to wait for the speakers to end.
-const FAREWELL: Duration = Duration::from_secs(3);
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often it is checked whether they have.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// From a failure of one of the speakers to its next start.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// What never changes while the agent runs.
 #[derive(Clone, Debug)]
@@ -43,13 +43,13 @@ pub struct Speakers {
     bgp: watch::Sender<Arc<bgp::BgpOrders>>,
     bfd: watch::Sender<Profiles>,
     l2: watch::Sender<Arc<l2::L2Orders>>,
-    heard: Heard,
+    status: SpeakerStatus,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// The state of peers and VIPs, as the speakers report it.
 #[derive(Clone)]
-pub struct Heard {
+pub struct SpeakerStatus {
     pub peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
     pub vips: watch::Receiver<Arc<Vec<VipStatus>>>,
 }
@@ -64,36 +64,36 @@ impl Speakers {
         let (vips_to, vips) = watch::channel(Arc::default());
         let (profiles_to, profiles) = watch::channel(Profiles::default());
         let (sessions_to, sessions) = watch::channel(Arc::default());
-        let heard = Heard { peers: peers.clone(), vips };
+        let status = SpeakerStatus { peers: peers.clone(), vips };
         let threads = vec![
-            thread("bfd", move || {
-                again("BFD", profiles.clone(), move || bfd::run(profiles.clone(), sessions_to.clone()))
+            spawn_thread("bfd", move || {
+                keep_running("BFD", profiles.clone(), move || bfd::run(profiles.clone(), sessions_to.clone()))
             })?,
-            thread("l2", move || {
-                again("layer 2", l2_wanted.clone(), move || {
+            spawn_thread("l2", move || {
+                keep_running("layer 2", l2_wanted.clone(), move || {
                     l2::run(config.l2.clone(), l2_wanted.clone(), vips_to.clone())
                 })
             })?,
-            thread("bgp", move || async move {
-                let found = follow_unnumbered(bgp_wanted.clone(), bfd_wanted, peers, profiles_to);
-                let bgp = again("BGP", bgp_wanted.clone(), || {
+            spawn_thread("bgp", move || async move {
+                let found = follow_bfd_sessions(bgp_wanted.clone(), bfd_wanted, peers, profiles_to);
+                let bgp = keep_running("BGP", bgp_wanted.clone(), || {
                     speaker::run(config.bgp, bgp_wanted.clone(), sessions.clone(), peers_to.clone())
                 });
                 tokio::join!(found, bgp);
             })?,
         ];
-        Ok(Self { bgp, bfd, l2, heard, threads })
+        Ok(Self { bgp, bfd, l2, status, threads })
     }
 
     /// Gives the speakers new orders; those that have not changed are not sent again.
-    pub fn order(&self, orders: Announcements) {
+    pub fn send_orders(&self, orders: Announcements) {
         set_if_new(&self.bfd, &Arc::new(orders.bfd));
         set_if_new(&self.l2, &Arc::new(orders.l2));
         set_if_new(&self.bgp, &Arc::new(orders.bgp));
     }
 
-    pub fn heard(&self) -> Heard {
-        self.heard.clone()
+    pub fn status(&self) -> SpeakerStatus {
+        self.status.clone()
     }
 
     /// Is nothing ordered of BGP and layer 2, so that there is nothing to withdraw?
@@ -108,10 +108,10 @@ impl Drop for Speakers {
         self.bgp = watch::channel(Arc::default()).0;
         self.bfd = watch::channel(Arc::default()).0;
         self.l2 = watch::channel(Arc::default()).0;
-        let until = Instant::now() + FAREWELL;
+        let until = Instant::now() + STOP_TIMEOUT;
         for thread in self.threads.drain(..) {
             while !thread.is_finished() && Instant::now() < until {
-                std::thread::sleep(LOOK);
+                std::thread::sleep(POLL_INTERVAL);
             }
             // A thread that is not done by then ends with the process.
             if thread.is_finished() && thread.join().is_err() {
@@ -122,7 +122,7 @@ impl Drop for Speakers {
 }
 
 /// Runs a future to its end, on a thread with a runtime of its own.
-fn thread<F: Future<Output = ()>>(
+fn spawn_thread<F: Future<Output = ()>>(
     name: &str,
     run: impl FnOnce() -> F + Send + 'static,
 ) -> anyhow::Result<JoinHandle<()>> {
@@ -134,7 +134,7 @@ fn thread<F: Future<Output = ()>>(
 
 /// Runs a speaker, and again a while after each failure, until it ends without error or
 /// the sender of `wanted` is gone.
-async fn again<T, R: Future<Output = anyhow::Result<()>>>(
+async fn keep_running<T, R: Future<Output = anyhow::Result<()>>>(
     name: &str,
     wanted: watch::Receiver<T>,
     run: impl Fn() -> R,
@@ -144,13 +144,13 @@ async fn again<T, R: Future<Output = anyhow::Result<()>>>(
         if wanted.has_changed().is_err() {
             return;
         }
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(RETRY_DELAY).await;
     }
 }
 
 /// Sends the BFD sessions that are ordered, and those with unnumbered peers whose
 /// addresses have been found.
-async fn follow_unnumbered(
+async fn follow_bfd_sessions(
     mut bgp: watch::Receiver<Arc<bgp::BgpOrders>>,
     mut bfd: watch::Receiver<Profiles>,
     mut peers: watch::Receiver<Arc<Vec<PeerStatus>>>,

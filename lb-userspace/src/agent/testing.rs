@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use lb_common::roles;
 use tokio::sync::watch;
 
-use super::{dispatcher::Dispatcher, reconcile::Reconciler, speakers::Heard};
+use super::{dispatcher::Dispatcher, reconcile::Reconciler, speakers::SpeakerStatus};
 use crate::{
     announce::departure::DrainTimes,
     datapath::memory::MemoryTables,
@@ -76,8 +76,8 @@ pub fn reconciler(tables: MemoryTables, room: Capacity) -> Reconciler<MemoryTabl
 
 /// A dispatcher, and the sender of the peers' state that it sees.
 pub fn dispatcher() -> (Dispatcher, watch::Sender<Arc<Vec<PeerStatus>>>) {
-    let pace = DrainTimes { drain: Duration::from_secs(5), settle: Duration::from_secs(1) };
+    let times = DrainTimes { drain: Duration::from_secs(5), settle: Duration::from_secs(1) };
     let (peers_to, peers) = watch::channel(Arc::default());
     let (_, vips) = watch::channel(Arc::default());
-    (Dispatcher::new(pace, Heard { peers, vips }), peers_to)
+    (Dispatcher::new(times, SpeakerStatus { peers, vips }), peers_to)
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 
 use crate::objects::model::{
-    Announcing, BgpAdvertisement, L2Advertisement, Pool, PoolChoice, Range, Selectors, Wish,
+    AddressRange, Announcing, BgpAdvertisement, L2Advertisement, Pool, PoolChoice, Selectors, Wish,
 };
 
 /// All advertisements by name, and which of them apply to each pool.
@@ -13,7 +13,7 @@ pub struct Advertisements<'a> {
     pub bgp: Vec<&'a BgpAdvertisement>,
     pub l2: Vec<&'a L2Advertisement>,
     /// Ranges of pools by their first address, and the advertisements for them.
-    pools: BTreeMap<IpAddr, (Range, Arc<PoolAdvertisements<'a>>)>,
+    pools: BTreeMap<IpAddr, (AddressRange, Arc<PoolAdvertisements<'a>>)>,
     /// For addresses that are in no pool.
     outside: PoolAdvertisements<'a>,
 }
@@ -60,13 +60,13 @@ impl<'a> Advertisements<'a> {
     pub fn prefixes_for(&self, vip: IpAddr) -> impl Iterator<Item = (usize, IpNet)> {
         let range = self.pool_range_of(vip).map(|(range, _)| *range);
         self.for_vip(vip).bgp.iter().filter_map(move |index| {
-            let net = IpNet::new(vip, self.bgp[*index].length(vip)).ok()?.trunc();
-            range.is_none_or(|range| range.holds(&net)).then_some((*index, net))
+            let net = IpNet::new(vip, self.bgp[*index].length_for(vip)).ok()?.trunc();
+            range.is_none_or(|range| range.contains_prefix(&net)).then_some((*index, net))
         })
     }
 
     /// The range of a pool that a VIP is in.
-    fn pool_range_of(&self, vip: IpAddr) -> Option<&(Range, Arc<PoolAdvertisements<'a>>)> {
+    fn pool_range_of(&self, vip: IpAddr) -> Option<&(AddressRange, Arc<PoolAdvertisements<'a>>)> {
         let (_, found) = self.pools.range(..=vip).next_back()?;
         Some(found).filter(|(range, _)| range.contains(vip))
     }

@@ -36,10 +36,11 @@ pub fn build_routes(
     let mut places = HashSet::new();
     for (name, peer) in &cluster.announcing.peers {
         // Of two peers at one place, which a change of Node labels can bring together, the first by name.
-        if !peer.nodes.matches(here.labels) || !places.insert(peer.place()) {
+        if !peer.nodes.matches(here.labels) || !places.insert(peer.endpoint_key()) {
             continue;
         }
-        let telling: Vec<usize> = (0..all.bgp.len()).filter(|index| all.bgp[*index].tells(name)).collect();
+        let telling: Vec<usize> =
+            (0..all.bgp.len()).filter(|index| all.bgp[*index].is_for_peer(name)).collect();
         let routes = shared_routes.entry(telling).or_insert_with_key(|telling| {
             let route = |(prefix, by): (&IpNet, &BTreeSet<usize>)| {
                 let by: Vec<usize> = by.iter().filter(|index| telling.contains(index)).copied().collect();
@@ -95,7 +96,7 @@ impl CombinedAttributes<'_> {
             let more = Arc::make_mut(&mut attributes);
             more.communities.extend(&other.attributes.communities);
             more.large_communities.extend(&other.attributes.large_communities);
-            if let Some((field, message)) = other.contradicts(leader) {
+            if let Some((field, message)) = other.contradiction_with(leader) {
                 let problem = || contradiction_problem(other, leader, field, &message, prefix);
                 self.problems.entry((*first, *index)).or_insert_with(problem);
             }

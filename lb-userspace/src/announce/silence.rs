@@ -35,7 +35,7 @@ pub fn describe_silence(cluster: &Cluster, vip: IpAddr) -> Option<String> {
     let announced = cluster.announced.get(&vip)?;
     let all = Advertisements::new(&cluster.announcing);
     let (message, remedy) = explain_silence(cluster, &all, vip, announced)?;
-    Some(format!("VIP {vip} ({}) is announced by nobody: {message}; {remedy}", announced.names()))
+    Some(format!("VIP {vip} ({}) is announced by nobody: {message}; {remedy}", announced.service_names()))
 }
 
 /// A message and a remedy; None if some node can announce the VIP, by what the objects say.
@@ -83,7 +83,7 @@ fn has_peer(cluster: &Cluster, one: &BgpAdvertisement, site: &Site<'_>, wishes: 
     let mut peers = cluster.announcing.peers.iter();
     one.nodes.matches(site.labels)
         && selects_any(&one.services, wishes)
-        && peers.any(|(name, peer)| one.tells(name) && peer.nodes.matches(site.labels))
+        && peers.any(|(name, peer)| one.is_for_peer(name) && peer.nodes.matches(site.labels))
 }
 
 fn explain_no_advertisement(chosen: &PoolAdvertisements<'_>) -> (String, &'static str) {
@@ -114,7 +114,7 @@ fn explain_no_able_node(
     let with_endpoints =
         admitted_wishes(announced).into_iter().filter(|wish| carry::has_endpoints(wish, data_path)).count();
     if with_endpoints > 1 {
-        let message = format!("no node can serve all of its Services ({})", announced.names());
+        let message = format!("no node can serve all of its Services ({})", announced.service_names());
         return (message, "give them addresses of their own, or let the same nodes have endpoints of all");
     }
     ("no node has an endpoint for it that is ready".to_owned(), "start Pods, or look why they are not ready")

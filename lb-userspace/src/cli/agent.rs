@@ -84,7 +84,7 @@ fn announce_config(args: &AgentArgs) -> AnnounceConfig {
             bgp: SpeakerConfig { listen: Some(bgp_port).filter(|port| *port != 0), restarted: false },
             l2: L2Config { interfaces: args.interface.clone(), port: l2_port },
         },
-        pace: DrainTimes { drain: drain_time, settle: settle_time },
+        drain_times: DrainTimes { drain: drain_time, settle: settle_time },
     }
 }
 

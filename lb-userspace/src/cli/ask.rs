@@ -16,7 +16,7 @@ use super::{
     render,
 };
 use crate::{
-    agent::report::{BackendReport, ServiceReport, Status, VerdictReport},
+    agent::report::{AgentStatus, BackendReport, ServiceReport, VerdictReport},
     cli::args::Cli,
     protocols::{
         bgp::{PeerStatus, State},
@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub fn status(cli: &Cli) -> Outcome {
-    let status: Status = ask_agent(&cli.socket, "/v1/status")?;
+    let status: AgentStatus = ask_agent(&cli.socket, "/v1/status")?;
     print_result(cli.output, &status, render::status)?;
     Ok(if status.ready { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }

@@ -15,10 +15,10 @@ use super::{
 use crate::{
     announce,
     objects::{
-        index::{Index, owner},
+        index::{Index, owning_service},
         model::{Backends, Cluster, Endpoint, Problem},
         source::{Listing, Object, ObjectRef, file::read_dir},
-        translate::{DSR, SERVICE_LABEL, TranslateConfig, not_ours},
+        translate::{DSR, SERVICE_LABEL, TranslateConfig, reason_not_ours},
     },
 };
 
@@ -66,7 +66,7 @@ pub fn check_directory(dir: &Path, options: TranslateConfig, mtu: Option<u16>) -
         return report;
     }
     let mut index = Index::new(options);
-    index.replace(listing.objects.iter().map(|located| located.object.clone()).collect());
+    index.replace_objects(listing.objects.iter().map(|located| located.object.clone()).collect());
     let (cluster, problems) = index.cluster();
     report.services = cluster.services.len();
     report.endpoints = count_endpoints(&cluster);
@@ -75,11 +75,11 @@ pub fn check_directory(dir: &Path, options: TranslateConfig, mtu: Option<u16>) -
     report.bgp_peers = cluster.announcing.peers.len();
     report.advertisements = cluster.announcing.bgp.len() + cluster.announcing.l2.len();
     let problems = problems.into_iter().chain(announce::sharing_problems(&cluster)).collect();
-    report.problems = listing.problems.iter().cloned().chain(listing.locate(problems)).collect();
+    report.problems = listing.problems.iter().cloned().chain(listing.locate_problems(problems)).collect();
     if report.is_good() {
         let mut warnings = find_warnings(&listing, &cluster, options);
         warnings.extend(mtu.into_iter().flat_map(|mtu| mtu::warnings(&cluster, mtu)));
-        report.warnings = listing.locate(warnings);
+        report.warnings = listing.locate_problems(warnings);
     }
     report
 }
@@ -147,7 +147,7 @@ fn find_warnings(listing: &Listing, cluster: &Cluster, options: TranslateConfig)
             }
             Object::EndpointSlice(slice) => {
                 let field = format!("metadata.labels[{SERVICE_LABEL}]");
-                match owner(slice) {
+                match owning_service(slice) {
                     None => {
                         let remedy = "add the label with the name of the Service";
                         warnings.push(this.problem(field, "is missing: it belongs to no Service", remedy));
@@ -171,7 +171,7 @@ fn find_warnings(listing: &Listing, cluster: &Cluster, options: TranslateConfig)
 fn unused_dsr_warning(this: &ObjectRef, service: &Service, options: TranslateConfig) -> Option<Problem> {
     let asks = service.metadata.annotations.as_ref()?.get(DSR).is_some_and(|value| value == "true");
     let spec = service.spec.as_ref().filter(|_| asks)?;
-    if let Some((field, value)) = not_ours(spec, options) {
+    if let Some((field, value)) = reason_not_ours(spec, options) {
         let message = format!("not {value}: {DSR} has no effect");
         return Some(this.problem(field, message, format!("write {value}")));
     }

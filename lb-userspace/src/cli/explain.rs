@@ -9,7 +9,7 @@ use super::{
 use crate::{
     agent::{
         explain::flow::Flow,
-        report::explain::{Explanation, PacketStory, Peer, Question, SlotStory},
+        report::explain::{ExplainQuestion, Explanation, Machine, PacketStory, SlotStory},
     },
     cli::args::{Cli, ExplainArgs},
 };
@@ -17,7 +17,7 @@ use crate::{
 pub fn run(cli: &Cli, args: &ExplainArgs) -> Outcome {
     let unusable = |error: anyhow::Error| Failure { code: UNUSABLE, error };
     let flow: Flow = args.flow.join(" ").parse().map_err(|e| unusable(anyhow::Error::new(e)))?;
-    let question = Question {
+    let question = ExplainQuestion {
         flow: flow.to_string(),
         at_node: args.at_node.clone(),
         interface: args.interface.clone(),
@@ -97,7 +97,7 @@ fn render_slot(slot: &SlotStory) -> String {
     format!("slot {} of {}, owner {owner}{former}", slot.slot, slot.of)
 }
 
-fn peer_label(peer: &Peer) -> String {
+fn peer_label(peer: &Machine) -> String {
     match &peer.node {
         Some(node) => format!("{node} ({})", peer.address),
         None => peer.address.to_string(),
@@ -114,12 +114,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        agent::report::explain::{Choice, EndpointStory, ServiceStory, Way},
+        agent::report::explain::{Choice, EndpointStory, PathStory, ServiceStory},
         cli::args::Command,
     };
 
-    fn peer(node: Option<&str>, last: u8) -> Peer {
-        Peer { node: node.map(Into::into), address: [10, 0, 0, last].into() }
+    fn peer(node: Option<&str>, last: u8) -> Machine {
+        Machine { node: node.map(Into::into), address: [10, 0, 0, last].into() }
     }
 
     fn story_of(packet: &str) -> PacketStory {
@@ -139,7 +139,7 @@ mod tests {
                 former: Some(vec![peer(Some("node1"), 11), peer(None, 13)]),
             }),
             choice: Some(Choice { peer: peer(Some("node2"), 12), why: "the owner of the slot".into() }),
-            way: Some(Way {
+            way: Some(PathStory {
                 delivery: "gue".into(),
                 next_hop: "on link dev eth0 02:00:00:00:00:01".into(),
                 mtu: 1500,

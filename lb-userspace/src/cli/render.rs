@@ -8,9 +8,9 @@ use std::fmt::Write;
 pub use announce::{bgp, l2};
 use table::{header_row, render_table};
 
-use crate::agent::report::{BackendReport, HealthReport, ServiceReport, Status, VerdictReport};
+use crate::agent::report::{AgentStatus, BackendReport, HealthReport, ServiceReport, VerdictReport};
 
-pub fn status(status: &Status) -> String {
+pub fn status(status: &AgentStatus) -> String {
     let interfaces: Vec<_> =
         status.interfaces.iter().map(|i| format!("{} ({} XDP)", i.name, i.xdp)).collect();
     let source = if status.source.good { "good" } else { "BROKEN: the last good state is kept" };

@@ -19,10 +19,10 @@ mod stats;
 mod sweep;
 mod tables;
 
-pub use attach::{Attachment, XdpMode, indices};
-pub use dry_run::{DryRun, Told};
+pub use attach::{Attachment, XdpMode, interface_indices};
+pub use dry_run::{DryRun, DryRunResult};
 pub use environment::check_environment;
 pub use error::{EnvironmentError, LoadError};
-pub use load::{Datapath, DatapathConfig, load, object, unload};
+pub use load::{Datapath, DatapathConfig, ebpf_object, load, unload};
 pub use stats::Stats;
 pub use tables::KernelTables;

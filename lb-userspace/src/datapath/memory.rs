@@ -11,7 +11,7 @@ use lb_common::{
 
 use super::{TableError, Tables};
 use crate::plan::{
-    Range,
+    SourceRange,
     mirror::{Mirror, Op},
 };
 
@@ -22,7 +22,7 @@ pub struct MemoryTables {
     vips: BTreeMap<Addr, Vip>,
     peers: BTreeMap<Addr, Peer>,
     endpoints: BTreeMap<EndpointKey, Endpoint>,
-    ranges: BTreeSet<(u32, Range)>,
+    ranges: BTreeSet<(u32, SourceRange)>,
     /// By id. An array has no absent entries: a cleared one is all zeros.
     backends: BTreeMap<u16, Backend>,
     /// By slot.
@@ -67,18 +67,18 @@ impl Tables for MemoryTables {
             Op::SetService(key, service) => drop(self.services.insert(key, service)),
             Op::DeleteService(key) => drop(self.services.remove(&key)),
             // There are no flows here.
-            Op::ForgetOthers { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => {}
+            Op::ForgetOtherEndpoints { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => {}
         }
         Ok(())
     }
 
-    fn service(&self, key: &ServiceKey) -> Result<Option<Service>, TableError> {
+    fn read_service(&self, key: &ServiceKey) -> Result<Option<Service>, TableError> {
         Ok(self.services.get(key).copied())
     }
 
-    fn read(&self) -> Result<Mirror, TableError> {
+    fn read_mirror(&self) -> Result<Mirror, TableError> {
         let backends = self.backends.iter().filter(|(_, backend)| **backend != Backend::default());
-        let mut ranges = BTreeMap::<u32, BTreeSet<Range>>::new();
+        let mut ranges = BTreeMap::<u32, BTreeSet<SourceRange>>::new();
         for (service, range) in &self.ranges {
             ranges.entry(*service).or_default().insert(*range);
         }

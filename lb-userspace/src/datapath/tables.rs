@@ -20,8 +20,8 @@ pub trait Tables {
     fn write(&mut self, op: &Op) -> Result<(), TableError>;
 
     /// The entry of `SERVICES`, as proof.
-    fn service(&self, key: &ServiceKey) -> Result<Option<Service>, TableError>;
+    fn read_service(&self, key: &ServiceKey) -> Result<Option<Service>, TableError>;
 
     /// All that is there, to begin from after a restart.
-    fn read(&self) -> Result<Mirror, TableError>;
+    fn read_mirror(&self) -> Result<Mirror, TableError>;
 }

@@ -165,6 +165,6 @@ async fn readable(sockets: &[ProbeSockets]) -> io::Result<()> {
 
 /// The node that answered, with the delivery that was probed.
 fn answering_node(from: IpAddr, question: &ProbeQuestion) -> BackendKey {
-    let fellow = BackendKey::fellow(Addr::from(from));
+    let fellow = BackendKey::fellow_node(Addr::from(from));
     if question.is_ipip { BackendKey { mode: DeliveryMode::Ipip, ..fellow } } else { fellow }
 }

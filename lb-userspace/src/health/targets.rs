@@ -56,7 +56,7 @@ pub fn choose_targets(
     let is_other = |key: &BackendKey| ways.hops.get(&IpAddr::from(key.addr)) != Some(&Reach::Local);
     let services = plan.services.iter().filter(|_| plan.is_director);
     let members = services.flat_map(|(service, planned)| {
-        planned.members.iter().map(|(backend, _)| Subject::of(service, backend))
+        planned.members.iter().map(|(backend, _)| Subject::of_backend(service, backend))
     });
     let nodes = members.filter_map(|subject| match subject {
         Subject::Node(key) => Some(key),
@@ -73,7 +73,7 @@ fn servers_to_check(
     plan: &Plan,
 ) -> BTreeMap<Subject, CheckQuestion> {
     let ids: BTreeMap<_, _> =
-        ways.backends.iter().map(|(id, backend)| (BackendKey::of(backend), *id)).collect();
+        ways.backends.iter().map(|(id, backend)| (BackendKey::from_entry(backend), *id)).collect();
     let mut servers = BTreeMap::new();
     for service in cluster.services.values() {
         let key = plan::service_key(&service.frontend);
@@ -88,7 +88,7 @@ fn servers_to_check(
                 mark: lb_common::check::mark(*id),
                 interface: egress_interface(reach),
             };
-            servers.insert(Subject::of(&key, backend), question);
+            servers.insert(Subject::of_backend(&key, backend), question);
         }
     }
     servers

@@ -150,9 +150,9 @@ fn a_node_probes_the_fellows_that_it_may_hand_packets_on_to() {
     let ways = PathsToBackends { hops: &hops, backends: &BTreeMap::new(), interfaces: &BTreeSet::new() };
     let me = me(roles::NODE);
     let plan = Planner::default().plan(&cluster, &me, &hops, &Dead::new(), Instant::now());
-    let fellows: BTreeSet<_> = [1, 2].map(|n| BackendKey::fellow(Addr::from(ip(n)))).into();
+    let fellows: BTreeSet<_> = [1, 2].map(|n| BackendKey::fellow_node(Addr::from(ip(n)))).into();
     let targets = choose_targets(&cluster, &me, &ways, &plan, &fellows);
-    let nodes = [BackendKey::fellow(Addr::from(ip(2)))].into();
+    let nodes = [BackendKey::fellow_node(Addr::from(ip(2)))].into();
     assert_eq!(targets, Targets { own: vec![ip(1)], nodes, ..Targets::default() });
 }
 

@@ -35,14 +35,14 @@ pub struct Index {
     slices_of: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
     nodes: BTreeMap<ObjectRef, NodeEntry>,
     /// All that is about announcing.
-    announcing: translate::Objects,
+    announcing: translate::AnnouncingObjects,
 
     /// Services to translate again.
     touched: BTreeSet<ObjectRef>,
     nodes_touched: bool,
     announcing_touched: bool,
 
-    known: Nodes,
+    known_nodes: Nodes,
     claims: Claims,
     vips: Vips,
     announcing_problems: Vec<Problem>,
@@ -67,7 +67,7 @@ impl Index {
     /// An index that starts with the last result for announcements: an object that
     /// is not good any more keeps its version in it.
     #[cfg(test)]
-    pub fn after(options: TranslateConfig, announcing: Arc<model::Announcing>) -> Self {
+    pub fn with_announcing(options: TranslateConfig, announcing: Arc<model::Announcing>) -> Self {
         let cluster = Arc::new(Cluster { announcing, ..Cluster::default() });
         Self { options, cluster, announcing_touched: true, ..Self::default() }
     }
@@ -133,7 +133,7 @@ impl Index {
     }
 
     /// Applies the changes that a source reports.
-    pub fn follow(&mut self, changes: Vec<Change>) {
+    pub fn apply_changes(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
                 Change::Put(object) => self.apply(object),
@@ -152,7 +152,7 @@ impl Index {
     }
 
     /// Replaces all objects by these.
-    pub fn replace(&mut self, objects: Vec<Object>) {
+    pub fn replace_objects(&mut self, objects: Vec<Object>) {
         self.touched.extend(std::mem::take(&mut self.services).into_keys());
         self.slices.clear();
         self.touched.extend(std::mem::take(&mut self.slices_of).into_keys());
@@ -171,7 +171,7 @@ impl Index {
             self.join_nodes();
         }
         for service in std::mem::take(&mut self.touched) {
-            self.translate(service);
+            self.translate_service(service);
         }
         if std::mem::take(&mut self.announcing_touched) {
             self.translate_announcing();
@@ -195,12 +195,12 @@ impl Index {
 
     /// Stores or removes a slice; its Service, and that of its former version, are touched.
     fn put_slice(&mut self, this: ObjectRef, slice: Option<Arc<EndpointSlice>>) {
-        let new_owner = slice.as_deref().and_then(owner);
+        let new_owner = slice.as_deref().and_then(owning_service);
         let old = match slice {
             Some(slice) => self.slices.insert(this.clone(), slice),
             None => self.slices.remove(&this),
         };
-        if let Some(old_owner) = old.as_deref().and_then(owner) {
+        if let Some(old_owner) = old.as_deref().and_then(owning_service) {
             if let Some(slices) = self.slices_of.get_mut(&old_owner) {
                 slices.remove(&this);
                 if slices.is_empty() {
@@ -221,8 +221,8 @@ impl Index {
         let entries = entries.into_iter().map(|entry| (&entry.rank.object.name, entry.node.as_ref()));
         let (known, usable, problems) = translate::join_nodes(entries);
         self.node_problems = problems;
-        if known != self.known {
-            self.known = known;
+        if known != self.known_nodes {
+            self.known_nodes = known;
             self.touched.extend(self.services.keys().cloned());
         }
         if usable != self.cluster.nodes {
@@ -232,21 +232,21 @@ impl Index {
         }
     }
 
-    fn translate(&mut self, this: ObjectRef) {
+    fn translate_service(&mut self, this: ObjectRef) {
         let service = self.services.get(&this);
         let slices = self.slices_of.get(&this).into_iter().flatten();
         let slices = slices.filter_map(|slice| self.slices.get(slice)).map(|slice| &**slice);
         let (claims, wishes, problems) = match service {
             None => (None, Vec::new(), Vec::new()),
             Some(service) => {
-                let translated = translate::service(service, slices, &self.known, self.options);
+                let translated = translate::service(service, slices, &self.known_nodes, self.options);
                 let rank = Rank::new(&service.metadata, this.clone());
                 (Some((rank, translated.claims)), translated.wishes, translated.problems)
             }
         };
-        self.vips.put(&this, wishes, &mut self.cluster);
-        for frontend in self.claims.put(&this, claims) {
-            let (old, new) = (self.cluster.services.get(&frontend), self.claims.winner(&frontend));
+        self.vips.replace_wishes(&this, wishes, &mut self.cluster);
+        for frontend in self.claims.replace_claims(&this, claims) {
+            let (old, new) = (self.cluster.services.get(&frontend), self.claims.winning_service(&frontend));
             if old == new {
                 continue;
             }
@@ -265,7 +265,7 @@ impl Index {
 }
 
 /// The Service that a slice says it belongs to.
-pub fn owner(slice: &EndpointSlice) -> Option<ObjectRef> {
+pub fn owning_service(slice: &EndpointSlice) -> Option<ObjectRef> {
     let name = slice.metadata.labels.as_ref()?.get(SERVICE_LABEL)?;
     Some(ObjectRef::new(Kind::Service, slice.metadata.namespace.as_deref().unwrap_or_default(), name))
 }

@@ -15,8 +15,8 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 pub use announce::{
-    Announced, Announcing, BgpAdvertisement, BgpPeer, Carrier, Communities, L2Advertisement, Pool,
-    PoolChoice, Range, Sharing, Wish,
+    AddressRange, Announced, Announcing, BgpAdvertisement, BgpPeer, Carrier, Communities, L2Advertisement,
+    Pool, PoolChoice, Sharing, Wish,
 };
 pub use selector::{Labels, Requirement, Selector, Selectors};
 

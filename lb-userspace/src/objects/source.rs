@@ -11,7 +11,7 @@ mod secret;
 mod watched;
 
 pub use kind::Kind;
-pub use listing::{Change, Listing, Load, Located, Origin, changes};
+pub use listing::{Change, Listing, LoadResult, Located, Origin, changes_between};
 pub use object::{Object, ObjectRef};
 pub use rank::Rank;
 pub use secret::Secret;

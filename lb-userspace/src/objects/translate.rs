@@ -19,10 +19,10 @@ mod values;
 mod wish;
 
 pub use annotations::{ALLOW_SHARED_IP, DSR, field as annotation};
-pub use announce::{Objects, announcing};
+pub use announce::{AnnouncingObjects, announcing};
 pub use node::node;
 pub use nodes::{Nodes, join_nodes};
-pub use service::{Claim, TranslateConfig, Translated, not_ours, service};
+pub use service::{Claim, TranslateConfig, Translated, reason_not_ours, service};
 
 /// The label by which an EndpointSlice names its Service.
 pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";

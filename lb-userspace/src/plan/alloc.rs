@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use lb_common::ring::CHUNK_SLOTS;
 
 /// Hands out the lowest free ids below a limit.
-pub struct Ids {
+pub struct FreeIds {
     taken: BTreeSet<u32>,
     next: u32,
     limit: u32,
 }
 
-impl Ids {
+impl FreeIds {
     /// Ids from `first` to below `limit`, except those `taken`.
     pub fn new(first: u32, limit: u32, taken: BTreeSet<u32>) -> Self {
         Self { taken, next: first, limit }
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn ids_skip_what_is_taken_and_end_at_the_limit() {
-        let mut ids = Ids::new(1, 5, BTreeSet::from([1, 3]));
+        let mut ids = FreeIds::new(1, 5, BTreeSet::from([1, 3]));
         assert_eq!([ids.take(), ids.take(), ids.take()], [Some(2), Some(4), None]);
     }
 

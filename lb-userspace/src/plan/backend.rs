@@ -13,43 +13,50 @@ use crate::{
     objects::model::{DeliveryMode, Node},
 };
 
-/// Where our tunnels come from.
-pub struct Origin<'a> {
-    /// What the objects know of this machine.
+/// The addresses that tunnels of this machine can begin at.
+pub struct TunnelOrigin<'a> {
+    /// The Node object of this machine.
     pub node: Option<&'a Node>,
     /// Towards bare servers: see [`super::Identity::bare_sources`].
-    pub bare: &'a [IpAddr],
+    pub bare_sources: &'a [IpAddr],
 }
 
-impl Origin<'_> {
-    /// Our own address as the nodes know it, so that they accept the tunnel; the
-    /// one the kernel would take if no Node object describes us. Bare servers
-    /// take what comes.
-    fn address(&self, bare: bool, hop: &NextHop) -> IpAddr {
+impl TunnelOrigin<'_> {
+    /// The outer source address. Nodes accept tunnels from addresses of Node
+    /// objects only, so it is this machine's own there; without a Node object,
+    /// the one that the kernel would take. Bare servers accept any address.
+    fn outer_source(&self, bare: bool, hop: &NextHop) -> IpAddr {
         let same_family = |addr: &&IpAddr| addr.is_ipv4() == hop.source.is_ipv4();
-        let shared = self.bare.iter().filter(|_| bare).find(same_family);
+        let shared = self.bare_sources.iter().filter(|_| bare).find(same_family);
         let known = || self.node.and_then(|node| node.addresses.iter().find(same_family));
         shared.or_else(known).copied().unwrap_or(hop.source)
     }
 }
 
 /// The entry of `BACKENDS`, without its next hop if that is not known.
-pub fn backend(key: &BackendKey, origin: &Origin<'_>, hops: &NextHops) -> maps::Backend {
-    let unresolved = unresolved(key);
+pub fn backend_entry(key: &BackendKey, origin: &TunnelOrigin<'_>, hops: &NextHops) -> maps::Backend {
+    let unresolved = unresolved_entry(key);
     match hops.get(&IpAddr::from(key.addr)) {
         Some(Reach::Local) => maps::Backend { flags: unresolved.flags | backend_flags::LOCAL, ..unresolved },
-        Some(Reach::Via(hop)) => via(key, origin, hop, unresolved),
+        Some(Reach::Via(hop)) => resolved_entry(key, origin, hop, unresolved),
         Some(Reach::Unreachable(_)) | None => unresolved,
     }
 }
 
-/// As long as nothing is known of the way to it.
-pub fn unresolved(key: &BackendKey) -> maps::Backend {
+/// The entry as long as the next hop is not known.
+pub fn unresolved_entry(key: &BackendKey) -> maps::Backend {
     let flags = if key.bare { backend_flags::BARE } else { 0 } | mode_flags(key.mode);
-    maps::Backend { outer_dst: key.addr, delivery: tunnel(key), flags, ..maps::Backend::default() }
+    maps::Backend { outer_dst: key.addr, delivery: tunnel_delivery(key), flags, ..maps::Backend::default() }
 }
 
-fn via(key: &BackendKey, origin: &Origin<'_>, hop: &NextHop, entry: maps::Backend) -> maps::Backend {
+/// `entry` with its next hop; `entry` itself if the hop's MAC address is not
+/// known, or if `l2` would have to pass a gateway.
+fn resolved_entry(
+    key: &BackendKey,
+    origin: &TunnelOrigin<'_>,
+    hop: &NextHop,
+    entry: maps::Backend,
+) -> maps::Backend {
     let is_l2 = match key.mode {
         DeliveryMode::Auto => hop.on_link,
         DeliveryMode::L2 => true,
@@ -58,7 +65,7 @@ fn via(key: &BackendKey, origin: &Origin<'_>, hop: &NextHop, entry: maps::Backen
     // A gateway would route the packet by its VIP, straight back to a director.
     let usable = !is_l2 || hop.on_link;
     let Some(dst_mac) = hop.dst_mac.filter(|_| usable) else { return entry };
-    let outer_src = Addr::from(origin.address(key.bare, hop));
+    let outer_src = Addr::from(origin.outer_source(key.bare, hop));
     let mut macs = [0; 12];
     macs[..6].copy_from_slice(&dst_mac);
     macs[6..].copy_from_slice(&hop.src_mac);
@@ -77,9 +84,10 @@ fn via(key: &BackendKey, origin: &Origin<'_>, hop: &NextHop, entry: maps::Backen
     }
 }
 
-/// The tunnel to a backend: in UDP if it can be, so that the fabric and the
-/// backend's queues tell its flows apart; bare servers understand IPIP only.
-fn tunnel(key: &BackendKey) -> u8 {
+/// The tunnel to a backend: the one that the Service asks for; with `auto`, GUE
+/// to nodes (by its UDP ports, the fabric and the backend's queues tell flows
+/// apart), and IPIP to bare servers.
+fn tunnel_delivery(key: &BackendKey) -> u8 {
     let gue = key.mode == DeliveryMode::Gue || (key.mode == DeliveryMode::Auto && !key.bare);
     match (gue, key.addr.is_v4()) {
         (false, true) => delivery::IPIP4,
@@ -99,13 +107,13 @@ fn mode_flags(mode: DeliveryMode) -> u8 {
 }
 
 impl BackendKey {
-    /// A node, for another one that hands packets on.
-    pub fn fellow(addr: Addr) -> Self {
+    /// A node, as another node hands packets on to it: by GUE, whatever services ask for.
+    pub fn fellow_node(addr: Addr) -> Self {
         Self { addr, mode: DeliveryMode::Gue, bare: false }
     }
 
     /// The key of an entry that was found in the kernel.
-    pub fn of(backend: &maps::Backend) -> Self {
+    pub fn from_entry(backend: &maps::Backend) -> Self {
         use backend_flags::{FORCED_GUE, FORCED_IPIP, FORCED_L2};
         let mode = match backend.flags & (FORCED_L2 | FORCED_IPIP | FORCED_GUE) {
             FORCED_L2 => DeliveryMode::L2,

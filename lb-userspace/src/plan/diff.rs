@@ -20,11 +20,11 @@ use lb_common::{
 use thiserror::Error;
 
 use super::{
-    alloc::{Gaps, Ids},
+    alloc::{FreeIds, Gaps},
     history,
     mirror::{Capacity, Mirror, Op},
     planned::{BackendKey, Plan, PlannedService},
-    policy::Range,
+    policy::SourceRange,
 };
 
 /// The changes, and what there was no room for.
@@ -57,7 +57,7 @@ pub enum Shortage {
     Backends(String),
 }
 
-/// What services that change are marked with.
+/// The marks that are written to services that change.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp {
     pub generation: u32,
@@ -67,7 +67,7 @@ pub struct Stamp {
 
 /// The changes that make `mirror` what `plan` says.
 pub fn diff(plan: &Plan, mirror: &Mirror, capacity: Capacity, stamp: Stamp) -> Diff {
-    let mut work = Work::new(plan, mirror, capacity, stamp);
+    let mut work = DiffBuilder::new(plan, mirror, capacity, stamp);
     work.set_backends();
     work.set_peers();
     work.set_services();
@@ -77,28 +77,28 @@ pub fn diff(plan: &Plan, mirror: &Mirror, capacity: Capacity, stamp: Stamp) -> D
     work.diff
 }
 
-struct Work<'a> {
+struct DiffBuilder<'a> {
     plan: &'a Plan,
     mirror: &'a Mirror,
     capacity: Capacity,
     stamp: Stamp,
     backend_ids: BTreeMap<BackendKey, u16>,
-    service_ids: Option<Ids>,
+    service_ids: Option<FreeIds>,
     ring_gaps: Option<Gaps>,
     history_gaps: Option<Gaps>,
-    endpoints: usize,
-    ranges: usize,
-    /// Backends that nothing will name any more.
+    endpoint_count: usize,
+    range_count: usize,
+    /// Ids of entries for which the plan has no backend.
     gone: BTreeSet<u16>,
     diff: Diff,
-    /// Ops that have to wait until no service names their subject.
+    /// Ops that have to wait until no service names what they delete.
     after_services: Vec<Op>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> DiffBuilder<'a> {
     fn new(plan: &'a Plan, mirror: &'a Mirror, capacity: Capacity, stamp: Stamp) -> Self {
         let backend_ids =
-            mirror.backends.iter().map(|(id, backend)| (BackendKey::of(backend), *id)).collect();
+            mirror.backends.iter().map(|(id, backend)| (BackendKey::from_entry(backend), *id)).collect();
         Self {
             plan,
             mirror,
@@ -108,18 +108,18 @@ impl<'a> Work<'a> {
             service_ids: None,
             ring_gaps: None,
             history_gaps: None,
-            endpoints: mirror.endpoints.len(),
-            ranges: mirror.ranges.values().map(BTreeSet::len).sum(),
-            gone: gone(plan, mirror),
+            endpoint_count: mirror.endpoints.len(),
+            range_count: mirror.ranges.values().map(BTreeSet::len).sum(),
+            gone: unplanned_backends(plan, mirror),
             diff: Diff::default(),
             after_services: Vec::new(),
         }
     }
 
-    /// After backends, whose ids they have.
+    /// After `set_backends`, which gives out the ids that peers name.
     fn set_peers(&mut self) {
         for (addr, roles) in &self.plan.peers {
-            let id = self.backend_ids.get(&BackendKey::fellow(*addr)).copied().unwrap_or(NO_BACKEND);
+            let id = self.backend_ids.get(&BackendKey::fellow_node(*addr)).copied().unwrap_or(NO_BACKEND);
             let peer = Peer { roles: *roles, backend: u32::from(id) };
             if self.mirror.peers.get(addr) != Some(&peer) {
                 self.diff.ops.push(Op::SetPeer(*addr, peer));
@@ -133,10 +133,10 @@ impl<'a> Work<'a> {
     }
 
     fn set_backends(&mut self) {
-        let resting = self.mirror.quarantine.all().flat_map(|retired| &retired.backends);
+        let resting = self.mirror.quarantine.retired().flat_map(|retired| &retired.backends);
         let taken = self.mirror.backends.keys().chain(resting).map(|id| u32::from(*id)).collect();
         let limit = self.capacity.backends.min(u32::from(u16::MAX) + 1);
-        let mut ids = Ids::new(u32::from(NO_BACKEND) + 1, limit, taken);
+        let mut ids = FreeIds::new(u32::from(NO_BACKEND) + 1, limit, taken);
         for (key, backend) in &self.plan.backends {
             let id = match self.backend_ids.get(key) {
                 Some(id) => *id,
@@ -150,7 +150,7 @@ impl<'a> Work<'a> {
             };
             self.backend_ids.insert(*key, id);
             let old = self.mirror.backends.get(&id);
-            if old != Some(backend) && !old.is_some_and(|old| knows_more(old, backend)) {
+            if old != Some(backend) && !old.is_some_and(|old| has_lost_next_hop(old, backend)) {
                 self.diff.ops.push(Op::SetBackend(id, *backend));
             }
         }
@@ -169,7 +169,7 @@ impl<'a> Work<'a> {
             let written = self.mirror.written.get(key);
             let is_written =
                 written.is_some_and(|written| Arc::ptr_eq(written, planned) || written == planned);
-            if is_written && !self.remembers_the_gone(key) {
+            if is_written && !self.has_gone_owner(key) {
                 continue;
             }
             match self.set_service(*key, planned) {
@@ -184,22 +184,22 @@ impl<'a> Work<'a> {
         let old = self.mirror.services.get(&key).copied();
         let id = match old {
             Some(old) => old.id,
-            None => self.service_id().ok_or_else(|| Shortage::Services(planned.name.clone()))?,
+            None => self.take_service_id().ok_or_else(|| Shortage::Services(planned.name.clone()))?,
         };
         let old_count = old.map_or(0, |old| old.endpoints);
-        let endpoints = self.endpoints - old_count as usize + planned.endpoints.len();
+        let endpoints = self.endpoint_count - old_count as usize + planned.endpoints.len();
         if endpoints > self.capacity.endpoints as usize {
             return Err(Shortage::Endpoints(planned.name.clone()));
         }
-        let (new_ranges, old_ranges) = self.ranges(id, planned)?;
-        let ring_offset = self.ring(old.as_ref(), planned)?;
-        let (history_offset, handed_over) = self.history(old.as_ref(), planned)?;
-        self.endpoints = endpoints;
-        self.ranges += new_ranges.len();
+        let (new_ranges, old_ranges) = self.range_changes(id, planned)?;
+        let ring_offset = self.place_ring(old.as_ref(), planned)?;
+        let (history_offset, handed_over) = self.place_history(old.as_ref(), planned)?;
+        self.endpoint_count = endpoints;
+        self.range_count += new_ranges.len();
         self.diff.ops.extend(new_ranges);
         self.after_services.extend(old_ranges);
         let moved = self.set_endpoints(id, old_count, &planned.endpoints);
-        self.forget_others(key, id, planned);
+        self.forget_removed_endpoints(key, id, planned);
         let new = Service {
             id,
             flags: planned.flags,
@@ -219,32 +219,34 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// The changes of the service's ranges: what has to be there before it asks
-    /// for them, and what has to stay until it asks for others.
-    fn ranges(&self, id: u32, planned: &PlannedService) -> Result<(Vec<Op>, Vec<Op>), Shortage> {
+    /// The changes of the service's source ranges: those to make before the
+    /// service is written, and the deletions to make afterwards.
+    fn range_changes(&self, id: u32, planned: &PlannedService) -> Result<(Vec<Op>, Vec<Op>), Shortage> {
         let none = BTreeSet::new();
         let old = self.mirror.ranges.get(&id).unwrap_or(&none);
-        let wanted: BTreeSet<Range> = planned.policy.ranges.iter().copied().collect();
+        let wanted: BTreeSet<SourceRange> = planned.policy.ranges.iter().copied().collect();
         let new: Vec<Op> = wanted.difference(old).map(|range| Op::SetRange(id, *range)).collect();
-        if self.ranges + new.len() > self.capacity.ranges as usize {
+        if self.range_count + new.len() > self.capacity.ranges as usize {
             return Err(Shortage::Ranges(planned.name.clone()));
         }
         Ok((new, old.difference(&wanted).map(|range| Op::DeleteRange(id, *range)).collect()))
     }
 
-    fn ids(&self, keys: impl Iterator<Item = BackendKey>, ring: &[u16]) -> Vec<u16> {
+    /// The ring's slots as ids of `BACKENDS`; `keys` are those of its members.
+    fn slot_ids(&self, keys: impl Iterator<Item = BackendKey>, ring: &[u16]) -> Vec<u16> {
         let ids: Vec<u16> =
             keys.map(|key| self.backend_ids.get(&key).copied().unwrap_or(NO_BACKEND)).collect();
         ring.iter().map(|member| ids[usize::from(*member)]).collect()
     }
 
-    /// Where the service's ring lies: where it was, if it is the same. Nowhere
-    /// on a machine that is no director.
-    fn ring(&mut self, old: Option<&Service>, planned: &PlannedService) -> Result<u32, Shortage> {
+    /// The first slot of the service's ring: the old one if the ring is the
+    /// same; 0 if it is empty, or on a machine that is no director.
+    fn place_ring(&mut self, old: Option<&Service>, planned: &PlannedService) -> Result<u32, Shortage> {
         if planned.live.is_empty() || !self.plan.is_director {
             return Ok(0);
         }
-        let slots: Arc<[u16]> = self.ids(planned.members.iter().map(|(key, _)| *key), &planned.live).into();
+        let slots: Arc<[u16]> =
+            self.slot_ids(planned.members.iter().map(|(key, _)| *key), &planned.live).into();
         let len = slots.len() as u32;
         if let Some(old) = old.filter(|old| old.ring_len == len)
             && self.mirror.rings.get(&old.ring_offset) == Some(&slots)
@@ -256,12 +258,17 @@ impl<'a> Work<'a> {
         Ok(offset)
     }
 
-    /// Where the service's history lies, and whether a slot changed hands.
-    fn history(&mut self, old: Option<&Service>, planned: &PlannedService) -> Result<(u32, bool), Shortage> {
+    /// The first slot of the service's history, 0 if it has none, and whether a
+    /// slot changed hands.
+    fn place_history(
+        &mut self,
+        old: Option<&Service>,
+        planned: &PlannedService,
+    ) -> Result<(u32, bool), Shortage> {
         if planned.owners.is_empty() {
             return Ok((0, false));
         }
-        let ids = |ring| self.ids(planned.owners.iter().copied(), ring);
+        let ids = |ring| self.slot_ids(planned.owners.iter().copied(), ring);
         let known = old.filter(|old| old.history_offset > 0);
         let known =
             known.and_then(|old| Some((old.history_offset, self.mirror.histories.get(&old.history_offset)?)));
@@ -282,17 +289,18 @@ impl<'a> Work<'a> {
         Ok((offset, true))
     }
 
-    /// Does the service's history name a backend that is about to go?
-    fn remembers_the_gone(&self, key: &ServiceKey) -> bool {
+    /// Does the service's history name a backend that is about to be cleared?
+    fn has_gone_owner(&self, key: &ServiceKey) -> bool {
         let service = self.mirror.services.get(key);
         let history = service.and_then(|service| self.mirror.histories.get(&service.history_offset));
         let names_gone = |owners: &Owners| owners.ids.iter().any(|id| self.gone.contains(id));
         !self.gone.is_empty() && history.is_some_and(|history| history.iter().any(names_gone))
     }
 
-    /// Flows to endpoints that are gone begin anew; those to draining ones go on.
-    /// After an adoption nobody knows which are gone.
-    fn forget_others(&mut self, key: ServiceKey, service: u32, planned: &PlannedService) {
+    /// Flows to endpoints that are gone are forgotten, and so begin anew; those
+    /// to draining ones go on. After an adoption it is not known which are gone:
+    /// then flows to all but the endpoints of the plan are forgotten.
+    fn forget_removed_endpoints(&mut self, key: ServiceKey, service: u32, planned: &PlannedService) {
         let all = |planned: &PlannedService| -> BTreeSet<Endpoint> {
             planned.endpoints.iter().chain(&planned.draining).copied().collect()
         };
@@ -301,12 +309,12 @@ impl<'a> Work<'a> {
         let before = self.mirror.written.get(&key).map(|written| all(written));
         if !is_new && before.is_none_or(|before| !before.is_subset(&kept)) {
             let endpoints = kept.into_iter().collect();
-            self.after_services.push(Op::ForgetOthers { service, endpoints });
+            self.after_services.push(Op::ForgetOtherEndpoints { service, endpoints });
         }
     }
 
-    /// Endpoints that are new go in before the service counts them; those
-    /// beyond its count go afterwards.
+    /// Sets new endpoints before the service counts them, and deletes those
+    /// beyond its count afterwards. Returns whether one was set.
     fn set_endpoints(&mut self, service: u32, old_count: u32, new: &[Endpoint]) -> bool {
         let old = |index| self.mirror.endpoints.get(&EndpointKey { service, index });
         let mut moved = false;
@@ -337,11 +345,15 @@ impl<'a> Work<'a> {
         self.diff.ops.extend(gone.map(|addr| Op::DeleteVip(*addr)));
     }
 
-    fn service_id(&mut self) -> Option<u32> {
+    fn take_service_id(&mut self) -> Option<u32> {
         let (mirror, limit) = (self.mirror, self.capacity.services);
         let ids = self.service_ids.get_or_insert_with(|| {
-            let resting = mirror.quarantine.all().flat_map(|retired| retired.services.iter().copied());
-            Ids::new(0, limit, mirror.services.values().map(|service| service.id).chain(resting).collect())
+            let resting = mirror.quarantine.retired().flat_map(|retired| retired.services.iter().copied());
+            FreeIds::new(
+                0,
+                limit,
+                mirror.services.values().map(|service| service.id).chain(resting).collect(),
+            )
         });
         ids.take()
     }
@@ -350,7 +362,7 @@ impl<'a> Work<'a> {
         let (mirror, capacity) = (self.mirror, self.capacity.ring_slots);
         self.ring_gaps.get_or_insert_with(|| {
             let used = mirror.services.values().map(|service| (service.ring_offset, service.ring_len));
-            gaps(capacity, used, mirror.quarantine.all().flat_map(|retired| &retired.rings))
+            free_gaps(capacity, used, mirror.quarantine.retired().flat_map(|retired| &retired.rings))
         })
     }
 
@@ -358,14 +370,14 @@ impl<'a> Work<'a> {
         let (mirror, capacity) = (self.mirror, self.capacity.history_slots);
         self.history_gaps.get_or_insert_with(|| {
             let used = mirror.services.values().map(|service| (service.history_offset, service.ring_len));
-            gaps(capacity, used, mirror.quarantine.all().flat_map(|retired| &retired.histories))
+            free_gaps(capacity, used, mirror.quarantine.retired().flat_map(|retired| &retired.histories))
         })
     }
 }
 
 /// The gaps of a slab. Its first chunk stays empty: offset 0 stands for none,
 /// and the programs may read there.
-fn gaps<'a>(
+fn free_gaps<'a>(
     capacity: u32,
     used: impl Iterator<Item = (u32, u32)>,
     resting: impl Iterator<Item = (&'a u32, &'a u32)>,
@@ -375,14 +387,16 @@ fn gaps<'a>(
     Gaps::new(capacity, std::iter::once((0, CHUNK_SLOTS)).chain(used).chain(resting))
 }
 
-fn gone(plan: &Plan, mirror: &Mirror) -> BTreeSet<u16> {
-    let is_gone = |backend: &Backend| !plan.backends.contains_key(&BackendKey::of(backend));
+/// The ids of entries for which the plan has no backend.
+fn unplanned_backends(plan: &Plan, mirror: &Mirror) -> BTreeSet<u16> {
+    let is_gone = |backend: &Backend| !plan.backends.contains_key(&BackendKey::from_entry(backend));
     mirror.backends.iter().filter(|(_, backend)| is_gone(backend)).map(|(id, _)| *id).collect()
 }
 
-/// A next hop that does not answer at the moment (after a restart, or while
-/// its entry is renewed) is no reason to forget the one that did.
-fn knows_more(old: &Backend, new: &Backend) -> bool {
+/// Does the old entry have a next hop, and the new one none? Then the old one
+/// stays: a next hop may fail to answer for a moment, after a restart or while
+/// its neighbour entry is renewed.
+fn has_lost_next_hop(old: &Backend, new: &Backend) -> bool {
     let is_reachable = |backend: &Backend| backend.flags & (RESOLVED | LOCAL) != 0;
     old.flags & RESOLVED != 0 && !is_reachable(new)
 }

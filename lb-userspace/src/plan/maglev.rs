@@ -21,7 +21,7 @@ pub fn length_for(backends: usize) -> u32 {
 /// which are pairs of name and weight. Members of weight 0 get no slot.
 /// Empty if nobody has a weight. At most 65,536 members.
 pub fn table<N: AsRef<str>>(members: &[(N, u32)], len: u32) -> Vec<u16> {
-    let mut turns = turns(members, len);
+    let mut turns = turns_by_name(members, len);
     let Some(heaviest) = turns.iter().map(|t| t.weight).max() else { return Vec::new() };
     let mut slots = vec![None; len as usize];
     let mut free = len;
@@ -52,12 +52,14 @@ struct Turn {
     preference: Preference,
 }
 
-fn turns<N: AsRef<str>>(members: &[(N, u32)], len: u32) -> Vec<Turn> {
+/// One for each member with a weight, sorted by name, so that the order of
+/// `members` does not matter.
+fn turns_by_name<N: AsRef<str>>(members: &[(N, u32)], len: u32) -> Vec<Turn> {
     let mut turns: Vec<(&str, Turn)> = (0u16..)
         .zip(members)
         .filter(|(_, (_, weight))| *weight > 0)
         .map(|(member, (name, weight))| {
-            let preference = Preference::of(name.as_ref(), len);
+            let preference = Preference::new(name.as_ref(), len);
             (name.as_ref(), Turn { member, weight: *weight, credit: 0, preference })
         })
         .collect();
@@ -74,7 +76,7 @@ struct Preference {
 }
 
 impl Preference {
-    fn of(name: &str, len: u32) -> Self {
+    fn new(name: &str, len: u32) -> Self {
         let hash = mix(fnv1a(name));
         let next = (hash % u64::from(len)) as u32;
         let skip = (mix(hash) % u64::from(len - 1)) as u32 + 1;

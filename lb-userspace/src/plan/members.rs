@@ -1,28 +1,29 @@
-//! Who takes packets for a service, and this machine's part in it.
+//! The backends that take packets for a service, and this machine's part in it.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use lb_common::{Addr, maps, roles};
 
 use super::{
-    backend::unresolved,
+    backend::unresolved_entry,
     planned::{BackendKey, Identity},
-    policy::Share,
+    policy::FlowShare,
 };
 use crate::objects::model::{Backends, Cluster, DeliveryMode, Endpoint, Service};
 
 /// Bytes that stand in front of a service's packets on the network between
 /// directors and backends, at most; 0 if nothing does.
-pub fn overhead(cluster: &Cluster, service: &Service) -> u16 {
+pub fn max_overhead(cluster: &Cluster, service: &Service) -> u16 {
     if service.delivery == DeliveryMode::L2 {
         return 0;
     }
     let members = named_members(cluster, service);
-    members.iter().map(|(_, key, _)| unresolved(key).overhead()).max().unwrap_or_default()
+    members.iter().map(|(_, key, _)| unresolved_entry(key).overhead()).max().unwrap_or_default()
 }
 
-/// Name for Maglev, key and weight of everybody who can take packets for a
-/// service. The weight of a node is the number of its ready endpoints.
+/// Name for Maglev, key and weight of each backend that can take packets for a
+/// service. The weight of a node is the number of its ready endpoints, that of
+/// a bare server 1.
 pub fn named_members(cluster: &Cluster, service: &Service) -> Vec<(String, BackendKey, u32)> {
     let key = |addr: IpAddr, bare| BackendKey { addr: Addr::from(addr), mode: service.delivery, bare };
     match &service.backends {
@@ -43,25 +44,28 @@ pub fn named_members(cluster: &Cluster, service: &Service) -> Vec<(String, Backe
     }
 }
 
-/// This machine's part in the flows that begin: where Pods are, they begin on
-/// their nodes, in front of bare servers on the directors.
-pub fn share(
+/// This machine's part of a service's new flows. Flows to Pods begin on nodes,
+/// which share them by their ready endpoints; flows to bare servers begin on
+/// directors, which share them equally. None if none begin on this machine.
+pub fn flow_share(
     cluster: &Cluster,
     me: &Identity,
     named: &[(String, BackendKey, u32)],
     bare: bool,
-) -> Option<Share> {
+) -> Option<FlowShare> {
     let has = |role| me.roles & role != 0;
     if bare {
         let directors = cluster.nodes.values().filter(|node| node.director).count();
         let total = u32::try_from(directors).unwrap_or(u32::MAX).max(1);
-        return has(roles::DIRECTOR).then_some(Share { own: 1, total });
+        return has(roles::DIRECTOR).then_some(FlowShare { own: 1, total });
     }
     let own = named.iter().find(|(name, ..)| **name == *me.node).map_or(0, |(.., weight)| *weight);
     let total = named.iter().map(|(.., weight)| weight).sum();
-    has(roles::NODE).then_some(Share { own, total })
+    has(roles::NODE).then_some(FlowShare { own, total })
 }
 
+/// The service's endpoints on this node: those that drain, or all others. None
+/// on a machine that is no node.
 pub fn local_endpoints(me: &Identity, service: &Service, draining: bool) -> Vec<maps::Endpoint> {
     let Backends::Endpoints(endpoints) = &service.backends else { return Vec::new() };
     let is_node = me.roles & roles::NODE != 0;

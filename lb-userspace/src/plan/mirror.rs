@@ -14,7 +14,7 @@ use lb_common::{
 
 use super::{
     planned::{BackendKey, PlannedService},
-    policy::Range,
+    policy::SourceRange,
 };
 
 /// How many entries the maps have room for.
@@ -38,7 +38,7 @@ pub struct Mirror {
     pub backends: BTreeMap<u16, Backend>,
     pub endpoints: BTreeMap<EndpointKey, Endpoint>,
     /// By the id of the service; none is empty.
-    pub ranges: BTreeMap<u32, BTreeSet<Range>>,
+    pub ranges: BTreeMap<u32, BTreeSet<SourceRange>>,
     /// By offset: the rings that services name.
     pub rings: BTreeMap<u32, Arc<[u16]>>,
     /// By offset: the owners and former owners of slots that services name.
@@ -48,15 +48,16 @@ pub struct Mirror {
     pub quarantine: Quarantine,
 }
 
-/// What nothing names any more, but a packet on its way might: not to be used again yet.
+/// Ids and ranges that no entry names any more, but a program at work on a packet may
+/// have read: not to be used again yet.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Quarantine {
-    /// Since the last [`Quarantine::age`].
+    /// Retired since `old` was freed last.
     young: Retired,
     old: Retired,
 }
 
-/// Ids and ranges of the slab which were in use until a moment ago.
+/// Ids, and ranges of the slabs, that were in use until a moment ago.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Retired {
     pub backends: BTreeSet<u16>,
@@ -82,26 +83,26 @@ pub enum Op {
     },
     SetEndpoint(EndpointKey, Endpoint),
     /// A service, by its id, admits these clients.
-    SetRange(u32, Range),
+    SetRange(u32, SourceRange),
     SetVip(Addr, Vip),
     SetService(ServiceKey, Service),
     DeleteService(ServiceKey),
     DeleteVip(Addr),
     DeleteEndpoint(EndpointKey),
-    DeleteRange(u32, Range),
+    DeleteRange(u32, SourceRange),
     ClearBackend(u16),
     DeletePeer(Addr),
-    /// Flows of a service (by id) to any other endpoint than these: they are
-    /// gone, and their flows begin anew.
-    ForgetOthers {
+    /// Forget flows of a service (by id) to any other endpoint than these: the
+    /// others are gone, and their flows begin anew.
+    ForgetOtherEndpoints {
         service: u32,
         endpoints: Vec<Endpoint>,
     },
-    /// All flows of a service that is gone, before its id is used again.
+    /// Forget all flows of a service that is gone, before its id is used again.
     ForgetService {
         service: u32,
     },
-    /// Flows to a bare server that is gone, before its id is used again.
+    /// Forget all flows of a backend that is gone, before its id is used again.
     ForgetBackend {
         backend: u16,
     },
@@ -111,16 +112,16 @@ impl Quarantine {
     /// Frees what was there at the last call. Called about once a second, so that
     /// everything waits for at least as long, which no packet on its way takes.
     /// False if nothing is left that another call could free.
-    pub fn age(&mut self) -> bool {
+    pub fn release_oldest(&mut self) -> bool {
         self.old = std::mem::take(&mut self.young);
         !self.old.is_empty()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.all().all(Retired::is_empty)
+        self.retired().all(Retired::is_empty)
     }
 
-    pub fn all(&self) -> impl Iterator<Item = &Retired> {
+    pub fn retired(&self) -> impl Iterator<Item = &Retired> {
         [&self.young, &self.old].into_iter()
     }
 }
@@ -135,11 +136,11 @@ impl Retired {
 }
 
 impl Mirror {
-    /// Everybody whom a list of owners names.
+    /// The backends that lists of owners name.
     pub fn former_owners(&self) -> BTreeSet<BackendKey> {
         let ids: BTreeSet<u16> =
             self.histories.values().flat_map(|slots| slots.iter()).flat_map(|owners| owners.ids).collect();
-        ids.iter().filter_map(|id| self.backends.get(id)).map(BackendKey::of).collect()
+        ids.iter().filter_map(|id| self.backends.get(id)).map(BackendKey::from_entry).collect()
     }
 
     /// What `op` makes of the maps.
@@ -162,13 +163,13 @@ impl Mirror {
                 self.quarantine.young.backends.insert(*id);
             }
             Op::DeletePeer(addr) => drop(self.peers.remove(addr)),
-            Op::ForgetOthers { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => {}
+            Op::ForgetOtherEndpoints { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => {}
         }
     }
 
-    /// Endpoints that no service counts, and ranges that none asks for: an
-    /// agent was killed between two ops.
-    pub fn orphans(&self) -> Vec<Op> {
+    /// Deletions of endpoints that no service counts and of ranges that none
+    /// asks for: they are left by an agent that was killed between two ops.
+    pub fn orphan_deletions(&self) -> Vec<Op> {
         let asking = self.services.values().filter(|service| service.flags & service_flags::RANGES != 0);
         let asking: BTreeSet<u32> = asking.map(|service| service.id).collect();
         let ranges = self.ranges.iter().filter(|(service, _)| !asking.contains(service));
@@ -200,7 +201,7 @@ impl Mirror {
         self.written.remove(key);
     }
 
-    fn delete_range(&mut self, service: u32, range: &Range) {
+    fn delete_range(&mut self, service: u32, range: &SourceRange) {
         if let Some(ranges) = self.ranges.get_mut(&service) {
             ranges.remove(range);
             if ranges.is_empty() {

@@ -1,4 +1,4 @@
-//! The MSS that a node offers, so that what clients send fits its way in.
+//! The MSS that a node offers, so that clients' segments fit the path to the node.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,26 +10,26 @@ use crate::{
     objects::model::Cluster,
 };
 
-/// By the family of a VIP; 0 to leave it to the endpoints.
+/// In bytes, by the family of a VIP; 0 to leave it to the endpoints.
 pub struct Mss {
     v4: u32,
     v6: u32,
 }
 
 impl Mss {
-    /// What fits the path between this node and any other, on which packets
-    /// may be handed on. 0 where no other is known.
+    /// What fits the paths between this node and all others, on which packets
+    /// may be handed on. 0 if no path is known, or this machine is no node.
     pub fn new(cluster: &Cluster, me: &Identity, hops: &NextHops) -> Self {
-        let like = |any| if me.roles & roles::NODE != 0 { mss(cluster, me, hops, any) } else { 0 };
+        let like = |any| if me.roles & roles::NODE != 0 { smallest_mss(cluster, me, hops, any) } else { 0 };
         Self { v4: like(Ipv4Addr::UNSPECIFIED.into()), v6: like(Ipv6Addr::UNSPECIFIED.into()) }
     }
 
-    pub fn of(&self, vip: IpAddr) -> u32 {
+    pub fn for_vip(&self, vip: IpAddr) -> u32 {
         if vip.is_ipv4() { self.v4 } else { self.v6 }
     }
 }
 
-fn mss(cluster: &Cluster, me: &Identity, hops: &NextHops, any: IpAddr) -> u32 {
+fn smallest_mss(cluster: &Cluster, me: &Identity, hops: &NextHops, any: IpAddr) -> u32 {
     let others = cluster.nodes.values().filter(|node| node.name != me.node);
     let fitting = others.filter_map(|node| {
         let addr = node.address_like(any)?;

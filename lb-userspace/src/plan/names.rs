@@ -1,4 +1,4 @@
-//! Words for what the maps hold as numbers.
+//! Words for the numbers in maps, as reports and log lines show them.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -23,7 +23,7 @@ pub fn delivery(backend: &Backend) -> &'static str {
     }
 }
 
-/// Of a service.
+/// A service's protocol: `tcp` for IANA number 6, else `udp`.
 pub fn protocol(number: u8) -> &'static str {
     if number == 6 { "tcp" } else { "udp" }
 }
@@ -34,7 +34,7 @@ pub fn frontend(key: &ServiceKey) -> String {
     format!("{} {to}", protocol(key.protocol))
 }
 
-/// Bits of [`roles`].
+/// Bits of [`lb_common::roles`].
 pub fn roles(bits: u32) -> Vec<String> {
     let names = [(roles::DIRECTOR, "director"), (roles::NODE, "node")];
     names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| (*name).to_owned()).collect()

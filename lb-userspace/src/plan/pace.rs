@@ -12,54 +12,55 @@ use std::{
 
 use crate::objects::model::Frontend;
 
-/// From one addition to the next.
-pub const BATCH: Duration = Duration::from_millis(300);
+/// The least time between two additions to a ring.
+pub const BATCH_INTERVAL: Duration = Duration::from_millis(300);
 
 /// Members by name, with their weights.
 pub type Weights = BTreeMap<String, u32>;
 
-/// What the rings were made of.
+/// The members that each service's ring has, and since when.
 #[derive(Default)]
-pub struct Pace {
-    rings: BTreeMap<Frontend, Paced>,
-    used: BTreeMap<Frontend, Paced>,
+pub struct RingPace {
+    rings: BTreeMap<Frontend, PacedRing>,
+    used: BTreeMap<Frontend, PacedRing>,
     due: Option<Instant>,
 }
 
 #[derive(Clone)]
-struct Paced {
+struct PacedRing {
     members: Weights,
-    /// When it got all that was wanted.
+    /// When it last got all members that were wanted.
     at: Instant,
 }
 
-impl Pace {
-    /// What a service's ring is to be made of now.
+impl RingPace {
+    /// The members that a service's ring is to have now.
     pub fn admit(&mut self, frontend: Frontend, wanted: Weights, now: Instant) -> &Weights {
         let next = match self.rings.remove(&frontend) {
             Some(old) if old.members == wanted => old,
-            Some(old) if now < old.at + BATCH => old.without_the_gone(&wanted, now),
-            _ => Paced { members: wanted.clone(), at: now },
+            Some(old) if now < old.at + BATCH_INTERVAL => old.remove_gone(&wanted, now),
+            _ => PacedRing { members: wanted.clone(), at: now },
         };
         if next.members != wanted {
-            let due = next.at + BATCH;
+            let due = next.at + BATCH_INTERVAL;
             self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
         }
         &self.used.entry(frontend).or_insert(next).members
     }
 
-    /// All services were asked for: forget those that were not. Tells when to
-    /// ask again, if some did not get all that they want.
-    pub fn turn_over(&mut self) -> Option<Instant> {
+    /// Ends a round of admissions, and forgets services that were not in
+    /// it. Returns when the next round is due, if some ring did not get all
+    /// members that were wanted.
+    pub fn finish_round(&mut self) -> Option<Instant> {
         self.rings = std::mem::take(&mut self.used);
         self.due.take()
     }
 }
 
-impl Paced {
-    /// Only those of before, if there are any left; a ring must not be empty
-    /// for the sake of order.
-    fn without_the_gone(mut self, wanted: &Weights, now: Instant) -> Self {
+impl PacedRing {
+    /// The ring without members that are no longer wanted. If none is left, it
+    /// gets all wanted ones at once: no ring stays empty to wait for a batch.
+    fn remove_gone(mut self, wanted: &Weights, now: Instant) -> Self {
         self.members.retain(|name, _| wanted.contains_key(name));
         if self.members.is_empty() { Self { members: wanted.clone(), at: now } } else { self }
     }

@@ -8,10 +8,10 @@ use lb_common::{
     maps::{self, ServiceKey, Vip},
 };
 
-use super::policy::Policy;
+use super::policy::PlannedPolicy;
 use crate::objects::model::{DeliveryMode, Frontend};
 
-/// Who we are, and what we were told to do.
+/// This machine: its name and roles, and the options that a plan depends on.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// `--node-name`
@@ -20,14 +20,14 @@ pub struct Identity {
     pub roles: u32,
     /// As a node, does it keep former owners, and hand packets on to them?
     pub asks_former_owners: bool,
-    /// Where the source addresses of tunnels to bare servers begin: of each
-    /// family at most one.
+    /// The network addresses of `--bare-source-prefix`, of each family at most
+    /// one: sources of tunnels to bare servers are taken from these prefixes.
     pub bare_sources: Arc<[IpAddr]>,
     /// Answer echo requests to VIPs, as a director.
     pub answer_echo: bool,
 }
 
-/// What makes two uses of a backend the same entry of `BACKENDS`.
+/// Uses of a backend that have the same key share one entry of `BACKENDS`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct BackendKey {
     pub addr: Addr,
@@ -40,26 +40,27 @@ pub struct BackendKey {
 pub struct PlannedService {
     /// `namespace/name` of the Service object.
     pub name: Arc<str>,
-    /// Bits of [`service_flags`].
+    /// Bits of [`lb_common::maps::service_flags`].
     pub flags: u32,
     /// Who is in the ring, with weights.
     pub members: Arc<[(BackendKey, u32)]>,
     /// Slot to index of `members`: whom the objects give the slot to.
     pub ring: Arc<[u16]>,
-    /// The same with the heirs of those that look dead: what a director sends
-    /// by. If all look dead, it is `ring`.
+    /// The same, with heirs in the slots of members that look dead: the ring by
+    /// which a director sends. If all look dead, it is `ring`.
     pub live: Arc<[u16]>,
     /// The members as other nodes reach them, in the same order. Empty on a
-    /// machine that is no node, and for bare servers, whom nobody can ask.
+    /// machine that is no node or keeps no former owners, and for bare servers,
+    /// which cannot be asked for flows.
     pub owners: Arc<[BackendKey]>,
-    /// The ring as it was before this node came, as far as one can tell: of
-    /// the others alone. Empty if this node is not, or is alone, in the ring.
+    /// The ring of all members but this node, taken for the one before this node
+    /// joined. Empty if this node is not in the ring, or is its only member.
     pub without_me: Arc<[u16]>,
     /// The ready endpoints on this node. Empty on a machine that is no node.
     pub endpoints: Vec<maps::Endpoint>,
-    /// Those that keep their flows and get no new ones.
+    /// The draining endpoints on this node: they keep their flows and get no new ones.
     pub draining: Vec<maps::Endpoint>,
-    pub policy: Policy,
+    pub policy: PlannedPolicy,
     /// [`maps::Service::mss`]
     pub mss: u32,
 }
@@ -69,12 +70,12 @@ pub struct PlannedService {
 pub struct Plan {
     /// Does this machine send packets to backends?
     pub is_director: bool,
-    /// Bits of [`roles`], by the addresses of nodes.
+    /// Bits of [`lb_common::roles`], by the addresses of nodes.
     pub peers: BTreeMap<Addr, u32>,
     pub vips: BTreeMap<Addr, Vip>,
     pub backends: BTreeMap<BackendKey, maps::Backend>,
     pub services: BTreeMap<ServiceKey, Arc<PlannedService>>,
-    /// When to plan again: some rings are to grow then.
+    /// When to plan again, since members or weights of some rings wait until then.
     pub due: Option<Instant>,
 }
 

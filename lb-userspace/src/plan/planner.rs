@@ -14,13 +14,13 @@ use lb_common::{
 };
 
 use super::{
-    backend::{Origin, backend},
+    backend::{TunnelOrigin, backend_entry},
     heirs,
-    members::{local_endpoints, named_members, share},
+    members::{flow_share, local_endpoints, named_members},
     mss::Mss,
-    pace::Pace,
+    pace::RingPace,
     planned::{BackendKey, Identity, Plan, PlannedService, service_key},
-    policy::Policy,
+    policy::PlannedPolicy,
     rings::RingCache,
     subject::{Dead, Subject},
 };
@@ -34,11 +34,11 @@ use crate::{
 #[derive(Default)]
 pub struct Planner {
     rings: RingCache,
-    pace: Pace,
+    pace: RingPace,
 }
 
 /// Addresses whose next hops a plan needs to know.
-pub fn targets(cluster: &Cluster) -> BTreeSet<IpAddr> {
+pub fn next_hop_targets(cluster: &Cluster) -> BTreeSet<IpAddr> {
     let nodes = cluster.nodes.values().flat_map(|node| node.addresses.iter().copied());
     let bare = cluster.services.values().flat_map(|service| match &service.backends {
         Backends::Bare(servers) => servers.as_slice(),
@@ -57,32 +57,38 @@ impl Planner {
         dead: &Dead,
         now: Instant,
     ) -> Plan {
-        let origin = Origin { node: cluster.nodes.get(&me.node).map(Arc::as_ref), bare: &me.bare_sources };
-        let backends =
-            if me.roles & roles::NODE != 0 { fellows(cluster, &origin, hops, dead) } else { BTreeMap::new() };
+        let origin = TunnelOrigin {
+            node: cluster.nodes.get(&me.node).map(Arc::as_ref),
+            bare_sources: &me.bare_sources,
+        };
+        let backends = if me.roles & roles::NODE != 0 {
+            fellow_nodes(cluster, &origin, hops, dead)
+        } else {
+            BTreeMap::new()
+        };
         let is_director = me.roles & roles::DIRECTOR != 0;
         let mss = Mss::new(cluster, me, hops);
         let vip = Vip { flags: if me.answer_echo { vip_flags::ECHO } else { 0 } };
-        let mut plan = Plan { is_director, peers: peers(cluster, me), backends, ..Plan::default() };
+        let mut plan = Plan { is_director, peers: peer_roles(cluster, me), backends, ..Plan::default() };
         for (frontend, service) in &cluster.services {
-            let mut planned = self.service(cluster, me, service, dead, now);
+            let mut planned = self.plan_service(cluster, me, service, dead, now);
             if planned.flags & service_flags::BARE == 0 {
-                planned.mss = mss.of(frontend.vip);
+                planned.mss = mss.for_vip(frontend.vip);
             }
             if is_director {
                 for (key, _) in planned.members.iter() {
-                    plan.backends.entry(*key).or_insert_with(|| backend(key, &origin, hops));
+                    plan.backends.entry(*key).or_insert_with(|| backend_entry(key, &origin, hops));
                 }
             }
             plan.vips.insert(Addr::from(frontend.vip), vip);
             plan.services.insert(service_key(frontend), Arc::new(planned));
         }
-        self.rings.turn_over();
-        plan.due = self.pace.turn_over();
+        self.rings.forget_unused();
+        plan.due = self.pace.finish_round();
         plan
     }
 
-    fn service(
+    fn plan_service(
         &mut self,
         cluster: &Cluster,
         me: &Identity,
@@ -99,26 +105,27 @@ impl Planner {
             let others = named.iter().filter(|(name, ..)| Some(name.as_str()) != but);
             others.map(|(name, _, weight)| (name.clone(), *weight)).collect::<Vec<_>>()
         };
-        let ring = self.rings.ring(weights(None));
+        let ring = self.rings.ring_of(weights(None));
         let key = service_key(&service.frontend);
         let is_dead: Vec<bool> =
-            named.iter().map(|(_, backend, _)| dead.contains(&Subject::of(&key, backend))).collect();
-        let living =
-            is_dead.contains(&true).then(|| heirs::living(&ring, |member| !is_dead[usize::from(member)]));
+            named.iter().map(|(_, backend, _)| dead.contains(&Subject::of_backend(&key, backend))).collect();
+        let living = is_dead
+            .contains(&true)
+            .then(|| heirs::living_ring(&ring, |member| !is_dead[usize::from(member)]));
         let live = living.flatten().map_or_else(|| ring.clone(), Arc::from);
         let is_asked = me.roles & roles::NODE != 0 && me.asks_former_owners && !bare;
         let owners = if is_asked {
-            named.iter().map(|(_, key, _)| BackendKey::fellow(key.addr)).collect()
+            named.iter().map(|(_, key, _)| BackendKey::fellow_node(key.addr)).collect()
         } else {
             Arc::default()
         };
         let is_member = is_asked && named.iter().any(|(name, ..)| **name == *me.node);
         let without_me = if is_member {
-            without(&named, &me.node, &self.rings.ring(weights(Some(&me.node))))
+            reindexed_ring(&named, &me.node, &self.rings.ring_of(weights(Some(&me.node))))
         } else {
             Arc::default()
         };
-        let policy = Policy::new(&service.policy, share(cluster, me, &named, bare));
+        let policy = PlannedPolicy::new(&service.policy, flow_share(cluster, me, &named, bare));
         PlannedService {
             name: service.name.clone(),
             flags: policy.flags() | if bare { service_flags::BARE } else { 0 },
@@ -135,7 +142,8 @@ impl Planner {
     }
 }
 
-fn peers(cluster: &Cluster, me: &Identity) -> BTreeMap<Addr, u32> {
+/// Bits of [`roles`], by the addresses of nodes.
+fn peer_roles(cluster: &Cluster, me: &Identity) -> BTreeMap<Addr, u32> {
     let mut peers = BTreeMap::new();
     for node in cluster.nodes.values() {
         let own = if node.name == me.node { roles::SELF } else { 0 };
@@ -147,25 +155,25 @@ fn peers(cluster: &Cluster, me: &Identity) -> BTreeMap<Addr, u32> {
     peers
 }
 
-/// A ring of all but `me`, with indices of all.
-fn without(named: &[(String, BackendKey, u32)], me: &str, ring: &[u16]) -> Arc<[u16]> {
+/// `ring` is of all in `named` but `me`; its slots become indices of `named`.
+fn reindexed_ring(named: &[(String, BackendKey, u32)], me: &str, ring: &[u16]) -> Arc<[u16]> {
     let all = (0u16..).zip(named);
     let others: Vec<u16> = all.filter(|(_, (name, ..))| name != me).map(|(index, _)| index).collect();
     ring.iter().filter_map(|slot| others.get(usize::from(*slot)).copied()).collect()
 }
 
-/// All nodes, as a node reaches them that hands packets on.
-fn fellows(
+/// The entries by which a node hands packets on to all nodes.
+fn fellow_nodes(
     cluster: &Cluster,
-    origin: &Origin<'_>,
+    origin: &TunnelOrigin<'_>,
     hops: &NextHops,
     dead: &Dead,
 ) -> BTreeMap<BackendKey, maps::Backend> {
     let addresses = cluster.nodes.values().flat_map(|node| &node.addresses);
-    let keys = addresses.map(|addr| BackendKey::fellow(Addr::from(*addr)));
+    let keys = addresses.map(|addr| BackendKey::fellow_node(Addr::from(*addr)));
     let fellow = |key| {
-        let mut entry = backend(&key, origin, hops);
-        if dead.contains(&Subject::node(&key)) {
+        let mut entry = backend_entry(&key, origin, hops);
+        if dead.contains(&Subject::of_node(&key)) {
             entry.flags |= backend_flags::DEAD;
         }
         (key, entry)

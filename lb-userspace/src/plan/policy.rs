@@ -1,4 +1,4 @@
-//! A service's policy as this machine has to keep it.
+//! A service's policy, as this machine enforces it.
 
 use std::{fmt, net::IpAddr};
 
@@ -10,27 +10,27 @@ use lb_common::{
 
 use crate::objects::model;
 
-/// What there is to keep.
+/// The limits of a service on this machine.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Policy {
+pub struct PlannedPolicy {
     /// Seconds for which a client stays with its endpoint; 0: it need not.
     pub affinity: u32,
     /// New flows that may begin here in a second; 0: any number.
     pub new_flows: u32,
     /// Who may connect; empty: everybody. Sorted, without duplicates.
-    pub ranges: Vec<Range>,
+    pub ranges: Vec<SourceRange>,
 }
 
-/// This machine's part in what all do together.
+/// This machine's part of the flows that begin on all machines: `own` of `total`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Share {
+pub struct FlowShare {
     pub own: u32,
     pub total: u32,
 }
 
-impl Share {
-    /// Rounded down, but nobody is left without.
-    fn of(self, all: u32) -> u32 {
+impl FlowShare {
+    /// This machine's part of `all`, rounded down, but at least 1.
+    fn part_of(self, all: u32) -> u32 {
         let part = u64::from(all) * u64::from(self.own) / u64::from(self.total.max(1));
         u32::try_from(part).unwrap_or(u32::MAX).max(1)
     }
@@ -38,22 +38,22 @@ impl Share {
 
 /// Client addresses with a common prefix.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Range {
+pub struct SourceRange {
     pub addr: Addr,
-    /// Of the prefix, in bits of `addr`: an IPv4 one has 96 more.
+    /// Prefix length in bits of `addr`: for IPv4, 96 more than in CIDR notation.
     pub len: u32,
 }
 
 /// Bits before an IPv4 address in an [`Addr`].
 const MAPPED_BITS: u32 = 96;
 
-impl Policy {
-    pub fn new(policy: &model::Policy, share: Option<Share>) -> Self {
-        let new_flows = policy.new_flows.zip(share).map(|(all, share)| share.of(all));
+impl PlannedPolicy {
+    pub fn new(policy: &model::Policy, share: Option<FlowShare>) -> Self {
+        let new_flows = policy.new_flows.zip(share).map(|(all, share)| share.part_of(all));
         Self {
             affinity: policy.affinity.unwrap_or_default(),
             new_flows: new_flows.unwrap_or_default(),
-            ranges: policy.ranges.iter().map(|range| Range::from(*range)).collect(),
+            ranges: policy.ranges.iter().map(|range| SourceRange::from(*range)).collect(),
         }
     }
 
@@ -65,26 +65,26 @@ impl Policy {
     }
 }
 
-impl Range {
+impl SourceRange {
     /// The prefix length in the key of `RANGES`, and the rest of the key.
     pub fn key(&self, service: u32) -> (u32, RangeKey) {
         (RangeKey::SERVICE_BITS + self.len, RangeKey { service, addr: self.addr })
     }
 
     /// The service and the range of an entry of `RANGES`.
-    pub fn of_key(len: u32, key: RangeKey) -> (u32, Self) {
+    pub fn from_key(len: u32, key: RangeKey) -> (u32, Self) {
         (key.service, Self { addr: key.addr, len: len.saturating_sub(RangeKey::SERVICE_BITS) })
     }
 }
 
-impl From<IpNet> for Range {
+impl From<IpNet> for SourceRange {
     fn from(range: IpNet) -> Self {
         let before = if range.addr().is_ipv4() { MAPPED_BITS } else { 0 };
         Self { addr: Addr::from(range.network()), len: before + u32::from(range.prefix_len()) }
     }
 }
 
-impl fmt::Display for Range {
+impl fmt::Display for SourceRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let addr = IpAddr::from(self.addr);
         let before = if addr.is_ipv4() { MAPPED_BITS } else { 0 };

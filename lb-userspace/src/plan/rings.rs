@@ -1,4 +1,4 @@
-//! Rings computed before: most services share the few sets of nodes.
+//! A cache of Maglev tables: many services have the same members, and so the same ring.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -12,7 +12,8 @@ pub struct RingCache {
 }
 
 impl RingCache {
-    pub fn ring(&mut self, members: Vec<(String, u32)>) -> Arc<[u16]> {
+    /// The Maglev table of members, given as pairs of name and weight. Slots are indices of `members`.
+    pub fn ring_of(&mut self, members: Vec<(String, u32)>) -> Arc<[u16]> {
         if let Some(ring) = self.used.get(&members) {
             return ring.clone();
         }
@@ -24,8 +25,8 @@ impl RingCache {
         ring
     }
 
-    /// Forget the rings that the last plan did not use.
-    pub fn turn_over(&mut self) {
+    /// Drops the rings that were not asked for since the last call.
+    pub fn forget_unused(&mut self) {
         self.rings = std::mem::take(&mut self.used);
     }
 }

@@ -1,4 +1,4 @@
-//! Who can look dead, so that a plan does without.
+//! Nodes and bare servers as subjects of health: a plan avoids those that look dead.
 
 use std::{collections::BTreeSet, fmt, net::IpAddr};
 
@@ -7,28 +7,28 @@ use lb_common::maps::ServiceKey;
 use super::{names, planned::BackendKey};
 use crate::objects::model::DeliveryMode;
 
-/// Whose health it is.
+/// A node or bare server whose health is probed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Subject {
-    /// A node, by one of the ways in which packets get there.
+    /// A node, as one kind of tunnel reaches it: GUE or IPIP.
     Node(BackendKey),
-    /// A bare server, in what it does for one service.
+    /// A bare server, as it serves one service.
     Server(ServiceKey, BackendKey),
 }
 
 impl Subject {
-    /// On whom it depends that a service's packets arrive at this backend.
-    pub fn of(service: &ServiceKey, backend: &BackendKey) -> Self {
-        if backend.bare { Self::Server(*service, *backend) } else { Self::node(backend) }
+    /// The subject on whose health a service's packets to this backend depend.
+    pub fn of_backend(service: &ServiceKey, backend: &BackendKey) -> Self {
+        if backend.bare { Self::Server(*service, *backend) } else { Self::of_node(backend) }
     }
 
-    /// Of a backend that is a node.
-    pub fn node(backend: &BackendKey) -> Self {
+    /// The subject of a backend that is a node.
+    pub fn of_node(backend: &BackendKey) -> Self {
         match backend.mode {
             DeliveryMode::Ipip => Self::Node(*backend),
-            // `l2` has no tunnel of its own.
+            // `l2` has no tunnel: its nodes are probed by GUE.
             DeliveryMode::Auto | DeliveryMode::L2 | DeliveryMode::Gue => {
-                Self::Node(BackendKey::fellow(backend.addr))
+                Self::Node(BackendKey::fellow_node(backend.addr))
             }
         }
     }
@@ -48,5 +48,5 @@ impl fmt::Display for Subject {
     }
 }
 
-/// Those who look dead.
+/// The subjects that look dead.
 pub type Dead = BTreeSet<Subject>;

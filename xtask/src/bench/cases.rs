@@ -72,16 +72,15 @@ pub enum Program {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     Unchanged,
-    /// The same, so many bytes further on, or less far if negative: what was
-    /// before them now counts.
+    /// The same behind so many more bytes, or fewer if negative: the head has moved.
     Moved(i32),
-    /// One hop less to live.
+    /// TTL or hop limit less one.
     Routed,
     /// In an outer IPv4 header, whose protocol is this.
     InIpv4(u8),
     /// In an outer IPv6 header, whose next header is this.
     InIpv6(u8),
-    /// Freed of all that was around it, and addressed to a Pod.
+    /// Without its outer headers, and addressed to a Pod.
     AtPod,
     /// From the VIP.
     FromVip,
@@ -123,14 +122,14 @@ const IPV4: u8 = 4;
 const IPV6: u8 = 41;
 const TEN_K: u32 = 10_000;
 const MILLION: u32 = 1_000_000;
-/// Flows that never come back.
+/// Each packet is of a new flow, which never comes back.
 const NEW: u32 = 0;
 
 pub fn all() -> Vec<Case> {
-    [director(), node(), egress()].concat()
+    [director_cases(), node_cases(), egress_cases()].concat()
 }
 
-fn director() -> Vec<Case> {
+fn director_cases() -> Vec<Case> {
     use Output::{InIpv4, InIpv6, Routed, Unchanged};
     use Verdict::{ForwardGue, ForwardIpip, ForwardL2, Pass};
     let to = |to, family, protocol, port, flows| Traffic {
@@ -176,7 +175,7 @@ fn director() -> Vec<Case> {
 }
 
 /// From a director's tunnel, or by MAC address, to a Pod.
-fn node() -> Vec<Case> {
+fn node_cases() -> Vec<Case> {
     let tcp = |family, within, flows| Traffic {
         to: To::Vip,
         family,
@@ -201,7 +200,7 @@ fn node() -> Vec<Case> {
 }
 
 /// Replies of a Pod, and packets that are none.
-fn egress() -> Vec<Case> {
+fn egress_cases() -> Vec<Case> {
     use Output::{FromVip, Unchanged};
     use Verdict::{EgressPass, EgressReply};
     let from_pod = |family, protocol, port, flows| Traffic {

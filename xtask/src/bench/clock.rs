@@ -1,4 +1,4 @@
-//! What a packet's cost is measured by.
+//! The clock that measures a packet's cost.
 
 use std::mem;
 
@@ -17,7 +17,7 @@ pub fn cpu_time() -> Result<f64> {
 }
 
 /// Stay on one CPU.
-pub fn pin(cpu: usize) -> Result<()> {
+pub fn pin_to_cpu(cpu: usize) -> Result<()> {
     ensure!(cpu < libc::CPU_SETSIZE as usize, "no such CPU");
     // SAFETY: the set is a plain bit field, and lives as long as the call.
     let done = unsafe {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The longest frame: GUE over IPv6. The wrapper restores frames in words.
 pub const MAX_LEN: usize = 136;
 const ETH_LEN: usize = 14;
-/// Of every IP packet that is in no other.
+/// Length of every IP packet that is in no other.
 const IP_LEN: usize = 66;
 const UDP_AND_GUE: usize = 12;
 const GUE_PORT: u16 = lb_common::gue::PORT;
@@ -26,7 +26,7 @@ pub const DIRECTOR4: Ipv4Addr = Ipv4Addr::new(10, 255, 0, 1);
 pub const DIRECTOR6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xd, 0, 0, 0, 0, 1);
 pub const NODE4: Ipv4Addr = Ipv4Addr::new(10, 254, 0, 1);
 pub const NODE6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xb, 0, 0, 0, 0, 1);
-/// Nobody's.
+/// Addresses that no service has.
 const ELSEWHERE4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 const ELSEWHERE6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xe, 0, 0, 0, 0, 1);
 
@@ -138,15 +138,15 @@ impl Traffic {
         let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
         let ethertype: u16 = if self.family == Family::V4 { 0x0800 } else { 0x86dd };
         frame.extend(ethertype.to_be_bytes());
-        frame.extend(self.outer());
-        frame.extend(self.header(self.ends(), self.protocol, IP_LEN));
-        frame.extend(self.transport());
+        frame.extend(self.outer_headers());
+        frame.extend(self.ip_header(self.source_and_destination(), self.protocol, IP_LEN));
+        frame.extend(self.transport_header());
         frame.resize(frame.len().next_multiple_of(8), 0);
         frame
     }
 
     /// Source and destination.
-    fn ends(&self) -> (IpAddr, IpAddr) {
+    fn source_and_destination(&self) -> (IpAddr, IpAddr) {
         let of = |v4: Ipv4Addr, v6: Ipv6Addr| match self.family {
             Family::V4 => IpAddr::from(v4),
             Family::V6 => v6.into(),
@@ -159,7 +159,7 @@ impl Traffic {
         }
     }
 
-    fn outer(&self) -> Vec<u8> {
+    fn outer_headers(&self) -> Vec<u8> {
         let ends = match self.family {
             Family::V4 => (DIRECTOR4.into(), NODE4.into()),
             Family::V6 => (DIRECTOR6.into(), NODE6.into()),
@@ -168,9 +168,9 @@ impl Traffic {
         let len = self.outer_len() + IP_LEN;
         match self.within {
             Within::Nothing => Vec::new(),
-            Within::Ip => self.header(ends, inside, len),
+            Within::Ip => self.ip_header(ends, inside, len),
             Within::Gue => {
-                let mut outer = self.header(ends, UDP, len);
+                let mut outer = self.ip_header(ends, UDP, len);
                 outer.extend([49_152u16, GUE_PORT].map(u16::to_be_bytes).concat());
                 outer.extend(((len - self.header_len()) as u16).to_be_bytes());
                 outer.extend([0, 0, 0, inside, 0, 0]);
@@ -181,7 +181,7 @@ impl Traffic {
 
     /// Of an IP packet of `len` bytes. Its checksum stays zero: no program
     /// here verifies it.
-    fn header(&self, (src, dst): (IpAddr, IpAddr), protocol: u8, len: usize) -> Vec<u8> {
+    fn ip_header(&self, (src, dst): (IpAddr, IpAddr), protocol: u8, len: usize) -> Vec<u8> {
         match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
                 let [high, low] = (len as u16).to_be_bytes();
@@ -200,7 +200,7 @@ impl Traffic {
         }
     }
 
-    fn transport(&self) -> Vec<u8> {
+    fn transport_header(&self) -> Vec<u8> {
         let mut header = vec![0; IP_LEN - self.header_len()];
         let port_at = if self.to == To::Client { 0 } else { 2 };
         header[port_at..port_at + 2].copy_from_slice(&self.port.to_be_bytes());

@@ -48,7 +48,7 @@ impl Machines {
         let machine = |roles: u32, program| {
             let mut ebpf = EbpfLoader::new()
                 .override_global("ROLES", &roles, true)
-                .map_max_entries(names::RINGS, tables::director::chunks())
+                .map_max_entries(names::RINGS, tables::director::ring_chunks())
                 .map_max_entries(names::BARE_FLOWS, tables::FLOWS)
                 .map_max_entries(names::NODE_FLOWS, tables::FLOWS)
                 .map_max_entries(names::NODE_REPLIES, tables::FLOWS)

@@ -28,12 +28,12 @@ pub struct Round {
 
 impl Round {
     /// What the program itself costs; see the head of `bench.rs`.
-    pub fn net(&self) -> f64 {
+    pub fn net_cost(&self) -> f64 {
         self.program - (self.empty + self.move_head) / 2.0
     }
 
     /// The least of each part.
-    pub fn least(self, other: &Self) -> Self {
+    pub fn least_parts(self, other: &Self) -> Self {
         Self {
             program: self.program.min(other.program),
             empty: self.empty.min(other.empty),
@@ -45,10 +45,10 @@ impl Round {
 impl Subject {
     pub fn load(case: Case, objects: &Objects, machines: &Machines) -> Result<Self> {
         let wrapper = |output, program| Wrapper::load(objects, &case, output, program, machines);
-        Self::with(case, wrapper).with_context(|| format!("case {}", case.name))
+        Self::with_wrappers(case, wrapper).with_context(|| format!("case {}", case.name))
     }
 
-    fn with(case: Case, wrapper: impl Fn(Output, Program) -> Result<Wrapper>) -> Result<Self> {
+    fn with_wrappers(case: Case, wrapper: impl Fn(Output, Program) -> Result<Wrapper>) -> Result<Self> {
         let growth = case.output.growth(&case.traffic);
         // The head alone moves: what was the frame lies behind it unchanged.
         let moved = || wrapper(Output::Moved(growth), Program::Baseline("move_head"));
@@ -64,13 +64,13 @@ impl Subject {
 
     /// One round: program, A and B, one after the other.
     pub fn measure(&mut self, machines: &Machines, packets: u32) -> Result<()> {
-        self.round(machines, packets).with_context(|| format!("case {}", self.case.name))
+        self.measure_round(machines, packets).with_context(|| format!("case {}", self.case.name))
     }
 
-    fn round(&mut self, machines: &Machines, packets: u32) -> Result<()> {
+    fn measure_round(&mut self, machines: &Machines, packets: u32) -> Result<()> {
         let before = machines.counters(self.case.side)?;
         let program = self.program.run(packets)?;
-        self.check(&before, &machines.counters(self.case.side)?, packets)?;
+        self.check_verdicts(&before, &machines.counters(self.case.side)?, packets)?;
         let empty = self.empty.run(packets)?;
         let move_head = match &mut self.move_head {
             Some(wrapper) => wrapper.run(packets)?,
@@ -81,7 +81,7 @@ impl Subject {
     }
 
     /// Trigon must have counted the expected verdict for every packet.
-    fn check(&self, before: &Counters, after: &Counters, packets: u32) -> Result<()> {
+    fn check_verdicts(&self, before: &Counters, after: &Counters, packets: u32) -> Result<()> {
         let Program::Trigon(expected) = self.case.program else { return Ok(()) };
         for verdict in lb_common::Verdict::all() {
             let counted = after[verdict as usize] - before[verdict as usize];

@@ -25,43 +25,47 @@ pub struct Figure {
 }
 
 pub fn results(subjects: &[Subject]) -> Result<Vec<Figure>> {
-    subjects.iter().map(|subject| figure(subject, subjects)).collect()
+    subjects.iter().map(|subject| figure_of(subject, subjects)).collect()
 }
 
-fn figure(subject: &Subject, all: &[Subject]) -> Result<Figure> {
+fn figure_of(subject: &Subject, all: &[Subject]) -> Result<Figure> {
     let rounds = |name| {
         let found = all.iter().find(|subject| subject.case.name == name);
         found.map(|subject| subject.rounds.as_slice()).context("a baseline did not run")
     };
     let baseline = subject.case.side.reference();
     let (encap, reference) = (rounds(Side::Director.reference())?, rounds(baseline)?);
-    let nets = nets(&subject.rounds);
-    let net_ns_min = least(&subject.rounds);
+    let nets = net_costs(&subject.rounds);
+    let net_ns_min = least_net_cost(&subject.rounds);
     Ok(Figure {
         case: subject.case.name,
         net_ns_min: rounded(net_ns_min),
         net_ns_median: rounded(median(nets.clone())),
-        ratio_to_encap: rounded(ratio(&nets, &self::nets(encap))),
+        ratio_to_encap: rounded(median_ratio(&nets, &net_costs(encap))),
         baseline,
-        ratio_to_baseline: rounded(ratio(&nets, &self::nets(reference))),
-        ratio_of_min: rounded(net_ns_min / least(reference)),
+        ratio_to_baseline: rounded(median_ratio(&nets, &net_costs(reference))),
+        ratio_of_min: rounded(net_ns_min / least_net_cost(reference)),
         nets,
     })
 }
 
-fn nets(rounds: &[Round]) -> Vec<f64> {
-    rounds.iter().map(Round::net).collect()
+fn net_costs(rounds: &[Round]) -> Vec<f64> {
+    rounds.iter().map(Round::net_cost).collect()
 }
 
 /// The net of the least of each part: the least of the nets would be the
 /// round whose calibration was disturbed most.
-fn least(rounds: &[Round]) -> f64 {
-    rounds.iter().copied().reduce(|least, round| least.least(&round)).map_or(0.0, |least| least.net())
+fn least_net_cost(rounds: &[Round]) -> f64 {
+    rounds
+        .iter()
+        .copied()
+        .reduce(|least, round| least.least_parts(&round))
+        .map_or(0.0, |least| least.net_cost())
 }
 
 /// The median of the ratios of each round: what disturbs a whole round
 /// disturbs both sides of its ratio.
-fn ratio(a: &[f64], b: &[f64]) -> f64 {
+fn median_ratio(a: &[f64], b: &[f64]) -> f64 {
     median(a.iter().zip(b).map(|(a, b)| a / b).collect())
 }
 
@@ -92,7 +96,7 @@ const TARGETS: [Target; 6] = [
 ];
 
 /// The table, and how the targets were met.
-pub fn text(figures: &[Figure]) {
+pub fn print_text(figures: &[Figure]) {
     println!("{:<20} {:>8} {:>10} {:>9} {:>12}", "case", "min ns", "median ns", "ratio to", "(of minima)");
     for f in figures {
         println!(
@@ -104,21 +108,21 @@ pub fn text(figures: &[Figure]) {
     let find = |name| figures.iter().find(|figure| figure.case == name);
     for target in &TARGETS {
         if let (Some(case), Some(to)) = (find(target.case), find(target.to)) {
-            println!("{}", judge(target, case, to));
+            println!("{}", judge_target(target, case, to));
         }
     }
 }
 
 /// A line for each case: the least that any round needed.
-pub fn instructions(subjects: &[Subject]) {
+pub fn print_instructions(subjects: &[Subject]) {
     for subject in subjects {
-        println!("icount: {} {:.0}", subject.case.name, least(&subject.rounds));
+        println!("icount: {} {:.0}", subject.case.name, least_net_cost(&subject.rounds));
     }
 }
 
-/// Met by medians and minima, or said otherwise.
-fn judge(target: &Target, case: &Figure, to: &Figure) -> String {
-    let by_median = ratio(&case.nets, &to.nets);
+/// A line that says whether a target is met, by medians and by minima.
+fn judge_target(target: &Target, case: &Figure, to: &Figure) -> String {
+    let by_median = median_ratio(&case.nets, &to.nets);
     let by_min = case.net_ns_min / to.net_ns_min;
     let verdict = match (by_median <= target.at_most, by_min <= target.at_most) {
         (true, true) => "met",

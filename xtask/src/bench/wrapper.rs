@@ -31,7 +31,7 @@ impl Wrapper {
         let traffic = &case.traffic;
         let frame = traffic.frame();
         let (proof_at, proof) = output.proof(traffic);
-        let words: [u64; frame::MAX_LEN / 8] = words(&frame);
+        let words: [u64; frame::MAX_LEN / 8] = to_words(&frame);
         let growth = output.growth(traffic);
         let mut ebpf = EbpfLoader::new()
             .btf(None)
@@ -55,18 +55,18 @@ impl Wrapper {
         };
         let map = ebpf.map_mut("PROGRAM").context("the object has no map PROGRAM")?;
         ProgramArray::try_from(map)?.set(0, &fd, 0)?;
-        let action = program.action(case.side);
-        Ok(Self { ebpf, name, input: first(&frame, growth, proof_at, proof), action })
+        let action = program.expected_action(case.side);
+        Ok(Self { ebpf, name, input: first_input(&frame, growth, proof_at, proof), action })
     }
 
     /// The cost of each of so many packets.
     pub fn run(&mut self, packets: u32) -> Result<f64> {
-        let before = self.progress()?;
+        let before = self.read_progress()?;
         let start = clock::cpu_time()?;
         let options = TestRunOptions { data_in: Some(&self.input), repeat: packets, ..Default::default() };
         let action = Loaded::find(&self.ebpf, self.name)?.run(options)?.return_value;
         let spent = clock::cpu_time()? - start;
-        let [runs, errors] = self.progress()?;
+        let [runs, errors] = self.read_progress()?;
         ensure!(errors == 0, "the program's output was not what the case expects, {errors} times");
         ensure!(action == self.action, "action {action} instead of {}", self.action);
         let done = runs - before[0];
@@ -75,13 +75,14 @@ impl Wrapper {
     }
 
     /// Repetitions and errors.
-    fn progress(&mut self) -> Result<[u64; 2]> {
+    fn read_progress(&mut self) -> Result<[u64; 2]> {
         Ok(tables::array(&mut self.ebpf, "PROGRESS")?.get(&0, 0)?)
     }
 }
 
-/// What the first repetition finds, too, is to look like what the program leaves.
-fn first(frame: &[u8], growth: i32, proof_at: u32, proof: u32) -> Vec<u8> {
+/// The packet that the first repetition finds: it has to look like the program's
+/// output, as the wrapper checks what a repetition before has left.
+fn first_input(frame: &[u8], growth: i32, proof_at: u32, proof: u32) -> Vec<u8> {
     let mut input = match usize::try_from(growth) {
         Ok(more) => [vec![0; more], frame.to_vec()].concat(),
         Err(_) => frame[growth.unsigned_abs() as usize..].to_vec(),
@@ -90,7 +91,7 @@ fn first(frame: &[u8], growth: i32, proof_at: u32, proof: u32) -> Vec<u8> {
     input
 }
 
-fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
+fn to_words<const N: usize>(bytes: &[u8]) -> [u64; N] {
     let mut words = [0; N];
     for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
         *word = bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
@@ -100,7 +101,7 @@ fn words<const N: usize>(bytes: &[u8]) -> [u64; N] {
 
 impl Program {
     /// The action it ends with.
-    fn action(self, side: Side) -> u32 {
+    fn expected_action(self, side: Side) -> u32 {
         const XDP_PASS: u32 = 2;
         const XDP_TX: u32 = 3;
         const TC_ACT_UNSPEC: u32 = u32::MAX;

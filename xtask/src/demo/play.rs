@@ -62,24 +62,24 @@ pub struct Download {
     pub took: Duration,
 }
 
-/// Requests of both families, of all kinds, from all of the client's addresses.
-pub fn act(place: &'static str, delivery: &'static str, triangle: &Triangle) -> Result<Act> {
+/// Sends requests of both families and all kinds from all of the client's addresses.
+pub fn run_act(place: &'static str, delivery: &'static str, triangle: &Triangle) -> Result<Act> {
     let testbed = &triangle.testbed;
-    let links = Links::count(testbed)?;
-    let families = VIP.both().into_iter().map(|vip| in_family(testbed, vip)).collect::<Result<_>>()?;
+    let links = Links::attach_counters(testbed)?;
+    let families = VIP.both().into_iter().map(|vip| run_family(testbed, vip)).collect::<Result<_>>()?;
     Ok(Act {
         place,
         delivery,
         families,
-        client_address_preserved: client_address_preserved(testbed)?,
-        delivered_as_asked: delivered_as_asked(testbed, delivery)?,
-        legs: links.legs(testbed)?,
+        client_address_preserved: is_client_address_preserved(testbed)?,
+        delivered_as_asked: is_delivered_as_asked(testbed, delivery)?,
+        legs: links.read_legs(testbed)?,
         download: None,
     })
 }
 
-/// Long replies, while the directors' links are watched.
-pub fn downloads(triangle: &Triangle, act: &mut Act) -> Result<()> {
+/// Downloads over both families, while packets on the directors' links are counted.
+pub fn run_downloads(triangle: &Triangle, act: &mut Act) -> Result<()> {
     let testbed = &triangle.testbed;
     let counters = DirectorCounters::attach(testbed)?;
     let (mut bytes, start) = (0, Instant::now());
@@ -94,11 +94,11 @@ pub fn downloads(triangle: &Triangle, act: &mut Act) -> Result<()> {
     Ok(())
 }
 
-fn in_family(testbed: &Testbed, vip: IpAddr) -> Result<InFamily> {
+fn run_family(testbed: &Testbed, vip: IpAddr) -> Result<InFamily> {
     say(format!("{vip}: HTTP and UDP from {} client addresses", testbed.client_addresses().len()));
     let http = testbed.requests(SocketAddr::new(vip, HTTP_PORT), EACH)?;
     let (mut datagrams, mut datagrams_answered) = (0, 0);
-    for report in streams(testbed, vip)? {
+    for report in run_udp_streams(testbed, vip)? {
         datagrams += report.sent;
         datagrams_answered += report.received;
     }
@@ -106,7 +106,7 @@ fn in_family(testbed: &Testbed, vip: IpAddr) -> Result<InFamily> {
 }
 
 /// From all addresses at the same time.
-fn streams(testbed: &Testbed, vip: IpAddr) -> Result<Vec<lb_testbed::report::UdpReport>> {
+fn run_udp_streams(testbed: &Testbed, vip: IpAddr) -> Result<Vec<lb_testbed::report::UdpReport>> {
     let stream = |client: &Dual| {
         let source = if vip.is_ipv4() { client.v4.into() } else { client.v6.into() };
         testbed.udp_stream(&UdpStreamOptions {
@@ -121,7 +121,7 @@ fn streams(testbed: &Testbed, vip: IpAddr) -> Result<Vec<lb_testbed::report::Udp
     streams.into_iter().map(lb_testbed::UdpStream::finish).collect()
 }
 
-fn client_address_preserved(testbed: &Testbed) -> Result<bool> {
+fn is_client_address_preserved(testbed: &Testbed) -> Result<bool> {
     let (mut http, mut udp) = (BTreeSet::new(), BTreeSet::new());
     for pod in testbed.pods() {
         http.extend(testbed.http_sources(pod)?);
@@ -131,7 +131,7 @@ fn client_address_preserved(testbed: &Testbed) -> Result<bool> {
     Ok(http == clients && udp == clients)
 }
 
-fn delivered_as_asked(testbed: &Testbed, delivery: &str) -> Result<bool> {
+fn is_delivered_as_asked(testbed: &Testbed, delivery: &str) -> Result<bool> {
     for director in testbed.directors() {
         let backends = testbed.trigon_json(director, &["backends"])?;
         let backends = backends.as_array().context("`trigon backends` printed no list")?;
@@ -142,9 +142,9 @@ fn delivered_as_asked(testbed: &Testbed, delivery: &str) -> Result<bool> {
     Ok(true)
 }
 
-/// How many packets left the programs of these machines by a way out whose
-/// name begins like this.
-fn verdicts(testbed: &Testbed, machines: &[&Machine], prefix: &str) -> Result<u64> {
+/// The packets that these machines counted for verdicts whose names begin with
+/// `prefix`.
+fn count_verdicts(testbed: &Testbed, machines: &[&Machine], prefix: &str) -> Result<u64> {
     let of = |machine: &&Machine| {
         let verdicts = testbed.verdicts(machine)?;
         Ok(verdicts
@@ -163,15 +163,15 @@ struct Links {
 }
 
 impl Links {
-    fn count(testbed: &Testbed) -> Result<Self> {
+    fn attach_counters(testbed: &Testbed) -> Result<Self> {
         let nodes = DirectorCounters::at(&testbed.nodes())?;
         Ok(Self { directors: DirectorCounters::attach(testbed)?, nodes })
     }
 
-    fn legs(&self, testbed: &Testbed) -> Result<Legs> {
+    fn read_legs(&self, testbed: &Testbed) -> Result<Legs> {
         Ok(Legs {
-            to_nodes: verdicts(testbed, &testbed.directors(), "forward_")?,
-            delivered: verdicts(testbed, &testbed.nodes(), "deliver")?,
+            to_nodes: count_verdicts(testbed, &testbed.directors(), "forward_")?,
+            delivered: count_verdicts(testbed, &testbed.nodes(), "deliver")?,
             to_client: self.nodes.read()?.reply_packets,
             by_directors: self.directors.read()?.reply_packets,
         })

@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use super::{
     play::{Act, Download, InFamily, Legs},
-    summary::{Summary, wrong},
+    summary::{Summary, list_defects},
 };
 
 pub fn text(acts: &[Act], summary: &Summary, took: Duration) -> String {
@@ -16,7 +16,7 @@ pub fn text(acts: &[Act], summary: &Summary, took: Duration) -> String {
     let _ = writeln!(text, "  answered    {} of {} HTTP requests", summary.answered, summary.requests);
     let shares: Vec<_> = summary.per_pod.iter().map(|(pod, count)| format!("{pod} {count}")).collect();
     let _ = writeln!(text, "  by          {}", shares.join("  "));
-    let wrong = wrong(acts);
+    let wrong = list_defects(acts);
     if wrong.is_empty() {
         let _ = writeln!(text, "  all is as it should be, after {:.1} s", took.as_secs_f64());
     }
@@ -27,7 +27,7 @@ pub fn text(acts: &[Act], summary: &Summary, took: Duration) -> String {
 }
 
 fn act_text(act: &Act) -> String {
-    let mut text = format!("\n{}, delivery {}\n\n{}\n", act.place, act.delivery, picture(&act.legs));
+    let mut text = format!("\n{}, delivery {}\n\n{}\n", act.place, act.delivery, draw_triangle(&act.legs));
     for family in &act.families {
         text += &family_text(family);
     }
@@ -41,7 +41,7 @@ fn act_text(act: &Act) -> String {
 }
 
 /// The triangle, with the packets on its sides.
-fn picture(legs: &Legs) -> String {
+fn draw_triangle(legs: &Legs) -> String {
     let forwarded = centred(legs.to_nodes, "packets");
     let delivered = centred(legs.delivered, "packets");
     let by_directors = centred(legs.by_directors, "replies");

@@ -26,12 +26,12 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn of(acts: &[Act]) -> Self {
+    pub fn from_acts(acts: &[Act]) -> Self {
         let families = || acts.iter().flat_map(|act| &act.families);
         let mut http = Answers::default();
         families().for_each(|family| http += family.http.clone());
         let downloads = || acts.iter().filter_map(|act| act.download.as_ref());
-        let delivered = |delivery| acts.iter().filter(|act| act.delivery == delivery).all(works);
+        let delivered = |delivery| acts.iter().filter(|act| act.delivery == delivery).all(is_working);
         Self {
             requests: http.requests,
             answered: http.answered,
@@ -40,35 +40,35 @@ impl Summary {
             reply_packets_via_directors: acts.iter().map(|act| act.legs.by_directors).sum(),
             download_bytes: downloads().map(|download| download.bytes).sum(),
             bytes_via_directors: downloads().map(|download| download.by_directors).sum(),
-            ipv6_ok: families().filter(|family| family.vip.is_ipv6()).all(answers),
-            udp_ok: families().all(answers_udp),
+            ipv6_ok: families().filter(|family| family.vip.is_ipv6()).all(has_answered),
+            udp_ok: families().all(has_answered_udp),
             l2_ok: delivered("l2"),
             ipip_ok: delivered("ipip"),
         }
     }
 }
 
-fn works(act: &Act) -> bool {
-    act.delivered_as_asked && act.families.iter().all(answers)
+fn is_working(act: &Act) -> bool {
+    act.delivered_as_asked && act.families.iter().all(has_answered)
 }
 
-fn answers(family: &InFamily) -> bool {
-    family.http.all_answered() && answers_udp(family)
+fn has_answered(family: &InFamily) -> bool {
+    family.http.all_answered() && has_answered_udp(family)
 }
 
-fn answers_udp(family: &InFamily) -> bool {
+fn has_answered_udp(family: &InFamily) -> bool {
     family.datagrams > 0 && family.datagrams == family.datagrams_answered
 }
 
 /// Everything that is not as it should be.
-pub fn wrong(acts: &[Act]) -> Vec<String> {
+pub fn list_defects(acts: &[Act]) -> Vec<String> {
     acts.iter()
-        .flat_map(|act| wrong_in(act).into_iter().map(|what| format!("{}: {what}", act.place)))
+        .flat_map(|act| defects_of_act(act).into_iter().map(|what| format!("{}: {what}", act.place)))
         .collect()
 }
 
-fn wrong_in(act: &Act) -> Vec<String> {
-    let mut wrong: Vec<_> = act.families.iter().flat_map(wrong_with).collect();
+fn defects_of_act(act: &Act) -> Vec<String> {
+    let mut wrong: Vec<_> = act.families.iter().flat_map(defects_of_family).collect();
     let mut unless = |fine: bool, what: &str| {
         if !fine {
             wrong.push(what.to_owned());
@@ -86,14 +86,14 @@ fn wrong_in(act: &Act) -> Vec<String> {
     wrong
 }
 
-fn wrong_with(family: &InFamily) -> Vec<String> {
+fn defects_of_family(family: &InFamily) -> Vec<String> {
     let mut wrong = Vec::new();
     if !family.http.all_answered() {
         let (answered, requests) = (family.http.answered, family.http.requests);
         let said = family.http.errors.join(", ");
         wrong.push(format!("{answered} of {requests} HTTP requests to {} answered: {said}", family.vip));
     }
-    if !answers_udp(family) {
+    if !has_answered_udp(family) {
         let (answered, sent) = (family.datagrams_answered, family.datagrams);
         wrong.push(format!("{answered} of {sent} datagrams to {} answered", family.vip));
     }
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn whatever_is_not_as_it_should_be_is_told() {
-        assert_eq!(wrong(&[good()]), Vec::<String>::new());
+        assert_eq!(list_defects(&[good()]), Vec::<String>::new());
         let defects: [fn(&mut Act); 9] = [
             |act| act.families[1].http.answered = 8,
             |act| act.families[0].datagrams_answered = 4,
@@ -146,13 +146,14 @@ mod tests {
         for (number, defect) in defects.iter().enumerate() {
             let mut act = good();
             defect(&mut act);
-            assert!(!wrong(&[good(), act]).is_empty(), "defect {number}");
+            assert!(!list_defects(&[good(), act]).is_empty(), "defect {number}");
         }
     }
 
     #[test]
     fn a_delivery_works_only_if_it_was_the_one_asked_for() {
-        let summary = Summary::of(&[good(), Act { delivery: "l2", delivered_as_asked: false, ..good() }]);
+        let summary =
+            Summary::from_acts(&[good(), Act { delivery: "l2", delivered_as_asked: false, ..good() }]);
         assert!(summary.ipip_ok && !summary.l2_ok);
         assert_eq!((summary.requests, summary.answered), (36, 36));
     }

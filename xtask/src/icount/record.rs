@@ -1,13 +1,13 @@
-//! The figures on record, and what may become of them.
+//! The figures on record, and how measured ones compare to them.
 
 use std::{collections::BTreeMap, fmt, fs, path::PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::shell::root;
+use crate::shell::workspace_root;
 
-/// By so much a figure may grow before somebody has to agree.
+/// By how much, as a fraction, a figure may grow before `--accept` is needed.
 const TOLERANCE: f64 = 0.03;
 
 /// What packets cost, and what that also depends on.
@@ -21,7 +21,7 @@ pub struct Record {
 }
 
 pub fn path() -> PathBuf {
-    root().join("xtask/instructions.json")
+    workspace_root().join("xtask/instructions.json")
 }
 
 impl Record {
@@ -39,7 +39,7 @@ impl Record {
     }
 }
 
-/// What became of a case.
+/// How a case differs from what is on record.
 #[derive(PartialEq, Debug)]
 pub enum Change {
     Worse { case: String, from: u64, to: u64 },
@@ -49,7 +49,7 @@ pub enum Change {
 }
 
 impl Change {
-    pub fn fails(&self) -> bool {
+    pub fn is_failure(&self) -> bool {
         !matches!(self, Self::Better { .. })
     }
 }
@@ -75,7 +75,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// All that is beyond the tolerance.
+/// The cases that differ by more than the tolerance, are new, or are gone.
 pub fn compare(recorded: &Record, measured: &Record) -> Vec<Change> {
     let gone = recorded.instructions.keys().filter(|case| !measured.instructions.contains_key(*case));
     let gone = gone.map(|case| Change::Gone { case: case.clone() });
@@ -95,8 +95,9 @@ pub fn compare(recorded: &Record, measured: &Record) -> Vec<Change> {
     measured.chain(gone).collect()
 }
 
-/// What else is not as it was, on which the figures depend.
-pub fn differences(recorded: &Record, measured: &Record) -> Vec<String> {
+/// A note for each of kernel and compiler, on which the figures depend, that is
+/// another than on record.
+pub fn environment_notes(recorded: &Record, measured: &Record) -> Vec<String> {
     [("kernel", &recorded.kernel, &measured.kernel), ("compiler", &recorded.compiler, &measured.compiler)]
         .into_iter()
         .filter(|(_, recorded, measured)| recorded != measured)

@@ -43,8 +43,8 @@ struct Profile {
 }
 
 impl Message {
-    /// None for libraries, for programs that the tests run, and for all other news.
-    fn binary(self) -> Option<Binary> {
+    /// None for libraries, for programs that the tests run, and for all other messages.
+    fn into_test_binary(self) -> Option<Binary> {
         let path = self.executable.filter(|_| self.profile.is_some_and(|profile| profile.test))?;
         let package = self.manifest_path.as_deref().and_then(Path::parent)?.to_owned();
         Some(Binary { package, name: self.target?.name, path })
@@ -54,7 +54,7 @@ impl Message {
 fn parse(messages: &str) -> Result<Vec<Binary>> {
     let parsed: Result<Vec<Message>, _> = messages.lines().map(serde_json::from_str).collect();
     let parsed = parsed.context("what cargo says of the tests it built")?;
-    let mut binaries: Vec<Binary> = parsed.into_iter().filter_map(Message::binary).collect();
+    let mut binaries: Vec<Binary> = parsed.into_iter().filter_map(Message::into_test_binary).collect();
     binaries.sort();
     Ok(binaries)
 }

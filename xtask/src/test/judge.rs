@@ -1,14 +1,14 @@
-//! What becomes of tests that failed: each runs once more, alone, and is flaky
-//! if it then passes. Pure, but for the run that is asked for.
+//! The judgement of tests that failed: each runs once more, alone, and is flaky
+//! if it then passes. Pure, but for that second run.
 
 use anyhow::Result;
 
 use super::{
-    libtest::{Report, read},
+    libtest::{Report, read_report},
     stream::Run,
 };
 
-/// What there is to say of the tests of some binaries.
+/// The tests and binaries that did not simply pass.
 #[derive(Default, PartialEq, Eq, Debug)]
 pub struct Judgement {
     pub flaky: Vec<Flaky>,
@@ -30,11 +30,11 @@ pub struct Flaky {
 impl Judgement {
     /// Adds a binary's run. `again` runs one of its tests, alone.
     pub fn add(&mut self, binary: &str, run: &Run, again: impl Fn(&str) -> Result<Run>) -> Result<()> {
-        let failed = match read(&run.output) {
+        let failed = match read_report(&run.output) {
             Report::Complete { failed, .. } if failed.is_empty() == run.success => failed,
             // Which of its tests are to blame, and which did not run, is unknown.
             report => {
-                self.failed.push(format!("{binary} ({})", end(report)));
+                self.failed.push(format!("{binary} ({})", describe_end(report)));
                 return Ok(());
             }
         };
@@ -51,8 +51,8 @@ impl Judgement {
     }
 }
 
-/// When a binary ended that should not have ended then, or so.
-fn end(report: Report) -> String {
+/// How a binary ended that failed as a whole.
+fn describe_end(report: Report) -> String {
     match report {
         Report::Complete { .. } => "failed after its last test".into(),
         Report::CutShort { at: Some(test) } => format!("ended in or after {test}"),
@@ -62,7 +62,8 @@ fn end(report: Report) -> String {
 
 /// Did a test that was asked for by name run, and pass?
 fn has_passed(run: &Run) -> bool {
-    run.success && matches!(read(&run.output), Report::Complete { passed: 1, failed } if failed.is_empty())
+    run.success
+        && matches!(read_report(&run.output), Report::Complete { passed: 1, failed } if failed.is_empty())
 }
 
 #[cfg(test)]

@@ -11,19 +11,19 @@ pub enum Report {
 }
 
 /// Reads what libtest prints in its usual format, with captured output or without.
-pub fn read(output: &str) -> Report {
-    complete(output).unwrap_or_else(|| Report::CutShort { at: last_begun(output) })
+pub fn read_report(output: &str) -> Report {
+    read_complete(output).unwrap_or_else(|| Report::CutShort { at: last_begun(output) })
 }
 
-fn complete(output: &str) -> Option<Report> {
+fn read_complete(output: &str) -> Option<Report> {
     let start = line_starts(output).filter(|at| output[*at..].starts_with(CLOSING)).last()?;
     let closing = output[start..].lines().next()?;
-    let failed = match count(closing, "failed")? {
+    let failed = match count_before(closing, "failed")? {
         0 => Vec::new(),
-        _ => failures(&output[..start]),
+        _ => failed_tests(&output[..start]),
     };
-    let passed = count(closing, "passed")?;
-    (failed.len() == count(closing, "failed")?).then_some(Report::Complete { passed, failed })
+    let passed = count_before(closing, "passed")?;
+    (failed.len() == count_before(closing, "failed")?).then_some(Report::Complete { passed, failed })
 }
 
 /// How the closing line begins: `test result: FAILED. 3 passed; 1 failed; ...`.
@@ -34,7 +34,7 @@ fn line_starts(text: &str) -> impl Iterator<Item = usize> {
 }
 
 /// The number before a word of the closing line.
-fn count(closing: &str, word: &str) -> Option<usize> {
+fn count_before(closing: &str, word: &str) -> Option<usize> {
     let words: Vec<&str> = closing.split([' ', ';']).filter(|word| !word.is_empty()).collect();
     let at = words.iter().position(|one| *one == word)?;
     words.get(at.checked_sub(1)?)?.parse().ok()
@@ -42,7 +42,7 @@ fn count(closing: &str, word: &str) -> Option<usize> {
 
 /// The names in the last list before the closing line. What tests printed stands
 /// before that list, even where it looks like one.
-fn failures(output: &str) -> Vec<String> {
+fn failed_tests(output: &str) -> Vec<String> {
     let Some((_, list)) = output.rsplit_once("\nfailures:\n") else { return Vec::new() };
     list.lines().filter_map(|line| line.strip_prefix("    ")).map(str::to_owned).collect()
 }

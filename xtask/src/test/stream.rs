@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Between looks at what the program wrote.
+/// The interval at which the program's output is read.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A program that ended.
@@ -39,7 +39,7 @@ pub fn run(command: &mut Command, copy: &Path) -> Result<Run> {
     loop {
         // In this order, what the program wrote last is read after it ended.
         let ended = child.try_wait()?;
-        output.extend(pass_on(&mut from)?);
+        output.extend(copy_new_output(&mut from)?);
         if let Some(status) = ended {
             let output = String::from_utf8_lossy(&output).into_owned();
             return Ok(Run { success: status.success(), output });
@@ -49,7 +49,7 @@ pub fn run(command: &mut Command, copy: &Path) -> Result<Run> {
 }
 
 /// Writes what is new in the file to our standard output.
-fn pass_on(from: &mut File) -> Result<Vec<u8>> {
+fn copy_new_output(from: &mut File) -> Result<Vec<u8>> {
     let mut new = Vec::new();
     from.read_to_end(&mut new)?;
     let mut stdout = std::io::stdout().lock();

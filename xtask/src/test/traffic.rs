@@ -14,28 +14,28 @@ use super::{
     judge::{Flaky, Judgement},
     stream,
 };
-use crate::shell::{root, say};
+use crate::shell::{say, workspace_root};
 
 /// Runs the binaries that `targets` select, of their tests those that `options` do.
 pub fn run(targets: &[&str], options: &[&str]) -> Result<Judgement> {
-    prepare()?;
+    remove_kept_outputs()?;
     let mut judgement = Judgement::default();
     for binary in binaries::build(targets)? {
         say(&binary.name);
-        let first = execute(&binary, options)?;
+        let first = run_binary(&binary, options)?;
         judgement.add(&binary.name, &first, |test| {
             say(format!("{}::{test} failed: once more, alone", binary.name));
-            execute(&binary, &["--exact", test, "--nocapture"])
+            run_binary(&binary, &["--exact", test, "--nocapture"])
         })?;
     }
-    judgement.flaky.iter().try_for_each(keep)?;
+    judgement.flaky.iter().try_for_each(keep_outputs)?;
     Ok(judgement)
 }
 
 /// Names the flaky tests, and where to look.
-pub fn tell(judgement: &Judgement) {
+pub fn print_flaky(judgement: &Judgement) {
     if !judgement.flaky.is_empty() {
-        say(format!("failed at first and passed alone; both outputs are in {}", directory().display()));
+        say(format!("failed at first and passed alone; both outputs are in {}", flaky_directory().display()));
     }
     for Flaky { name, .. } in &judgement.flaky {
         println!("flaky: {name}");
@@ -43,40 +43,40 @@ pub fn tell(judgement: &Judgement) {
 }
 
 /// An error that names all that failed, if anything did.
-pub fn check(judgement: &Judgement) -> Result<()> {
+pub fn ensure_none_failed(judgement: &Judgement) -> Result<()> {
     ensure!(judgement.failed.is_empty(), "failed, and not only once: {}", judgement.failed.join(", "));
     Ok(())
 }
 
 /// In the directory, and with the variable of the environment, that `cargo test` gives.
-fn execute(binary: &Binary, options: &[&str]) -> Result<stream::Run> {
+fn run_binary(binary: &Binary, options: &[&str]) -> Result<stream::Run> {
     let mut command = Command::new(&binary.path);
     command.args(options).arg("--test-threads=1");
     command.current_dir(&binary.package).env("CARGO_MANIFEST_DIR", &binary.package);
-    stream::run(&mut command, &root().join("target/test.log"))
+    stream::run(&mut command, &workspace_root().join("target/test.log"))
 }
 
 /// What was flaky, as it was the first and the second time.
-fn directory() -> PathBuf {
-    root().join("target/flaky")
+fn flaky_directory() -> PathBuf {
+    workspace_root().join("target/flaky")
 }
 
 /// Removes what an earlier run kept.
-fn prepare() -> Result<()> {
-    let directory = directory();
+fn remove_kept_outputs() -> Result<()> {
+    let directory = flaky_directory();
     if directory.exists() {
         fs::remove_dir_all(&directory).with_context(|| format!("cannot remove {}", directory.display()))?;
     }
-    make(&root().join("target"))
+    make_directory(&workspace_root().join("target"))
 }
 
-fn make(directory: &Path) -> Result<()> {
+fn make_directory(directory: &Path) -> Result<()> {
     fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))
 }
 
-fn keep(flaky: &Flaky) -> Result<()> {
-    let directory = directory();
-    make(&directory)?;
+fn keep_outputs(flaky: &Flaky) -> Result<()> {
+    let directory = flaky_directory();
+    make_directory(&directory)?;
     for (time, output) in [("first", &flaky.first), ("second", &flaky.second)] {
         let path = directory.join(format!("{}.{time}", flaky.name.replace("::", ".")));
         fs::write(&path, output).with_context(|| format!("cannot write {}", path.display()))?;

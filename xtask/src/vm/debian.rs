@@ -26,26 +26,27 @@ pub struct Kernel {
 }
 
 /// The kernel of a release: of an earlier run, or fetched.
-pub fn kernel(release: &str, refresh: bool) -> Result<Kernel> {
-    let cache = cache()?.join(release);
+pub fn get_kernel(release: &str, refresh: bool) -> Result<Kernel> {
+    let cache = cache_directory()?.join(release);
     if refresh || !cache.exists() {
         let partial = cache.with_extension("partial");
         let _ = fs::remove_dir_all(&partial);
-        fetch(release, &partial).with_context(|| format!("the kernel of Debian {release} cannot be had"))?;
+        fetch_kernel(release, &partial)
+            .with_context(|| format!("the kernel of Debian {release} cannot be had"))?;
         let _ = fs::remove_dir_all(&cache);
         fs::rename(&partial, &cache).with_context(|| format!("renaming {}", partial.display()))?;
     }
-    unpacked(&cache).with_context(|| format!("{}: remove it, and try again", cache.display()))
+    read_unpacked(&cache).with_context(|| format!("{}: remove it, and try again", cache.display()))
 }
 
-/// Outside the repository, and kept.
-fn cache() -> Result<PathBuf> {
+/// The directory of unpacked kernels: outside the repository, and kept.
+fn cache_directory() -> Result<PathBuf> {
     let dir = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let dir = dir.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
     Ok(dir.context("neither XDG_CACHE_HOME nor HOME is set")?.join("trigon/kernels"))
 }
 
-fn unpacked(dir: &Path) -> Result<Kernel> {
+fn read_unpacked(dir: &Path) -> Result<Kernel> {
     let boot = fs::read_dir(dir.join("boot"))?.collect::<Result<Vec<_>, _>>()?;
     let mut names = boot.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
     let image = names.find(|name| name.starts_with("vmlinuz-")).context("no kernel in it")?;
@@ -60,7 +61,7 @@ fn unpacked(dir: &Path) -> Result<Kernel> {
     })
 }
 
-fn fetch(release: &str, to: &Path) -> Result<()> {
+fn fetch_kernel(release: &str, to: &Path) -> Result<()> {
     say(format!("getting the kernel of Debian {release}"));
     fs::create_dir_all(to.join("apt/lists/partial")).with_context(|| format!("creating {}", to.display()))?;
     let apt = Apt::new(release, &to.join("apt"))?;
@@ -77,7 +78,7 @@ fn fetch(release: &str, to: &Path) -> Result<()> {
     run_quietly(Command::new("dpkg").arg("-x").arg(&package).arg(to))?;
     fs::remove_file(package)?;
     fs::remove_dir_all(to.join("apt"))?;
-    let kernel = unpacked(to)?;
+    let kernel = read_unpacked(to)?;
     run_quietly(Command::new("depmod").arg("-b").arg(kernel.base).arg(kernel.version))
 }
 
@@ -90,7 +91,7 @@ impl Apt {
     fn new(release: &str, dir: &Path) -> Result<Self> {
         let architecture = stdout(Command::new("dpkg").arg("--print-architecture"))?;
         ensure!(architecture.trim() == "amd64", "this machine is {}, not amd64", architecture.trim());
-        let sources = sources(release, dir)?;
+        let sources = write_sources(release, dir)?;
         let dir = dir.display();
         Ok(Self {
             options: vec![
@@ -101,7 +102,7 @@ impl Apt {
                 "Dir::Cache::PkgCache=".to_owned(),
                 "Dir::Cache::SrcPkgCache=".to_owned(),
                 "Acquire::Languages=none".to_owned(),
-                // Its own user may not write to root's cache.
+                // apt's own user may not write to root's cache.
                 "APT::Sandbox::User=root".to_owned(),
             ],
         })
@@ -124,7 +125,7 @@ pub fn own_release() -> Option<String> {
 }
 
 /// This machine's own sources, with the other release's name in them.
-fn sources(release: &str, dir: &Path) -> Result<PathBuf> {
+fn write_sources(release: &str, dir: &Path) -> Result<PathBuf> {
     let own = own_release();
     let own =
         own.context("kernels come from Debian's packages, and this system is not a release of Debian")?;
@@ -138,7 +139,7 @@ fn sources(release: &str, dir: &Path) -> Result<PathBuf> {
 
 /// The modules that come with `name`, those it needs first; none if this
 /// kernel has it built in, or not at all.
-pub fn modules(kernel: &Kernel, name: &str) -> Result<Vec<PathBuf>> {
+pub fn module_paths(kernel: &Kernel, name: &str) -> Result<Vec<PathBuf>> {
     let mut command = Command::new("modprobe");
     command.arg("-d").arg(&kernel.base).args(["-S", &kernel.version, "--show-depends", name]);
     let said = output(&mut command)?;

@@ -11,8 +11,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::debian::{Kernel, modules};
-use crate::shell::{find, run_quietly, stdout};
+use super::debian::{Kernel, module_paths};
+use crate::shell::{find_program, run_quietly, stdout};
 
 /// What is to be in it, whatever the kernel.
 pub struct Contents<'a> {
@@ -39,35 +39,35 @@ pub struct Base {
 
 impl Base {
     pub fn build(contents: &Contents<'_>) -> Result<Self> {
-        let dir = beside_us(contents.name)?;
-        let root = fresh(&dir.join("root"))?;
+        let dir = path_beside_us(contents.name)?;
+        let root = make_empty_directory(&dir.join("root"))?;
         for name in ["bin", "dev", "proc", "run", "sys", "tmp"] {
             fs::create_dir_all(root.join(name))?;
         }
-        executable(&root.join("init"), contents.init)?;
+        write_executable(&root.join("init"), contents.init)?;
         for file in contents.files {
             let name = file.file_name().context("a file without name")?;
             fs::copy(file, root.join(name)).with_context(|| format!("copying {}", file.display()))?;
         }
         for program in contents.programs {
-            install(&root, &beside_us(program)?)?;
+            install_program(&root, &path_beside_us(program)?)?;
         }
         for name in contents.tools.iter().chain(&["busybox"]) {
-            install(&root, &find(name).with_context(|| format!("no program {name}"))?)?;
+            install_program(&root, &find_program(name).with_context(|| format!("no program {name}"))?)?;
         }
         for applet in contents.applets {
             symlink("busybox", root.join("bin").join(applet))?;
         }
-        let archive = pack(&root, &dir.join("base.cpio"))?;
+        let archive = pack_archive(&root, &dir.join("base.cpio"))?;
         Ok(Self { dir, archive })
     }
 
-    /// The whole, for a kernel: the archive of its modules behind the other.
-    /// No kernel has all of them: some build one in, or made two into one.
+    /// The whole, for a kernel: the archive of its modules behind the other. A
+    /// kernel may lack some of `names`: it has them built in, or in another module.
     pub fn with_modules(&self, kernel: &Kernel, names: &[&str]) -> Result<PathBuf> {
-        let root = fresh(&self.dir.join("modules"))?;
+        let root = make_empty_directory(&self.dir.join("modules"))?;
         copy_modules(kernel, names, &root.join("modules"))?;
-        let archive = pack(&root, &self.dir.join("modules.cpio"))?;
+        let archive = pack_archive(&root, &self.dir.join("modules.cpio"))?;
         let mut whole = fs::read(&self.archive)?;
         whole.extend(fs::read(archive)?);
         let path = self.dir.join("initramfs.cpio");
@@ -75,23 +75,23 @@ impl Base {
         Ok(path)
     }
 
-    /// Where what a machine says goes.
-    pub fn log(&self, name: &str) -> PathBuf {
+    /// The file for a machine's output.
+    pub fn log_path(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.log"))
     }
 }
 
-/// Where cargo puts what it builds as it built us.
-pub fn beside_us(name: &str) -> Result<PathBuf> {
+/// A path in the directory of this program, where cargo puts all that it builds.
+pub fn path_beside_us(name: &str) -> Result<PathBuf> {
     Ok(std::env::current_exe().context("finding our own path")?.with_file_name(name))
 }
 
 /// A program without its symbols, and its libraries where it looks for them.
-fn install(root: &Path, program: &Path) -> Result<()> {
+fn install_program(root: &Path, program: &Path) -> Result<()> {
     let name = program.file_name().context("a program without name")?;
     let to = root.join("bin").join(name);
     run_quietly(Command::new("strip").arg("-o").arg(&to).arg(program))?;
-    for library in libraries(program)? {
+    for library in library_paths(program)? {
         let to = root.join(library.trim_start_matches('/'));
         if !to.exists() {
             fs::create_dir_all(to.parent().context("a library without directory")?)?;
@@ -101,8 +101,8 @@ fn install(root: &Path, program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The paths that ldd tells; none of a static program.
-fn libraries(program: &Path) -> Result<Vec<String>> {
+/// The paths that ldd prints; none of a static program.
+fn library_paths(program: &Path) -> Result<Vec<String>> {
     let said = crate::shell::output(Command::new("ldd").arg(program))?;
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     let path = |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(str::to_owned);
@@ -115,7 +115,7 @@ fn copy_modules(kernel: &Kernel, names: &[&str], to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     let (mut seen, mut order) = (BTreeSet::new(), String::new());
     for name in names {
-        for module in modules(kernel, name)? {
+        for module in module_paths(kernel, name)? {
             let file = module.file_name().context("a module without name")?.to_string_lossy().into_owned();
             if !seen.insert(file.clone()) {
                 continue;
@@ -128,7 +128,7 @@ fn copy_modules(kernel: &Kernel, names: &[&str], to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Its name there.
+/// Copies a module, uncompressed, into the directory `to`; returns its name there.
 fn copy_module(module: &Path, file: &str, to: &Path) -> Result<String> {
     match file.strip_suffix(".xz") {
         Some(name) => {
@@ -143,19 +143,19 @@ fn copy_module(module: &Path, file: &str, to: &Path) -> Result<String> {
     }
 }
 
-fn pack(root: &Path, archive: &Path) -> Result<PathBuf> {
+fn pack_archive(root: &Path, archive: &Path) -> Result<PathBuf> {
     let script = "cd \"$1\" && find . | cpio -o -H newc --quiet >\"$2\"";
     stdout(Command::new("sh").args(["-c", script, "pack"]).arg(root).arg(archive))?;
     Ok(archive.to_path_buf())
 }
 
-fn fresh(dir: &Path) -> Result<PathBuf> {
+fn make_empty_directory(dir: &Path) -> Result<PathBuf> {
     let _ = fs::remove_dir_all(dir);
     fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
     Ok(dir.to_path_buf())
 }
 
-fn executable(path: &Path, text: &str) -> Result<()> {
+fn write_executable(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
 }

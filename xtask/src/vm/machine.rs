@@ -1,4 +1,4 @@
-//! Running a machine, or something beside us, with patience.
+//! Running a virtual machine, or a program on this one, with a time limit.
 
 use std::{
     fs::{self, File},
@@ -11,14 +11,14 @@ use anyhow::{Context, Result};
 use super::debian::Kernel;
 use crate::shell::say;
 
-/// Seconds for all of it, booting included: ten times what it takes, for
-/// machines that have more to do.
+/// Time limit in seconds, booting included: ten times what a run takes, for
+/// machines that are busy with other work.
 pub const PATIENCE: u32 = 180;
-/// What `timeout` ends with if it had to end the other.
+/// Exit status of `timeout` if it had to end the program.
 pub const HUNG: i32 = 124;
 
 /// QEMU with a kernel. One CPU: without KVM, time passes unevenly on several.
-pub fn qemu(kernel: &Kernel, initramfs: &Path, more_of_the_command_line: &str) -> Command {
+pub fn qemu_command(kernel: &Kernel, initramfs: &Path, more_of_the_command_line: &str) -> Command {
     let mut command = Command::new("qemu-system-x86_64");
     command.args(["-accel", "tcg,thread=single", "-smp", "1", "-cpu", "max", "-m", "1024"]);
     command.args(["-display", "none", "-nodefaults", "-no-user-config", "-serial", "stdio", "-no-reboot"]);
@@ -28,9 +28,9 @@ pub fn qemu(kernel: &Kernel, initramfs: &Path, more_of_the_command_line: &str) -
     command
 }
 
-/// Run to the end, at most as long as we have patience; how it ended, and what
-/// it said, which is also in `log`.
-pub fn watch(command: &Command, name: &str, log: &Path) -> Result<(ExitStatus, String)> {
+/// Runs to the end, or for at most [`PATIENCE`] seconds. Returns the exit status
+/// and the output, which is also in the file `log`.
+pub fn run_with_timeout(command: &Command, name: &str, log: &Path) -> Result<(ExitStatus, String)> {
     say(format!("trying {name}"));
     let mut timed = Command::new("timeout");
     timed.args(["--kill-after=5", &PATIENCE.to_string()]);

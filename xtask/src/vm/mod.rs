@@ -17,7 +17,7 @@ const PACKAGES: &[Package] = &[
     Package::new("binutils", "strip"),
 ];
 
-/// What it takes to make one, and to run it.
+/// Installs the packages by which a virtual machine is made and run.
 pub fn install() -> Result<()> {
     apt::install(PACKAGES, "virtual machines")
 }

@@ -1,17 +1,18 @@
-//! What came of it.
+//! The outcomes of kernels, and the table of them.
 
 use std::time::Duration;
 
-/// How much of what a machine said is told if it failed.
+/// Lines of a machine's output, from its end, that are printed if it failed.
 const TAIL: usize = 40;
 
-/// What a kernel made of it.
+/// The outcome of a kernel.
 pub struct Outcome {
     kernel: String,
     /// In their order, each with its result, as `vm-smoke` says them.
     steps: Vec<(String, String)>,
     took: Duration,
-    /// Of a million instructions that a verifier takes, the most for a program.
+    /// Instructions that the verifier processed for the program that took most, of
+    /// the million that it allows.
     verified: Option<u32>,
     /// Why it did not pass, and the end of what it said.
     failure: Option<(String, String)>,
@@ -19,15 +20,21 @@ pub struct Outcome {
 
 impl Outcome {
     pub fn new(kernel: &str, said: &str, took: Duration, failure: Option<String>) -> Self {
-        let failure = failure.map(|why| (why, tail(said)));
-        Self { kernel: kernel.to_owned(), steps: steps(said), took, verified: verified(said), failure }
+        let failure = failure.map(|why| (why, last_lines(said)));
+        Self {
+            kernel: kernel.to_owned(),
+            steps: parse_steps(said),
+            took,
+            verified: most_verified(said),
+            failure,
+        }
     }
 
     pub fn not_run(kernel: &str, error: &anyhow::Error) -> Self {
         Self::new(kernel, "", Duration::ZERO, Some(format!("{error:#}")))
     }
 
-    pub fn passed(&self) -> bool {
+    pub fn has_passed(&self) -> bool {
         self.failure.is_none()
     }
 
@@ -37,7 +44,7 @@ impl Outcome {
 }
 
 /// The lines `smoke: STEP: RESULT`, wherever in a line the kernel has put them.
-fn steps(said: &str) -> Vec<(String, String)> {
+fn parse_steps(said: &str) -> Vec<(String, String)> {
     let step = |line: &str| {
         let (_, line) = line.split_once("smoke: ")?;
         let (name, result) = line.trim().split_once(": ")?;
@@ -47,11 +54,11 @@ fn steps(said: &str) -> Vec<(String, String)> {
 }
 
 /// The greatest of the lines `verified: COUNT`.
-fn verified(said: &str) -> Option<u32> {
+fn most_verified(said: &str) -> Option<u32> {
     said.lines().filter_map(|line| line.split_once("verified: ")?.1.trim().parse().ok()).max()
 }
 
-fn tail(said: &str) -> String {
+fn last_lines(said: &str) -> String {
     let lines: Vec<_> = said.lines().collect();
     lines[lines.len().saturating_sub(TAIL)..].join("\n")
 }
@@ -89,18 +96,18 @@ mod tests {
     fn steps_are_found_among_what_the_kernel_says() {
         let said = "[    1.2] booting\r\nsmoke: node: ok\r\n[ 2.0] x smoke: ready: failed\r\nno\r\n";
         let step = |name: &str, result: &str| (name.to_owned(), result.to_owned());
-        assert_eq!(steps(said), [step("node", "ok"), step("ready", "failed")]);
+        assert_eq!(parse_steps(said), [step("node", "ok"), step("ready", "failed")]);
     }
 
     #[test]
-    fn the_most_that_a_verifier_took_is_told() {
-        assert_eq!(verified("verified: 31\r\n[ 1.0] verified: 400\r\nverified: 7"), Some(400));
-        assert_eq!(verified("smoke: node: ok"), None);
+    fn the_highest_verifier_count_is_taken() {
+        assert_eq!(most_verified("verified: 31\r\n[ 1.0] verified: 400\r\nverified: 7"), Some(400));
+        assert_eq!(most_verified("smoke: node: ok"), None);
     }
 
     #[test]
-    fn only_the_end_is_told() {
+    fn only_the_last_lines_are_printed() {
         let said: String = (0..100).map(|n| format!("{n}\n")).collect();
-        assert!(tail(&said).starts_with("60\n") && tail("one") == "one");
+        assert!(last_lines(&said).starts_with("60\n") && last_lines("one") == "one");
     }
 }

@@ -16,7 +16,7 @@ const IPV6: i32 = 41;
 const RAW: i32 = 255;
 
 pub fn run() -> Result<()> {
-    let (v4, v6) = (Tunnel::open(Domain::IPV4, IPV4)?, Tunnel::open(Domain::IPV6, IPV6)?);
+    let (v4, v6) = (Decapsulator::open(Domain::IPV4, IPV4)?, Decapsulator::open(Domain::IPV6, IPV6)?);
     println!("listening");
     thread::scope(|scope| {
         let other = scope.spawn(|| v6.serve());
@@ -24,12 +24,12 @@ pub fn run() -> Result<()> {
     })
 }
 
-struct Tunnel {
+struct Decapsulator {
     outer: Socket,
     inner: Socket,
 }
 
-impl Tunnel {
+impl Decapsulator {
     fn open(domain: Domain, protocol: i32) -> Result<Self> {
         let open = |protocol| Socket::new(domain, Type::RAW, Some(Protocol::from(protocol)));
         let open = |protocol| open(protocol).context("opening a raw socket (are you root?)");
@@ -43,7 +43,7 @@ impl Tunnel {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 result => result.context("receiving")?,
             };
-            // A packet to nobody here, or too short: that is its sender's affair.
+            // Packets that are too short, or cannot be sent, are lost, as in a kernel's device.
             if let Some((to, packet)) = self.inner(&buffer[..len]) {
                 self.inner.send_to(packet, &SocketAddr::new(to, 0).into()).ok();
             }

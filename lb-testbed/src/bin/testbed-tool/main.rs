@@ -27,15 +27,15 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Echo lines over TCP, after a line with a name
-    TcpEcho(tcp_echo::Options),
+    TcpEcho(tcp_echo::TcpEchoArgs),
     /// Echo datagrams, with a name before each
-    UdpEcho(udp_echo::Options),
+    UdpEcho(udp_echo::UdpEchoArgs),
     /// Answer datagrams of connections that were opened, and of no others
-    UdpSession(udp_session::Options),
+    UdpSession(udp_session::UdpSessionArgs),
     /// Hold TCP connections to `tcp-echo`; `status` or `stop` on stdin prints a report as JSON
-    TcpHold(tcp_hold::Options),
+    TcpHold(tcp_hold::TcpHoldArgs),
     /// Send numbered datagrams to `udp-echo` at a steady rate; prints a report as JSON
-    UdpStream(udp_stream::Options),
+    UdpStream(udp_stream::UdpStreamArgs),
     /// Take packets out of outer IP headers, as a bare server's ipip device does
     Decapsulate,
     /// Build a testbed, and tear it down when this ends

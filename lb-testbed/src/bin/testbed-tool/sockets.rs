@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Beyond `net.core.rmem_max`: who counts lost packets must not lose them himself.
+/// Bytes, beyond `net.core.rmem_max`: packets lost here would be counted as lost on the network.
 const UDP_BUFFER: usize = 16 << 20;
 const BACKLOG: i32 = 4096;
 

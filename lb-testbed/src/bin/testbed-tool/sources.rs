@@ -1,4 +1,4 @@
-//! Who was here: a server's record of its clients' addresses.
+//! A server's record of its clients' addresses.
 
 use std::{
     collections::HashSet,

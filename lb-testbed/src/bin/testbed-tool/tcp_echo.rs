@@ -18,7 +18,7 @@ use crate::{sockets, sources::SourceLog};
 const LISTENER: Token = Token(0);
 
 #[derive(Args)]
-pub struct Options {
+pub struct TcpEchoArgs {
     #[arg(long)]
     port: u16,
     /// The first line of every connection
@@ -29,7 +29,7 @@ pub struct Options {
     sources: Option<PathBuf>,
 }
 
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &TcpEchoArgs) -> Result<()> {
     let mut server = Server {
         poll: Poll::new()?,
         listener: sockets::tcp_server(options.port)?,
@@ -78,7 +78,7 @@ impl Server {
                     self.greet(stream)?;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                // The client is gone already: nothing to do with us.
+                // The client closed the connection before it was accepted.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => (),
                 Err(error) => return Err(error).context("accepting a connection"),
             }

@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::{connection::Connection, sockets};
 
 /// Connections being opened at the same time: more would overrun queues that
-/// are none of our business.
+/// are not under test.
 const OPENING: usize = 100;
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_millis(10);
@@ -24,7 +24,7 @@ const TICK: Duration = Duration::from_millis(10);
 const SAMPLES: usize = 10;
 
 #[derive(Args)]
-pub struct Options {
+pub struct TcpHoldArgs {
     /// Address and port of `tcp-echo`
     #[arg(long)]
     target: SocketAddr,
@@ -41,7 +41,7 @@ pub struct Options {
     seconds: Option<f64>,
 }
 
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &TcpHoldArgs) -> Result<()> {
     let mut hold = Hold {
         target: options.target,
         sources: sockets::of_family(&options.source_addresses, options.target)?,

@@ -19,7 +19,7 @@ use nix::{
 use crate::{sockets, sources::SourceLog};
 
 #[derive(Args)]
-pub struct Options {
+pub struct UdpEchoArgs {
     #[arg(long)]
     port: u16,
     /// Put before each answer
@@ -30,7 +30,7 @@ pub struct Options {
     sources: Option<PathBuf>,
 }
 
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &UdpEchoArgs) -> Result<()> {
     let socket = sockets::udp_server(options.port)?;
     setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true).context("IPV6_RECVPKTINFO")?;
     let mut sources = SourceLog::open(options.sources.as_deref())?;

@@ -1,4 +1,4 @@
-//! `udp-session`: a server with a state for each connection, as QUIC has it.
+//! `udp-session`: a server that keeps state for each connection, as QUIC does.
 //! A connection is known by an identifier that its client chooses, not by
 //! addresses; what arrives for one that is unknown is answered with a reset.
 //!
@@ -16,7 +16,7 @@ use clap::Args;
 use crate::sockets;
 
 #[derive(Args)]
-pub struct Options {
+pub struct UdpSessionArgs {
     #[arg(long)]
     port: u16,
     /// Put before each answer
@@ -24,7 +24,7 @@ pub struct Options {
     name: String,
 }
 
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &UdpSessionArgs) -> Result<()> {
     let socket = sockets::udp_server(options.port)?;
     let mut sessions = Sessions::default();
     let mut buffer = [0; 2048];

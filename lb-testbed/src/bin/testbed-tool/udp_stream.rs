@@ -15,8 +15,8 @@ use crate::sockets;
 
 /// Between bursts.
 const TICK: Duration = Duration::from_millis(1);
-/// After we were kept waiting, catch up slowly: the queues of virtual links hold
-/// 256 packets, and it is not them that are to be tested.
+/// Datagrams sent at once, at most, to catch up after a delay: the queues of
+/// virtual links hold 256 packets, and they are not under test.
 const BURST: u64 = 64;
 /// How long answers may take that have not come when the last datagram is sent.
 const STRAGGLERS: Duration = Duration::from_millis(500);
@@ -26,7 +26,7 @@ const PADDING: &str = "0123456789abcdef0123456789abcdef0123456789abcdef012345678
 const SAMPLES: usize = 10;
 
 #[derive(Args)]
-pub struct Options {
+pub struct UdpStreamArgs {
     /// Address and port of `udp-echo`
     #[arg(long)]
     target: SocketAddr,
@@ -42,7 +42,7 @@ pub struct Options {
     port: u16,
 }
 
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &UdpStreamArgs) -> Result<()> {
     ensure!(options.rate > 0, "--rate must be above 0");
     let total = (f64::from(options.rate) * options.seconds).round() as u64;
     let socket = sockets::udp_client(options.source_address, options.port, options.target)?;
@@ -98,7 +98,7 @@ impl Stream {
         let datagram = format!("{} {PADDING}", self.report.sent);
         match self.socket.send(datagram.as_bytes()) {
             Ok(_) => self.report.sent += 1,
-            // What the network said about an earlier one, or a full queue here: not sent, try again.
+            // An ICMP error for an earlier datagram, or a full queue here: not sent, try again.
             Err(error) if is_about_earlier(&error) => self.note(&error.to_string()),
             Err(error) => return Err(error).context("sending"),
         }

@@ -26,20 +26,20 @@ fn with_endpoint() -> Arc<Cluster> {
 }
 
 fn vips(reconciler: &Reconciler<MemoryTables>) -> Vec<String> {
-    carried(reconciler.programmed()).iter().map(ToString::to_string).collect()
+    carried_vips(reconciler.programmed()).iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn a_vip_is_carried_when_the_kernel_has_a_ring_with_a_backend_that_can_be_reached() {
     let mut agent = reconciler(MemoryTables::default(), ROOM);
-    agent.run(&cluster(NODES), &hops(true), &BTreeSet::new(), Now::read());
+    agent.reconcile(&cluster(NODES), &hops(true), &BTreeSet::new(), Now::read());
     assert!(agent.programmed().is_settled());
     assert_eq!(vips(&agent), [""; 0]);
-    agent.run(&with_endpoint(), &hops(false), &BTreeSet::new(), Now::read());
+    agent.reconcile(&with_endpoint(), &hops(false), &BTreeSet::new(), Now::read());
     assert_eq!(vips(&agent), [""; 0]);
-    agent.run(&with_endpoint(), &hops(true), &BTreeSet::new(), Now::read());
+    agent.reconcile(&with_endpoint(), &hops(true), &BTreeSet::new(), Now::read());
     assert_eq!(vips(&agent), ["192.0.2.80"]);
-    agent.run(&cluster(NODES), &hops(true), &BTreeSet::new(), Now::read());
+    agent.reconcile(&cluster(NODES), &hops(true), &BTreeSet::new(), Now::read());
     assert_eq!(vips(&agent), [""; 0]);
 }
 
@@ -48,9 +48,9 @@ fn a_vip_is_carried_when_the_kernel_has_a_ring_with_a_backend_that_can_be_reache
 fn what_there_is_no_room_for_is_not_carried() {
     for room in [NO_RING, NO_BACKEND] {
         let mut agent = reconciler(MemoryTables::default(), room);
-        agent.run(&cluster(NODES), &hops(true), &BTreeSet::new(), Now::read());
+        agent.reconcile(&cluster(NODES), &hops(true), &BTreeSet::new(), Now::read());
         assert_eq!(agent.programmed().proven.len(), 1);
-        agent.run(&with_endpoint(), &hops(true), &BTreeSet::new(), Now::read());
+        agent.reconcile(&with_endpoint(), &hops(true), &BTreeSet::new(), Now::read());
         assert!(!agent.programmed().shortages.is_empty());
         assert_eq!(vips(&agent), [""; 0], "{room:?}");
     }
@@ -60,9 +60,9 @@ fn what_there_is_no_room_for_is_not_carried() {
 #[test]
 fn what_an_earlier_agent_left_is_carried() {
     let mut first = reconciler(MemoryTables::default(), ROOM);
-    first.run(&with_endpoint(), &hops(true), &BTreeSet::new(), Now::read());
+    first.reconcile(&with_endpoint(), &hops(true), &BTreeSet::new(), Now::read());
     let mut second = reconciler(first.into_tables(), ROOM);
-    second.run(&with_endpoint(), &hops(false), &BTreeSet::new(), Now::read());
+    second.reconcile(&with_endpoint(), &hops(false), &BTreeSet::new(), Now::read());
     let backend = second.programmed().plan.backends.values().next().unwrap();
     assert_eq!(backend.flags & backend_flags::RESOLVED, 0);
     assert_eq!(vips(&second), ["192.0.2.80"]);
@@ -74,8 +74,8 @@ fn backends_that_all_look_dead_are_carried_as_before() {
     let mut agent = reconciler(MemoryTables::default(), ROOM);
     let node1 =
         BackendKey { addr: Addr::from(IpAddr::from([10, 0, 0, 1])), mode: DeliveryMode::Auto, bare: false };
-    let dead = BTreeSet::from([Subject::node(&node1)]);
-    agent.run(&with_endpoint(), &hops(true), &dead, Now::read());
+    let dead = BTreeSet::from([Subject::of_node(&node1)]);
+    agent.reconcile(&with_endpoint(), &hops(true), &dead, Now::read());
     assert_eq!(vips(&agent), ["192.0.2.80"]);
 }
 
@@ -83,7 +83,10 @@ fn backends_that_all_look_dead_are_carried_as_before() {
 fn nothing_is_ordered_before_a_plan() {
     let (mut dispatcher, _peers) = dispatcher();
     let agent = reconciler(MemoryTables::default(), ROOM);
-    assert_eq!(dispatcher.orders(&with_endpoint(), agent.me(), agent.programmed(), Instant::now()), None);
+    assert_eq!(
+        dispatcher.next_orders(&with_endpoint(), agent.me(), agent.programmed(), Instant::now()),
+        None
+    );
     assert_eq!(dispatcher.due(Instant::now()), None);
 }
 
@@ -92,19 +95,23 @@ fn routes_are_complete_once_all_that_was_planned_is_proven() {
     let (mut dispatcher, _peers) = dispatcher();
     let mut agent = reconciler(MemoryTables::failing_at(0), ROOM);
     let (cluster, start) = (with_endpoint(), Instant::now());
-    agent.run(&cluster, &hops(true), &BTreeSet::new(), Now::read());
-    assert!(!dispatcher.orders(&cluster, agent.me(), agent.programmed(), start).unwrap().bgp.complete);
-    assert_eq!(dispatcher.orders(&cluster, agent.me(), agent.programmed(), start), None, "nothing is new");
+    agent.reconcile(&cluster, &hops(true), &BTreeSet::new(), Now::read());
+    assert!(!dispatcher.next_orders(&cluster, agent.me(), agent.programmed(), start).unwrap().bgp.complete);
+    assert_eq!(
+        dispatcher.next_orders(&cluster, agent.me(), agent.programmed(), start),
+        None,
+        "nothing is new"
+    );
 
     let mut agent = reconciler(MemoryTables::default(), ROOM);
-    agent.run(&cluster, &hops(true), &BTreeSet::new(), Now::read());
-    let orders = dispatcher.orders(&cluster, agent.me(), agent.programmed(), start).unwrap();
+    agent.reconcile(&cluster, &hops(true), &BTreeSet::new(), Now::read());
+    let orders = dispatcher.next_orders(&cluster, agent.me(), agent.programmed(), start).unwrap();
     assert!(orders.bgp.complete && orders.bgp.peers["router"].routes.len() == 1);
 
     // And stay so, whatever fails later.
     let failed = Programmed { failure: Some("no".to_owned()), ..agent.programmed().clone() };
     dispatcher.invalidate();
-    assert!(dispatcher.orders(&cluster, agent.me(), &failed, start).unwrap().bgp.complete);
+    assert!(dispatcher.next_orders(&cluster, agent.me(), &failed, start).unwrap().bgp.complete);
 }
 
 #[test]
@@ -112,14 +119,21 @@ fn what_is_never_proven_keeps_routers_waiting_for_a_while_only() {
     let (mut dispatcher, _peers) = dispatcher();
     let mut agent = reconciler(MemoryTables::default(), NO_RING);
     let (cluster, start) = (with_endpoint(), Instant::now());
-    agent.run(&cluster, &hops(true), &BTreeSet::new(), Now::read());
-    assert!(!dispatcher.orders(&cluster, agent.me(), agent.programmed(), start).unwrap().bgp.complete);
-    assert_eq!(dispatcher.due(start), Some(start + PATIENCE));
-    assert_eq!(dispatcher.orders(&cluster, agent.me(), agent.programmed(), start + PATIENCE / 2), None);
-    assert!(
-        dispatcher.orders(&cluster, agent.me(), agent.programmed(), start + PATIENCE).unwrap().bgp.complete
+    agent.reconcile(&cluster, &hops(true), &BTreeSet::new(), Now::read());
+    assert!(!dispatcher.next_orders(&cluster, agent.me(), agent.programmed(), start).unwrap().bgp.complete);
+    assert_eq!(dispatcher.due(start), Some(start + MAX_WAIT_FOR_PROOF));
+    assert_eq!(
+        dispatcher.next_orders(&cluster, agent.me(), agent.programmed(), start + MAX_WAIT_FOR_PROOF / 2),
+        None
     );
-    assert_eq!(dispatcher.due(start + PATIENCE), None);
+    assert!(
+        dispatcher
+            .next_orders(&cluster, agent.me(), agent.programmed(), start + MAX_WAIT_FOR_PROOF)
+            .unwrap()
+            .bgp
+            .complete
+    );
+    assert_eq!(dispatcher.due(start + MAX_WAIT_FOR_PROOF), None);
 }
 
 #[test]
@@ -127,14 +141,16 @@ fn a_step_that_is_overdue_is_ordered_all_the_same() {
     let (mut dispatcher, _peers) = dispatcher();
     let mut agent = reconciler(MemoryTables::default(), ROOM);
     let (cluster, start) = (with_endpoint(), Instant::now());
-    agent.run(&cluster, &hops(true), &BTreeSet::new(), Now::read());
-    dispatcher.leave(true, start);
+    agent.reconcile(&cluster, &hops(true), &BTreeSet::new(), Now::read());
+    dispatcher.set_drain(true, start);
     let mut leaving = |after: u64| {
         let now = start + Duration::from_secs(after);
         let due = dispatcher.due(now);
         (
             due,
-            dispatcher.orders(&cluster, agent.me(), agent.programmed(), now).map(|orders| orders.bgp.leaving),
+            dispatcher
+                .next_orders(&cluster, agent.me(), agent.programmed(), now)
+                .map(|orders| orders.bgp.leaving),
         )
     };
     let at = |after: u64| Some(start + Duration::from_secs(after));
@@ -153,29 +169,29 @@ fn a_director_is_drained_when_its_sessions_are_closed() {
     let end = start + Duration::from_secs(6);
     let peer = |state| Arc::new(vec![PeerStatus { state, ..PeerStatus::default() }]);
     peers.send_replace(peer(bgp::State::Established));
-    dispatcher.leave(true, start);
+    dispatcher.set_drain(true, start);
     assert_eq!(
-        (dispatcher.outlook().left(start), dispatcher.outlook().left(end)),
+        (dispatcher.status().completed_step(start), dispatcher.status().completed_step(end)),
         (Leaving::Draining, Leaving::Withdrawn)
     );
     peers.send_replace(peer(bgp::State::Idle));
-    assert_eq!(dispatcher.outlook().left(end), Leaving::Closed);
+    assert_eq!(dispatcher.status().completed_step(end), Leaving::Closed);
 }
 
 #[test]
-fn who_announces_nothing_is_looked_for_when_objects_change() {
+fn vips_announced_by_nobody_are_found_when_objects_change() {
     let (mut dispatcher, _peers) = dispatcher();
     let mut agent = reconciler(MemoryTables::default(), ROOM);
-    let mut told = |cluster: Arc<Cluster>| {
-        agent.run(&cluster, &hops(true), &BTreeSet::new(), Now::read());
+    let mut problems_with = |cluster: Arc<Cluster>| {
+        agent.reconcile(&cluster, &hops(true), &BTreeSet::new(), Now::read());
         dispatcher.invalidate();
-        dispatcher.orders(&cluster, agent.me(), agent.programmed(), Instant::now());
-        dispatcher.outlook().problems(&cluster, agent.me())
+        dispatcher.next_orders(&cluster, agent.me(), agent.programmed(), Instant::now());
+        dispatcher.status().problems(&cluster, agent.me())
     };
-    assert_eq!(told(with_endpoint()), [""; 0]);
-    let silent = told(cluster(NODES));
+    assert_eq!(problems_with(with_endpoint()), [""; 0]);
+    let silent = problems_with(cluster(NODES));
     assert!(silent.len() == 1 && silent[0].contains("announced by nobody"), "{silent:?}");
-    assert_eq!(told(with_endpoint()), [""; 0]);
+    assert_eq!(problems_with(with_endpoint()), [""; 0]);
 }
 
 #[test]
@@ -186,8 +202,8 @@ fn sessions_that_are_down_and_drains_are_warned_of() {
         |name: &str, state| PeerStatus { name: name.into(), state, seconds: 7, ..PeerStatus::default() };
     peers
         .send_replace(Arc::new(vec![peer("near", bgp::State::Established), peer("far", bgp::State::Active)]));
-    assert_eq!(dispatcher.outlook().warnings(now), ["BgpPeer far: no session for 7 s: see `trigon bgp`"]);
-    dispatcher.leave(true, now);
-    let told = dispatcher.outlook().warnings(now);
-    assert!(told.len() == 1 && told[0].contains("trigon drain --undo"), "{told:?}");
+    assert_eq!(dispatcher.status().warnings(now), ["BgpPeer far: no session for 7 s: see `trigon bgp`"]);
+    dispatcher.set_drain(true, now);
+    let warnings = dispatcher.status().warnings(now);
+    assert!(warnings.len() == 1 && warnings[0].contains("trigon drain --undo"), "{warnings:?}");
 }

@@ -9,7 +9,7 @@ use std::{
 use thiserror::Error;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Protocol {
+pub enum FlowProtocol {
     Tcp,
     Udp,
     /// Echo, whatever the family; there are no ports.
@@ -19,7 +19,7 @@ pub enum Protocol {
 /// Packets from a client to what may be a VIP, both of the same family.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Flow {
-    pub protocol: Protocol,
+    pub protocol: FlowProtocol,
     /// Ports are 0 where the protocol has none.
     pub client: SocketAddr,
     pub to: SocketAddr,
@@ -56,12 +56,12 @@ impl FromStr for Flow {
             _ => return Err(FlowError::Parts(text.into())),
         };
         let protocol = match protocol.to_ascii_lowercase().as_str() {
-            "tcp" => Protocol::Tcp,
-            "udp" => Protocol::Udp,
-            "icmp" | "icmpv6" => Protocol::Icmp,
+            "tcp" => FlowProtocol::Tcp,
+            "udp" => FlowProtocol::Udp,
+            "icmp" | "icmpv6" => FlowProtocol::Icmp,
             _ => return Err(FlowError::Protocol(protocol.into())),
         };
-        let (client, to) = (place(protocol, client)?, place(protocol, to)?);
+        let (client, to) = (parse_address(protocol, client)?, parse_address(protocol, to)?);
         if client.is_ipv4() != to.is_ipv4() {
             return Err(FlowError::Families(client.ip(), to.ip()));
         }
@@ -69,17 +69,17 @@ impl FromStr for Flow {
     }
 }
 
-fn place(protocol: Protocol, text: &str) -> Result<SocketAddr, FlowError> {
-    if protocol == Protocol::Icmp {
+fn parse_address(protocol: FlowProtocol, text: &str) -> Result<SocketAddr, FlowError> {
+    if protocol == FlowProtocol::Icmp {
         let addr: IpAddr = text.parse().map_err(|_| FlowError::WithoutPort(text.into()))?;
         return Ok(SocketAddr::new(addr.to_canonical(), 0));
     }
-    let place: SocketAddr = text.parse().map_err(|_| FlowError::WithPort(text.into()))?;
+    let addr: SocketAddr = text.parse().map_err(|_| FlowError::WithPort(text.into()))?;
     // The scope of an IPv6 address is left out: it is not in packets.
-    Ok(SocketAddr::new(place.ip().to_canonical(), place.port()))
+    Ok(SocketAddr::new(addr.ip().to_canonical(), addr.port()))
 }
 
-impl fmt::Display for Protocol {
+impl fmt::Display for FlowProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tcp => "tcp",
@@ -93,7 +93,7 @@ impl fmt::Display for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { protocol, client, to } = self;
         match protocol {
-            Protocol::Icmp => write!(f, "{protocol} {} -> {}", client.ip(), to.ip()),
+            FlowProtocol::Icmp => write!(f, "{protocol} {} -> {}", client.ip(), to.ip()),
             _ => write!(f, "{protocol} {client} -> {to}"),
         }
     }

@@ -9,9 +9,11 @@ use lb_common::{
     ring::{NO_BACKEND, Owners},
 };
 
-use super::{flow::Flow, frame::Packet};
+use super::{flow::Flow, frame::PacketKind};
 use crate::{
-    agent::report::explain::{Choice, EndpointStory, PacketStory, Peer, ServiceStory, SlotStory, Way},
+    agent::report::explain::{
+        Choice, EndpointStory, Machine, PacketStory, PathStory, ServiceStory, SlotStory,
+    },
     neigh::NextHops,
     objects::model::Cluster,
     plan::{Plan, mirror::Mirror, names},
@@ -19,7 +21,7 @@ use crate::{
 
 /// What the agent knows of maps, objects and next hops.
 #[derive(Clone, Copy)]
-pub struct Known<'a> {
+pub struct StoryContext<'a> {
     pub mirror: &'a Mirror,
     pub plan: &'a Plan,
     pub cluster: &'a Cluster,
@@ -28,47 +30,53 @@ pub struct Known<'a> {
 
 /// What became of `packet` of `flow`: the `story` and the `frame` that a dry
 /// run has left.
-pub fn tell(known: Known<'_>, flow: &Flow, packet: Packet, story: &Story, frame: &[u8]) -> PacketStory {
-    let teller = Teller { known, story };
+pub fn build_packet_story(
+    context: StoryContext<'_>,
+    flow: &Flow,
+    packet: PacketKind,
+    story: &Story,
+    frame: &[u8],
+) -> PacketStory {
+    let builder = StoryBuilder { context, story };
     let verdict = Verdict::from_index(story.verdict as usize).unwrap_or(Verdict::Pass);
-    let service = teller.service();
-    let choice = teller.choice();
+    let service = builder.find_service();
+    let choice = builder.chosen_backend();
     PacketStory {
         packet: packet.name().into(),
-        service: service.map(|(key, service)| teller.service_story(key, service)),
-        slot: service.and_then(|(_, service)| teller.slot(service)),
-        way: choice.and_then(|(_, backend)| teller.way(backend, frame)),
-        choice: choice.map(|(why, backend)| Choice { peer: teller.peer(backend), why: why.into() }),
-        endpoint: teller.endpoint(),
+        service: service.map(|(key, service)| builder.service_story(key, service)),
+        slot: service.and_then(|(_, service)| builder.slot_story(service)),
+        way: choice.and_then(|(_, backend)| builder.path_story(backend, frame)),
+        choice: choice.map(|(why, backend)| Choice { peer: builder.machine_of(backend), why: why.into() }),
+        endpoint: builder.endpoint_story(),
         verdict: verdict.label().into(),
         fate: names::fate(verdict.fate()).into(),
         meaning: verdict.sentence().into(),
         remedy: verdict.remedy().map(Into::into),
-        hints: teller.hints(flow, verdict),
+        hints: builder.build_hints(flow, verdict),
     }
 }
 
-struct Teller<'a> {
-    known: Known<'a>,
+struct StoryBuilder<'a> {
+    context: StoryContext<'a>,
     story: &'a Story,
 }
 
-fn told(value: u32) -> Option<u32> {
+fn told_value(value: u32) -> Option<u32> {
     (value != NOT_TOLD).then_some(value)
 }
 
-impl<'a> Teller<'a> {
-    fn service(&self) -> Option<(&'a ServiceKey, &'a Service)> {
-        let id = told(self.story.service)?;
-        self.known.mirror.services.iter().find(|(_, service)| service.id == id)
+impl<'a> StoryBuilder<'a> {
+    fn find_service(&self) -> Option<(&'a ServiceKey, &'a Service)> {
+        let id = told_value(self.story.service)?;
+        self.context.mirror.services.iter().find(|(_, service)| service.id == id)
     }
 
-    fn backend(&self, id: u32) -> Option<&'a Backend> {
-        self.known.mirror.backends.get(&u16::try_from(id).ok()?)
+    fn find_backend(&self, id: u32) -> Option<&'a Backend> {
+        self.context.mirror.backends.get(&u16::try_from(id).ok()?)
     }
 
     fn service_story(&self, key: &ServiceKey, service: &Service) -> ServiceStory {
-        let planned = self.known.plan.services.get(key);
+        let planned = self.context.plan.services.get(key);
         ServiceStory {
             name: planned.map(|planned| planned.name.to_string()),
             protocol: names::protocol(key.protocol).into(),
@@ -78,36 +86,38 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn slot(&self, service: &Service) -> Option<SlotStory> {
-        let slot = told(self.story.slot)?;
-        let peer = |id: u16| self.backend(id.into()).map(|backend| self.peer(backend));
-        let mirror = self.known.mirror;
+    fn slot_story(&self, service: &Service) -> Option<SlotStory> {
+        let slot = told_value(self.story.slot)?;
+        let machine = |id: u16| self.find_backend(id.into()).map(|backend| self.machine_of(backend));
+        let mirror = self.context.mirror;
         let ring = mirror.rings.get(&service.ring_offset);
         let owners = mirror.histories.get(&service.history_offset).and_then(|all| all.get(slot as usize));
         let owner = ring.and_then(|ring| ring.get(slot as usize).copied());
         let former = |owners: &Owners| {
-            owners.ids[1..].iter().take_while(|id| **id != NO_BACKEND).filter_map(|id| peer(*id)).collect()
+            owners.ids[1..].iter().take_while(|id| **id != NO_BACKEND).filter_map(|id| machine(*id)).collect()
         };
         Some(SlotStory {
             slot,
             of: service.ring_len,
-            owner: owner.or(owners.map(|owners| owners.ids[0])).and_then(peer),
+            owner: owner.or(owners.map(|owners| owners.ids[0])).and_then(machine),
             former: owners.map(former),
         })
     }
 
     /// The backend that the packet is sent to, and why; none if it stays on this machine.
-    fn choice(&self) -> Option<(&'static str, &'a Backend)> {
-        let asked = told(self.story.next).and_then(|id| self.backend(id)).map(|next| (self.why_next(), next));
+    fn chosen_backend(&self) -> Option<(&'static str, &'a Backend)> {
+        let next = told_value(self.story.next)
+            .and_then(|id| self.find_backend(id))
+            .map(|next| (self.reason_for_next(), next));
         let chosen = || {
             let remembered = self.story.memory == memory::ELSEWHERE;
             let why = if remembered { "which the flow began with" } else { "the owner of the slot" };
-            Some((why, self.backend(told(self.story.backend)?)?))
+            Some((why, self.find_backend(told_value(self.story.backend)?)?))
         };
-        asked.or_else(chosen).filter(|(_, backend)| backend.flags & backend_flags::LOCAL == 0)
+        next.or_else(chosen).filter(|(_, backend)| backend.flags & backend_flags::LOCAL == 0)
     }
 
-    fn why_next(&self) -> &'static str {
+    fn reason_for_next(&self) -> &'static str {
         match self.story.hops {
             gue::OVER => "the owner of the slot: nothing of this flow is known here",
             gue::DIRECT => "where the flow was found before",
@@ -116,16 +126,17 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn way(&self, backend: &Backend, frame: &[u8]) -> Option<Way> {
-        Some(Way {
-            delivery: if told(self.story.next).is_some() { "gue" } else { names::delivery(backend) }.into(),
-            next_hop: names::next_hop(self.known.hops.get(&backend.outer_dst.into())),
+    fn path_story(&self, backend: &Backend, frame: &[u8]) -> Option<PathStory> {
+        Some(PathStory {
+            delivery: if told_value(self.story.next).is_some() { "gue" } else { names::delivery(backend) }
+                .into(),
+            next_hop: names::next_hop(self.context.hops.get(&backend.outer_dst.into())),
             mtu: backend.mtu,
             source_port: outer_source_port(frame),
         })
     }
 
-    fn endpoint(&self) -> Option<EndpointStory> {
+    fn endpoint_story(&self) -> Option<EndpointStory> {
         let endpoint = self.story.endpoint;
         let is_told = endpoint.addr != Addr::from_words([0; 4]);
         is_told.then(|| EndpointStory {
@@ -134,45 +145,45 @@ impl<'a> Teller<'a> {
         })
     }
 
-    fn peer(&self, backend: &Backend) -> Peer {
+    fn machine_of(&self, backend: &Backend) -> Machine {
         let address = IpAddr::from(backend.outer_dst);
         let is_bare = backend.flags & backend_flags::BARE != 0;
-        let node = self.known.cluster.nodes.values().find(|node| node.addresses.contains(&address));
-        Peer { node: node.filter(|_| !is_bare).map(|node| node.name.to_string()), address }
+        let node = self.context.cluster.nodes.values().find(|node| node.addresses.contains(&address));
+        Machine { node: node.filter(|_| !is_bare).map(|node| node.name.to_string()), address }
     }
 
-    fn hints(&self, flow: &Flow, verdict: Verdict) -> Vec<String> {
+    fn build_hints(&self, flow: &Flow, verdict: Verdict) -> Vec<String> {
         match verdict {
-            Verdict::Pass => vec![self.owned_vips(flow)],
-            Verdict::DropNoSuchPort | Verdict::DropTunnelPort => vec![self.ports(flow)],
-            _ => self.rest_elsewhere(flow).into_iter().collect(),
+            Verdict::Pass => vec![self.owned_vips_hint(flow)],
+            Verdict::DropNoSuchPort | Verdict::DropTunnelPort => vec![self.ports_hint(flow)],
+            _ => self.next_node_hint(flow).into_iter().collect(),
         }
     }
 
-    fn owned_vips(&self, flow: &Flow) -> String {
-        let vips = self.known.mirror.vips.keys().map(|vip| IpAddr::from(*vip));
+    fn owned_vips_hint(&self, flow: &Flow) -> String {
+        let vips = self.context.mirror.vips.keys().map(|vip| IpAddr::from(*vip));
         let vips: Vec<_> = vips.filter(|vip| vip.is_ipv4() == flow.to.is_ipv4()).collect();
-        format!("{} is not an owned VIP; those of its family are {}", flow.to.ip(), list(&vips))
+        format!("{} is not an owned VIP; those of its family are {}", flow.to.ip(), join_few(&vips))
     }
 
-    fn ports(&self, flow: &Flow) -> String {
+    fn ports_hint(&self, flow: &Flow) -> String {
         let vip = Addr::from(flow.to.ip());
-        let keys = self.known.mirror.services.keys().filter(|key| key.addr == vip);
+        let keys = self.context.mirror.services.keys().filter(|key| key.addr == vip);
         let ports: Vec<_> =
             keys.map(|key| format!("{} {}", names::protocol(key.protocol), u16::from_be(key.port))).collect();
-        format!("{} has {}", flow.to.ip(), list(&ports))
+        format!("{} has {}", flow.to.ip(), join_few(&ports))
     }
 
     /// For a packet that goes to another node: the command that explains what happens there.
-    fn rest_elsewhere(&self, flow: &Flow) -> Option<String> {
-        let (_, backend) = self.choice()?;
-        let node = self.peer(backend).node?;
+    fn next_node_hint(&self, flow: &Flow) -> Option<String> {
+        let (_, backend) = self.chosen_backend()?;
+        let node = self.machine_of(backend).node?;
         Some(format!("`trigon explain --at-node {node} '{flow}'`, on {node}, tells the rest"))
     }
 }
 
 /// The first few, separated by commas, and the number of the others.
-fn list<T: ToString>(items: &[T]) -> String {
+fn join_few<T: ToString>(items: &[T]) -> String {
     const FEW: usize = 8;
     let few: Vec<_> = items.iter().take(FEW).map(T::to_string).collect();
     match items.len() {

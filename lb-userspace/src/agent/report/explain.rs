@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The query string of `/v1/explain`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Question {
+pub struct ExplainQuestion {
     pub flow: String,
     /// The node that the packet reaches in a director's tunnel; none: the packet
     /// comes from a client, without a tunnel.
@@ -37,7 +37,7 @@ pub struct PacketStory {
     /// The machine that a director chose, or that a node hands the packet on to.
     pub choice: Option<Choice>,
     /// How it gets to the chosen machine.
-    pub way: Option<Way>,
+    pub way: Option<PathStory>,
     pub endpoint: Option<EndpointStory>,
     /// Label of the verdict, as in `trigon drops`.
     pub verdict: String,
@@ -68,14 +68,14 @@ pub struct SlotStory {
     /// Slots of the ring.
     pub of: u32,
     /// None of an empty slot.
-    pub owner: Option<Peer>,
+    pub owner: Option<Machine>,
     /// Newest first. None on a machine that is no node, which has no history.
-    pub former: Option<Vec<Peer>>,
+    pub former: Option<Vec<Machine>>,
 }
 
 /// A machine that packets are sent to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Peer {
+pub struct Machine {
     /// None for a bare server.
     pub node: Option<String>,
     pub address: IpAddr,
@@ -83,13 +83,13 @@ pub struct Peer {
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Choice {
-    pub peer: Peer,
+    pub peer: Machine,
     /// Why this one, as the end of a sentence.
     pub why: String,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Way {
+pub struct PathStory {
     /// `l2`, `ipip` or `gue`.
     pub delivery: String,
     /// How the backend is reached, or why it is not.

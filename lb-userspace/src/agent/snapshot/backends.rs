@@ -18,21 +18,21 @@ impl Reader {
     pub fn backends(&self) -> Vec<BackendReport> {
         let snapshot = self.snapshot();
         let nodes: BTreeMap<Addr, &str> = snapshot
-            .wanted
+            .source
             .cluster
             .nodes
             .values()
             .flat_map(|node| node.addresses.iter().map(|addr| (Addr::from(*addr), &*node.name)))
             .collect();
         let report = |(id, backend): (&u16, &Backend)| {
-            snapshot.backend(&self.stats, *id, backend, nodes.get(&backend.outer_dst).copied())
+            snapshot.backend_report(&self.stats, *id, backend, nodes.get(&backend.outer_dst).copied())
         };
         snapshot.programmed.mirror.backends.iter().map(report).collect()
     }
 }
 
 impl Snapshot {
-    fn backend(&self, stats: &Stats, id: u16, backend: &Backend, node: Option<&str>) -> BackendReport {
+    fn backend_report(&self, stats: &Stats, id: u16, backend: &Backend, node: Option<&str>) -> BackendReport {
         let address = IpAddr::from(backend.outer_dst);
         let traffic = stats.backend(id).unwrap_or_default();
         let is_bare = backend.flags & backend_flags::BARE != 0;
@@ -41,10 +41,10 @@ impl Snapshot {
             address,
             node: node.filter(|_| !is_bare).map(ToOwned::to_owned),
             delivery: names::delivery(backend).into(),
-            resolved: reach::is_known(backend),
+            resolved: reach::is_reachable(backend),
             next_hop: names::next_hop(self.hops.get(&address)),
             mtu: backend.mtu,
-            health: self.liveness.of(&BackendKey::of(backend), &self.programmed.plan),
+            health: self.liveness.health_reports(&BackendKey::from_entry(backend), &self.programmed.plan),
             packets: traffic.packets,
             bytes: traffic.bytes,
         }

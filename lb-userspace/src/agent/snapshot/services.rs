@@ -6,7 +6,7 @@ use lb_common::maps::ServiceKey;
 
 use super::{Reader, Snapshot};
 use crate::{
-    agent::report::{ServiceReport, Share},
+    agent::report::{RingShare, ServiceReport},
     datapath::kernel::Stats,
     plan::{BackendKey, PlannedService, names},
 };
@@ -15,19 +15,19 @@ impl Reader {
     pub fn services(&self) -> Vec<ServiceReport> {
         let snapshot = self.snapshot();
         let services = snapshot.programmed.plan.services.iter();
-        services.map(|(key, planned)| snapshot.service(&self.stats, key, planned)).collect()
+        services.map(|(key, planned)| snapshot.service_report(&self.stats, key, planned)).collect()
     }
 }
 
 impl Snapshot {
-    fn service(&self, stats: &Stats, key: &ServiceKey, planned: &PlannedService) -> ServiceReport {
+    fn service_report(&self, stats: &Stats, key: &ServiceKey, planned: &PlannedService) -> ServiceReport {
         let entry = self.programmed.service(key);
         let traffic = entry.and_then(|entry| stats.service(entry.id).ok()).unwrap_or_default();
         let mut slots = vec![0; planned.members.len()];
         planned.live.iter().for_each(|member| slots[usize::from(*member)] += 1);
         let share = |((backend, weight), slots): (&(_, u32), usize)| {
             let backend: &BackendKey = backend;
-            Share { address: IpAddr::from(backend.addr), weight: *weight, slots }
+            RingShare { address: IpAddr::from(backend.addr), weight: *weight, slots }
         };
         ServiceReport {
             name: planned.name.to_string(),

@@ -8,7 +8,7 @@ use super::{Facts, Reader, Snapshot};
 use crate::{
     agent::{
         fit, reach,
-        report::{Count, Interface, Source, Status},
+        report::{AgentStatus, Count, InterfaceReport, SourceReport},
     },
     datapath::kernel::{Attachment, XdpMode},
     neigh::{NextHop, Reach},
@@ -16,28 +16,28 @@ use crate::{
 };
 
 impl Reader {
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> AgentStatus {
         self.snapshot().status(&self.facts, self.uptime())
     }
 }
 
 impl Snapshot {
-    fn status(&self, facts: &Facts, uptime: Duration) -> Status {
+    fn status(&self, facts: &Facts, uptime: Duration) -> AgentStatus {
         let me = &self.me;
         let plan = &self.programmed.plan;
         let is_good = |(key, backend): &(&BackendKey, &Backend)| {
-            reach::is_known(backend) && self.liveness.answers(key, plan)
+            reach::is_reachable(backend) && self.liveness.is_alive(key, plan)
         };
         let reachable = plan.backends.iter().filter(is_good).count();
-        Status {
-            ready: self.programmed.is_settled() && self.wanted.problems.is_empty(),
+        AgentStatus {
+            ready: self.programmed.is_settled() && self.source.problems.is_empty(),
             node: me.node.to_string(),
             roles: names::roles(me.roles),
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_seconds: uptime.as_secs(),
             generation: self.programmed.generation,
-            interfaces: facts.attachments.iter().map(interface).collect(),
-            source: Source { directory: facts.source.clone(), good: self.wanted.problems.is_empty() },
+            interfaces: facts.attachments.iter().map(interface_report).collect(),
+            source: SourceReport { directory: facts.source.clone(), good: self.source.problems.is_empty() },
             services: Count { total: plan.services.len(), good: self.programmed.proven.len() },
             backends: Count { total: plan.backends.len(), good: reachable },
             problems: self.problems(facts),
@@ -53,15 +53,15 @@ impl Snapshot {
         });
         let uplink = hops.filter(on_uplink).map(|hop| hop.mtu).max().unwrap_or_default();
         let mut warnings = fit::warnings(&self.programmed.plan.backends, uplink);
-        warnings.extend(self.outlook.warnings(Instant::now()));
+        warnings.extend(self.announcement_status.warnings(Instant::now()));
         warnings
     }
 
     fn problems(&self, facts: &Facts) -> Vec<String> {
         let me = &self.me.node;
-        let source = self.wanted.problems.iter().chain(self.wanted.refused.iter()).map(ToString::to_string);
+        let source = self.source.problems.iter().chain(self.source.refused.iter()).map(ToString::to_string);
         let shortages = self.programmed.shortages.iter().map(ToString::to_string);
-        let unknown = (self.wanted.is_known && !self.wanted.cluster.nodes.contains_key(me)).then(|| {
+        let unknown = (self.source.has_been_good && !self.source.cluster.nodes.contains_key(me)).then(|| {
             format!("Node {me}: no such object; add it to the source, or start with its --node-name: other nodes refuse tunnels from, and send none to, a machine they do not know")
         });
         let generic = facts.attachments.iter().filter(|a| a.mode == XdpMode::Generic);
@@ -74,14 +74,14 @@ impl Snapshot {
             .chain(unknown)
             .chain(reach::problems(&self.programmed.plan.backends, &self.hops))
             .chain(self.liveness.problems(&self.programmed.plan))
-            .chain(self.outlook.problems(&self.wanted.cluster, &self.me))
+            .chain(self.announcement_status.problems(&self.source.cluster, &self.me))
             .chain(generic)
             .collect()
     }
 }
 
-fn interface(attachment: &Attachment) -> Interface {
-    Interface {
+fn interface_report(attachment: &Attachment) -> InterfaceReport {
+    InterfaceReport {
         name: attachment.interface.clone(),
         xdp: attachment.mode.to_string(),
         adopted: attachment.adopted,

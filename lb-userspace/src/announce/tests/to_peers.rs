@@ -50,7 +50,7 @@ fn a_vip_shared_with_the_data_path_is_announced_by_directors_alone() {
         route_lines(&plan(cluster, &identity(node), &carried, Leaving::No))
     };
     let both = shared(&[("node1", true)]);
-    assert_eq!(both.announced[&ip(WEB)].names(), "default/mail, default/web");
+    assert_eq!(both.announced[&ip(WEB)].service_names(), "default/mail, default/web");
     assert_eq!(routes_of(&both, "director1", &[WEB]), ["router1 192.0.2.80/32"]);
     // Not proven yet: connections of the data path would break here.
     assert_eq!(routes_of(&both, "director1", &[]), [""; 0]);

@@ -15,7 +15,7 @@ pub fn warnings(cluster: &Cluster, mtu: u16) -> Vec<Problem> {
     let mut narrow = BTreeMap::new();
     for service in cluster.services.values() {
         let is_v4 = service.frontend.vip.is_ipv4();
-        let overhead = plan::overhead(cluster, service);
+        let overhead = plan::max_overhead(cluster, service);
         if overhead > 0 && ORDINARY + overhead > mtu {
             narrow.entry((&service.name, is_v4)).or_insert(overhead);
         }

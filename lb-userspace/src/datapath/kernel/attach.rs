@@ -19,7 +19,7 @@ pub use error::AttachError;
 pub use xdp::attach as xdp;
 
 /// The indices of interfaces, of those that exist.
-pub fn indices(interfaces: &[String]) -> BTreeSet<u32> {
+pub fn interface_indices(interfaces: &[String]) -> BTreeSet<u32> {
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None);
     let index = |name: &String| name_to_index(socket.as_ref().ok()?, name).ok();
     interfaces.iter().filter_map(index).collect()
@@ -36,14 +36,14 @@ pub fn check_interfaces(interfaces: &[String]) -> Result<(), AttachError> {
 
 /// Detach from interfaces, and in modes, that are no longer asked for.
 pub fn detach_others(pin_dir: &Path, interfaces: &[String], mode: XdpMode) -> Result<(), AttachError> {
-    for pin in pins::all(&links_dir(pin_dir)) {
+    for pin in pins::list(&links_dir(pin_dir)) {
         let wanted = interfaces.iter().any(|interface| {
             let egress = [pins::egress_link(pin_dir, interface), pins::egress_filter(pin_dir, interface)];
-            pin == pins::xdp(pin_dir, interface, mode) || egress.contains(&pin)
+            pin == pins::xdp_link(pin_dir, interface, mode) || egress.contains(&pin)
         });
         if !wanted {
             tracing::info!(pin = %pin.display(), "detaching what is not asked for any more");
-            detach(&pin)?;
+            detach_pin(&pin)?;
         }
     }
     Ok(())
@@ -53,9 +53,9 @@ pub fn detach_others(pin_dir: &Path, interfaces: &[String], mode: XdpMode) -> Re
 /// touched, then maps. True if there was anything.
 pub fn unload(pin_dir: &Path) -> Result<bool, AttachError> {
     let (links_dir, maps_dir) = (links_dir(pin_dir), pin_dir.join("maps"));
-    let links = pins::all(&links_dir).collect::<Vec<_>>();
-    let maps = pins::all(&maps_dir).collect::<Vec<_>>();
-    links.iter().try_for_each(|pin| detach(pin))?;
+    let links = pins::list(&links_dir).collect::<Vec<_>>();
+    let maps = pins::list(&maps_dir).collect::<Vec<_>>();
+    links.iter().try_for_each(|pin| detach_pin(pin))?;
     maps.iter().try_for_each(|pin| pins::remove(pin))?;
     for dir in [&links_dir, &maps_dir, pin_dir] {
         if dir.exists() {
@@ -66,11 +66,11 @@ pub fn unload(pin_dir: &Path) -> Result<bool, AttachError> {
 }
 
 /// Detach what the pin holds or records, and remove it.
-fn detach(pin: &Path) -> Result<(), AttachError> {
+fn detach_pin(pin: &Path) -> Result<(), AttachError> {
     match pins::filter_interface(pin) {
         Some(interface) => filter::detach(&interface)?,
         // Should it fail, the kernel does it a moment after the pin is gone.
-        None => drop(detach::detach(pin)),
+        None => drop(detach::detach_link(pin)),
     }
     pins::remove(pin)
 }

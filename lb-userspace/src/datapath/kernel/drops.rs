@@ -15,27 +15,27 @@ use tracing::info;
 
 use super::{
     error::LoadError,
-    pinned::{map_pin, open},
+    pinned::{map_pin, open_map},
 };
 
 /// Logs each packet that comes through the ring `DROPPED`, until the future is dropped.
 pub async fn log(pin_dir: &Path) -> anyhow::Result<()> {
-    let ring = ring(pin_dir)?;
+    let ring = open_ring(pin_dir)?;
     // SAFETY: the ring owns its descriptor and never exchanges it.
     let mut ring = unsafe { AsyncFd::register(ring) }.map_err(std::io::Error::from)?;
     loop {
         let mut guard = ring.readable_mut().await?;
         while let Some(item) = guard.get_inner_mut().next() {
             if let Some(dropped) = decode(&item) {
-                line(&dropped);
+                log_packet(&dropped);
             }
         }
         guard.clear_ready();
     }
 }
 
-fn ring(pin_dir: &Path) -> Result<RingBuf<MapData>, LoadError> {
-    RingBuf::try_from(Map::RingBuf(open(pin_dir, names::DROPPED)?))
+fn open_ring(pin_dir: &Path) -> Result<RingBuf<MapData>, LoadError> {
+    RingBuf::try_from(Map::RingBuf(open_map(pin_dir, names::DROPPED)?))
         .map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, names::DROPPED), source })
 }
 
@@ -45,7 +45,7 @@ fn decode(bytes: &[u8]) -> Option<Dropped> {
     Some(unsafe { bytes.as_ptr().cast::<Dropped>().read_unaligned() })
 }
 
-fn line(dropped: &Dropped) {
+fn log_packet(dropped: &Dropped) {
     let verdict = Verdict::from_index(usize::from(dropped.verdict));
     let place = |addr, port| SocketAddr::new(IpAddr::from(addr), u16::from_be(port));
     info!(

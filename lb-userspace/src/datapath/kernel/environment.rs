@@ -10,7 +10,7 @@ use super::error::{BPFFS, EnvironmentError};
 
 /// Older kernels have no `bpf_link` for XDP with an atomic update (5.9), and
 /// 5.10 is the first with long-term support after it.
-const OLDEST: (u8, u8) = (5, 10);
+const OLDEST_KERNEL: (u8, u8) = (5, 10);
 
 /// `BPF_FS_MAGIC` of `include/uapi/linux/magic.h`.
 const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
@@ -19,18 +19,18 @@ const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
 pub fn check_environment() -> Result<(), EnvironmentError> {
     let version = KernelVersion::current().map_err(|e| EnvironmentError::UnknownKernel(e.to_string()))?;
     check_kernel(version.code())?;
-    if !rustix::process::geteuid().is_root() && !has_bpf() {
+    if !rustix::process::geteuid().is_root() && !has_cap_bpf() {
         return Err(EnvironmentError::Privilege);
     }
     Ok(())
 }
 
 /// Make the pin directory if need be.
-pub fn prepare(pin_dir: &Path) -> Result<(), EnvironmentError> {
+pub fn prepare_pin_dir(pin_dir: &Path) -> Result<(), EnvironmentError> {
     mount_bpffs();
     let pin_error = |source| EnvironmentError::PinDir { path: pin_dir.into(), source };
     for dir in [pin_dir.join("maps"), super::pinned::links_dir(pin_dir)] {
-        check_bpffs(pin_dir, nearest(&dir))?;
+        check_bpffs(pin_dir, nearest_existing(&dir))?;
         std::fs::create_dir_all(dir).map_err(pin_error)?;
     }
     Ok(())
@@ -44,11 +44,11 @@ pub fn check_bpffs(pin_dir: &Path, path: &Path) -> Result<(), EnvironmentError> 
 /// `code` as `KERNEL_VERSION` of `linux/version.h` makes it.
 fn check_kernel(code: u32) -> Result<(), EnvironmentError> {
     let [_, major, minor, _] = code.to_be_bytes();
-    if (major, minor) < OLDEST { Err(EnvironmentError::OldKernel(major, minor)) } else { Ok(()) }
+    if (major, minor) < OLDEST_KERNEL { Err(EnvironmentError::OldKernel(major, minor)) } else { Ok(()) }
 }
 
 /// `CAP_BPF` among the effective capabilities (`/proc/self/status`).
-fn has_bpf() -> bool {
+fn has_cap_bpf() -> bool {
     const CAP_BPF: u32 = 39;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
@@ -70,7 +70,7 @@ fn is_bpffs(path: &Path) -> bool {
 }
 
 /// The path itself, or the nearest parent that is there.
-fn nearest(path: &Path) -> &Path {
+fn nearest_existing(path: &Path) -> &Path {
     path.ancestors().find(|path| path.exists()).unwrap_or(path)
 }
 

@@ -9,19 +9,19 @@ use aya::{
 
 use super::{
     error::LoadError,
-    pinned::{map_pin, open},
+    pinned::{map_pin, open_map},
 };
 use crate::datapath::TableError;
 
 /// A hash map whose errors say which map and which entry.
-pub struct Hash<K: Pod, V: Pod> {
+pub struct PinnedHashMap<K: Pod, V: Pod> {
     name: &'static str,
     map: HashMap<MapData, K, V>,
 }
 
-impl<K: Pod + std::fmt::Debug, V: Pod> Hash<K, V> {
+impl<K: Pod + std::fmt::Debug, V: Pod> PinnedHashMap<K, V> {
     pub fn open(pin_dir: &Path, name: &'static str) -> Result<Self, LoadError> {
-        let map = HashMap::try_from(aya::maps::Map::HashMap(open(pin_dir, name)?))
+        let map = HashMap::try_from(aya::maps::Map::HashMap(open_map(pin_dir, name)?))
             .map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, name), source })?;
         Ok(Self { name, map })
     }
@@ -33,7 +33,7 @@ impl<K: Pod + std::fmt::Debug, V: Pod> Hash<K, V> {
     /// It is no error if there is nothing to delete.
     pub fn delete(&mut self, key: &K) -> Result<(), TableError> {
         match self.map.remove(key) {
-            Err(e) if !is_absence(&e) => Err(table_error(self.name, format!("{key:?}"), e)),
+            Err(e) if !is_not_found(&e) => Err(table_error(self.name, format!("{key:?}"), e)),
             _ => Ok(()),
         }
     }
@@ -46,14 +46,14 @@ impl<K: Pod + std::fmt::Debug, V: Pod> Hash<K, V> {
         }
     }
 
-    pub fn all<C: FromIterator<(K, V)>>(&self) -> Result<C, TableError> {
+    pub fn read_all<C: FromIterator<(K, V)>>(&self) -> Result<C, TableError> {
         let entries: Result<C, _> = self.map.iter().collect();
         entries.map_err(|e| table_error(self.name, "all entries".into(), e))
     }
 }
 
 /// Does the error say that there is no such entry?
-pub fn is_absence(error: &MapError) -> bool {
+pub fn is_not_found(error: &MapError) -> bool {
     match error {
         MapError::KeyNotFound => true,
         MapError::SyscallError(e) => e.io_error.raw_os_error() == Some(libc::ENOENT),

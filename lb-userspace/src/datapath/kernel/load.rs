@@ -16,7 +16,7 @@ use super::{
     environment,
     error::LoadError,
     lock::{self, PinLock},
-    pinned::{map_pin, open},
+    pinned::{map_pin, open_map},
 };
 use crate::plan::mirror::Capacity;
 
@@ -25,7 +25,7 @@ use crate::plan::mirror::Capacity;
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("TRIGON_EBPF_OBJECT"));
 
 /// The eBPF object that this program was built with.
-pub fn object() -> Result<&'static [u8], LoadError> {
+pub fn ebpf_object() -> Result<&'static [u8], LoadError> {
     Some(OBJECT).filter(|object| !object.is_empty()).ok_or(LoadError::NoObject)
 }
 
@@ -68,36 +68,36 @@ pub struct Datapath {
 
 /// The maps, and how many entries each is to have. One per-CPU map of
 /// statistics goes with services and backends.
-fn sizes(options: &DatapathConfig) -> [(&'static str, u32); 16] {
-    let only = |role, size| if options.roles & role != 0 { size } else { 1 };
+fn map_sizes(options: &DatapathConfig) -> [(&'static str, u32); 16] {
+    let size_for_role = |role, size| if options.roles & role != 0 { size } else { 1 };
     let capacity = options.capacity;
     [
         (names::SERVICES, capacity.services),
         (names::SERVICE_STATS, capacity.services),
         (names::VIPS, capacity.services),
-        (names::RINGS, only(roles::DIRECTOR, capacity.ring_slots.div_ceil(CHUNK_SLOTS))),
-        (names::HISTORY, only(roles::NODE, capacity.history_slots)),
+        (names::RINGS, size_for_role(roles::DIRECTOR, capacity.ring_slots.div_ceil(CHUNK_SLOTS))),
+        (names::HISTORY, size_for_role(roles::NODE, capacity.history_slots)),
         (names::BACKENDS, capacity.backends),
         (names::BACKEND_STATS, capacity.backends),
-        (names::ENDPOINTS, only(roles::NODE, capacity.endpoints)),
+        (names::ENDPOINTS, size_for_role(roles::NODE, capacity.endpoints)),
         (names::RANGES, capacity.ranges),
-        (names::AFFINITIES, only(roles::NODE, options.affinities)),
+        (names::AFFINITIES, size_for_role(roles::NODE, options.affinities)),
         (names::NEW_FLOWS, capacity.services),
         (names::PEERS, capacity.backends),
         (names::BARE_FLOWS, options.bare_flows),
         (names::FRAGMENTS, options.fragments),
-        (names::NODE_FLOWS, only(roles::NODE, options.node_flows)),
-        (names::NODE_REPLIES, only(roles::NODE, options.node_flows)),
+        (names::NODE_FLOWS, size_for_role(roles::NODE, options.node_flows)),
+        (names::NODE_REPLIES, size_for_role(roles::NODE, options.node_flows)),
     ]
 }
 
 /// Load and attach. What is pinned and fits is kept, traffic is not disturbed.
 pub fn load(options: &DatapathConfig) -> Result<Datapath, LoadError> {
-    object()?;
+    ebpf_object()?;
     attach::check_interfaces(&options.interfaces)?;
     environment::check_environment()?;
-    environment::prepare(&options.pin_dir)?;
-    let lock = lock::take(&options.pin_dir)?;
+    environment::prepare_pin_dir(&options.pin_dir)?;
+    let lock = lock::lock_pin_dir(&options.pin_dir)?;
     let adopted = map_pin(&options.pin_dir, names::SERVICES).exists();
     let loaded = load_pinned(options, lock, adopted);
     if loaded.is_err() && !adopted {
@@ -108,7 +108,7 @@ pub fn load(options: &DatapathConfig) -> Result<Datapath, LoadError> {
 }
 
 fn load_pinned(options: &DatapathConfig, lock: PinLock, adopted: bool) -> Result<Datapath, LoadError> {
-    make_room(options)?;
+    unpin_placeholder_maps(options)?;
     let mut ebpf = open_object(options, false)?;
     let attachments = attach_programs(&mut ebpf, options)?;
     let capacity = actual_capacity(&options.pin_dir, options.capacity)?;
@@ -125,16 +125,16 @@ pub fn unload(pin_dir: &Path) -> Result<bool, LoadError> {
         return Ok(false);
     }
     environment::check_bpffs(pin_dir, pin_dir)?;
-    let _lock = lock::take(pin_dir)?;
+    let _lock = lock::lock_pin_dir(pin_dir)?;
     Ok(attach::unload(pin_dir)?)
 }
 
 /// A map that the roles of an earlier agent had no use for has one entry. If it is to have
 /// more now, its pin is removed, and a new map is made.
-fn make_room(options: &DatapathConfig) -> Result<(), LoadError> {
-    for (name, size) in sizes(options) {
+fn unpin_placeholder_maps(options: &DatapathConfig) -> Result<(), LoadError> {
+    for (name, size) in map_sizes(options) {
         let path = map_pin(&options.pin_dir, name);
-        if size > 1 && path.exists() && entries(&options.pin_dir, name)? == 1 {
+        if size > 1 && path.exists() && map_capacity(&options.pin_dir, name)? == 1 {
             let error = |source| AttachError::Pin { path: path.clone(), source };
             std::fs::remove_file(&path).map_err(error)?;
         }
@@ -144,7 +144,7 @@ fn make_room(options: &DatapathConfig) -> Result<(), LoadError> {
 
 /// `dry_run`: the programs report what they would do, and change nothing.
 pub(super) fn open_object(options: &DatapathConfig, dry_run: bool) -> Result<Ebpf, LoadError> {
-    let sizes = sizes(options);
+    let sizes = map_sizes(options);
     let mut loader = EbpfLoader::new();
     let log_drops = u32::from(options.log_drops);
     loader.override_global("ROLES", &options.roles, true);
@@ -161,7 +161,7 @@ pub(super) fn open_object(options: &DatapathConfig, dry_run: bool) -> Result<Ebp
     for name in [names::VERDICTS, names::DROPPED, names::STRAYS, names::TOLD] {
         loader.map_pin_path(name, map_pin(&options.pin_dir, name));
     }
-    loader.load(object()?).map_err(LoadError::Object)
+    loader.load(ebpf_object()?).map_err(LoadError::Object)
 }
 
 /// The bits of a source address (of IPv6, of its last word) that are the
@@ -173,17 +173,17 @@ fn source_mask(prefixes: &[IpNet], is_v4: bool) -> u32 {
 }
 
 fn attach_programs(ebpf: &mut Ebpf, options: &DatapathConfig) -> Result<Vec<Attachment>, LoadError> {
-    let xdp: &mut Xdp = program(ebpf, "trigon_xdp")?;
+    let xdp: &mut Xdp = find_program(ebpf, "trigon_xdp")?;
     xdp.load().map_err(|e| LoadError::Program("trigon_xdp", e))?;
-    let egress: &mut SchedClassifier = program(ebpf, "trigon_egress")?;
+    let egress: &mut SchedClassifier = find_program(ebpf, "trigon_egress")?;
     egress.load().map_err(|e| LoadError::Program("trigon_egress", e))?;
     attach::detach_others(&options.pin_dir, &options.interfaces, options.mode)?;
     let mut attachments = Vec::new();
     for interface in &options.interfaces {
         // Egress first: replies must be translated as soon as requests come in.
-        attach::egress(program(ebpf, "trigon_egress")?, &options.pin_dir, interface)?;
+        attach::egress(find_program(ebpf, "trigon_egress")?, &options.pin_dir, interface)?;
         attachments.push(attach::xdp(
-            program(ebpf, "trigon_xdp")?,
+            find_program(ebpf, "trigon_xdp")?,
             &options.pin_dir,
             interface,
             options.mode,
@@ -192,7 +192,7 @@ fn attach_programs(ebpf: &mut Ebpf, options: &DatapathConfig) -> Result<Vec<Atta
     Ok(attachments)
 }
 
-pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
+pub(super) fn find_program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
 where
     &'a mut P: TryFrom<&'a mut aya::programs::Program>,
 {
@@ -201,14 +201,14 @@ where
 }
 
 /// How many entries a pinned map has room for.
-fn entries(pin_dir: &Path, name: &'static str) -> Result<u32, LoadError> {
-    let info = open(pin_dir, name)?.info();
+fn map_capacity(pin_dir: &Path, name: &'static str) -> Result<u32, LoadError> {
+    let info = open_map(pin_dir, name)?.info();
     Ok(info.map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, name), source })?.max_entries())
 }
 
 /// Maps that were pinned before keep the size they were made with.
 fn actual_capacity(pin_dir: &Path, wanted: Capacity) -> Result<Capacity, LoadError> {
-    let size = |name| entries(pin_dir, name);
+    let size = |name| map_capacity(pin_dir, name);
     let actual = Capacity {
         services: size(names::SERVICES)?,
         backends: size(names::BACKENDS)?,

@@ -13,7 +13,7 @@ pub struct PinLock {
 }
 
 /// Fails if another process has the lock.
-pub fn take(pin_dir: &Path) -> Result<PinLock, EnvironmentError> {
+pub fn lock_pin_dir(pin_dir: &Path) -> Result<PinLock, EnvironmentError> {
     let error = |e: rustix::io::Errno| EnvironmentError::PinDir { path: pin_dir.into(), source: e.into() };
     let directory = open(pin_dir, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let directory = directory.map_err(error)?;

@@ -15,7 +15,7 @@ pub fn links_dir(pin_dir: &Path) -> PathBuf {
 }
 
 /// A map, by its pin.
-pub fn open(pin_dir: &Path, name: &str) -> Result<MapData, LoadError> {
+pub fn open_map(pin_dir: &Path, name: &str) -> Result<MapData, LoadError> {
     let path = map_pin(pin_dir, name);
     MapData::from_pin(&path).map_err(|source| LoadError::Pinned { path, source })
 }

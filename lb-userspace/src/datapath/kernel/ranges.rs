@@ -10,10 +10,10 @@ use lb_common::maps::{RangeKey, names};
 
 use super::{
     error::LoadError,
-    hash_map::{is_absence, table_error},
-    pinned::{map_pin, open},
+    hash_map::{is_not_found, table_error},
+    pinned::{map_pin, open_map},
 };
-use crate::{datapath::TableError, plan::Range};
+use crate::{datapath::TableError, plan::SourceRange};
 
 const NAME: &str = names::RANGES;
 
@@ -21,37 +21,37 @@ pub struct Ranges(LpmTrie<MapData, RangeKey, u32>);
 
 impl Ranges {
     pub fn open(pin_dir: &Path) -> Result<Self, LoadError> {
-        let map = LpmTrie::try_from(Map::LpmTrie(open(pin_dir, NAME)?))
+        let map = LpmTrie::try_from(Map::LpmTrie(open_map(pin_dir, NAME)?))
             .map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, NAME), source })?;
         Ok(Self(map))
     }
 
-    pub fn set(&mut self, service: u32, range: &Range) -> Result<(), TableError> {
-        let done = self.0.insert(&key(service, range), 0, 0);
+    pub fn set(&mut self, service: u32, range: &SourceRange) -> Result<(), TableError> {
+        let done = self.0.insert(&trie_key(service, range), 0, 0);
         done.map_err(|e| table_error(NAME, format!("service {service}: {range}"), e))
     }
 
     /// It is no error if there is nothing to delete.
-    pub fn delete(&mut self, service: u32, range: &Range) -> Result<(), TableError> {
-        match self.0.remove(&key(service, range)) {
-            Err(e) if !is_absence(&e) => Err(table_error(NAME, format!("service {service}: {range}"), e)),
+    pub fn delete(&mut self, service: u32, range: &SourceRange) -> Result<(), TableError> {
+        match self.0.remove(&trie_key(service, range)) {
+            Err(e) if !is_not_found(&e) => Err(table_error(NAME, format!("service {service}: {range}"), e)),
             _ => Ok(()),
         }
     }
 
     /// By the id of the service.
-    pub fn all(&self) -> Result<BTreeMap<u32, BTreeSet<Range>>, TableError> {
-        let mut all: BTreeMap<u32, BTreeSet<Range>> = BTreeMap::new();
+    pub fn read_all(&self) -> Result<BTreeMap<u32, BTreeSet<SourceRange>>, TableError> {
+        let mut all: BTreeMap<u32, BTreeSet<SourceRange>> = BTreeMap::new();
         for key in self.0.keys() {
             let key = key.map_err(|e| table_error(NAME, "all entries".into(), e))?;
-            let (service, range) = Range::of_key(key.prefix_len(), key.data());
+            let (service, range) = SourceRange::from_key(key.prefix_len(), key.data());
             all.entry(service).or_default().insert(range);
         }
         Ok(all)
     }
 }
 
-fn key(service: u32, range: &Range) -> Key<RangeKey> {
+fn trie_key(service: u32, range: &SourceRange) -> Key<RangeKey> {
     let (len, key) = range.key(service);
     Key::new(len, key)
 }

@@ -11,7 +11,7 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use super::{
     error::LoadError,
-    pinned::{map_pin, open},
+    pinned::{map_pin, open_map},
 };
 
 /// Backend ids, `width` of them to a slot.
@@ -25,7 +25,7 @@ impl Slab {
     /// The elements of the map have `chunk` ids.
     pub fn open(pin_dir: &Path, name: &str, chunk: usize, width: usize) -> Result<Self, LoadError> {
         let path = || map_pin(pin_dir, name);
-        let map: MapData = open(pin_dir, name)?;
+        let map: MapData = open_map(pin_dir, name)?;
         let info = map.info().map_err(|source| LoadError::Pinned { path: path(), source })?;
         let ids = info.max_entries() as usize * chunk;
         let memory = MmapOptions::new()
@@ -38,7 +38,7 @@ impl Slab {
     /// Write to slots that no service names yet, from slot `offset` on. False if they are
     /// beyond the end of the map.
     pub fn write(&self, offset: u32, ids: impl ExactSizeIterator<Item = u16>) -> bool {
-        let Some(range) = self.range(offset, ids.len()) else { return false };
+        let Some(range) = self.ids_at(offset, ids.len()) else { return false };
         for (place, id) in range.iter().zip(ids) {
             place.store(id, Ordering::Relaxed);
         }
@@ -49,11 +49,11 @@ impl Slab {
 
     /// What is at a range of slots; none if there is no such range.
     pub fn read(&self, offset: u32, slots: u32) -> Option<Vec<u16>> {
-        let range = self.range(offset, slots as usize * self.width)?;
+        let range = self.ids_at(offset, slots as usize * self.width)?;
         Some(range.iter().map(|id| id.load(Ordering::Relaxed)).collect())
     }
 
-    fn range(&self, offset: u32, ids: usize) -> Option<&[AtomicU16]> {
+    fn ids_at(&self, offset: u32, ids: usize) -> Option<&[AtomicU16]> {
         // SAFETY: the mapping is that long, lives as long as `self`, is
         // aligned to a page, and is shared with programs that only read.
         let all = unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast::<AtomicU16>(), self.ids) };

@@ -10,7 +10,7 @@ use lb_common::{
 
 use super::{
     error::LoadError,
-    pinned::{map_pin, open},
+    pinned::{map_pin, open_map},
 };
 
 pub struct Stats {
@@ -22,9 +22,9 @@ pub struct Stats {
 impl Stats {
     pub fn open(pin_dir: &Path) -> Result<Self, LoadError> {
         Ok(Self {
-            verdicts: array(pin_dir, names::VERDICTS)?,
-            services: array(pin_dir, names::SERVICE_STATS)?,
-            backends: array(pin_dir, names::BACKEND_STATS)?,
+            verdicts: open_array(pin_dir, names::VERDICTS)?,
+            services: open_array(pin_dir, names::SERVICE_STATS)?,
+            backends: open_array(pin_dir, names::BACKEND_STATS)?,
         })
     }
 
@@ -35,21 +35,21 @@ impl Stats {
 
     /// Packets and bytes to a service, by its id.
     pub fn service(&self, id: u32) -> Result<Traffic, MapError> {
-        sum(&self.services, id)
+        sum_over_cpus(&self.services, id)
     }
 
     /// Packets and bytes to a backend, by its id.
     pub fn backend(&self, id: u16) -> Result<Traffic, MapError> {
-        sum(&self.backends, u32::from(id))
+        sum_over_cpus(&self.backends, u32::from(id))
     }
 }
 
-fn array<V: aya::Pod>(pin_dir: &Path, name: &str) -> Result<PerCpuArray<MapData, V>, LoadError> {
-    PerCpuArray::try_from(Map::PerCpuArray(open(pin_dir, name)?))
+fn open_array<V: aya::Pod>(pin_dir: &Path, name: &str) -> Result<PerCpuArray<MapData, V>, LoadError> {
+    PerCpuArray::try_from(Map::PerCpuArray(open_map(pin_dir, name)?))
         .map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, name), source })
 }
 
-fn sum(map: &PerCpuArray<MapData, Traffic>, id: u32) -> Result<Traffic, MapError> {
+fn sum_over_cpus(map: &PerCpuArray<MapData, Traffic>, id: u32) -> Result<Traffic, MapError> {
     let total = map.get(&id, 0)?.iter().fold(Traffic::default(), |total, cpu| Traffic {
         packets: total.packets + cpu.packets,
         bytes: total.bytes + cpu.bytes,

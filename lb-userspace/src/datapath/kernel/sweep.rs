@@ -17,7 +17,7 @@ use lb_common::maps::{Endpoint, FlowKey, Holder, NodeFlow, Reply, ReplyKey, name
 
 use super::{
     error::LoadError,
-    pinned::{map_pin, open},
+    pinned::{map_pin, open_map},
 };
 use crate::plan::mirror::Op;
 
@@ -30,7 +30,7 @@ impl Sweeper {
     pub fn start(pin_dir: &Path) -> Result<Self, LoadError> {
         let tables = FlowTables::open(pin_dir)?;
         let (jobs, queue) = channel();
-        thread::spawn(move || run(tables, &queue));
+        thread::spawn(move || sweep_until_closed(tables, &queue));
         Ok(Self { jobs })
     }
 
@@ -41,9 +41,9 @@ impl Sweeper {
     }
 }
 
-fn run(mut tables: FlowTables, queue: &Receiver<Op>) {
+fn sweep_until_closed(mut tables: FlowTables, queue: &Receiver<Op>) {
     while let Ok(first) = queue.recv() {
-        let mut gone = Gone::default();
+        let mut gone = GoneObjects::default();
         std::iter::once(first).chain(queue.try_iter()).for_each(|op| gone.add(op));
         tables.sweep(&gone);
     }
@@ -51,18 +51,18 @@ fn run(mut tables: FlowTables, queue: &Receiver<Op>) {
 
 /// What is gone, by all requests of one pass.
 #[derive(Default)]
-struct Gone {
+struct GoneObjects {
     /// By service: the endpoints that are not gone, by the last request.
-    others: BTreeMap<u32, HashSet<Endpoint>>,
+    remaining_endpoints: BTreeMap<u32, HashSet<Endpoint>>,
     services: HashSet<u32>,
     backends: HashSet<u32>,
 }
 
-impl Gone {
+impl GoneObjects {
     fn add(&mut self, op: Op) {
         match op {
-            Op::ForgetOthers { service, endpoints } => {
-                self.others.insert(service, endpoints.into_iter().collect());
+            Op::ForgetOtherEndpoints { service, endpoints } => {
+                self.remaining_endpoints.insert(service, endpoints.into_iter().collect());
             }
             Op::ForgetService { service } => drop(self.services.insert(service)),
             Op::ForgetBackend { backend } => drop(self.backends.insert(u32::from(backend))),
@@ -71,8 +71,9 @@ impl Gone {
     }
 
     fn has_flow(&self, key: &FlowKey, flow: &NodeFlow) -> bool {
-        let is_other = |kept: &HashSet<Endpoint>| !kept.contains(&flow.endpoint());
-        self.services.contains(&key.service) || self.others.get(&key.service).is_some_and(is_other)
+        let is_endpoint_gone = |kept: &HashSet<Endpoint>| !kept.contains(&flow.endpoint());
+        self.services.contains(&key.service)
+            || self.remaining_endpoints.get(&key.service).is_some_and(is_endpoint_gone)
     }
 
     fn has_reply(&self, reply: &Reply) -> bool {
@@ -93,35 +94,35 @@ struct FlowTables {
 impl FlowTables {
     fn open(pin_dir: &Path) -> Result<Self, LoadError> {
         Ok(Self {
-            bare: table(pin_dir, names::BARE_FLOWS)?,
-            flows: table(pin_dir, names::NODE_FLOWS)?,
-            replies: table(pin_dir, names::NODE_REPLIES)?,
+            bare: open_table(pin_dir, names::BARE_FLOWS)?,
+            flows: open_table(pin_dir, names::NODE_FLOWS)?,
+            replies: open_table(pin_dir, names::NODE_REPLIES)?,
         })
     }
 
-    fn sweep(&mut self, gone: &Gone) {
-        delete(&mut self.bare, |key, flow| gone.has_bare_flow(key, flow));
-        delete(&mut self.flows, |key, flow| gone.has_flow(key, flow));
+    fn sweep(&mut self, gone: &GoneObjects) {
+        delete_where(&mut self.bare, |key, flow| gone.has_bare_flow(key, flow));
+        delete_where(&mut self.flows, |key, flow| gone.has_flow(key, flow));
         // A Pod that is gone may still send a last FIN or RST, which must carry the
         // VIP. So replies are deleted only with their service.
         if !gone.services.is_empty() {
-            delete(&mut self.replies, |_, reply| gone.has_reply(reply));
+            delete_where(&mut self.replies, |_, reply| gone.has_reply(reply));
         }
     }
 }
 
-fn table<K: Pod, V: Pod>(pin_dir: &Path, name: &str) -> Result<HashMap<MapData, K, V>, LoadError> {
-    HashMap::try_from(Map::LruHashMap(open(pin_dir, name)?))
+fn open_table<K: Pod, V: Pod>(pin_dir: &Path, name: &str) -> Result<HashMap<MapData, K, V>, LoadError> {
+    HashMap::try_from(Map::LruHashMap(open_map(pin_dir, name)?))
         .map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, name), source })
 }
 
-fn delete<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, is_gone: impl Fn(&K, &V) -> bool) {
+fn delete_where<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, is_gone: impl Fn(&K, &V) -> bool) {
     // If the table changes during the iteration, that may end early or see an
     // entry twice (bpf(2)). So collect first; entries that are missed are evicted
     // at some time.
-    let doomed: Vec<K> =
+    let gone_keys: Vec<K> =
         map.iter().flatten().filter(|(key, value)| is_gone(key, value)).map(|(key, _)| key).collect();
-    for key in &doomed {
+    for key in &gone_keys {
         // An error means that it was evicted meanwhile.
         let _ = map.remove(key);
     }

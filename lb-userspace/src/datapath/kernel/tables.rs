@@ -11,8 +11,8 @@ use lb_common::{
 
 use super::{
     error::LoadError,
-    hash_map::{Hash, table_error},
-    pinned::open,
+    hash_map::{PinnedHashMap, table_error},
+    pinned::open_map,
     ranges::Ranges,
     slab::Slab,
     sweep::Sweeper,
@@ -23,10 +23,10 @@ use crate::{
 };
 
 pub struct KernelTables {
-    services: Hash<ServiceKey, Service>,
-    vips: Hash<Addr, Vip>,
-    peers: Hash<Addr, Peer>,
-    endpoints: Hash<EndpointKey, Endpoint>,
+    services: PinnedHashMap<ServiceKey, Service>,
+    vips: PinnedHashMap<Addr, Vip>,
+    peers: PinnedHashMap<Addr, Peer>,
+    endpoints: PinnedHashMap<EndpointKey, Endpoint>,
     ranges: Ranges,
     backends: Array<MapData, Backend>,
     rings: Slab,
@@ -39,15 +39,15 @@ impl KernelTables {
     pub fn open(pin_dir: &Path) -> Result<Self, LoadError> {
         let pinned = |source| LoadError::Pinned { path: pin_dir.into(), source };
         Ok(Self {
-            services: Hash::open(pin_dir, names::SERVICES)?,
-            vips: Hash::open(pin_dir, names::VIPS)?,
-            peers: Hash::open(pin_dir, names::PEERS)?,
-            endpoints: Hash::open(pin_dir, names::ENDPOINTS)?,
+            services: PinnedHashMap::open(pin_dir, names::SERVICES)?,
+            vips: PinnedHashMap::open(pin_dir, names::VIPS)?,
+            peers: PinnedHashMap::open(pin_dir, names::PEERS)?,
+            endpoints: PinnedHashMap::open(pin_dir, names::ENDPOINTS)?,
             ranges: Ranges::open(pin_dir)?,
-            backends: Array::try_from(aya::maps::Map::Array(open(pin_dir, names::BACKENDS)?))
+            backends: Array::try_from(aya::maps::Map::Array(open_map(pin_dir, names::BACKENDS)?))
                 .map_err(pinned)?,
             rings: Slab::open(pin_dir, names::RINGS, CHUNK_SLOTS as usize, 1)?,
-            history: Slab::open(pin_dir, names::HISTORY, OWNERS, OWNERS)?,
+            history: Slab::open(pin_dir, names::HISTORY, OWNERS_PER_SLOT, OWNERS_PER_SLOT)?,
             sweeper: Sweeper::start(pin_dir)?,
         })
     }
@@ -64,11 +64,11 @@ impl Tables for KernelTables {
             Op::SetPeer(addr, peer) => self.peers.set(addr, peer),
             Op::SetBackend(id, backend) => self.set_backend(*id, *backend),
             Op::WriteRing { offset, slots } => {
-                fits(names::RINGS, *offset, self.rings.write(*offset, slots.iter().copied()))
+                check_fit(names::RINGS, *offset, self.rings.write(*offset, slots.iter().copied()))
             }
             Op::WriteHistory { offset, owners } => {
                 let ids = owners.iter().flat_map(|owners| owners.ids).collect::<Vec<_>>();
-                fits(names::HISTORY, *offset, self.history.write(*offset, ids.into_iter()))
+                check_fit(names::HISTORY, *offset, self.history.write(*offset, ids.into_iter()))
             }
             Op::SetEndpoint(key, endpoint) => self.endpoints.set(key, endpoint),
             Op::SetRange(service, range) => self.ranges.set(*service, range),
@@ -80,24 +80,24 @@ impl Tables for KernelTables {
             Op::DeleteRange(service, range) => self.ranges.delete(*service, range),
             Op::ClearBackend(id) => self.set_backend(*id, Backend::default()),
             Op::DeletePeer(addr) => self.peers.delete(addr),
-            Op::ForgetOthers { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => {
+            Op::ForgetOtherEndpoints { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => {
                 self.sweeper.forget(op.clone());
                 Ok(())
             }
         }
     }
 
-    fn service(&self, key: &ServiceKey) -> Result<Option<Service>, TableError> {
+    fn read_service(&self, key: &ServiceKey) -> Result<Option<Service>, TableError> {
         self.services.get(key)
     }
 
-    fn read(&self) -> Result<Mirror, TableError> {
+    fn read_mirror(&self) -> Result<Mirror, TableError> {
         let mut mirror = Mirror {
-            services: self.services.all()?,
-            vips: self.vips.all()?,
-            peers: self.peers.all()?,
-            endpoints: self.endpoints.all()?,
-            ranges: self.ranges.all()?,
+            services: self.services.read_all()?,
+            vips: self.vips.read_all()?,
+            peers: self.peers.read_all()?,
+            endpoints: self.endpoints.read_all()?,
+            ranges: self.ranges.read_all()?,
             ..Mirror::default()
         };
         for (id, backend) in (0..=u16::MAX).zip(self.backends.iter()) {
@@ -112,7 +112,7 @@ impl Tables for KernelTables {
                 mirror.rings.insert(ring, slots.into());
             }
             if let Some(ids) = self.history.read(history, service.ring_len).filter(|_| history > 0) {
-                mirror.histories.insert(history, owners(&ids));
+                mirror.histories.insert(history, group_owners(&ids));
             }
         }
         Ok(mirror)
@@ -120,13 +120,13 @@ impl Tables for KernelTables {
 }
 
 /// Ids in an element of `HISTORY`.
-const OWNERS: usize = 1 + FORMER;
+const OWNERS_PER_SLOT: usize = 1 + FORMER;
 
-fn owners(ids: &[u16]) -> Arc<[Owners]> {
-    ids.as_chunks::<OWNERS>().0.iter().map(|ids| Owners { ids: *ids }).collect()
+fn group_owners(ids: &[u16]) -> Arc<[Owners]> {
+    ids.as_chunks::<OWNERS_PER_SLOT>().0.iter().map(|ids| Owners { ids: *ids }).collect()
 }
 
-fn fits(map: &'static str, offset: u32, fits: bool) -> Result<(), TableError> {
+fn check_fit(map: &'static str, offset: u32, fits: bool) -> Result<(), TableError> {
     if fits {
         return Ok(());
     }

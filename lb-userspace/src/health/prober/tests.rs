@@ -8,7 +8,7 @@ const LIMITS: Limits = Limits { fall: 3, rise: 3 };
 const QUICK: Duration = Duration::from_micros(200);
 
 fn node(number: u8) -> Subject {
-    Subject::Node(BackendKey::fellow(Addr::from(std::net::IpAddr::from([10, 0, 0, number]))))
+    Subject::Node(BackendKey::fellow_node(Addr::from(std::net::IpAddr::from([10, 0, 0, number]))))
 }
 
 fn prober(limits: Limits, nodes: u8) -> Prober {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 
-fn duration(text: &str) -> Option<time::Duration> {
+fn parse_duration(text: &str) -> Option<time::Duration> {
     Duration::try_from(text.to_owned()).ok().map(|duration| duration.0)
 }
 
@@ -35,20 +35,20 @@ fn durations_are_read_as_kubernetes_writes_them() {
         ("nans", None),
     ];
     for (text, expected) in table {
-        assert_eq!(duration(text), expected, "{text}");
+        assert_eq!(parse_duration(text), expected, "{text}");
     }
 }
 
 proptest! {
     #[test]
     fn no_text_makes_a_duration_panic(text in "[0-9.smhuen\u{b5} +-]{0,30}|(?s).{0,10}") {
-        let _ = duration(&text);
+        let _ = parse_duration(&text);
     }
 
     #[test]
     fn what_is_written_is_read_again(millis in 0_u64..100_000_000) {
         let written = String::from(Duration(time::Duration::from_millis(millis)));
-        prop_assert_eq!(duration(&written), Some(time::Duration::from_millis(millis)));
+        prop_assert_eq!(parse_duration(&written), Some(time::Duration::from_millis(millis)));
     }
 }
 
@@ -61,7 +61,7 @@ fn passwords_are_not_shown() {
 }
 
 #[test]
-fn crds_come_of_the_types_with_metallbs_names() {
+fn crds_have_the_field_names_of_metallb() {
     let crds: Vec<CustomResourceDefinition> = vec![
         AddressPool::crd(),
         BgpPeer::crd(),

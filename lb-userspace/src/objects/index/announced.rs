@@ -15,7 +15,12 @@ pub struct Vips {
 
 impl Vips {
     /// Replaces all wishes of a Service.
-    pub fn put(&mut self, service: &ObjectRef, wishes: Vec<(IpAddr, Arc<Wish>)>, cluster: &mut Arc<Cluster>) {
+    pub fn replace_wishes(
+        &mut self,
+        service: &ObjectRef,
+        wishes: Vec<(IpAddr, Arc<Wish>)>,
+        cluster: &mut Arc<Cluster>,
+    ) {
         let before = match wishes.is_empty() {
             true => self.of_service.remove(service),
             false => self.of_service.insert(service.clone(), wishes.clone()),

@@ -20,7 +20,11 @@ pub struct Claims {
 
 impl Claims {
     /// Replaces all claims of a Service and returns the frontends whose winner may have changed.
-    pub fn put(&mut self, service: &ObjectRef, claims: Option<(Rank, Vec<Claim>)>) -> BTreeSet<Frontend> {
+    pub fn replace_claims(
+        &mut self,
+        service: &ObjectRef,
+        claims: Option<(Rank, Vec<Claim>)>,
+    ) -> BTreeSet<Frontend> {
         let mut changed = BTreeSet::new();
         if let Some((rank, frontends)) = self.of_service.remove(service) {
             for frontend in frontends {
@@ -49,7 +53,7 @@ impl Claims {
     }
 
     /// The service that gets it. None: nobody claims it, or kube-proxy carries it.
-    pub fn winner(&self, frontend: &Frontend) -> Option<&Arc<Service>> {
+    pub fn winning_service(&self, frontend: &Frontend) -> Option<&Arc<Service>> {
         self.of_frontend.get(frontend)?.values().next()?.service.as_ref()
     }
 

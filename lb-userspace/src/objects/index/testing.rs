@@ -16,9 +16,9 @@ pub fn load_cluster(
     options: TranslateConfig,
     before: &Cluster,
 ) -> Result<(Cluster, Vec<Problem>), Vec<Problem>> {
-    let mut index = Index::after(options, Arc::clone(&before.announcing));
-    index.replace(listing.objects.iter().map(|located| located.object.clone()).collect());
+    let mut index = Index::with_announcing(options, Arc::clone(&before.announcing));
+    index.replace_objects(listing.objects.iter().map(|located| located.object.clone()).collect());
     let (cluster, problems) = index.cluster();
-    let problems = listing.problems.iter().cloned().chain(listing.locate(problems)).collect();
+    let problems = listing.problems.iter().cloned().chain(listing.locate_problems(problems)).collect();
     if index.is_sound() { Ok((Cluster::clone(&cluster), problems)) } else { Err(problems) }
 }

@@ -74,37 +74,37 @@ fn any_object() -> impl Strategy<Value = Object> {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum IndexStep {
     Apply(Object),
     Delete(Object),
-    Look,
+    Translate,
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
+fn any_step() -> impl Strategy<Value = IndexStep> {
     prop_oneof![
-        5 => any_object().prop_map(Step::Apply),
-        2 => any_object().prop_map(Step::Delete),
-        2 => Just(Step::Look),
+        5 => any_object().prop_map(IndexStep::Apply),
+        2 => any_object().prop_map(IndexStep::Delete),
+        2 => Just(IndexStep::Translate),
     ]
 }
 
-fn state(index: &mut Index) -> (Cluster, Vec<String>) {
+fn index_state(index: &mut Index) -> (Cluster, Vec<String>) {
     let (cluster, problems) = index.cluster();
     let mut problems: Vec<_> = problems.iter().map(|problem| problem.to_string()).collect();
     problems.sort();
     ((*cluster).clone(), problems)
 }
 
-fn fresh(objects: Vec<Object>) -> (Cluster, Vec<String>) {
+fn fresh_state(objects: Vec<Object>) -> (Cluster, Vec<String>) {
     let mut index = Index::default();
-    index.replace(objects);
-    state(&mut index)
+    index.replace_objects(objects);
+    index_state(&mut index)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
     #[test]
-    fn what_came_before_and_in_which_order_makes_no_difference(
+    fn the_state_depends_neither_on_history_nor_on_order(
         (steps, order) in prop::collection::vec(any_step(), 0..30).prop_flat_map(|steps| {
             let order = Just((0..steps.len()).collect::<Vec<_>>()).prop_shuffle();
             (Just(steps), order)
@@ -114,33 +114,33 @@ proptest! {
         let mut there = BTreeMap::new();
         for step in &steps {
             match step {
-                Step::Apply(object) => {
+                IndexStep::Apply(object) => {
                     there.insert(object.object_ref(), object.clone());
                     index.apply(object.clone());
                 }
-                Step::Delete(object) => {
+                IndexStep::Delete(object) => {
                     there.remove(&object.object_ref());
                     index.delete(&object.object_ref());
                 }
-                Step::Look => drop(index.cluster()),
+                IndexStep::Translate => drop(index.cluster()),
             }
         }
         let objects: Vec<_> = there.values().cloned().collect();
         let shuffled = order.iter().filter_map(|i| objects.get(*i)).cloned().collect();
-        let expected = fresh(objects.clone());
-        prop_assert_eq!(&state(&mut index), &expected);
-        prop_assert_eq!(&fresh(shuffled), &expected);
-        index.replace(objects);
-        prop_assert_eq!(&state(&mut index), &expected);
-        index.replace(Vec::new());
-        prop_assert_eq!(state(&mut index), (Cluster::default(), Vec::new()));
+        let expected = fresh_state(objects.clone());
+        prop_assert_eq!(&index_state(&mut index), &expected);
+        prop_assert_eq!(&fresh_state(shuffled), &expected);
+        index.replace_objects(objects);
+        prop_assert_eq!(&index_state(&mut index), &expected);
+        index.replace_objects(Vec::new());
+        prop_assert_eq!(index_state(&mut index), (Cluster::default(), Vec::new()));
     }
 }
 
 #[test]
 fn what_did_not_change_stays_the_same_object() {
     let mut index = Index::default();
-    index.replace(vec![
+    index.replace_objects(vec![
         node("n1", "10.0.0.1", None),
         service("a", "192.0.2.1", 80, None, true),
         service("b", "192.0.2.2", 80, None, true),
@@ -185,7 +185,7 @@ fn one_endpoint_changes_among_ten_thousand_services_in_no_time() {
         objects.push(slice(&name, &name, 1, "n1"));
     }
     let mut index = Index::default();
-    index.replace(objects);
+    index.replace_objects(objects);
     let (mut held, problems) = index.cluster();
     assert_eq!((held.services.len(), problems.len()), (10_000, 0));
     let change = |endpoint| {

@@ -39,18 +39,18 @@ impl Announcing {
 
 /// Addresses from the first to the last, both included, of one family.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Range {
+pub struct AddressRange {
     pub first: IpAddr,
     pub last: IpAddr,
 }
 
-impl Range {
+impl AddressRange {
     pub fn contains(&self, address: IpAddr) -> bool {
         self.first.is_ipv4() == address.is_ipv4() && (self.first..=self.last).contains(&address)
     }
 
     /// The length of the largest prefix that is in it.
-    pub fn largest_prefix(&self) -> u8 {
+    pub fn largest_prefix_length(&self) -> u8 {
         let lengths = match (self.first, self.last) {
             (IpAddr::V4(first), IpAddr::V4(last)) => {
                 Ipv4Subnets::new(first, last, 0).map(|net| net.prefix_len()).min()
@@ -64,16 +64,16 @@ impl Range {
     }
 
     /// Are all addresses of a prefix in it?
-    pub fn holds(&self, net: &IpNet) -> bool {
+    pub fn contains_prefix(&self, net: &IpNet) -> bool {
         self.contains(net.network()) && self.contains(net.broadcast())
     }
 
     /// The shortest prefix length such that no prefix of this length around one of
     /// its addresses goes beyond the range.
-    pub fn aggregable(&self) -> u8 {
+    pub fn shortest_aggregation_length(&self) -> u8 {
         let stays = |length: &u8| {
             let nets = [self.first, self.last].map(|end| IpNet::new(end, *length));
-            nets.iter().all(|net| net.as_ref().is_ok_and(|net| self.holds(net)))
+            nets.iter().all(|net| net.as_ref().is_ok_and(|net| self.contains_prefix(net)))
         };
         let most = if self.first.is_ipv4() { 32 } else { 128 };
         (0..most).find(stays).unwrap_or(most)
@@ -89,7 +89,7 @@ impl Range {
 pub struct Pool {
     pub labels: Labels,
     /// In the order of `spec.addresses`.
-    pub ranges: Vec<Range>,
+    pub ranges: Vec<AddressRange>,
 }
 
 /// The communities of a `Community` object, by name.
@@ -126,7 +126,7 @@ pub struct BgpPeer {
 
 impl BgpPeer {
     /// Remote, port and source address: a node has at most one session for each of these.
-    pub fn place(&self) -> (&Remote, u16, Option<IpAddr>) {
+    pub fn endpoint_key(&self) -> (&Remote, u16, Option<IpAddr>) {
         (&self.remote, self.port, self.source)
     }
 }
@@ -172,32 +172,32 @@ pub struct BgpAdvertisement {
 
 impl BgpAdvertisement {
     /// The length to announce in the family of `address`.
-    pub fn length(&self, address: IpAddr) -> u8 {
+    pub fn length_for(&self, address: IpAddr) -> u8 {
         if address.is_ipv4() { self.length_v4 } else { self.length_v6 }
     }
 
     /// The first range of the pool that an announced prefix would go beyond, if any:
     /// the prefix would contain addresses that are not in the pool.
-    pub fn exceeds<'a>(&self, pool: &'a Pool) -> Option<&'a Range> {
-        pool.ranges.iter().find(|range| range.aggregable() > self.length(range.first))
+    pub fn first_exceeded_range<'a>(&self, pool: &'a Pool) -> Option<&'a AddressRange> {
+        pool.ranges.iter().find(|range| range.shortest_aggregation_length() > self.length_for(range.first))
     }
 
     /// The first attribute of which a route has only one value and which differs from
     /// that of `other`: the field, and a text with both values.
-    pub fn contradicts(&self, other: &Self) -> Option<(&'static str, String)> {
+    pub fn contradiction_with(&self, other: &Self) -> Option<(&'static str, String)> {
         let (one, other) = (&self.attributes, &other.attributes);
         let shown = |value: Option<u32>| value.map_or("none".to_owned(), |value| value.to_string());
-        let told = |field, one: Option<u32>, other: Option<u32>| {
+        let contradiction = |field, one: Option<u32>, other: Option<u32>| {
             (one != other).then(|| (field, format!("{} contradicts {}", shown(one), shown(other))))
         };
         let prepend = |attributes: &Attributes| Some(u32::from(attributes.prepend));
-        told("localPref", one.local_pref, other.local_pref)
-            .or_else(|| told("med", one.med, other.med))
-            .or_else(|| told("prepend", prepend(one), prepend(other)))
+        contradiction("localPref", one.local_pref, other.local_pref)
+            .or_else(|| contradiction("med", one.med, other.med))
+            .or_else(|| contradiction("prepend", prepend(one), prepend(other)))
     }
 
     /// Does it announce to the peer of this name?
-    pub fn tells(&self, peer: &str) -> bool {
+    pub fn is_for_peer(&self, peer: &str) -> bool {
         self.peers.as_ref().is_none_or(|peers| peers.contains(peer))
     }
 }
@@ -227,7 +227,7 @@ impl Announced {
     }
 
     /// The names of its Services, as a text for messages.
-    pub fn names(&self) -> String {
+    pub fn service_names(&self) -> String {
         let names: Vec<&str> = self.wishes.keys().map(|name| &**name).collect();
         names.join(", ")
     }

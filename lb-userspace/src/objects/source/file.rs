@@ -10,7 +10,7 @@ mod suggest;
 mod tests;
 mod yaml;
 
-pub use follow::follow;
+pub use follow::follow_dir;
 pub use read::read_dir;
 #[cfg(test)]
 pub use read::read_text;

@@ -4,11 +4,11 @@
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Lines {
     pub line: u32,
-    pub below: Below,
+    pub below: ChildLines,
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
-pub enum Below {
+pub enum ChildLines {
     #[default]
     Nothing,
     Items(Vec<Lines>),
@@ -19,9 +19,9 @@ pub enum Below {
 impl Lines {
     /// The line of a field, such as `spec.ports[0].port`. What is missing in
     /// the file is looked for where it would have to be added: in its parent.
-    pub fn of(&self, path: &str) -> u32 {
+    pub fn line_of(&self, path: &str) -> u32 {
         let mut here = self;
-        for step in steps(path) {
+        for step in split_path(path) {
             let Some(next) = here.child(step) else { break };
             here = next;
         }
@@ -31,22 +31,24 @@ impl Lines {
     /// What is known about one item or field.
     pub fn child(&self, step: &str) -> Option<&Self> {
         match &self.below {
-            Below::Nothing => None,
-            Below::Items(items) => items.get(step.parse::<usize>().ok()?),
-            Below::Fields(fields) => fields.iter().find(|(name, _)| **name == *step).map(|(_, lines)| lines),
+            ChildLines::Nothing => None,
+            ChildLines::Items(items) => items.get(step.parse::<usize>().ok()?),
+            ChildLines::Fields(fields) => {
+                fields.iter().find(|(name, _)| **name == *step).map(|(_, lines)| lines)
+            }
         }
     }
 
     /// One field, taken out.
     pub fn into_child(self, step: &str) -> Option<Self> {
-        let Below::Fields(fields) = self.below else { return None };
+        let ChildLines::Fields(fields) = self.below else { return None };
         fields.into_iter().find(|(name, _)| **name == *step).map(|(_, lines)| lines)
     }
 }
 
 /// Splits at dots and brackets; a key in brackets may contain dots, as in
 /// `metadata.annotations[trigon.dev/dsr]`.
-fn steps(mut path: &str) -> impl Iterator<Item = &str> {
+fn split_path(mut path: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         path = path.strip_prefix('.').unwrap_or(path);
         if path.is_empty() {

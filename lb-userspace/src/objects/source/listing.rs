@@ -17,12 +17,12 @@ pub struct Origin {
 
 impl Origin {
     /// `file:line` of a field, or of the nearest one around it that is there.
-    pub fn at(&self, field: &str) -> String {
-        format!("{}:{}", self.file.display(), self.lines.of(field))
+    pub fn location_of(&self, field: &str) -> String {
+        format!("{}:{}", self.file.display(), self.lines.line_of(field))
     }
 
-    pub fn locate(&self, problem: Problem) -> Problem {
-        Problem { location: Some(self.at(&problem.field)), ..problem }
+    pub fn locate_problem(&self, problem: Problem) -> Problem {
+        Problem { location: Some(self.location_of(&problem.field)), ..problem }
     }
 }
 
@@ -42,18 +42,18 @@ pub struct Listing {
 }
 
 /// All objects of a source, or the problems because of which none can be used.
-pub type Load = Result<Arc<Listing>, Vec<Problem>>;
+pub type LoadResult = Result<Arc<Listing>, Vec<Problem>>;
 
 impl Listing {
     /// Adds `file:line` to problems of its objects.
-    pub fn locate(&self, problems: Vec<Problem>) -> Vec<Problem> {
+    pub fn locate_problems(&self, problems: Vec<Problem>) -> Vec<Problem> {
         if problems.is_empty() {
             return problems;
         }
         let origins: HashMap<String, &Origin> =
             self.objects.iter().map(|l| (l.object.object_ref().to_string(), &l.origin)).collect();
         let locate = |problem: Problem| match origins.get(&problem.object) {
-            Some(origin) => origin.locate(problem),
+            Some(origin) => origin.locate_problem(problem),
             None => problem,
         };
         problems.into_iter().map(locate).collect()
@@ -68,7 +68,7 @@ pub enum Change {
 }
 
 /// The changes that lead from one listing to the next.
-pub fn changes(before: &Listing, now: &Listing) -> Vec<Change> {
+pub fn changes_between(before: &Listing, now: &Listing) -> Vec<Change> {
     let mut gone: HashMap<ObjectRef, &Object> =
         before.objects.iter().map(|located| (located.object.object_ref(), &located.object)).collect();
     let mut changes = Vec::new();

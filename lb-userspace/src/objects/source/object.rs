@@ -35,7 +35,7 @@ impl ObjectRef {
         Self { kind, namespace: namespace.into(), name: name.into() }
     }
 
-    fn of(kind: Kind, meta: &ObjectMeta) -> Self {
+    fn from_metadata(kind: Kind, meta: &ObjectMeta) -> Self {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         Self::new(kind, &text(&meta.namespace), &text(&meta.name))
     }
@@ -122,6 +122,7 @@ impl Object {
             Self::Community(_) => Kind::Community,
             Self::Unreadable(object) => return object.clone(),
         };
-        self.metadata().map_or_else(|| ObjectRef::new(kind, "", ""), |meta| ObjectRef::of(kind, meta))
+        self.metadata()
+            .map_or_else(|| ObjectRef::new(kind, "", ""), |meta| ObjectRef::from_metadata(kind, meta))
     }
 }

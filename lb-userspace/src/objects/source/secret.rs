@@ -18,7 +18,7 @@ pub struct Secret {
 
 impl From<v1::Secret> for Secret {
     fn from(secret: v1::Secret) -> Self {
-        let password = password(&secret);
+        let password = basic_auth_password(&secret);
         let ObjectMeta { name, namespace, creation_timestamp, .. } = secret.metadata;
         Self {
             metadata: ObjectMeta { name, namespace, creation_timestamp, ..ObjectMeta::default() },
@@ -27,7 +27,7 @@ impl From<v1::Secret> for Secret {
     }
 }
 
-fn password(secret: &v1::Secret) -> Result<Hidden, (String, String)> {
+fn basic_auth_password(secret: &v1::Secret) -> Result<Hidden, (String, String)> {
     if secret.type_.as_deref() != Some(BASIC_AUTH) {
         let is = secret.type_.as_deref().unwrap_or("Opaque");
         return Err((format!("is of type {is}"), format!("write type: {BASIC_AUTH}")));

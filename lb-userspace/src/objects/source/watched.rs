@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{file, listing::Load};
+use super::{file, listing::LoadResult};
 
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -13,16 +13,16 @@ pub enum Source {
 
 impl Source {
     /// Reads all objects that it has now. Blocks.
-    pub fn read(&self) -> Load {
+    pub fn read(&self) -> LoadResult {
         match self {
             Self::Directory(dir) => file::read_dir(dir).map(Arc::new),
         }
     }
 
     /// Hands over what it has, now and after every change, until all receivers are gone.
-    pub async fn follow(self, on_change: watch::Sender<Load>) {
+    pub async fn follow(self, on_change: watch::Sender<LoadResult>) {
         match self {
-            Self::Directory(dir) => file::follow(dir, on_change).await,
+            Self::Directory(dir) => file::follow_dir(dir, on_change).await,
         }
     }
 }

@@ -47,7 +47,7 @@ pub fn get<'a>(meta: &'a ObjectMeta, annotation: &str) -> Option<&'a str> {
 
 /// Problems of unknown annotations with our prefix: most likely typing errors, which
 /// would otherwise be ignored silently.
-pub fn unknown(object: &ObjectRef, meta: &ObjectMeta, known: &[&str]) -> Vec<Problem> {
+pub fn unknown_annotations(object: &ObjectRef, meta: &ObjectMeta, known: &[&str]) -> Vec<Problem> {
     let names = meta.annotations.iter().flatten().map(|(name, _)| name);
     names
         .filter(|name| name.starts_with(PREFIX) && !known.contains(&name.as_str()))
@@ -59,7 +59,7 @@ pub fn unknown(object: &ObjectRef, meta: &ObjectMeta, known: &[&str]) -> Vec<Pro
 }
 
 /// The value of an annotation that is one of a few words; absent is `T::default()`.
-pub fn choice<T: Copy + Default>(
+pub fn parse_choice<T: Copy + Default>(
     meta: &ObjectMeta,
     annotation: &str,
     words: &[(&str, T)],

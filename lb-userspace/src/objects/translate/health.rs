@@ -14,7 +14,11 @@ const LONGEST_PATH: usize = 1024;
 
 /// The check of the Service's TCP ports: whether a connection succeeds, unless the
 /// annotation says otherwise. None: nothing is checked.
-pub fn check(meta: &ObjectMeta, spec: &v1::ServiceSpec, bare: bool) -> Result<Option<Check>, Complaint> {
+pub fn wanted_check(
+    meta: &ObjectMeta,
+    spec: &v1::ServiceSpec,
+    bare: bool,
+) -> Result<Option<Check>, Complaint> {
     let Some(written) = annotations::get(meta, HEALTH_CHECK) else {
         return Ok(bare.then_some(Check::Tcp));
     };
@@ -26,7 +30,7 @@ pub fn check(meta: &ObjectMeta, spec: &v1::ServiceSpec, bare: bool) -> Result<Op
         "none" => return Ok(None),
         "icmp" => return Ok(Some(Check::Icmp)),
         "tcp" => Check::Tcp,
-        _ => Check::Http(path(written)?.into()),
+        _ => Check::Http(http_path(written)?.into()),
     };
     let mut ports = spec.ports.iter().flatten();
     if ports.all(|port| port.protocol.as_deref() == Some("UDP")) {
@@ -37,14 +41,14 @@ pub fn check(meta: &ObjectMeta, spec: &v1::ServiceSpec, bare: bool) -> Result<Op
 }
 
 /// The check of one port. No UDP port is sure to answer, so its server is checked by ICMP.
-pub fn of_port(check: Option<&Check>, protocol: Protocol) -> Option<Check> {
+pub fn check_of_port(check: Option<&Check>, protocol: Protocol) -> Option<Check> {
     check.map(|check| match protocol {
         Protocol::Tcp => check.clone(),
         Protocol::Udp => Check::Icmp,
     })
 }
 
-fn path(written: &str) -> Result<&str, Complaint> {
+fn http_path(written: &str) -> Result<&str, Complaint> {
     let Some(path) = written.strip_prefix(HTTP) else {
         let message = format!("`{written}` is not a value of it");
         return Err(Complaint::new(message, "write one of `tcp`, `http:/PATH`, `icmp`, `none`"));

@@ -6,7 +6,7 @@ use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 use super::{
     annotations,
-    values::{Complaint, address, family},
+    values::{Complaint, family_name, parse_address},
 };
 use crate::objects::{
     model::{Node, Problem},
@@ -19,8 +19,8 @@ const DIRECTOR_LABEL: &str = "trigon.dev/director";
 pub fn node(object: &v1::Node) -> (Option<Node>, Vec<Problem>) {
     let meta = &object.metadata;
     let this = ObjectRef::new(Kind::Node, "", meta.name.as_deref().unwrap_or_default());
-    let mut problems = annotations::unknown(&this, meta, annotations::OF_NODE);
-    let director = director(&this, meta, &mut problems);
+    let mut problems = annotations::unknown_annotations(&this, meta, annotations::OF_NODE);
+    let director = is_director(&this, meta, &mut problems);
     let addresses = match annotations::get(meta, annotations::NODE_ADDRESS) {
         Some(list) => annotated_addresses(&this, list, &mut problems),
         None => internal_ips(&this, object, &mut problems),
@@ -31,7 +31,7 @@ pub fn node(object: &v1::Node) -> (Option<Node>, Vec<Problem>) {
     (node, problems)
 }
 
-fn director(this: &ObjectRef, meta: &ObjectMeta, problems: &mut Vec<Problem>) -> bool {
+fn is_director(this: &ObjectRef, meta: &ObjectMeta, problems: &mut Vec<Problem>) -> bool {
     match meta.labels.as_ref().and_then(|labels| labels.get(DIRECTOR_LABEL)).map(String::as_str) {
         None | Some("false") => false,
         Some("" | "true") => true,
@@ -47,21 +47,21 @@ fn director(this: &ObjectRef, meta: &ObjectMeta, problems: &mut Vec<Problem>) ->
 fn annotated_addresses(this: &ObjectRef, list: &str, problems: &mut Vec<Problem>) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     for text in list.split(',') {
-        match address(text.trim()).and_then(|address| one_of_each(address, &addresses)) {
+        match parse_address(text.trim()).and_then(|address| check_one_per_family(address, &addresses)) {
             Ok(address) => addresses.push(address),
             Err(complaint) => {
-                problems.push(complaint.about(this, annotations::field(annotations::NODE_ADDRESS)));
+                problems.push(complaint.into_problem(this, annotations::field(annotations::NODE_ADDRESS)));
             }
         }
     }
     addresses
 }
 
-fn one_of_each(address: IpAddr, before: &[IpAddr]) -> Result<IpAddr, Complaint> {
+fn check_one_per_family(address: IpAddr, before: &[IpAddr]) -> Result<IpAddr, Complaint> {
     if before.iter().all(|other| other.is_ipv4() != address.is_ipv4()) {
         return Ok(address);
     }
-    let message = format!("{address} is the second {} address", family(address));
+    let message = format!("{address} is the second {} address", family_name(address));
     Err(Complaint::new(message, "name at most one IPv4 and one IPv6 address"))
 }
 
@@ -72,10 +72,10 @@ fn internal_ips(this: &ObjectRef, object: &v1::Node, problems: &mut Vec<Problem>
     let mut found = false;
     for (index, listed) in listed.enumerate().filter(|(_, listed)| listed.type_ == "InternalIP") {
         found = true;
-        match address(&listed.address) {
-            Ok(address) => addresses.extend(one_of_each(address, &addresses)),
+        match parse_address(&listed.address) {
+            Ok(address) => addresses.extend(check_one_per_family(address, &addresses)),
             Err(complaint) => {
-                problems.push(complaint.about(this, format!("status.addresses[{index}].address")));
+                problems.push(complaint.into_problem(this, format!("status.addresses[{index}].address")));
             }
         }
     }

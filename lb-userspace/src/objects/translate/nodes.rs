@@ -35,7 +35,7 @@ pub fn join_nodes<'a>(
 ) -> (Nodes, BTreeMap<Arc<str>, Arc<Node>>, Vec<Problem>) {
     let (mut all, mut usable, mut problems) = (Nodes::default(), BTreeMap::new(), Vec::new());
     for (name, node) in nodes {
-        let node = node.filter(|node| match taken(&all, node) {
+        let node = node.filter(|node| match address_conflict(&all, node) {
             None => true,
             Some(problem) => {
                 problems.push(problem);
@@ -51,7 +51,7 @@ pub fn join_nodes<'a>(
     (all, usable, problems)
 }
 
-fn taken(all: &Nodes, node: &Node) -> Option<Problem> {
+fn address_conflict(all: &Nodes, node: &Node) -> Option<Problem> {
     let (address, other) = node.addresses.iter().find_map(|a| Some((a, all.owner(*a)?)))?;
     let this = ObjectRef::new(Kind::Node, "", &node.name);
     let message = format!("{address} is also the address of Node {other}");

@@ -20,29 +20,30 @@ const DEFAULT_TIMEOUT: u32 = 10_800;
 const MAX_TIMEOUT: u32 = 86_400;
 
 /// The policy, with ranges of both address families; what is wrong with it goes to `problems`.
-pub fn policy(
+pub fn read_policy(
     this: &ObjectRef,
     object: &v1::Service,
     spec: &v1::ServiceSpec,
     problems: &mut Vec<Problem>,
 ) -> Policy {
-    let mut complain = |(field, complaint): (String, Complaint)| problems.push(complaint.about(this, field));
+    let mut complain =
+        |(field, complaint): (String, Complaint)| problems.push(complaint.into_problem(this, field));
     let mut ranges = Vec::new();
-    for (field, text) in listed(object, spec) {
-        match values::range(text) {
+    for (field, text) in written_ranges(object, spec) {
+        match values::parse_source_range(text) {
             Ok(range) => ranges.push(range),
             Err(complaint) => complain((field, complaint)),
         }
     }
     ranges.sort_unstable();
     ranges.dedup();
-    let affinity = affinity(spec).map_err(&mut complain).unwrap_or_default();
-    let new_flows = new_flows(object).map_err(&mut complain).unwrap_or_default();
+    let affinity = affinity_timeout(spec).map_err(&mut complain).unwrap_or_default();
+    let new_flows = new_flow_limit(object).map_err(&mut complain).unwrap_or_default();
     Policy { affinity, ranges, new_flows }
 }
 
 /// The source ranges as they are written, each with its field.
-fn listed<'a>(object: &'a v1::Service, spec: &'a v1::ServiceSpec) -> Vec<(String, &'a str)> {
+fn written_ranges<'a>(object: &'a v1::Service, spec: &'a v1::ServiceSpec) -> Vec<(String, &'a str)> {
     let ranges = spec.load_balancer_source_ranges.as_deref().unwrap_or_default();
     if !ranges.is_empty() {
         let fields = (0..).map(|index: usize| format!("spec.loadBalancerSourceRanges[{index}]"));
@@ -54,7 +55,7 @@ fn listed<'a>(object: &'a v1::Service, spec: &'a v1::ServiceSpec) -> Vec<(String
 }
 
 /// The timeout of session affinity in seconds. None: there is no affinity.
-fn affinity(spec: &v1::ServiceSpec) -> Result<Option<u32>, (String, Complaint)> {
+fn affinity_timeout(spec: &v1::ServiceSpec) -> Result<Option<u32>, (String, Complaint)> {
     let client_ip = spec.session_affinity_config.as_ref().and_then(|config| config.client_ip.as_ref());
     match spec.session_affinity.as_deref() {
         Some("ClientIP") => {
@@ -91,7 +92,7 @@ fn affinity(spec: &v1::ServiceSpec) -> Result<Option<u32>, (String, Complaint)> 
 }
 
 /// New flows per second, of all machines together. None: no limit.
-fn new_flows(object: &v1::Service) -> Result<Option<u32>, (String, Complaint)> {
+fn new_flow_limit(object: &v1::Service) -> Result<Option<u32>, (String, Complaint)> {
     let Some(written) = annotations::get(&object.metadata, NEW_FLOWS) else { return Ok(None) };
     let number = written.parse::<u32>().ok().filter(|number| *number > 0);
     number.map(Some).ok_or_else(|| {
@@ -105,7 +106,7 @@ fn new_flows(object: &v1::Service) -> Result<Option<u32>, (String, Complaint)> {
 
 /// The part of it that applies to clients of one family. As with kube-proxy, ranges of
 /// only the other family do not restrict them: they are all admitted.
-pub fn of_family(policy: &Policy, is_ipv4: bool) -> Policy {
+pub fn policy_of_family(policy: &Policy, is_ipv4: bool) -> Policy {
     let ranges = policy.ranges.iter().filter(|range| matches!(range, IpNet::V4(_)) == is_ipv4);
     Policy { ranges: ranges.copied().collect(), ..policy.clone() }
 }

@@ -8,9 +8,9 @@ use super::{
     Nodes,
     annotations::{self, BACKENDS, DELIVERY, DSR, HEALTH_CHECK},
     health,
-    policy::{of_family, policy},
+    policy::{policy_of_family, read_policy},
     settings::Settings,
-    slice::{Slice, slice},
+    slice::{Slice, translate_slice},
     values, wish,
 };
 use crate::objects::{
@@ -46,12 +46,12 @@ pub struct Translated {
 }
 
 /// Who brings a Service's packets to its endpoints.
-enum Way {
+enum CarriedBy {
     DataPath(Settings),
     KubeProxy,
 }
 
-struct Port {
+struct ServicePort {
     name: String,
     protocol: Protocol,
     number: u16,
@@ -67,22 +67,22 @@ pub fn service<'a>(
     let meta = &object.metadata;
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     let this = ObjectRef::new(Kind::Service, namespace, meta.name.as_deref().unwrap_or_default());
-    let mut problems = annotations::unknown(&this, meta, annotations::OF_SERVICE);
-    let mut translated = match way(&this, object, options, &mut problems) {
+    let mut problems = annotations::unknown_annotations(&this, meta, annotations::OF_SERVICE);
+    let mut translated = match decide_carrier(&this, object, options, &mut problems) {
         None => Translated::default(),
-        Some(Way::KubeProxy) => {
-            let vips = vips(&this, object, nodes, &mut problems);
-            let wishes = wish::by_kube_proxy(object, slices, vips.iter().map(|(vip, _)| *vip));
-            Translated { claims: bare_claims(&this, object, &vips), wishes, problems: Vec::new() }
+        Some(CarriedBy::KubeProxy) => {
+            let vips = checked_vips(&this, object, nodes, &mut problems);
+            let wishes = wish::kube_proxy_wishes(object, slices, vips.iter().map(|(vip, _)| *vip));
+            Translated { claims: kube_proxy_claims(&this, object, &vips), wishes, problems: Vec::new() }
         }
-        Some(Way::DataPath(settings)) => {
-            let vips = vips(&this, object, nodes, &mut problems);
-            let wishes = wish::by_data_path(object, vips.iter().map(|(vip, _)| *vip));
+        Some(CarriedBy::DataPath(settings)) => {
+            let vips = checked_vips(&this, object, nodes, &mut problems);
+            let wishes = wish::data_path_wishes(object, vips.iter().map(|(vip, _)| *vip));
             let slices = slices
                 .into_iter()
-                .filter_map(|object| slice(object, &settings, nodes, &mut problems))
+                .filter_map(|object| translate_slice(object, &settings, nodes, &mut problems))
                 .collect();
-            let claims = claims(&this, object, &settings, &vips, slices, &mut problems);
+            let claims = data_path_claims(&this, object, &settings, &vips, slices, &mut problems);
             Translated { claims, wishes, problems: Vec::new() }
         }
     };
@@ -92,7 +92,7 @@ pub fn service<'a>(
 }
 
 /// The claims of a Service in the data path.
-fn claims(
+fn data_path_claims(
     this: &ObjectRef,
     object: &v1::Service,
     settings: &Settings,
@@ -102,17 +102,17 @@ fn claims(
 ) -> Vec<Claim> {
     let name: Arc<str> = this.full_name().into();
     let mut claims = Vec::new();
-    for port in &ports(this, object, problems) {
-        let slices = matching(port, &slices, settings, problems);
+    for port in &checked_ports(this, object, problems) {
+        let slices = matching_slices(port, &slices, settings, problems);
         claims.extend(vips.iter().map(|(vip, field)| {
             let frontend = Frontend { vip: *vip, port: port.number, protocol: port.protocol };
             let service = Service {
                 name: Arc::clone(&name),
                 frontend,
                 delivery: settings.delivery,
-                backends: backends(*vip, &slices, settings),
-                check: health::of_port(settings.check.as_ref(), port.protocol),
-                policy: of_family(&settings.policy, vip.is_ipv4()),
+                backends: backends_for(*vip, &slices, settings),
+                check: health::check_of_port(settings.check.as_ref(), port.protocol),
+                policy: policy_of_family(&settings.policy, vip.is_ipv4()),
             };
             Claim { frontend, service: Some(Arc::new(service)), field: field.clone() }
         }));
@@ -121,9 +121,9 @@ fn claims(
 }
 
 /// The claims of a Service that kube-proxy serves; its invalid ports are not reported.
-fn bare_claims(this: &ObjectRef, object: &v1::Service, vips: &[(IpAddr, String)]) -> Vec<Claim> {
-    let ports = ports(this, object, &mut Vec::new());
-    let of_port = |port: Port| {
+fn kube_proxy_claims(this: &ObjectRef, object: &v1::Service, vips: &[(IpAddr, String)]) -> Vec<Claim> {
+    let ports = checked_ports(this, object, &mut Vec::new());
+    let of_port = |port: ServicePort| {
         vips.iter().map(move |(vip, field)| {
             let frontend = Frontend { vip: *vip, port: port.number, protocol: port.protocol };
             Claim { frontend, service: None, field: field.clone() }
@@ -134,39 +134,42 @@ fn bare_claims(this: &ObjectRef, object: &v1::Service, vips: &[(IpAddr, String)]
 
 /// None if the Service is not ours, or if one of its settings is invalid: without,
 /// say, its source ranges, it would be served unprotected.
-fn way(
+fn decide_carrier(
     this: &ObjectRef,
     object: &v1::Service,
     options: TranslateConfig,
     problems: &mut Vec<Problem>,
-) -> Option<Way> {
+) -> Option<CarriedBy> {
     let (meta, spec) = (&object.metadata, object.spec.as_ref()?);
-    if not_ours(spec, options).is_some() {
+    if reason_not_ours(spec, options).is_some() {
         return None;
     }
     let before = problems.len();
     let mut complain = |annotation: &str, complaint: values::Complaint| {
-        problems.push(complaint.about(this, annotations::field(annotation)));
+        problems.push(complaint.into_problem(this, annotations::field(annotation)));
     };
-    let dsr = annotations::choice(meta, DSR, annotations::BOOLEANS);
-    let delivery = annotations::choice(meta, DELIVERY, annotations::DELIVERIES);
-    let bare = annotations::choice(meta, BACKENDS, annotations::BACKEND_KINDS);
+    let dsr = annotations::parse_choice(meta, DSR, annotations::BOOLEANS);
+    let delivery = annotations::parse_choice(meta, DELIVERY, annotations::DELIVERIES);
+    let bare = annotations::parse_choice(meta, BACKENDS, annotations::BACKEND_KINDS);
     let dsr = dsr.map_err(|complaint| complain(DSR, complaint)).unwrap_or_default();
     let delivery = delivery.map_err(|complaint| complain(DELIVERY, complaint)).unwrap_or_default();
     let bare = bare.map_err(|complaint| complain(BACKENDS, complaint)).unwrap_or_default();
-    let check = if dsr { health::check(meta, spec, bare) } else { Ok(None) };
+    let check = if dsr { health::wanted_check(meta, spec, bare) } else { Ok(None) };
     let check = check.map_err(|complaint| complain(HEALTH_CHECK, complaint)).unwrap_or_default();
-    let policy = if dsr { policy(this, object, spec, problems) } else { Policy::default() };
+    let policy = if dsr { read_policy(this, object, spec, problems) } else { Policy::default() };
     let publish_not_ready = spec.publish_not_ready_addresses.unwrap_or_default();
     if problems.len() > before {
         return None;
     }
     let settings = Settings { delivery, bare, publish_not_ready, policy, check };
-    Some(if dsr { Way::DataPath(settings) } else { Way::KubeProxy })
+    Some(if dsr { CarriedBy::DataPath(settings) } else { CarriedBy::KubeProxy })
 }
 
 /// Why the Service is not ours: the field, and the value it would have to have. None: it is ours.
-pub fn not_ours(spec: &v1::ServiceSpec, options: TranslateConfig) -> Option<(&'static str, &'static str)> {
+pub fn reason_not_ours(
+    spec: &v1::ServiceSpec,
+    options: TranslateConfig,
+) -> Option<(&'static str, &'static str)> {
     let ours = match spec.load_balancer_class.as_deref() {
         None | Some("") => options.default_class,
         Some(class) => class == CLASS,
@@ -181,7 +184,7 @@ pub fn not_ours(spec: &v1::ServiceSpec, options: TranslateConfig) -> Option<(&'s
 }
 
 /// The VIPs, each with its field.
-fn vips(
+fn checked_vips(
     this: &ObjectRef,
     object: &v1::Service,
     nodes: &Nodes,
@@ -192,8 +195,8 @@ fn vips(
     let mut vips: Vec<(IpAddr, String)> = Vec::new();
     for (index, ip) in ingress.iter().enumerate().filter_map(|(index, i)| Some((index, i.ip.as_deref()?))) {
         let field = format!("status.loadBalancer.ingress[{index}].ip");
-        match values::address(ip) {
-            Err(complaint) => problems.push(complaint.about(this, field)),
+        match values::parse_address(ip) {
+            Err(complaint) => problems.push(complaint.into_problem(this, field)),
             Ok(vip) if vips.iter().any(|(other, _)| *other == vip) => {
                 problems.push(this.problem(field, format!("{vip} is there twice"), "remove one of the two"));
             }
@@ -211,21 +214,21 @@ fn vips(
     vips
 }
 
-fn ports(this: &ObjectRef, object: &v1::Service, problems: &mut Vec<Problem>) -> Vec<Port> {
+fn checked_ports(this: &ObjectRef, object: &v1::Service, problems: &mut Vec<Problem>) -> Vec<ServicePort> {
     let listed = object.spec.iter().filter_map(|spec| spec.ports.as_ref()).flatten();
     let mut seen = BTreeSet::new();
     let mut ports = Vec::new();
     for (index, port) in listed.enumerate() {
         let field = |name: &str| format!("spec.ports[{index}].{name}");
-        match (values::port(port.port), values::protocol(port.protocol.as_deref())) {
-            (Err(complaint), _) => problems.push(complaint.about(this, field("port"))),
-            (_, Err(complaint)) => problems.push(complaint.about(this, field("protocol"))),
+        match (values::check_port(port.port), values::parse_protocol(port.protocol.as_deref())) {
+            (Err(complaint), _) => problems.push(complaint.into_problem(this, field("port"))),
+            (_, Err(complaint)) => problems.push(complaint.into_problem(this, field("protocol"))),
             (Ok(number), Ok(protocol)) if !seen.insert((number, protocol)) => {
                 let message = format!("{protocol} {number} is there twice");
                 problems.push(this.problem(field("port"), message, "remove one of the two"));
             }
             (Ok(number), Ok(protocol)) => {
-                ports.push(Port { name: port.name.clone().unwrap_or_default(), protocol, number });
+                ports.push(ServicePort { name: port.name.clone().unwrap_or_default(), protocol, number });
             }
         }
     }
@@ -233,8 +236,8 @@ fn ports(this: &ObjectRef, object: &v1::Service, problems: &mut Vec<Problem>) ->
 }
 
 /// The slices that serve a port, each with its target port.
-fn matching<'a>(
-    port: &Port,
+fn matching_slices<'a>(
+    port: &ServicePort,
     slices: &'a [Slice],
     settings: &Settings,
     problems: &mut Vec<Problem>,
@@ -256,7 +259,7 @@ fn matching<'a>(
 }
 
 /// The backends of the VIP's family, sorted and without duplicates.
-fn backends(vip: IpAddr, slices: &[(&Slice, u16)], settings: &Settings) -> Backends {
+fn backends_for(vip: IpAddr, slices: &[(&Slice, u16)], settings: &Settings) -> Backends {
     let family = slices.iter().filter(|(slice, _)| slice.is_ipv4 == vip.is_ipv4());
     let members = family.flat_map(|(slice, port)| slice.members.iter().map(|member| (member, *port)));
     if settings.bare {

@@ -7,7 +7,7 @@ use k8s_openapi::api::discovery::v1;
 use super::{
     Nodes,
     settings::Settings,
-    values::{self, Complaint, family},
+    values::{self, Complaint, family_name},
 };
 use crate::objects::{
     model::{Problem, Protocol},
@@ -22,7 +22,7 @@ pub struct Slice {
     pub this: ObjectRef,
     pub is_ipv4: bool,
     pub ports: Vec<SlicePort>,
-    pub members: Vec<Member>,
+    pub members: Vec<SliceEndpoint>,
 }
 
 pub struct SlicePort {
@@ -34,7 +34,7 @@ pub struct SlicePort {
 }
 
 /// An endpoint that may be sent to.
-pub struct Member {
+pub struct SliceEndpoint {
     pub address: IpAddr,
     /// None for a bare server, which needs none.
     pub node: Option<Arc<str>>,
@@ -43,7 +43,7 @@ pub struct Member {
 }
 
 /// Checks a slice of a Service with these settings. None: nothing of it is usable.
-pub fn slice(
+pub fn translate_slice(
     object: &v1::EndpointSlice,
     settings: &Settings,
     nodes: &Nodes,
@@ -68,60 +68,74 @@ pub fn slice(
         problems.push(this.problem("endpoints", message, "split it into several slices of the Service"));
         return None;
     }
-    let ports = ports(&this, object, problems);
+    let ports = checked_ports(&this, object, problems);
     let mut members = Vec::with_capacity(endpoints.len());
     for (index, endpoint) in endpoints.iter().enumerate() {
-        match member(endpoint, is_ipv4, settings, nodes) {
-            Ok(member) => members.extend(member.filter(|m| !m.draining || is_serving(endpoint))),
+        match translate_endpoint(endpoint, is_ipv4, settings, nodes) {
+            Ok(member) => {
+                members.extend(member.filter(|m| !m.draining || is_serving_while_terminating(endpoint)))
+            }
             Err((field, complaint)) => {
-                problems.push(complaint.about(&this, format!("endpoints[{index}].{field}")));
+                problems.push(complaint.into_problem(&this, format!("endpoints[{index}].{field}")));
             }
         }
     }
     Some(Slice { this, is_ipv4, ports, members })
 }
 
-fn ports(this: &ObjectRef, object: &v1::EndpointSlice, problems: &mut Vec<Problem>) -> Vec<SlicePort> {
+fn checked_ports(
+    this: &ObjectRef,
+    object: &v1::EndpointSlice,
+    problems: &mut Vec<Problem>,
+) -> Vec<SlicePort> {
     let mut ports = Vec::new();
     for (index, port) in object.ports.iter().flatten().enumerate() {
         let number = port.port.ok_or_else(|| {
             Complaint::new("is missing: it would mean all ports", "write the number of the port")
         });
-        match (number.and_then(values::port), values::protocol(port.protocol.as_deref())) {
+        match (number.and_then(values::check_port), values::parse_protocol(port.protocol.as_deref())) {
             (Ok(number), Ok(protocol)) => {
                 let name = port.name.clone().unwrap_or_default();
                 ports.push(SlicePort { index, name, protocol, number });
             }
-            (Err(complaint), _) => problems.push(complaint.about(this, format!("ports[{index}].port"))),
-            (_, Err(complaint)) => problems.push(complaint.about(this, format!("ports[{index}].protocol"))),
+            (Err(complaint), _) => {
+                problems.push(complaint.into_problem(this, format!("ports[{index}].port")))
+            }
+            (_, Err(complaint)) => {
+                problems.push(complaint.into_problem(this, format!("ports[{index}].protocol")))
+            }
         }
     }
     ports
 }
 
 /// May new connections go there? Absent means ready, as in Kubernetes.
-fn is_wanted(endpoint: &v1::Endpoint, settings: &Settings) -> bool {
+fn can_take_new_connections(endpoint: &v1::Endpoint, settings: &Settings) -> bool {
     let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready);
     settings.publish_not_ready || ready.unwrap_or(true)
 }
 
 /// Does it keep its connections although it gets no new ones: both serving and terminating?
-fn is_serving(endpoint: &v1::Endpoint) -> bool {
+fn is_serving_while_terminating(endpoint: &v1::Endpoint) -> bool {
     let conditions = endpoint.conditions.as_ref();
     conditions.is_some_and(|c| c.serving == Some(true) && c.terminating == Some(true))
 }
 
 /// Checks an endpoint. None: it is left out without a problem of its own, because its Node
 /// is unusable, or because it is a bare server that is not ready.
-fn member(
+fn translate_endpoint(
     endpoint: &v1::Endpoint,
     is_ipv4: bool,
     settings: &Settings,
     nodes: &Nodes,
-) -> Result<Option<Member>, (&'static str, Complaint)> {
+) -> Result<Option<SliceEndpoint>, (&'static str, Complaint)> {
     let address = endpoint_address(endpoint, is_ipv4)?;
     if settings.bare {
-        return Ok(is_wanted(endpoint, settings).then_some(Member { address, node: None, draining: false }));
+        return Ok(can_take_new_connections(endpoint, settings).then_some(SliceEndpoint {
+            address,
+            node: None,
+            draining: false,
+        }));
     }
     let name = endpoint.node_name.as_deref().filter(|name| !name.is_empty()).ok_or_else(|| {
         let remedy = "set the Node that the Pod is on; or annotate the Service with \
@@ -132,8 +146,8 @@ fn member(
         let message = format!("there is no Node `{name}`");
         ("nodeName", Complaint::new(message, "add an object for this Node, or correct the name"))
     })?;
-    let draining = !is_wanted(endpoint, settings);
-    Ok(usable.then(|| Member { address, node: Some(Arc::clone(name)), draining }))
+    let draining = !can_take_new_connections(endpoint, settings);
+    Ok(usable.then(|| SliceEndpoint { address, node: Some(Arc::clone(name)), draining }))
 }
 
 fn endpoint_address(endpoint: &v1::Endpoint, is_ipv4: bool) -> Result<IpAddr, (&'static str, Complaint)> {
@@ -145,11 +159,11 @@ fn endpoint_address(endpoint: &v1::Endpoint, is_ipv4: bool) -> Result<IpAddr, (&
             return Err(("addresses", Complaint::new(message, "write one endpoint for each address")));
         }
     };
-    let address = values::address(text).map_err(|complaint| ("addresses[0]", complaint))?;
+    let address = values::parse_address(text).map_err(|complaint| ("addresses[0]", complaint))?;
     if address.is_ipv4() == is_ipv4 {
         return Ok(address);
     }
-    let message = format!("{address} is {}, unlike the slice's addressType", family(address));
+    let message = format!("{address} is {}, unlike the slice's addressType", family_name(address));
     let remedy = "put IPv4 and IPv6 endpoints into slices of their own";
     Err(("addresses[0]", Complaint::new(message, remedy)))
 }

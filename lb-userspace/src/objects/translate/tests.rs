@@ -53,7 +53,7 @@ endpoints:
 "#;
 
 /// The base with one piece of text replaced by another.
-fn changed(from: &str, to: &str) -> String {
+fn changed_base(from: &str, to: &str) -> String {
     assert!(BASE.contains(from), "{from}");
     BASE.replacen(from, to, 1)
 }
@@ -61,14 +61,14 @@ fn changed(from: &str, to: &str) -> String {
 fn cluster_with(text: &str, options: TranslateConfig) -> (Cluster, Vec<String>) {
     let loaded = read_text(text).unwrap();
     let mut index = Index::new(options);
-    index.replace(loaded.objects.iter().map(|l| l.object.clone()).collect());
+    index.replace_objects(loaded.objects.iter().map(|l| l.object.clone()).collect());
     let (cluster, problems) = index.cluster();
-    let problems = loaded.locate(problems).iter().map(|problem| problem.to_string()).collect();
+    let problems = loaded.locate_problems(problems).iter().map(|problem| problem.to_string()).collect();
     ((*cluster).clone(), problems)
 }
 
 /// `tcp 192.0.2.1:80 -> node1/10.1.0.1:8080, ...` for each service.
-fn summary(cluster: &Cluster) -> Vec<String> {
+fn summarize_services(cluster: &Cluster) -> Vec<String> {
     let line = |service: &Service| {
         let backends: Vec<_> = match &service.backends {
             Backends::Endpoints(all) => {
@@ -84,14 +84,14 @@ fn summary(cluster: &Cluster) -> Vec<String> {
 fn services(text: &str) -> Vec<String> {
     let (cluster, problems) = cluster_with(text, TranslateConfig::default());
     assert_eq!(problems, [""; 0]);
-    summary(&cluster)
+    summarize_services(&cluster)
 }
 
 #[test]
 fn a_service_becomes_what_its_objects_say() {
     let (cluster, problems) = cluster_with(BASE, TranslateConfig::default());
     assert_eq!(problems, [""; 0]);
-    assert_eq!(summary(&cluster), ["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"]);
+    assert_eq!(summarize_services(&cluster), ["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"]);
     let service = cluster.services.values().next().unwrap();
     assert_eq!((&*service.name, service.delivery), ("default/web", DeliveryMode::Auto));
     let node = &cluster.nodes["node1"];
@@ -99,19 +99,19 @@ fn a_service_becomes_what_its_objects_say() {
 }
 
 #[test]
-fn variants_of_services() {
+fn services_have_the_frontends_and_backends_that_their_objects_say() {
     let more = |text: &str| format!("{BASE}{text}");
     let table: &[(String, &[&str])] = &[
         // Not for the data path
-        (changed("type: LoadBalancer", "type: ClusterIP"), &[]),
-        (changed("trigon.dev/lb", "example.com/other"), &[]),
-        (changed("  loadBalancerClass: trigon.dev/lb\n", ""), &[]),
-        (changed("trigon.dev/dsr: \"true\"", "trigon.dev/dsr: \"false\""), &[]),
-        (changed("    trigon.dev/dsr: \"true\"\n", ""), &[]),
-        (changed("    - ip: 192.0.2.1", "    - hostname: a.example"), &[]),
+        (changed_base("type: LoadBalancer", "type: ClusterIP"), &[]),
+        (changed_base("trigon.dev/lb", "example.com/other"), &[]),
+        (changed_base("  loadBalancerClass: trigon.dev/lb\n", ""), &[]),
+        (changed_base("trigon.dev/dsr: \"true\"", "trigon.dev/dsr: \"false\""), &[]),
+        (changed_base("    trigon.dev/dsr: \"true\"\n", ""), &[]),
+        (changed_base("    - ip: 192.0.2.1", "    - hostname: a.example"), &[]),
         // VIPs, ports, protocols
         (
-            changed("- ip: 192.0.2.1", "- ip: 192.0.2.1\n    - ip: 192.0.2.2\n    - ip: 2001:db8::1"),
+            changed_base("- ip: 192.0.2.1", "- ip: 192.0.2.1\n    - ip: 192.0.2.2\n    - ip: 2001:db8::1"),
             &[
                 "tcp 192.0.2.1:80 -> node1/10.1.0.1:8080",
                 "tcp 192.0.2.2:80 -> node1/10.1.0.1:8080",
@@ -119,15 +119,15 @@ fn variants_of_services() {
             ],
         ),
         (
-            changed("    port: 80\n", "    port: 80\n  - {name: quic, port: 80, protocol: UDP}\n"),
+            changed_base("    port: 80\n", "    port: 80\n  - {name: quic, port: 80, protocol: UDP}\n"),
             &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080", "udp 192.0.2.1:80 ->"],
         ),
-        (changed("- name: http\n  port", "- name: other\n  port"), &["tcp 192.0.2.1:80 ->"]),
-        (changed("  port: 8080", "  port: 8080\n  protocol: UDP"), &["tcp 192.0.2.1:80 ->"]),
+        (changed_base("- name: http\n  port", "- name: other\n  port"), &["tcp 192.0.2.1:80 ->"]),
+        (changed_base("  port: 8080", "  port: 8080\n  protocol: UDP"), &["tcp 192.0.2.1:80 ->"]),
         (BASE.replace("- name: http\n", "- name: \"\"\n"), &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"]),
         // Slices
-        (changed("service-name: web", "service-name: other"), &["tcp 192.0.2.1:80 ->"]),
-        (changed("  name: web-1", "  name: web-1\n  namespace: other"), &["tcp 192.0.2.1:80 ->"]),
+        (changed_base("service-name: web", "service-name: other"), &["tcp 192.0.2.1:80 ->"]),
+        (changed_base("  name: web-1", "  name: web-1\n  namespace: other"), &["tcp 192.0.2.1:80 ->"]),
         (
             more(
                 "---\n{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, \
@@ -143,12 +143,13 @@ fn variants_of_services() {
         (more("  conditions: {serving: true}"), &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"]),
         (more("  conditions: {ready: false, serving: true}"), &["tcp 192.0.2.1:80 ->"]),
         (
-            changed("spec:\n", "spec:\n  publishNotReadyAddresses: true\n") + "  conditions: {ready: false}",
+            changed_base("spec:\n", "spec:\n  publishNotReadyAddresses: true\n")
+                + "  conditions: {ready: false}",
             &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"],
         ),
         // Bare servers
         (
-            changed("trigon.dev/delivery: auto", "trigon.dev/backends: bare")
+            changed_base("trigon.dev/delivery: auto", "trigon.dev/backends: bare")
                 .replace("port: 8080", "port: 80")
                 .replace("  nodeName: node1\n", "- addresses: [10.1.0.0]"),
             &["tcp 192.0.2.1:80 -> bare 10.1.0.0, bare 10.1.0.1"],
@@ -157,17 +158,17 @@ fn variants_of_services() {
     for (text, expected) in table {
         assert_eq!(services(text), *expected, "{text}");
     }
-    let unclassed = changed("  loadBalancerClass: trigon.dev/lb\n", "");
+    let unclassed = changed_base("  loadBalancerClass: trigon.dev/lb\n", "");
     let (cluster, _) = cluster_with(&unclassed, TranslateConfig { default_class: true });
     assert_eq!(cluster.services.len(), 1);
 }
 
 #[test]
-fn variants_of_nodes() {
+fn nodes_have_the_addresses_and_the_role_that_their_objects_say() {
     let name = "metadata: {name: node1}";
     let table: &[(String, &[&str], bool)] = &[
         (
-            changed(
+            changed_base(
                 "- {type: I",
                 "- {type: ExternalIP, address: 1.1.1.1}\n  - {type: Hostname, address: x}\n  - {type: I",
             ),
@@ -175,7 +176,7 @@ fn variants_of_nodes() {
             false,
         ),
         (
-            changed(
+            changed_base(
                 "0.0.1}",
                 "0.0.1}\n  - {type: InternalIP, address: 10.0.0.2}\n  - {type: InternalIP, address: 'fd00::1'}",
             ),
@@ -183,21 +184,25 @@ fn variants_of_nodes() {
             false,
         ),
         (
-            changed(
+            changed_base(
                 name,
                 "metadata: {name: node1, annotations: {trigon.dev/node-address: 'fd00::9, 10.0.0.9'}}",
             ),
             &["fd00::9", "10.0.0.9"],
             false,
         ),
-        (changed(name, "metadata: {name: node1, labels: {trigon.dev/director: ''}}"), &["10.0.0.1"], true),
         (
-            changed(name, "metadata: {name: node1, labels: {trigon.dev/director: 'true'}}"),
+            changed_base(name, "metadata: {name: node1, labels: {trigon.dev/director: ''}}"),
             &["10.0.0.1"],
             true,
         ),
         (
-            changed(name, "metadata: {name: node1, labels: {trigon.dev/director: 'false'}}"),
+            changed_base(name, "metadata: {name: node1, labels: {trigon.dev/director: 'true'}}"),
+            &["10.0.0.1"],
+            true,
+        ),
+        (
+            changed_base(name, "metadata: {name: node1, labels: {trigon.dev/director: 'false'}}"),
             &["10.0.0.1"],
             false,
         ),

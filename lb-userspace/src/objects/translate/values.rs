@@ -21,22 +21,22 @@ impl Complaint {
         Self { message: message.into(), remedy: remedy.into() }
     }
 
-    pub fn about(self, object: &ObjectRef, field: impl Into<String>) -> Problem {
+    pub fn into_problem(self, object: &ObjectRef, field: impl Into<String>) -> Problem {
         object.problem(field, self.message, self.remedy)
     }
 }
 
 /// An address that packets from anywhere can be sent to.
-pub fn address(text: &str) -> Result<IpAddr, Complaint> {
-    usable(text, |_| true)
+pub fn parse_address(text: &str) -> Result<IpAddr, Complaint> {
+    parse_address_unless(text, |_| true)
 }
 
 /// An address that a session can be had with, on this link or this machine too.
-pub fn host(text: &str) -> Result<IpAddr, Complaint> {
-    usable(text, |class| !matches!(class, Class::Loopback | Class::LinkLocal))
+pub fn parse_host(text: &str) -> Result<IpAddr, Complaint> {
+    parse_address_unless(text, |class| !matches!(class, AddressClass::Loopback | AddressClass::LinkLocal))
 }
 
-fn usable(text: &str, is_bad: impl Fn(Class) -> bool) -> Result<IpAddr, Complaint> {
+fn parse_address_unless(text: &str, is_bad: impl Fn(AddressClass) -> bool) -> Result<IpAddr, Complaint> {
     let Ok(address) = text.parse::<IpAddr>() else {
         let message = format!("`{text}` is not an IP address");
         return Err(Complaint::new(message, "write an address such as 192.0.2.10 or 2001:db8::10"));
@@ -45,7 +45,7 @@ fn usable(text: &str, is_bad: impl Fn(Class) -> bool) -> Result<IpAddr, Complain
         let message = format!("{address} is an IPv4-mapped IPv6 address");
         return Err(Complaint::new(message, format!("write {}", address.to_canonical())));
     }
-    match class(address).filter(|class| is_bad(*class)) {
+    match address_class(address).filter(|class| is_bad(*class)) {
         None => Ok(address),
         Some(class) => {
             let message = format!("{address} is {} address", class.name());
@@ -56,7 +56,7 @@ fn usable(text: &str, is_bad: impl Fn(Class) -> bool) -> Result<IpAddr, Complain
 
 /// Addresses that belong to no single host, or not to the same one everywhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Class {
+enum AddressClass {
     Unspecified,
     Loopback,
     Multicast,
@@ -64,7 +64,7 @@ enum Class {
     Broadcast,
 }
 
-impl Class {
+impl AddressClass {
     fn name(self) -> &'static str {
         match self {
             Self::Unspecified => "an unspecified",
@@ -76,35 +76,35 @@ impl Class {
     }
 }
 
-fn class(address: IpAddr) -> Option<Class> {
+fn address_class(address: IpAddr) -> Option<AddressClass> {
     let (link_local, this_network) = match address {
         IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[0] == 0),
         IpAddr::V6(v6) => (v6.is_unicast_link_local(), false),
     };
     if address.is_unspecified() || this_network {
-        Some(Class::Unspecified)
+        Some(AddressClass::Unspecified)
     } else if address.is_loopback() {
-        Some(Class::Loopback)
+        Some(AddressClass::Loopback)
     } else if address.is_multicast() {
-        Some(Class::Multicast)
+        Some(AddressClass::Multicast)
     } else if link_local {
-        Some(Class::LinkLocal)
+        Some(AddressClass::LinkLocal)
     } else if address == IpAddr::V4(Ipv4Addr::BROADCAST) {
-        Some(Class::Broadcast)
+        Some(AddressClass::Broadcast)
     } else {
         None
     }
 }
 
 /// A range of clients' addresses; bits behind its prefix are ignored.
-pub fn range(text: &str) -> Result<IpNet, Complaint> {
+pub fn parse_source_range(text: &str) -> Result<IpNet, Complaint> {
     text.parse::<IpNet>().map(|range| range.trunc()).map_err(|_| {
         let message = format!("`{text}` is not a range of addresses");
         Complaint::new(message, "write one such as 198.51.100.0/24 or 2001:db8::/32")
     })
 }
 
-pub fn port(number: i32) -> Result<u16, Complaint> {
+pub fn check_port(number: i32) -> Result<u16, Complaint> {
     u16::try_from(number)
         .ok()
         .filter(|port| *port != 0)
@@ -112,7 +112,7 @@ pub fn port(number: i32) -> Result<u16, Complaint> {
 }
 
 /// TCP unless something else is written, as in Kubernetes.
-pub fn protocol(text: Option<&str>) -> Result<Protocol, Complaint> {
+pub fn parse_protocol(text: Option<&str>) -> Result<Protocol, Complaint> {
     match text {
         None | Some("" | "TCP") => Ok(Protocol::Tcp),
         Some("UDP") => Ok(Protocol::Udp),
@@ -121,6 +121,6 @@ pub fn protocol(text: Option<&str>) -> Result<Protocol, Complaint> {
 }
 
 /// `IPv4` or `IPv6`, as `addressType` names it.
-pub fn family(address: IpAddr) -> &'static str {
+pub fn family_name(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "IPv4" } else { "IPv6" }
 }

@@ -10,18 +10,21 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{annotations, values::family};
+use super::{annotations, values::family_name};
 use crate::objects::model::{Carrier, Labels, Sharing, Wish};
 
 /// For the VIPs of a Service in the data path.
-pub fn by_data_path(object: &v1::Service, vips: impl Iterator<Item = IpAddr>) -> Vec<(IpAddr, Arc<Wish>)> {
-    let (labels, sharing) = (labels(&object.metadata), sharing(object));
+pub fn data_path_wishes(
+    object: &v1::Service,
+    vips: impl Iterator<Item = IpAddr>,
+) -> Vec<(IpAddr, Arc<Wish>)> {
+    let (labels, sharing) = (labels_of(&object.metadata), sharing_of(object));
     let wish = Arc::new(Wish { labels, carrier: Carrier::DataPath, sharing });
     vips.map(|vip| (vip, Arc::clone(&wish))).collect()
 }
 
 /// For the VIPs of a Service of ours that kube-proxy carries, given its slices.
-pub fn by_kube_proxy<'a>(
+pub fn kube_proxy_wishes<'a>(
     object: &v1::Service,
     slices: impl IntoIterator<Item = &'a EndpointSlice>,
     vips: impl Iterator<Item = IpAddr>,
@@ -31,7 +34,7 @@ pub fn by_kube_proxy<'a>(
     let local = spec.and_then(|spec| spec.external_traffic_policy.as_deref()) == Some("Local");
     let all_ready = spec.and_then(|spec| spec.publish_not_ready_addresses).unwrap_or_default();
     let wish = |vip: IpAddr| {
-        let of_family = slices.iter().filter(|slice| slice.address_type == family(vip));
+        let of_family = slices.iter().filter(|slice| slice.address_type == family_name(vip));
         let endpoints = of_family.flat_map(|slice| slice.endpoints.iter().flatten());
         // Absent means ready, as in Kubernetes.
         let is_ready = |endpoint: &&Endpoint| {
@@ -40,17 +43,17 @@ pub fn by_kube_proxy<'a>(
         let ready: Vec<_> = endpoints.filter(is_ready).collect();
         let nodes = ready.iter().filter_map(|endpoint| endpoint.node_name.as_deref().map(Arc::from));
         let carrier = Carrier::KubeProxy { local, ready: !ready.is_empty(), nodes: nodes.collect() };
-        (vip, Arc::new(Wish { labels: labels(&object.metadata), carrier, sharing: sharing(object) }))
+        (vip, Arc::new(Wish { labels: labels_of(&object.metadata), carrier, sharing: sharing_of(object) }))
     };
     vips.map(wish).collect()
 }
 
-fn labels(meta: &ObjectMeta) -> Labels {
+fn labels_of(meta: &ObjectMeta) -> Labels {
     meta.labels.clone().unwrap_or_default()
 }
 
 /// The key is that of our annotation, or of MetalLB's.
-fn sharing(object: &v1::Service) -> Sharing {
+fn sharing_of(object: &v1::Service) -> Sharing {
     let meta = &object.metadata;
     let key = annotations::SHARING.iter().find_map(|name| annotations::get(meta, name));
     Sharing {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    datapath::{Tables, adopt, apply, memory::MemoryTables, prove},
+    datapath::{Tables, adopt_maps, apply, memory::MemoryTables, proven_generation},
     objects::model::DeliveryMode,
     plan::{self, maglev},
 };
@@ -69,7 +69,7 @@ fn plan(services: &[(u8, BTreeSet<u8>, BTreeSet<u8>)]) -> Plan {
             without_me: Arc::default(),
             endpoints: endpoints.iter().map(|e| endpoint(*e)).collect(),
             draining: Vec::new(),
-            policy: plan::Policy::default(),
+            policy: plan::PlannedPolicy::default(),
             mss: 0,
         };
         plan.vips.insert(service_key(*n).addr, Vip::default());
@@ -79,12 +79,12 @@ fn plan(services: &[(u8, BTreeSet<u8>, BTreeSet<u8>)]) -> Plan {
 }
 
 /// 10.1.n.0/24
-fn range(n: u8) -> Range {
-    Range { addr: Addr::from(IpAddr::from([10, 1, n, 0])), len: 96 + 24 }
+fn range(n: u8) -> SourceRange {
+    SourceRange { addr: Addr::from(IpAddr::from([10, 1, n, 0])), len: 96 + 24 }
 }
 
 /// The same plan, its services admitting these only; all if there are none.
-fn restricted(mut plan: Plan, ranges: &[BTreeSet<u8>]) -> Plan {
+fn with_ranges(mut plan: Plan, ranges: &[BTreeSet<u8>]) -> Plan {
     for (service, ranges) in plan.services.values_mut().zip(ranges) {
         let service = Arc::make_mut(service);
         service.policy.ranges = ranges.iter().map(|n| range(*n)).collect();
@@ -95,7 +95,7 @@ fn restricted(mut plan: Plan, ranges: &[BTreeSet<u8>]) -> Plan {
 
 /// Which backend address a packet of flow hash `h` would be sent to, by the
 /// maps alone, as the program reads them.
-fn lookup(mirror: &Mirror, service: &Service, h: u64) -> Option<Addr> {
+fn chosen_address(mirror: &Mirror, service: &Service, h: u64) -> Option<Addr> {
     let slot = hash::slot(h, service.ring_len) as usize;
     let id = *mirror.rings.get(&service.ring_offset)?.get(slot)?;
     mirror.backends.get(&id).map(|backend| backend.outer_dst)
@@ -115,7 +115,7 @@ fn assert_holds(plan: &Plan, mirror: &Mirror) {
         for slot in 0..planned.ring.len() {
             let h = ((slot as u64) << 32) / planned.ring.len() as u64 * (1 << 32) + (1 << 40);
             let expected = planned.members[planned.ring[hash::slot(h, 509) as usize] as usize].0.addr;
-            assert_eq!(lookup(mirror, service, h), Some(expected));
+            assert_eq!(chosen_address(mirror, service, h), Some(expected));
             let owners = &mirror.histories[&service.history_offset][hash::slot(h, 509) as usize];
             assert_eq!(mirror.backends[&owners.ids[0]].outer_dst, expected, "the current owner leads");
         }
@@ -135,8 +135,8 @@ fn assert_holds(plan: &Plan, mirror: &Mirror) {
     assert_eq!(counted as usize, mirror.endpoints.len(), "orphans");
 }
 
-/// What there is of it in the maps.
-fn in_maps(mirror: &Mirror) -> Mirror {
+/// The mirror without the parts that are in no map.
+fn map_contents(mirror: &Mirror) -> Mirror {
     let (written, quarantine) = Default::default();
     Mirror { written, quarantine, ..mirror.clone() }
 }
@@ -146,7 +146,7 @@ fn converge(tables: &mut MemoryTables, mirror: &mut Mirror, plan: &Plan, generat
     assert_eq!(diff.shortages, []);
     apply(tables, mirror, diff).unwrap();
     assert_holds(plan, mirror);
-    assert_eq!(tables.read().unwrap(), in_maps(mirror));
+    assert_eq!(tables.read_mirror().unwrap(), map_contents(mirror));
 }
 
 fn some_plan() -> impl Strategy<Value = Plan> {
@@ -156,7 +156,7 @@ fn some_plan() -> impl Strategy<Value = Plan> {
     let ranges = prop::collection::vec(prop::collection::btree_set(0u8..6, 0..4), 5);
     (services, ranges).prop_map(|(map, ranges)| {
         let services: Vec<_> = map.into_iter().map(|(n, (b, e))| (n, b, e)).collect();
-        restricted(plan(&services), &ranges)
+        with_ranges(plan(&services), &ranges)
     })
 }
 
@@ -169,7 +169,7 @@ proptest! {
         for (generation, plan) in (1..).zip(&plans) {
             converge(&mut tables, &mut mirror, plan, generation);
             prop_assert!(diff(plan, &mirror, CAPACITY, stamp(99)).ops.is_empty(), "nothing changed, nothing to do");
-            mirror.quarantine.age();
+            mirror.quarantine.release_oldest();
         }
     }
 
@@ -185,7 +185,7 @@ proptest! {
             for (key, service) in &mirror.services {
                 for slot in 0..service.ring_len {
                     let h = u64::from(slot) * (1 << 32) / u64::from(service.ring_len) * (1 << 32);
-                    prop_assert!(lookup(&mirror, service, h).is_some());
+                    prop_assert!(chosen_address(&mirror, service, h).is_some());
                 }
                 let history = mirror.histories.get(&service.history_offset);
                 prop_assert!(service.history_offset == 0 || history.is_some());
@@ -215,7 +215,7 @@ proptest! {
         let changes = diff(&after, &mirror, CAPACITY, stamp(2));
         let _ = apply(&mut tables, &mut mirror, changes);
         tables.fail_at = None;
-        let mut adopted = adopt(&mut tables).unwrap();
+        let mut adopted = adopt_maps(&mut tables).unwrap();
         converge(&mut tables, &mut adopted, &after, 3);
     }
 }
@@ -225,9 +225,9 @@ fn an_adopted_state_needs_no_change() {
     let plan = plan(&[(1, [1, 2, 3].into(), [1].into()), (2, [2].into(), [].into())]);
     let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
     converge(&mut tables, &mut mirror, &plan, 1);
-    let adopted = adopt(&mut tables).unwrap();
+    let adopted = adopt_maps(&mut tables).unwrap();
     let ops = diff(&plan, &adopted, CAPACITY, stamp(2)).ops;
-    assert!(ops.iter().all(|op| matches!(op, Op::ForgetOthers { .. })), "{ops:?}");
+    assert!(ops.iter().all(|op| matches!(op, Op::ForgetOtherEndpoints { .. })), "{ops:?}");
 }
 
 #[test]
@@ -236,9 +236,9 @@ fn a_service_is_proven_by_what_the_kernel_says() {
     let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
     converge(&mut tables, &mut mirror, &plan, 7);
     let key = service_key(1);
-    assert_eq!(prove(&tables, &mirror, &key).unwrap(), Some(7));
+    assert_eq!(proven_generation(&tables, &mirror, &key).unwrap(), Some(7));
     tables.services.get_mut(&key).unwrap().ring_offset += 32;
-    assert_eq!(prove(&tables, &mirror, &key).unwrap(), None);
+    assert_eq!(proven_generation(&tables, &mirror, &key).unwrap(), None);
 }
 
 #[test]
@@ -280,8 +280,8 @@ fn an_id_rests_before_it_is_used_again() {
     assert_eq!(mirror.services[&service_key(2)].id, 1);
     assert!(mirror.backends.contains_key(&3) && mirror.rings.contains_key(&544));
     converge(&mut tables, &mut mirror, &Plan::default(), 4);
-    assert!(mirror.quarantine.age());
-    assert!(!mirror.quarantine.age());
+    assert!(mirror.quarantine.release_oldest());
+    assert!(!mirror.quarantine.release_oldest());
     converge(&mut tables, &mut mirror, &plan(&[(3, [3].into(), [].into())]), 5);
     assert_eq!(mirror.services[&service_key(3)].id, 0);
 }
@@ -305,11 +305,11 @@ fn a_silent_next_hop_does_not_erase_the_one_known() {
     );
 }
 
-/// Who keeps out some must never admit all while it changes its mind.
+/// A service that admits only some clients must not admit all while its ranges change.
 #[test]
 fn ranges_come_before_they_are_asked_for_and_go_afterwards() {
     let with =
-        |ranges: &[u8]| restricted(plan(&[(1, [1].into(), [].into())]), &[ranges.iter().copied().collect()]);
+        |ranges: &[u8]| with_ranges(plan(&[(1, [1].into(), [].into())]), &[ranges.iter().copied().collect()]);
     let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
     converge(&mut tables, &mut mirror, &with(&[]), 1);
     let ops = |mirror: &Mirror, plan: Plan| diff(&plan, mirror, CAPACITY, stamp(2)).ops;
@@ -347,6 +347,6 @@ fn what_has_no_room_is_named_and_the_rest_goes_on() {
     let few = Capacity { ranges: 3, ..CAPACITY };
     let services = plan(&[(1, [1].into(), [].into()), (2, [1].into(), [].into())]);
     let result =
-        diff(&restricted(services, &[[1, 2].into(), [1, 2].into()]), &Mirror::default(), few, stamp(1));
+        diff(&with_ranges(services, &[[1, 2].into(), [1, 2].into()]), &Mirror::default(), few, stamp(1));
     assert_eq!(result.shortages, [Shortage::Ranges("default/s2".into())]);
 }

@@ -37,7 +37,7 @@ fn who_is_gone_is_left_out() {
 #[test]
 fn heirs_come_last_and_stay() {
     let ring = [1, 2, 3];
-    let heirs = |slot| heirs::of(&ring, slot).collect::<Vec<_>>();
+    let heirs = |slot| heirs::heirs_of(&ring, slot).collect::<Vec<_>>();
     let lists = advance(&[], &ring, always);
     for (slot, list) in lists.iter().enumerate() {
         assert_eq!(ids(list), [&ring[slot..=slot], &heirs(slot)].concat());

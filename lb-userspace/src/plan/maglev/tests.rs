@@ -11,7 +11,7 @@ fn members(n: usize) -> Vec<(String, u32)> {
 }
 
 /// Slots by name.
-fn shares(members: &[(String, u32)], table: &[u16]) -> BTreeMap<String, f64> {
+fn count_slots(members: &[(String, u32)], table: &[u16]) -> BTreeMap<String, f64> {
     let mut shares = BTreeMap::new();
     for &slot in table {
         *shares.entry(members[slot as usize].0.clone()).or_default() += 1.0;
@@ -35,7 +35,7 @@ fn lengths_are_prime_and_grow_with_the_backends() {
 }
 
 #[test]
-fn nobody_gives_an_empty_table() {
+fn without_weighted_members_the_table_is_empty() {
     assert!(table::<&str>(&[], 509).is_empty());
     assert!(table(&[("a", 0)], 509).is_empty());
 }
@@ -49,7 +49,7 @@ fn weight_zero_gets_nothing() {
 fn equal_backends_are_balanced_within_one_percent() {
     for n in 1..=100 {
         let members = members(n);
-        let shares = shares(&members, &table(&members, LONGEST));
+        let shares = count_slots(&members, &table(&members, LONGEST));
         let most = shares.values().fold(0.0, |a: f64, &b| a.max(b));
         let mean = f64::from(LONGEST) / n as f64;
         assert!(most / mean <= 1.01, "{n} backends: {}", most / mean);
@@ -90,7 +90,7 @@ proptest! {
         let members: Vec<_> =
             weights.iter().enumerate().map(|(i, &w)| (format!("10.0.0.{i}"), w)).collect();
         let total: u32 = weights.iter().sum();
-        let shares = shares(&members, &table(&members, LONGEST));
+        let shares = count_slots(&members, &table(&members, LONGEST));
         for (name, weight) in &members {
             let expected = f64::from(LONGEST) * f64::from(*weight) / f64::from(total);
             let off = (shares[name] - expected).abs() / expected;

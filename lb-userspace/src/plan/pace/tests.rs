@@ -10,28 +10,28 @@ fn weights(members: &[(&str, u32)]) -> Weights {
     members.iter().map(|(name, weight)| ((*name).into(), *weight)).collect()
 }
 
-fn ask(pace: &mut Pace, wanted: &Weights, now: Instant) -> (Weights, Option<Instant>) {
+fn admit_alone(pace: &mut RingPace, wanted: &Weights, now: Instant) -> (Weights, Option<Instant>) {
     let members = pace.admit(WEB, wanted.clone(), now).clone();
-    (members, pace.turn_over())
+    (members, pace.finish_round())
 }
 
 type Members<'a> = &'a [(&'a str, u32)];
 
-/// Steps of a story: milliseconds, what is wanted, what is to be had, and when
-/// the rest is due.
-fn story(steps: &[(u64, Members<'_>, Members<'_>, Option<u64>)]) {
+/// Steps: the time in milliseconds, the members wanted, those that the ring
+/// gets, and when the rest is due.
+fn assert_steps(steps: &[(u64, Members<'_>, Members<'_>, Option<u64>)]) {
     let start = Instant::now();
     let at = |ms| start + Duration::from_millis(ms);
-    let mut pace = Pace::default();
+    let mut pace = RingPace::default();
     for (ms, wanted, had, due) in steps {
         let expected = (weights(had), due.map(at));
-        assert_eq!(ask(&mut pace, &weights(wanted), at(*ms)), expected, "at {ms} ms");
+        assert_eq!(admit_alone(&mut pace, &weights(wanted), at(*ms)), expected, "at {ms} ms");
     }
 }
 
 #[test]
 fn additions_come_in_batches() {
-    story(&[
+    assert_steps(&[
         (0, &[("a", 1)], &[("a", 1)], None),
         (1000, &[("a", 1), ("b", 1)], &[("a", 1), ("b", 1)], None),
         (1010, &[("a", 1), ("b", 1), ("c", 1)], &[("a", 1), ("b", 1)], Some(1300)),
@@ -42,7 +42,7 @@ fn additions_come_in_batches() {
 
 #[test]
 fn removals_come_at_once() {
-    story(&[
+    assert_steps(&[
         (0, &[("a", 1), ("b", 1)], &[("a", 1), ("b", 1)], None),
         (10, &[("a", 1)], &[("a", 1)], None),
         (20, &[("c", 1)], &[("c", 1)], None),
@@ -54,35 +54,35 @@ fn removals_come_at_once() {
 #[test]
 fn services_do_not_wait_for_each_other_and_are_forgotten() {
     let now = Instant::now();
-    let mut pace = Pace::default();
+    let mut pace = RingPace::default();
     let other = Frontend { port: 81, ..WEB };
     pace.admit(WEB, weights(&[("a", 1)]), now);
-    pace.turn_over();
+    pace.finish_round();
     assert_eq!(*pace.admit(other, weights(&[("b", 1)]), now), weights(&[("b", 1)]));
-    pace.turn_over();
+    pace.finish_round();
     assert_eq!(*pace.admit(WEB, weights(&[("c", 1), ("a", 2)]), now), weights(&[("c", 1), ("a", 2)]));
-    assert_eq!(pace.turn_over(), None);
+    assert_eq!(pace.finish_round(), None);
 }
 
 proptest! {
-    /// Whoever asks when he is told to has what he wants in the end, and never
-    /// a member that is not wanted, nor none where some are.
+    /// At the time that is due, a ring gets all wanted members. It never has a
+    /// member that is not wanted, and is empty only if none is wanted.
     #[test]
-    fn in_the_end_all_is_had(
+    fn all_wanted_members_are_admitted_in_the_end(
         steps in prop::collection::vec((0u64..500, prop::collection::btree_map("[a-d]", 1u32..3, 0..4)), 1..12),
     ) {
-        let mut pace = Pace::default();
+        let mut pace = RingPace::default();
         let mut now = Instant::now();
         for (pause, wanted) in steps {
             now += Duration::from_millis(pause);
-            let (had, mut due) = ask(&mut pace, &wanted, now);
+            let (had, mut due) = admit_alone(&mut pace, &wanted, now);
             prop_assert!(had.keys().all(|name| wanted.contains_key(name)));
             prop_assert_eq!(had.is_empty(), wanted.is_empty());
             prop_assert_eq!(due.is_none(), had == wanted);
             if let Some(at) = due.take() {
-                prop_assert!(at <= now + BATCH);
-                let mut later = Pace { rings: pace.rings.clone(), ..Pace::default() };
-                prop_assert_eq!(ask(&mut later, &wanted, at), (wanted, None));
+                prop_assert!(at <= now + BATCH_INTERVAL);
+                let mut later = RingPace { rings: pace.rings.clone(), ..RingPace::default() };
+                prop_assert_eq!(admit_alone(&mut later, &wanted, at), (wanted, None));
             }
         }
     }

@@ -93,10 +93,10 @@ fn me(name: &str, roles: u32) -> Identity {
 }
 
 fn planned(cluster: &Cluster, me: &Identity) -> Plan {
-    planned_without(cluster, me, &Dead::new())
+    planned_with_dead(cluster, me, &Dead::new())
 }
 
-fn planned_without(cluster: &Cluster, me: &Identity, dead: &Dead) -> Plan {
+fn planned_with_dead(cluster: &Cluster, me: &Identity, dead: &Dead) -> Plan {
     Planner::default().plan(cluster, me, &hops(), dead, Instant::now())
 }
 
@@ -105,21 +105,21 @@ fn backend_of<'a>(plan: &'a Plan, addr: &str) -> &'a maps::Backend {
     found.unwrap_or_else(|| panic!("no backend {addr} in {:?}", plan.backends)).1
 }
 
-fn both(delivery: DeliveryMode) -> Plan {
+fn plan_of_both_nodes(delivery: DeliveryMode) -> Plan {
     let backends = endpoints(&[("near", "10.9.0.1"), ("far", "10.9.1.1")]);
     planned(&cluster(vec![service("192.0.2.1", delivery, backends)]), &me("director", roles::DIRECTOR))
 }
 
 #[test]
 fn auto_takes_l2_on_the_same_link_and_gue_beyond() {
-    let plan = both(DeliveryMode::Auto);
+    let plan = plan_of_both_nodes(DeliveryMode::Auto);
     assert_eq!(backend_of(&plan, "10.0.0.2").delivery, delivery::L2);
     assert_eq!(backend_of(&plan, "10.1.0.3").delivery, delivery::GUE4);
 }
 
 #[test]
 fn ipip_is_taken_on_the_same_link_where_asked_for() {
-    assert_eq!(backend_of(&both(DeliveryMode::Ipip), "10.0.0.2").delivery, delivery::IPIP4);
+    assert_eq!(backend_of(&plan_of_both_nodes(DeliveryMode::Ipip), "10.0.0.2").delivery, delivery::IPIP4);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_node_offers_the_mss_of_its_narrowest_path() {
 
 #[test]
 fn l2_through_a_gateway_is_not_usable() {
-    let plan = both(DeliveryMode::L2);
+    let plan = plan_of_both_nodes(DeliveryMode::L2);
     assert_ne!(backend_of(&plan, "10.0.0.2").flags & backend_flags::RESOLVED, 0);
     assert_eq!(backend_of(&plan, "10.1.0.3").flags & backend_flags::RESOLVED, 0);
 }
@@ -171,7 +171,7 @@ fn a_backend_is_addressed_in_the_family_of_the_vip_where_it_can_be() {
 
 #[test]
 fn tunnels_begin_at_the_address_that_nodes_know() {
-    let plan = both(DeliveryMode::Auto);
+    let plan = plan_of_both_nodes(DeliveryMode::Auto);
     let far = backend_of(&plan, "10.1.0.3");
     assert_eq!(far.outer_src, Addr::from(ip("10.0.0.1")));
     assert_eq!(far.outer_sum, maps::Backend::outer_sum(&far.outer_src, &far.outer_dst));
@@ -227,28 +227,28 @@ fn dead(list: &[(&str, DeliveryMode)]) -> Dead {
 }
 
 /// The only service of a cluster, as this machine plans it.
-fn only(cluster: &Cluster, me: &Identity, dead: &Dead) -> Arc<PlannedService> {
-    planned_without(cluster, me, dead).services.into_values().next().unwrap()
+fn only_service(cluster: &Cluster, me: &Identity, dead: &Dead) -> Arc<PlannedService> {
+    planned_with_dead(cluster, me, dead).services.into_values().next().unwrap()
 }
 
 /// On three nodes.
-fn three(delivery: DeliveryMode) -> Cluster {
+fn cluster_of_three(delivery: DeliveryMode) -> Cluster {
     let backends = endpoints(&[("director", "10.9.2.1"), ("near", "10.9.0.1"), ("far", "10.9.1.1")]);
     cluster(vec![service("192.0.2.1", delivery, backends)])
 }
 
 #[test]
 fn who_is_dead_gets_no_slot_and_the_others_keep_theirs() {
-    let cluster = three(DeliveryMode::Auto);
+    let cluster = cluster_of_three(DeliveryMode::Auto);
     let both = me("director", roles::DIRECTOR | roles::NODE);
-    let service = only(&cluster, &both, &dead(&[("10.0.0.2", DeliveryMode::Gue)]));
+    let service = only_service(&cluster, &both, &dead(&[("10.0.0.2", DeliveryMode::Gue)]));
     let near = service.members.iter().position(|(key, _)| key.addr == Addr::from(ip("10.0.0.2"))).unwrap();
     assert_eq!(service.live.len(), service.ring.len());
     assert!(service.live.iter().all(|slot| usize::from(*slot) != near));
     let kept = |(live, all): (&u16, &u16)| live == all || usize::from(*all) == near;
     assert!(service.live.iter().zip(service.ring.iter()).all(kept));
     // What nodes remember of owners is of the objects alone.
-    let alive = only(&cluster, &both, &Dead::new());
+    let alive = only_service(&cluster, &both, &Dead::new());
     let history = |service: &PlannedService| {
         (service.ring.clone(), service.owners.clone(), service.without_me.clone(), service.members.clone())
     };
@@ -265,7 +265,7 @@ fn only_the_tunnel_that_is_lost_counts() {
     for (mode, gue, ipip) in [(Auto, true, false), (L2, true, false), (Gue, true, false), (Ipip, false, true)]
     {
         let is_out = |dead| {
-            let service = only(&three(mode), &director, dead);
+            let service = only_service(&cluster_of_three(mode), &director, dead);
             service.live != service.ring
         };
         assert_eq!((is_out(&by_gue), is_out(&by_ipip)), (gue, ipip), "{mode:?}");
@@ -275,7 +275,8 @@ fn only_the_tunnel_that_is_lost_counts() {
 #[test]
 fn if_all_look_dead_the_ring_stays() {
     let all = ["10.0.0.1", "10.0.0.2", "10.1.0.3"].map(|addr| (addr, DeliveryMode::Gue));
-    let service = only(&three(DeliveryMode::Auto), &me("director", roles::DIRECTOR), &dead(&all));
+    let service =
+        only_service(&cluster_of_three(DeliveryMode::Auto), &me("director", roles::DIRECTOR), &dead(&all));
     assert!(!service.ring.is_empty());
     assert_eq!(service.live, service.ring);
 }
@@ -347,7 +348,7 @@ proptest! {
         let mode = modes[mode as usize];
         let key = BackendKey { addr: Addr::from(IpAddr::from([10, 0, 0, n])), mode, bare };
         for hops in [hops(), NextHops::new()] {
-            prop_assert_eq!(BackendKey::of(&backend(&key, &Origin { node: None, bare: &[] }, &hops)), key);
+            prop_assert_eq!(BackendKey::from_entry(&backend_entry(&key, &TunnelOrigin { node: None, bare_sources: &[] }, &hops)), key);
         }
     }
 }

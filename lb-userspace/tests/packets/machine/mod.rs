@@ -13,7 +13,7 @@ use aya::{
     programs::{ProgramError, SchedClassifier, Xdp},
 };
 use lb_common::maps::{Dropped, names};
-use lb_userspace::datapath::kernel::object;
+use lb_userspace::datapath::kernel::ebpf_object;
 
 pub use counts::Added;
 pub use fill::{MSS, endpoint, flow_entry, reply_entry};
@@ -85,7 +85,7 @@ impl Machine {
         if let Condition::Strays(limit) = &setup.condition {
             loader.override_global("STRAY_LIMIT", limit, true);
         }
-        let object = object().unwrap_or_else(|error| panic!("{error}"));
+        let object = ebpf_object().unwrap_or_else(|error| panic!("{error}"));
         let mut ebpf = match setup.condition {
             Condition::Full(table) => table.load(&mut loader, object),
             _ => loader.load(object).unwrap(),

@@ -10,7 +10,7 @@ use lb_common::{
     ring::{CHUNK_SLOTS, RingChunk},
 };
 
-use super::{Scale, array, bystanders, keys, write_services};
+use super::{Scale, array, bystander_keys, service_keys, write_services};
 use crate::bench::cases::{PORT_BARE, PORT_GUE, PORT_GUE6, PORT_IPIP, PORT_IPIP6, PORT_L2, PORT_LONG_RING};
 
 /// `ingress_ifindex` in `BPF_PROG_TEST_RUN`: the loopback device's.
@@ -46,7 +46,7 @@ impl Ring {
 }
 
 /// Elements that `RINGS` needs.
-pub fn chunks() -> u32 {
+pub fn ring_chunks() -> u32 {
     RINGS.iter().map(Ring::chunks).sum()
 }
 
@@ -59,11 +59,11 @@ pub fn fill(trigon: &mut Ebpf, scale: Scale) -> Result<()> {
         let flags = if ring.port == PORT_BARE { service_flags::BARE } else { 0 };
         let (ring_offset, ring_len) = (chunk * CHUNK_SLOTS, ring.slots);
         let service = Service { flags, ring_offset, ring_len, ..Service::default() };
-        services.extend(keys(ring.port).map(|key| (key, service)));
+        services.extend(service_keys(ring.port).map(|key| (key, service)));
         chunk += ring.chunks();
         backend += ring.backends;
     }
-    services.extend(bystanders(scale).map(|key| (key, Service::default())));
+    services.extend(bystander_keys(scale).map(|key| (key, Service::default())));
     write_services(trigon, &services)
 }
 

@@ -25,7 +25,7 @@ pub const FLOWS: u32 = 1 << 16;
 pub struct Scale {
     /// Services that no case uses.
     pub bystanders: u16,
-    /// Flows whose replies the way out knows.
+    /// Flows whose replies the program at egress knows.
     pub replies: u32,
 }
 
@@ -38,17 +38,18 @@ impl Scale {
 }
 
 /// A service's VIPs and protocols, all with one port.
-fn keys(port: u16) -> impl Iterator<Item = ServiceKey> {
+fn service_keys(port: u16) -> impl Iterator<Item = ServiceKey> {
     let vips = [IpAddr::from(VIP4), IpAddr::from(VIP6)];
-    vips.into_iter().flat_map(move |vip| [key(vip, port, TCP), key(vip, port, UDP)])
+    vips.into_iter().flat_map(move |vip| [service_key(vip, port, TCP), service_key(vip, port, UDP)])
 }
 
 /// Services that no case uses.
-fn bystanders(scale: Scale) -> impl Iterator<Item = ServiceKey> {
-    (0..scale.bystanders).map(|n| key(Ipv4Addr::from(0xc633_6400 + u32::from(n / 4)).into(), 1000 + n, TCP))
+fn bystander_keys(scale: Scale) -> impl Iterator<Item = ServiceKey> {
+    (0..scale.bystanders)
+        .map(|n| service_key(Ipv4Addr::from(0xc633_6400 + u32::from(n / 4)).into(), 1000 + n, TCP))
 }
 
-fn key(addr: IpAddr, port: u16, protocol: u8) -> ServiceKey {
+fn service_key(addr: IpAddr, port: u16, protocol: u8) -> ServiceKey {
     ServiceKey { addr: addr.into(), port: port.to_be(), protocol, pad: 0 }
 }
 
@@ -66,7 +67,10 @@ pub fn fill_baselines(bench: &mut Ebpf, scale: Scale) -> Result<()> {
     // Two MAC addresses, source (the VIP) and destination (a Pod).
     let source = u32::from_ne_bytes(VIP4.octets());
     let target = [0x0100_0002u32, 0x0002_0000, 0x0100_0000, source, u32::from_ne_bytes(POD4.octets())];
-    for key in keys(PORT_IPIP).chain([key(POD4.into(), TARGET_PORT, TCP)]).chain(bystanders(scale)) {
+    for key in service_keys(PORT_IPIP)
+        .chain([service_key(POD4.into(), TARGET_PORT, TCP)])
+        .chain(bystander_keys(scale))
+    {
         hash_map::<ServiceKey, [u32; 5]>(bench, "BY_ADDRESS")?.insert(key, target, 0)?;
         if key.addr.is_v4() {
             let port_and_protocol = u32::from(key.port) | u32::from(key.protocol) << 16;

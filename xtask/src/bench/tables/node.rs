@@ -12,7 +12,7 @@ use lb_common::{
     roles,
 };
 
-use super::{Scale, bystanders, hash_map, keys, write_services};
+use super::{Scale, bystander_keys, hash_map, service_keys, write_services};
 use crate::bench::{
     cases::{PORT_IPIP, TARGET_PORT},
     frame::{DIRECTOR4, DIRECTOR6, Family, NODE4, NODE6, POD4, POD6, VIP4, VIP6, client, client_port},
@@ -23,11 +23,11 @@ const PODS: u32 = 4;
 
 pub fn fill(trigon: &mut Ebpf, scale: Scale) -> Result<()> {
     let service = Service { endpoints: PODS, ..Service::default() };
-    let ours: Vec<_> = keys(PORT_IPIP).map(|key| (key, service)).collect();
+    let ours: Vec<_> = service_keys(PORT_IPIP).map(|key| (key, service)).collect();
     for (id, (key, _)) in (1..).zip(&ours) {
-        endpoints(trigon, id, key)?;
+        write_endpoints(trigon, id, key)?;
     }
-    let others = bystanders(scale).map(|key| (key, Service::default()));
+    let others = bystander_keys(scale).map(|key| (key, Service::default()));
     write_services(trigon, &ours.into_iter().chain(others).collect::<Vec<_>>())?;
     for (ip, roles) in [
         (IpAddr::from(DIRECTOR4), roles::DIRECTOR),
@@ -41,12 +41,13 @@ pub fn fill(trigon: &mut Ebpf, scale: Scale) -> Result<()> {
     Ok(())
 }
 
-/// What the first Pod has to answer to clients of the flows that come back.
+/// Writes the entries for replies of the first Pod, to `scale.replies` clients.
 pub fn fill_replies(trigon: &mut Ebpf, scale: Scale) -> Result<()> {
-    keys(PORT_IPIP).try_for_each(|key| replies(trigon, &key, scale))
+    service_keys(PORT_IPIP).try_for_each(|key| write_replies(trigon, &key, scale))
 }
 
-/// Of a service's Pods, all have addresses with the same last byte.
+/// A Pod of the service. The addresses of all end in the same byte, which
+/// `Output::proof` names.
 fn pod(number: u32, is_v4: bool) -> Endpoint {
     let [_, _, high, low] = number.to_be_bytes();
     let addr: IpAddr = if is_v4 {
@@ -59,7 +60,7 @@ fn pod(number: u32, is_v4: bool) -> Endpoint {
     Endpoint { addr: addr.into(), port: TARGET_PORT.to_be(), pad: 0 }
 }
 
-fn endpoints(trigon: &mut Ebpf, service: u32, key: &ServiceKey) -> Result<()> {
+fn write_endpoints(trigon: &mut Ebpf, service: u32, key: &ServiceKey) -> Result<()> {
     for index in 0..PODS {
         let place = EndpointKey { service, index };
         hash_map(trigon, names::ENDPOINTS)?.insert(place, pod(index, key.addr.is_v4()), 0)?;
@@ -67,7 +68,7 @@ fn endpoints(trigon: &mut Ebpf, service: u32, key: &ServiceKey) -> Result<()> {
     Ok(())
 }
 
-fn replies(trigon: &mut Ebpf, key: &ServiceKey, scale: Scale) -> Result<()> {
+fn write_replies(trigon: &mut Ebpf, key: &ServiceKey, scale: Scale) -> Result<()> {
     let (family, vip): (_, IpAddr) =
         if key.addr.is_v4() { (Family::V4, VIP4.into()) } else { (Family::V6, VIP6.into()) };
     let mut map = hash_map(trigon, names::NODE_REPLIES)?;

@@ -15,14 +15,14 @@ fn three_percent_are_tolerated_and_no_more() {
         Change::Better { case: "d".into(), from: 1000, to: 969 },
     );
     assert_eq!(changes, [worse, better]);
-    assert_eq!(changes.iter().map(Change::fails).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(changes.iter().map(Change::is_failure).collect::<Vec<_>>(), [true, false]);
 }
 
 #[test]
 fn the_record_has_the_cases_that_there_are() {
     let changes = compare(&record(&[("old", 1)]), &record(&[("new", 2)]));
     assert_eq!(changes, [Change::New { case: "new".into(), to: 2 }, Change::Gone { case: "old".into() }]);
-    assert!(changes.iter().all(Change::fails));
+    assert!(changes.iter().all(Change::is_failure));
 }
 
 #[test]
@@ -32,9 +32,9 @@ fn the_message_says_which_case_and_by_how_much() {
 }
 
 #[test]
-fn another_kernel_is_told() {
+fn another_kernel_is_noted() {
     let other = Record { kernel: "6.12.2".into(), ..record(&[]) };
-    let differences = differences(&record(&[]), &other);
+    let differences = environment_notes(&record(&[]), &other);
     assert_eq!(differences.len(), 1);
     assert!(differences[0].contains("kernel is 6.12.2, on record is 6.12.1"), "{differences:?}");
 }

@@ -26,14 +26,14 @@ fn backend(id: u8, flags: u8) -> Backend {
 }
 
 /// One service, whose slot 1 went from node1 over node3 to node2.
-struct World {
+struct StoryWorld {
     mirror: Mirror,
     plan: Plan,
     cluster: Cluster,
     hops: NextHops,
 }
 
-impl World {
+impl StoryWorld {
     fn new() -> Self {
         let key =
             |port: u16| ServiceKey { addr: addr("192.0.2.10"), port: port.to_be(), protocol: 6, pad: 0 };
@@ -82,28 +82,28 @@ impl World {
         let flow: Flow = flow.parse().unwrap();
         let mut story = Story::of_packet_from(3);
         change(&mut story);
-        let frame = frame::frame(&flow, Packet::Syn, 0, None).unwrap();
-        let known =
-            Known { mirror: &self.mirror, plan: &self.plan, cluster: &self.cluster, hops: &self.hops };
-        tell(known, &flow, Packet::Syn, &story, &frame)
+        let frame = frame::build_frame(&flow, PacketKind::Syn, 0, None).unwrap();
+        let context =
+            StoryContext { mirror: &self.mirror, plan: &self.plan, cluster: &self.cluster, hops: &self.hops };
+        build_packet_story(context, &flow, PacketKind::Syn, &story, &frame)
     }
 }
 
-fn peer(id: u8) -> Peer {
-    Peer { node: Some(format!("node{id}")), address: [10, 0, 0, id].into() }
+fn machine(id: u8) -> Machine {
+    Machine { node: Some(format!("node{id}")), address: [10, 0, 0, id].into() }
 }
 
 #[test]
-fn a_director_tells_of_service_slot_owner_and_way() {
-    let story = World::new().tell(FLOW, |story| {
+fn a_story_from_a_director_has_service_slot_owner_and_path() {
+    let story = StoryWorld::new().tell(FLOW, |story| {
         story.verdict = Verdict::ForwardGue as u32;
         story.service = 7;
         story.slot = 1;
         story.backend = 2;
     });
     assert_eq!(story.service.map(|service| (service.vip.port(), service.generation)), Some((80, 5)));
-    assert_eq!(story.slot.map(|slot| (slot.slot, slot.of, slot.owner)), Some((1, 2, Some(peer(2)))));
-    assert_eq!(story.choice.map(|choice| choice.peer), Some(peer(2)));
+    assert_eq!(story.slot.map(|slot| (slot.slot, slot.of, slot.owner)), Some((1, 2, Some(machine(2)))));
+    assert_eq!(story.choice.map(|choice| choice.peer), Some(machine(2)));
     let way = story.way.unwrap();
     assert_eq!((way.delivery.as_str(), way.mtu), ("gue", 1500));
     assert_eq!(way.next_hop, "on link dev eth0 04:04:04:04:04:04");
@@ -113,25 +113,25 @@ fn a_director_tells_of_service_slot_owner_and_way() {
 }
 
 #[test]
-fn a_node_tells_of_former_owners_and_whom_it_asks() {
-    let mut world = World::new();
-    let told = |story: &mut Story| {
+fn a_story_from_a_node_has_former_owners_and_the_one_handed_on_to() {
+    let mut world = StoryWorld::new();
+    let hand_on = |story: &mut Story| {
         story.verdict = Verdict::HandOn as u32;
         (story.service, story.slot, story.next, story.hops) = (7, 1, 3, 1);
     };
-    let story = world.tell(FLOW, told);
-    assert_eq!(story.slot.unwrap().former, Some(vec![peer(3), peer(1)]));
+    let story = world.tell(FLOW, hand_on);
+    assert_eq!(story.slot.unwrap().former, Some(vec![machine(3), machine(1)]));
     let choice = story.choice.unwrap();
-    assert_eq!(choice.peer, peer(3));
+    assert_eq!(choice.peer, machine(3));
     assert!(choice.why.contains("former owner"), "{}", choice.why);
     // A machine that is no node has no history: former owners are unknown, not empty.
     world.mirror.histories.clear();
-    assert_eq!(world.tell(FLOW, told).slot.unwrap().former, None);
+    assert_eq!(world.tell(FLOW, hand_on).slot.unwrap().former, None);
 }
 
 #[test]
-fn what_stays_here_has_an_endpoint_and_no_way() {
-    let mut world = World::new();
+fn a_delivered_packet_has_an_endpoint_and_no_path() {
+    let mut world = StoryWorld::new();
     world.mirror.backends.insert(2, backend(2, backend_flags::LOCAL));
     for (memory, known) in [(memory::BEGINS, false), (memory::HERE, true)] {
         let story = world.tell(FLOW, |story| {
@@ -149,21 +149,21 @@ fn what_stays_here_has_an_endpoint_and_no_way() {
 
 #[test]
 fn a_bare_server_has_no_node_to_ask() {
-    let mut world = World::new();
+    let mut world = StoryWorld::new();
     world.mirror.backends.insert(2, backend(2, backend_flags::BARE));
     let story = world.tell(FLOW, |story| {
         story.verdict = Verdict::ForwardIpip as u32;
         (story.service, story.backend, story.memory) = (7, 2, memory::ELSEWHERE);
     });
     let choice = story.choice.unwrap();
-    assert_eq!(choice.peer, Peer { node: None, address: [10, 0, 0, 2].into() });
+    assert_eq!(choice.peer, Machine { node: None, address: [10, 0, 0, 2].into() });
     assert!(choice.why.contains("began with"), "{}", choice.why);
     assert!(story.hints.is_empty(), "{:?}", story.hints);
 }
 
 #[test]
-fn near_misses_are_told() {
-    let world = World::new();
+fn a_wrong_port_or_vip_is_answered_with_the_right_ones() {
+    let world = StoryWorld::new();
     let drop = |story: &mut Story| story.verdict = Verdict::DropNoSuchPort as u32;
     let story = world.tell("tcp 198.51.100.7:4242 -> 192.0.2.10:81", drop);
     assert_eq!(story.hints, ["192.0.2.10 has tcp 80, tcp 443"]);
@@ -177,15 +177,15 @@ fn near_misses_are_told() {
 
 #[test]
 fn long_lists_are_cut() {
-    assert_eq!(list::<u8>(&[]), "none");
-    assert_eq!(list(&[1, 2]), "1, 2");
-    assert_eq!(list(&(1..=10).collect::<Vec<_>>()), "1, 2, 3, 4, 5, 6, 7, 8 and 2 more");
+    assert_eq!(join_few::<u8>(&[]), "none");
+    assert_eq!(join_few(&[1, 2]), "1, 2");
+    assert_eq!(join_few(&(1..=10).collect::<Vec<_>>()), "1, 2, 3, 4, 5, 6, 7, 8 and 2 more");
 }
 
 /// Values that a program of another release may have written.
 #[test]
-fn no_story_is_too_strange_to_tell() {
-    let world = World::new();
+fn any_values_in_a_story_give_a_report() {
+    let world = StoryWorld::new();
     let values = [0, 1, 2, 7, 200, u32::from(u16::MAX), 1 << 16, NOT_TOLD - 1, NOT_TOLD];
     for verdict in Verdict::all() {
         for value in values {

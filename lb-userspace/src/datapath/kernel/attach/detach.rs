@@ -32,7 +32,7 @@ struct LinkDetach {
 }
 
 /// Detach the link that is pinned at `pin`, now; the pin stays.
-pub fn detach(pin: &Path) -> io::Result<()> {
+pub fn detach_link(pin: &Path) -> io::Result<()> {
     let path = CString::new(pin.as_os_str().as_bytes())?;
     let get = ObjectGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
     let link = bpf(BPF_OBJ_GET, &get)?;

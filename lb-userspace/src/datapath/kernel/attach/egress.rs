@@ -15,18 +15,18 @@ use super::{error::AttachError, filter, pins};
 
 /// The first kernel release with tcx. The version decides, not a first try: the error does
 /// not tell a kernel without tcx from one that has another reason to refuse.
-const TCX: KernelVersion = KernelVersion::new(6, 6, 0);
+const FIRST_WITH_TCX: KernelVersion = KernelVersion::new(6, 6, 0);
 
 /// Attach to `interface`, in the place of what an earlier agent attached.
 pub fn attach(program: &mut SchedClassifier, pin_dir: &Path, interface: &str) -> Result<(), AttachError> {
-    if KernelVersion::current().is_ok_and(|version| version >= TCX) {
-        link(program, pin_dir, interface)
+    if KernelVersion::current().is_ok_and(|version| version >= FIRST_WITH_TCX) {
+        attach_link(program, pin_dir, interface)
     } else {
         filter::attach(program, pin_dir, interface)
     }
 }
 
-fn link(program: &mut SchedClassifier, pin_dir: &Path, interface: &str) -> Result<(), AttachError> {
+fn attach_link(program: &mut SchedClassifier, pin_dir: &Path, interface: &str) -> Result<(), AttachError> {
     let pin = pins::egress_link(pin_dir, interface);
     let adopted = pins::open_link(&pin)
         .and_then(|link| SchedClassifierLink::try_from(link).ok())

@@ -41,15 +41,15 @@ impl AttachError {
         program: &'static str,
         error: &(dyn std::error::Error + 'static),
     ) -> Self {
-        Self::Refused { interface: interface.into(), program, reason: innermost(error) }
+        Self::Refused { interface: interface.into(), program, reason: innermost_message(error) }
     }
 }
 
-pub fn errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+pub fn errno_of(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
     let mut chain = std::iter::successors(Some(error), |e| e.source());
     chain.find_map(|e| e.downcast_ref::<io::Error>()).and_then(io::Error::raw_os_error)
 }
 
-pub fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn innermost_message(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |e| e.source()).last().unwrap_or(error).to_string()
 }

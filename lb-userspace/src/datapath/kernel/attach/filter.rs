@@ -16,7 +16,7 @@ use aya::programs::{
 };
 
 use super::{
-    error::{AttachError, errno, innermost},
+    error::{AttachError, errno_of, innermost_message},
     pins,
 };
 
@@ -31,18 +31,18 @@ const HANDLE: TcHandle = TcHandle::new(0x7472, 0x6967);
 /// Attach to `interface`, or have the filter that is there run this program.
 pub fn attach(program: &mut SchedClassifier, pin_dir: &Path, interface: &str) -> Result<(), AttachError> {
     let pin = pins::egress_filter(pin_dir, interface);
-    record(program, &pin)?;
-    let id = replace(program, interface)
-        .or_else(|_| create(program, interface))
-        .map_err(|e| no_filter(interface, &e))?;
-    let link = program.take_link(id).map_err(|e| no_filter(interface, &e))?;
+    pin_record(program, &pin)?;
+    let id = replace_program(program, interface)
+        .or_else(|_| create_filter(program, interface))
+        .map_err(|e| filter_error(interface, &e))?;
+    let link = program.take_link(id).map_err(|e| filter_error(interface, &e))?;
     // Dropping the link would detach the filter.
     mem::forget(link);
     Ok(())
 }
 
 /// To be called before the filter is attached: a record without a filter does no harm.
-fn record(program: &mut SchedClassifier, pin: &Path) -> Result<(), AttachError> {
+fn pin_record(program: &mut SchedClassifier, pin: &Path) -> Result<(), AttachError> {
     // Pinned under another name, then renamed: at no time is there a filter without a record.
     let new = pin.with_file_name("new");
     pins::remove(&new)?;
@@ -52,14 +52,20 @@ fn record(program: &mut SchedClassifier, pin: &Path) -> Result<(), AttachError> 
 }
 
 /// In one step, so that no packet passes the interface without a program.
-fn replace(program: &mut SchedClassifier, interface: &str) -> Result<SchedClassifierLinkId, ProgramError> {
+fn replace_program(
+    program: &mut SchedClassifier,
+    interface: &str,
+) -> Result<SchedClassifierLinkId, ProgramError> {
     let there = SchedClassifierLink::attached(interface, TcAttachType::Egress, PRIORITY, HANDLE, None);
     program.attach_to_link(there.map_err(TcError::from)?)
 }
 
-fn create(program: &mut SchedClassifier, interface: &str) -> Result<SchedClassifierLinkId, ProgramError> {
+fn create_filter(
+    program: &mut SchedClassifier,
+    interface: &str,
+) -> Result<SchedClassifierLinkId, ProgramError> {
     match qdisc_add_clsact(interface) {
-        Err(e) if errno(&e) != Some(libc::EEXIST) => return Err(e.into()),
+        Err(e) if errno_of(&e) != Some(libc::EEXIST) => return Err(e.into()),
         _ => {}
     }
     let options = NlOptions { priority: PRIORITY, handle: HANDLE, classid: None };
@@ -71,9 +77,8 @@ fn create(program: &mut SchedClassifier, interface: &str) -> Result<SchedClassif
 pub fn detach(interface: &str) -> Result<(), AttachError> {
     match qdisc_detach_program(interface, TcAttachType::Egress, NAME) {
         Err(TcError::IoError(e)) if is_gone(&e) => Ok(()),
-        result => {
-            result.map_err(|e| AttachError::Stuck { interface: interface.into(), reason: innermost(&e) })
-        }
+        result => result
+            .map_err(|e| AttachError::Stuck { interface: interface.into(), reason: innermost_message(&e) }),
     }
 }
 
@@ -81,6 +86,6 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }
 
-fn no_filter(interface: &str, error: &(dyn std::error::Error + 'static)) -> AttachError {
-    AttachError::NoFilter { interface: interface.into(), reason: innermost(error) }
+fn filter_error(interface: &str, error: &(dyn std::error::Error + 'static)) -> AttachError {
+    AttachError::NoFilter { interface: interface.into(), reason: innermost_message(error) }
 }

@@ -14,25 +14,25 @@ use crate::datapath::kernel::pinned::links_dir;
 /// The record of a filter, see `filter`; all others are links.
 const FILTER: &str = "egress-filter";
 
-pub fn xdp(pin_dir: &Path, interface: &str, mode: XdpMode) -> PathBuf {
-    named(pin_dir, &format!("xdp-{mode}"), interface)
+pub fn xdp_link(pin_dir: &Path, interface: &str, mode: XdpMode) -> PathBuf {
+    pin_path(pin_dir, &format!("xdp-{mode}"), interface)
 }
 
 pub fn egress_link(pin_dir: &Path, interface: &str) -> PathBuf {
-    named(pin_dir, "egress", interface)
+    pin_path(pin_dir, "egress", interface)
 }
 
 pub fn egress_filter(pin_dir: &Path, interface: &str) -> PathBuf {
-    named(pin_dir, FILTER, interface)
+    pin_path(pin_dir, FILTER, interface)
 }
 
 /// A BPF file system refuses names with dots, interfaces of VLANs have them.
-fn named(pin_dir: &Path, kind: &str, interface: &str) -> PathBuf {
+fn pin_path(pin_dir: &Path, kind: &str, interface: &str) -> PathBuf {
     links_dir(pin_dir).join(format!("{kind}@{}", interface.replace('.', "%2e")))
 }
 
 /// All that is in a directory of pins.
-pub fn all(dir: &Path) -> impl Iterator<Item = PathBuf> {
+pub fn list(dir: &Path) -> impl Iterator<Item = PathBuf> {
     std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
@@ -66,7 +66,7 @@ mod tests {
         let dir = Path::new("/sys/fs/bpf/trigon");
         assert_eq!(filter_interface(&egress_filter(dir, "eth0.5")).as_deref(), Some("eth0.5"));
         assert_eq!(filter_interface(&egress_link(dir, "eth0")), None);
-        assert_eq!(filter_interface(&xdp(dir, "eth0", XdpMode::Native)), None);
+        assert_eq!(filter_interface(&xdp_link(dir, "eth0", XdpMode::Native)), None);
         assert_eq!(filter_interface(&dir.join("maps/SERVICES")), None);
     }
 }

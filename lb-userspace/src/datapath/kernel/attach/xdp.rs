@@ -6,7 +6,7 @@ use aya::programs::{Xdp, XdpMode as AyaXdpMode, links::FdLink, xdp::XdpLink};
 
 use super::{
     attachment::{Attachment, XdpMode},
-    error::{AttachError, errno, innermost},
+    error::{AttachError, errno_of, innermost_message},
     pins,
 };
 
@@ -19,7 +19,7 @@ pub fn attach(
     interface: &str,
     mode: XdpMode,
 ) -> Result<Attachment, AttachError> {
-    let pin = pins::xdp(pin_dir, interface, mode);
+    let pin = pins::xdp_link(pin_dir, interface, mode);
     let adopted = pins::open_link(&pin)
         .and_then(|link| XdpLink::try_from(link).ok())
         .is_some_and(|link| program.attach_to_link(link).is_ok());
@@ -30,7 +30,7 @@ pub fn attach(
             XdpMode::Native => AyaXdpMode::Driver,
             XdpMode::Generic => AyaXdpMode::Skb,
         };
-        let id = program.attach(interface, flags).map_err(|e| unattached(interface, mode, &e))?;
+        let id = program.attach(interface, flags).map_err(|e| attach_error(interface, mode, &e))?;
         let link = program.take_link(id).map_err(|e| error(&e))?;
         let link = FdLink::try_from(link).map_err(|e| error(&e))?;
         link.pin(&pin).map_err(|e| error(&e))?;
@@ -38,11 +38,11 @@ pub fn attach(
     Ok(Attachment { interface: interface.into(), mode, adopted })
 }
 
-fn unattached(interface: &str, mode: XdpMode, error: &(dyn std::error::Error + 'static)) -> AttachError {
-    match errno(error) {
+fn attach_error(interface: &str, mode: XdpMode, error: &(dyn std::error::Error + 'static)) -> AttachError {
+    match errno_of(error) {
         Some(libc::EBUSY | libc::EEXIST) => AttachError::Busy { interface: interface.into() },
         _ if mode == XdpMode::Native => {
-            AttachError::NoNativeXdp { interface: interface.into(), reason: innermost(error) }
+            AttachError::NoNativeXdp { interface: interface.into(), reason: innermost_message(error) }
         }
         _ => AttachError::refused(interface, NAME, error),
     }

@@ -8,20 +8,20 @@ use serde_ignored::Path as Ignored;
 use serde_json::Value;
 use serde_path_to_error::{Segment, Track};
 
-use super::{fields::FIELDS, reading::Reading, suggest::nearest, yaml::Document};
+use super::{fields::FIELDS, reading::Reading, suggest::nearest_name, yaml::Document};
 use crate::objects::{
     crds,
     model::Problem,
     source::{
         kind::Kind,
-        lines::{Below, Lines},
+        lines::{ChildLines, Lines},
         listing::{Located, Origin},
         object::{Object, ObjectRef},
     },
 };
 
 /// What a document is, by its `apiVersion` and `kind`.
-enum Identity {
+enum DocumentKind {
     Ours(Kind),
     /// `kind: List`, as `kubectl get -o yaml` writes, or a list of one kind.
     List,
@@ -36,55 +36,56 @@ pub fn decode(document: Document, file: &Origin, reading: &mut Reading) {
     if value.is_null() {
         return;
     }
-    match identify(&value) {
+    match document_kind(&value) {
         Err(problem) => {
-            let is_ours = value["apiVersion"].as_str().is_some_and(|text| group_of(text).0 == crds::GROUP);
+            let is_ours =
+                value["apiVersion"].as_str().is_some_and(|text| split_api_version(text).0 == crds::GROUP);
             let problems = if is_ours { &mut reading.listing.problems } else { &mut reading.problems };
-            problems.push(origin.locate(problem));
+            problems.push(origin.locate_problem(problem));
         }
-        Ok(Identity::Other(kind)) => {
-            tracing::debug!(at = origin.at(""), kind, "not a kind that Trigon reads");
+        Ok(DocumentKind::Other(kind)) => {
+            tracing::debug!(at = origin.location_of(""), kind, "not a kind that Trigon reads");
         }
-        Ok(Identity::List) => {
-            for item in items(value, origin.lines) {
+        Ok(DocumentKind::List) => {
+            for item in list_items(value, origin.lines) {
                 decode(item, file, reading);
             }
         }
-        Ok(Identity::Ours(kind)) => match object(kind, value) {
+        Ok(DocumentKind::Ours(kind)) => match decode_object(kind, value) {
             Ok(object) => reading.listing.objects.push(Located { object, origin }),
             Err(Refusal { this: Some(this), problems }) if kind.is_announcing() => {
-                reading.listing.problems.extend(problems.into_iter().map(|p| origin.locate(p)));
+                reading.listing.problems.extend(problems.into_iter().map(|p| origin.locate_problem(p)));
                 reading.listing.objects.push(Located { object: Object::Unreadable(this), origin });
             }
             Err(Refusal { problems, .. }) => {
                 let to =
                     if kind.is_announcing() { &mut reading.listing.problems } else { &mut reading.problems };
-                to.extend(problems.into_iter().map(|p| origin.locate(p)));
+                to.extend(problems.into_iter().map(|p| origin.locate_problem(p)));
             }
         },
     }
 }
 
 /// Group and version.
-fn group_of(api_version: &str) -> (&str, &str) {
+fn split_api_version(api_version: &str) -> (&str, &str) {
     api_version.split_once('/').unwrap_or(("", api_version))
 }
 
-fn identify(value: &Value) -> Result<Identity, Problem> {
+fn document_kind(value: &Value) -> Result<DocumentKind, Problem> {
     let api_version = type_field(value, "apiVersion")?;
     let kind = type_field(value, "kind")?;
-    let (group, version) = group_of(api_version);
+    let (group, version) = split_api_version(api_version);
     let Some(ours) = Kind::of_group(group).find(|ours| ours.name() == kind) else {
         if kind.ends_with("List") && value["items"].is_array() {
-            return Ok(Identity::List);
+            return Ok(DocumentKind::List);
         }
-        return other(value, group, kind);
+        return check_other_kind(value, group, kind);
     };
     if version == ours.version() {
-        return Ok(Identity::Ours(ours));
+        return Ok(DocumentKind::Ours(ours));
     }
     let slash = if group.is_empty() { "" } else { "/" };
-    Err(nameless(value).problem(
+    Err(unread_object(value).problem(
         "apiVersion",
         format!("`{api_version}` is not a version that Trigon reads"),
         format!("write `apiVersion: {group}{slash}{}`", ours.version()),
@@ -93,20 +94,20 @@ fn identify(value: &Value) -> Result<Identity, Problem> {
 
 /// A kind that Trigon does not read. One that looks like a typing error in ours is a
 /// problem: skipping it silently would lose a service.
-fn other(value: &Value, group: &str, kind: &str) -> Result<Identity, Problem> {
+fn check_other_kind(value: &Value, group: &str, kind: &str) -> Result<DocumentKind, Problem> {
     let known: Vec<&str> = Kind::of_group(group).map(Kind::name).collect();
-    let (what, remedy) = match nearest(kind, &known) {
+    let (what, remedy) = match nearest_name(kind, &known) {
         Some(meant) if group == crds::GROUP => (group, format!("write `kind: {meant}`")),
         Some(meant) => ("Kubernetes", format!("write `kind: {meant}`")),
         None if group == crds::GROUP => (group, format!("write one of {}", known.join(", "))),
-        None => return Ok(Identity::Other(kind.to_owned())),
+        None => return Ok(DocumentKind::Other(kind.to_owned())),
     };
-    Err(nameless(value).problem("kind", format!("`{kind}` is not a {what} kind"), remedy))
+    Err(unread_object(value).problem("kind", format!("`{kind}` is not a {what} kind"), remedy))
 }
 
 fn type_field<'a>(value: &'a Value, field: &str) -> Result<&'a str, Problem> {
     let remedy = "start every object with apiVersion and kind, as `kubectl get -o yaml` does";
-    let wrong = |field: &str, message: &str| Err(nameless(value).problem(field, message, remedy));
+    let wrong = |field: &str, message: &str| Err(unread_object(value).problem(field, message, remedy));
     match (value, &value[field]) {
         (Value::Object(_), Value::String(text)) if !text.is_empty() => Ok(text),
         (Value::Object(_), Value::Null) => wrong(field, "is missing"),
@@ -116,19 +117,19 @@ fn type_field<'a>(value: &'a Value, field: &str) -> Result<&'a str, Problem> {
 }
 
 /// Names an object in a problem that is found before the object could be read.
-struct Nameless(String);
+struct UnreadObject(String);
 
-fn nameless(value: &Value) -> Nameless {
+fn unread_object(value: &Value) -> UnreadObject {
     let kind = value["kind"].as_str().unwrap_or("object");
     let meta = &value["metadata"];
-    Nameless(match (meta["namespace"].as_str(), meta["name"].as_str()) {
+    UnreadObject(match (meta["namespace"].as_str(), meta["name"].as_str()) {
         (_, None) => format!("{kind} without a name"),
         (None, Some(name)) if kind == "Node" => format!("{kind} {name}"),
         (namespace, Some(name)) => format!("{kind} {}/{name}", namespace.unwrap_or("default")),
     })
 }
 
-impl Nameless {
+impl UnreadObject {
     fn problem(
         self,
         field: impl Into<String>,
@@ -146,11 +147,11 @@ impl Nameless {
 }
 
 /// The items of a list. Those of a `ServiceList` need not say that they are Services.
-fn items(mut list: Value, lines: Lines) -> Vec<Document> {
+fn list_items(mut list: Value, lines: Lines) -> Vec<Document> {
     let own_kind = list["kind"].as_str().and_then(|kind| kind.strip_suffix("List")).unwrap_or("").to_owned();
     let api_version = list["apiVersion"].take();
     let Value::Array(values) = list["items"].take() else { return Vec::new() };
-    let Some(Below::Items(item_lines)) = lines.into_child("items").map(|lines| lines.below) else {
+    let Some(ChildLines::Items(item_lines)) = lines.into_child("items").map(|lines| lines.below) else {
         return Vec::new();
     };
     let item = |(mut value, lines): (Value, Lines)| {
@@ -169,10 +170,10 @@ struct Refusal {
     problems: Vec<Problem>,
 }
 
-fn object(kind: Kind, mut value: Value) -> Result<Object, Refusal> {
+fn decode_object(kind: Kind, mut value: Value) -> Result<Object, Refusal> {
     if value["metadata"]["name"].as_str().is_none_or(str::is_empty) {
         let remedy = "give the object a name of its own in its namespace";
-        let problems = vec![nameless(&value).problem("metadata.name", "is missing", remedy)];
+        let problems = vec![unread_object(&value).problem("metadata.name", "is missing", remedy)];
         return Err(Refusal { this: None, problems });
     }
     if let (crds::GROUP, Value::Object(fields)) = (kind.group(), &mut value) {
@@ -185,20 +186,20 @@ fn object(kind: Kind, mut value: Value) -> Result<Object, Refusal> {
         }
     }
     match kind {
-        Kind::Service => typed(kind, value).map(|o| Object::Service(Arc::new(o))),
-        Kind::EndpointSlice => typed(kind, value).map(|o| Object::EndpointSlice(Arc::new(o))),
-        Kind::Node => typed(kind, value).map(|o| Object::Node(Arc::new(o))),
-        Kind::Secret => typed(kind, value).map(|o: Secret| Object::Secret(Arc::new(o.into()))),
-        Kind::AddressPool => typed(kind, value).map(|o| Object::AddressPool(Arc::new(o))),
-        Kind::BgpPeer => typed(kind, value).map(|o| Object::BgpPeer(Arc::new(o))),
-        Kind::BgpAdvertisement => typed(kind, value).map(|o| Object::BgpAdvertisement(Arc::new(o))),
-        Kind::L2Advertisement => typed(kind, value).map(|o| Object::L2Advertisement(Arc::new(o))),
-        Kind::BfdProfile => typed(kind, value).map(|o| Object::BfdProfile(Arc::new(o))),
-        Kind::Community => typed(kind, value).map(|o| Object::Community(Arc::new(o))),
+        Kind::Service => decode_typed(kind, value).map(|o| Object::Service(Arc::new(o))),
+        Kind::EndpointSlice => decode_typed(kind, value).map(|o| Object::EndpointSlice(Arc::new(o))),
+        Kind::Node => decode_typed(kind, value).map(|o| Object::Node(Arc::new(o))),
+        Kind::Secret => decode_typed(kind, value).map(|o: Secret| Object::Secret(Arc::new(o.into()))),
+        Kind::AddressPool => decode_typed(kind, value).map(|o| Object::AddressPool(Arc::new(o))),
+        Kind::BgpPeer => decode_typed(kind, value).map(|o| Object::BgpPeer(Arc::new(o))),
+        Kind::BgpAdvertisement => decode_typed(kind, value).map(|o| Object::BgpAdvertisement(Arc::new(o))),
+        Kind::L2Advertisement => decode_typed(kind, value).map(|o| Object::L2Advertisement(Arc::new(o))),
+        Kind::BfdProfile => decode_typed(kind, value).map(|o| Object::BfdProfile(Arc::new(o))),
+        Kind::Community => decode_typed(kind, value).map(|o| Object::Community(Arc::new(o))),
     }
 }
 
-fn typed<T: DeserializeOwned>(kind: Kind, value: Value) -> Result<T, Refusal> {
+fn decode_typed<T: DeserializeOwned>(kind: Kind, value: Value) -> Result<T, Refusal> {
     let meta = &value["metadata"];
     let text = |field: &str| meta[field].as_str().unwrap_or_default();
     let object = ObjectRef::new(kind, text("namespace"), text("name"));
@@ -220,7 +221,7 @@ fn unknown_field(object: &ObjectRef, field: &str) -> Problem {
     let name = field.rsplit('.').next().unwrap_or(field);
     // The name itself may be that of a field elsewhere; suggest only other names.
     let others: Vec<&str> = FIELDS.iter().copied().filter(|known| *known != name).collect();
-    let remedy = match nearest(name, &others) {
+    let remedy = match nearest_name(name, &others) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "remove it, or check its place and indentation".to_owned(),
     };

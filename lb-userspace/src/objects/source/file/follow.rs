@@ -24,8 +24,8 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::read::{is_object_file, list, read_dir};
-use crate::objects::source::listing::Load;
+use super::read::{is_object_file, list_files, read_dir};
+use crate::objects::source::listing::LoadResult;
 
 /// How long nothing may happen before a change counts as complete.
 const QUIET: Duration = Duration::from_millis(20);
@@ -34,16 +34,16 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const RESCAN: Duration = Duration::from_secs(5);
 
 /// Loads the directory now and after every change, until all receivers are gone.
-pub async fn follow(dir: PathBuf, on_change: watch::Sender<Load>) {
+pub async fn follow_dir(dir: PathBuf, on_change: watch::Sender<LoadResult>) {
     let (sender, mut changes) = mpsc::unbounded_channel();
     let mut watches = Watches::new(&dir, sender);
     let mut last_seen = None;
     loop {
         // In this order a change while reading is seen either by the read or by a watch.
         watches.renew();
-        let seen = blocking(&dir, look).await;
+        let seen = run_blocking(&dir, directory_state).await;
         if seen != last_seen {
-            if let Some(load) = blocking(&dir, |dir| read_dir(dir).map(Arc::new)).await {
+            if let Some(load) = run_blocking(&dir, |dir| read_dir(dir).map(Arc::new)).await {
                 on_change.send_modify(|last| *last = load);
             }
             last_seen = seen;
@@ -52,8 +52,8 @@ pub async fn follow(dir: PathBuf, on_change: watch::Sender<Load>) {
             () = on_change.closed() => return,
             () = sleep(RESCAN) => {}
             Some(change) = changes.recv() => {
-                if settle(change, &mut changes).await {
-                    watches.lost();
+                if wait_until_quiet(change, &mut changes).await {
+                    watches.forget_directory();
                 }
                 // Times of files are coarse: after an event, read even if nothing looks changed.
                 last_seen = None;
@@ -63,7 +63,7 @@ pub async fn follow(dir: PathBuf, on_change: watch::Sender<Load>) {
 }
 
 /// A file system event, as far as it matters for when to read.
-enum Change {
+enum FileEvent {
     /// Somebody is writing to this file, and has not closed it.
     Writing(PathBuf),
     Written(PathBuf),
@@ -73,17 +73,17 @@ enum Change {
 }
 
 /// Waits until a burst of changes is over. True if the directory was replaced.
-async fn settle(first: Change, changes: &mut mpsc::UnboundedReceiver<Change>) -> bool {
+async fn wait_until_quiet(first: FileEvent, changes: &mut mpsc::UnboundedReceiver<FileEvent>) -> bool {
     let patience = Instant::now() + PATIENCE;
     let mut being_written = HashSet::new();
     let mut replaced = false;
     let mut next = Some(first);
     while let Some(change) = next {
         match change {
-            Change::Writing(file) => drop(being_written.insert(file)),
-            Change::Written(file) => drop(being_written.remove(&file)),
-            Change::Directory => replaced = true,
-            Change::Other => {}
+            FileEvent::Writing(file) => drop(being_written.insert(file)),
+            FileEvent::Written(file) => drop(being_written.remove(&file)),
+            FileEvent::Directory => replaced = true,
+            FileEvent::Other => {}
         }
         let quiet = Instant::now() + QUIET;
         let until = if being_written.is_empty() { quiet.min(patience) } else { patience };
@@ -101,18 +101,18 @@ struct Watches {
 }
 
 impl Watches {
-    fn new(dir: &Path, changes: mpsc::UnboundedSender<Change>) -> Self {
+    fn new(dir: &Path, changes: mpsc::UnboundedSender<FileEvent>) -> Self {
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         let of = dir.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if let Some(change) = event.map_or(Some(Change::Other), |event| interpret(event, &of)) {
+            if let Some(change) = event.map_or(Some(FileEvent::Other), |event| interpret_event(event, &of)) {
                 // The receiver is gone when following has ended.
                 let _ = changes.send(change);
             }
         });
-        let mut watches = Self { watcher: told(watcher, &dir), dir, watched: None };
+        let mut watches = Self { watcher: log_error(watcher, &dir), dir, watched: None };
         if let (Some(watcher), Some(parent)) = (&mut watches.watcher, watches.dir.parent()) {
-            told(watcher.watch(parent, RecursiveMode::NonRecursive), parent);
+            log_error(watcher.watch(parent, RecursiveMode::NonRecursive), parent);
         }
         watches
     }
@@ -126,18 +126,19 @@ impl Watches {
         }
         // An error only says that the kernel has dropped the watch already.
         let _ = watcher.unwatch(&self.dir);
-        self.watched = there
-            .filter(|_| told(watcher.watch(&self.dir, RecursiveMode::NonRecursive), &self.dir).is_some());
+        self.watched = there.filter(|_| {
+            log_error(watcher.watch(&self.dir, RecursiveMode::NonRecursive), &self.dir).is_some()
+        });
     }
 
     /// The watched directory is gone. A new one may have the same inode, so watch again.
-    fn lost(&mut self) {
+    fn forget_directory(&mut self) {
         self.watched = None;
     }
 }
 
 /// The value; an error is logged.
-fn told<T>(result: notify::Result<T>, path: &Path) -> Option<T> {
+fn log_error<T>(result: notify::Result<T>, path: &Path) -> Option<T> {
     let warn = |error| {
         let path = path.display();
         tracing::warn!(%path, %error, "no inotify: changes are found only every {RESCAN:?}");
@@ -146,9 +147,9 @@ fn told<T>(result: notify::Result<T>, path: &Path) -> Option<T> {
 }
 
 /// What an event means for the directory. None if nothing: reading is an event, too.
-fn interpret(event: Event, dir: &Path) -> Option<Change> {
+fn interpret_event(event: Event, dir: &Path) -> Option<FileEvent> {
     if event.need_rescan() {
-        return Some(Change::Other);
+        return Some(FileEvent::Other);
     }
     let ours = |path: &&PathBuf| {
         // Mounted ConfigMaps change by renaming the link `..data`.
@@ -159,33 +160,36 @@ fn interpret(event: Event, dir: &Path) -> Option<Change> {
         EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
     );
     if replaced && event.paths.iter().any(|path| path == dir) {
-        return Some(Change::Directory);
+        return Some(FileEvent::Directory);
     }
     let path = event.paths.iter().find(ours)?.clone();
     match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Written(path)),
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(FileEvent::Written(path)),
         EventKind::Access(_) => None,
-        EventKind::Modify(ModifyKind::Data(_)) => Some(Change::Writing(path)),
-        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => Some(Change::Written(path)),
-        _ => Some(Change::Other),
+        EventKind::Modify(ModifyKind::Data(_)) => Some(FileEvent::Writing(path)),
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => Some(FileEvent::Written(path)),
+        _ => Some(FileEvent::Other),
     }
 }
 
 /// Distinguishes versions of the directory without reading the files: device, inode,
 /// length in bytes and modification time of each. None if the directory cannot be listed.
-type Look = Option<BTreeMap<PathBuf, Option<(u64, u64, u64, i64, i64)>>>;
+type DirectoryState = Option<BTreeMap<PathBuf, Option<(u64, u64, u64, i64, i64)>>>;
 
-fn look(dir: &Path) -> Look {
+fn directory_state(dir: &Path) -> DirectoryState {
     let identity = |path: &PathBuf| {
         let meta = fs::metadata(path).ok()?;
         Some((meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
     };
-    let files = list(dir).ok()?;
+    let files = list_files(dir).ok()?;
     Some(files.into_iter().map(|path| (path.clone(), identity(&path))).collect())
 }
 
 /// Runs `f` where it may block. None if it panicked, or the runtime is shutting down.
-async fn blocking<T: Send + 'static>(dir: &Path, f: impl FnOnce(&Path) -> T + Send + 'static) -> Option<T> {
+async fn run_blocking<T: Send + 'static>(
+    dir: &Path,
+    f: impl FnOnce(&Path) -> T + Send + 'static,
+) -> Option<T> {
     let dir = dir.to_owned();
     tokio::task::spawn_blocking(move || f(&dir)).await.ok()
 }

@@ -20,31 +20,31 @@ pub const MAX_FILE: u64 = 64 << 20;
 
 /// Reads all objects of a directory: all of them, or everything that is wrong.
 pub fn read_dir(dir: &Path) -> Result<Listing, Vec<Problem>> {
-    let files = list(dir).map_err(|error| {
+    let files = list_files(dir).map_err(|error| {
         let remedy = "name a directory with YAML files of Services, EndpointSlices and Nodes";
         vec![file_problem("directory", dir, "path", error.to_string(), remedy)]
     })?;
     let mut reading = Reading::default();
     for file in files {
-        match read(&file) {
-            Ok(text) => parse(&mut reading, &file, &text),
+        match read_file(&file) {
+            Ok(text) => parse_file(&mut reading, &file, &text),
             Err(problem) => reading.problems.push(problem),
         }
     }
-    reading.conclude()
+    reading.into_result()
 }
 
 /// What a directory with this text in `test.yaml` is read as.
 #[cfg(test)]
 pub fn read_text(text: &str) -> Result<Listing, Vec<Problem>> {
     let mut reading = Reading::default();
-    parse(&mut reading, Path::new("test.yaml"), text);
-    reading.conclude()
+    parse_file(&mut reading, Path::new("test.yaml"), text);
+    reading.into_result()
 }
 
 /// The files of a directory that are ours to read, sorted. Hidden ones are
 /// editors' locks and the inner parts of mounted ConfigMaps.
-pub fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub fn list_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -64,7 +64,7 @@ pub fn is_object_file(path: &Path) -> bool {
     !hidden && matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
-fn read(path: &Path) -> Result<String, Problem> {
+fn read_file(path: &Path) -> Result<String, Problem> {
     let problem = |message: String, remedy: &str| file_problem("file", path, "contents", message, remedy);
     let mut bytes = Vec::new();
     File::open(path)
@@ -83,9 +83,9 @@ fn read(path: &Path) -> Result<String, Problem> {
 }
 
 /// Adds the objects in a file's text, and what is wrong with it.
-fn parse(reading: &mut Reading, path: &Path, text: &str) {
+fn parse_file(reading: &mut Reading, path: &Path, text: &str) {
     let file = Origin { file: path.into(), lines: Lines::default() };
-    let result = yaml::documents(text.trim_start_matches('\u{feff}'), |document| {
+    let result = yaml::for_each_document(text.trim_start_matches('\u{feff}'), |document| {
         decode::decode(document, &file, reading);
     });
     if let Err(error) = result {

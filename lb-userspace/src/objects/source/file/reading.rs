@@ -18,7 +18,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    pub fn conclude(mut self) -> Result<Listing, Vec<Problem>> {
+    pub fn into_result(mut self) -> Result<Listing, Vec<Problem>> {
         self.remove_duplicates();
         if self.problems.is_empty() { Ok(self.listing) } else { Err(self.problems) }
     }
@@ -35,9 +35,9 @@ impl Reading {
                 objects.push(Located { object, origin });
                 continue;
             };
-            let message = format!("is there twice, first at {}", other.origin.at("metadata.name"));
+            let message = format!("is there twice, first at {}", other.origin.location_of("metadata.name"));
             let problem = this.problem("metadata.name", message, "remove or rename one of the two");
-            let problem = origin.locate(problem);
+            let problem = origin.locate_problem(problem);
             if this.kind.is_announcing() {
                 other.object = Object::Unreadable(this);
                 self.listing.problems.push(problem);

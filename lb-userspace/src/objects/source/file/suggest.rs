@@ -2,17 +2,17 @@
 
 /// The one of `known` that is nearest to what was written, if it is near:
 /// one typing error for short words, two for longer ones.
-pub fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest_name<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     if written.len() > 64 {
         return None;
     }
-    let near = |word: &&str| distance(&written.to_lowercase(), &word.to_lowercase());
+    let near = |word: &&str| edit_distance(&written.to_lowercase(), &word.to_lowercase());
     let best = known.iter().copied().min_by_key(near)?;
     (near(&best) <= if best.len() < 6 { 1 } else { 2 }).then_some(best)
 }
 
 /// Levenshtein distance, with two neighbours swapped counting once.
-fn distance(a: &str, b: &str) -> usize {
+fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=b.len()).collect();
@@ -38,11 +38,11 @@ mod tests {
     #[test]
     fn near_words_are_suggested_and_far_ones_are_not() {
         let known = ["port", "protocol", "nodeName", "Service"];
-        assert_eq!(nearest("prot", &known), Some("port"));
-        assert_eq!(nearest("nodename", &known), Some("nodeName"));
-        assert_eq!(nearest("Servcie", &known), Some("Service"));
-        assert_eq!(nearest("Secret", &known), None);
-        assert_eq!(nearest("replicas", &known), None);
-        assert_eq!(nearest("", &[]), None);
+        assert_eq!(nearest_name("prot", &known), Some("port"));
+        assert_eq!(nearest_name("nodename", &known), Some("nodeName"));
+        assert_eq!(nearest_name("Servcie", &known), Some("Service"));
+        assert_eq!(nearest_name("Secret", &known), None);
+        assert_eq!(nearest_name("replicas", &known), None);
+        assert_eq!(nearest_name("", &[]), None);
     }
 }

@@ -10,11 +10,11 @@ use tempfile::TempDir;
 use super::{read::MAX_FILE, *};
 use crate::objects::{model::Problem, source::Listing};
 
-pub fn names(loaded: &Listing) -> Vec<String> {
+pub fn object_names(loaded: &Listing) -> Vec<String> {
     loaded.objects.iter().map(|located| located.object.object_ref().to_string()).collect()
 }
 
-fn told(result: Result<Listing, Vec<Problem>>) -> Vec<String> {
+fn problem_lines(result: Result<Listing, Vec<Problem>>) -> Vec<String> {
     result.unwrap_err().iter().map(|problem| problem.to_string()).collect()
 }
 
@@ -39,8 +39,8 @@ fn all_forms_of_manifests_are_read_in_the_order_of_files() {
     put(".hidden.yaml", "{ not ours");
     fs::create_dir(dir.path().join("directory.yaml")).unwrap();
     let loaded = read_dir(dir.path()).unwrap();
-    assert_eq!(names(&loaded), ["Service shop/web", "Node a", "Node b", "Node c", "Node from-json"]);
-    let lines: Vec<_> = loaded.objects.iter().map(|l| l.origin.lines.of("metadata.name")).collect();
+    assert_eq!(object_names(&loaded), ["Service shop/web", "Node a", "Node b", "Node c", "Node from-json"]);
+    let lines: Vec<_> = loaded.objects.iter().map(|l| l.origin.lines.line_of("metadata.name")).collect();
     assert_eq!(lines, [12, 6, 10, 11, 1]);
 }
 
@@ -60,12 +60,12 @@ fn a_field_that_is_missing_is_located_at_what_should_contain_it() {
         ("", 1),
         ("...[[]]", 1),
     ] {
-        assert_eq!(origin.at(field), format!("test.yaml:{line}"), "{field}");
+        assert_eq!(origin.location_of(field), format!("test.yaml:{line}"), "{field}");
     }
 }
 
 #[test]
-fn what_is_wrong_is_told_with_line_object_field_and_remedy() {
+fn problems_name_line_object_field_and_remedy() {
     let service = |rest: &str| format!("apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n{rest}");
     let table = [
         // Syntax
@@ -115,7 +115,7 @@ fn what_is_wrong_is_told_with_line_object_field_and_remedy() {
         ),
     ];
     for (text, expected) in table {
-        let found = told(read_text(text));
+        let found = problem_lines(read_text(text));
         assert_eq!(found.len(), 1, "{found:#?}");
         assert!(found[0].starts_with(expected), "\n   found: {}\nexpected: {expected}", found[0]);
     }
@@ -154,26 +154,26 @@ fn no_problem_shows_a_password() {
 }
 
 #[test]
-fn files_that_cannot_be_read_are_told() {
+fn files_that_cannot_be_read_are_problems() {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("latin.yaml"), b"a: b\nc: \xe4\n").unwrap();
     symlink("nowhere", dir.path().join("link.yaml")).unwrap();
     let large = File::create(dir.path().join("large.yaml")).unwrap();
     large.set_len(MAX_FILE + 1).unwrap();
-    let found = told(read_dir(dir.path()));
+    let found = problem_lines(read_dir(dir.path()));
     let at = |name: &str| format!("{}/{name}", dir.path().display());
     assert_eq!(found.len(), 3, "{found:#?}");
     assert!(found[0].starts_with(&at("large.yaml: file")), "{}", found[0]);
     assert!(found[0].ends_with("larger than 64 MiB; split it into several files"), "{}", found[0]);
     assert!(found[1].starts_with(&at("latin.yaml:2: file")), "{}", found[1]);
     assert!(found[2].starts_with(&at("link.yaml: file")), "{}", found[2]);
-    let missing = &told(read_dir(Path::new("/does/not/exist")))[0];
+    let missing = &problem_lines(read_dir(Path::new("/does/not/exist")))[0];
     assert!(missing.starts_with("/does/not/exist: directory exist: path: No such file"), "{missing}");
     assert!(missing.contains("; name a directory with YAML files"), "{missing}");
 }
 
 #[test]
-fn bombs_are_refused() {
+fn alias_bombs_and_deep_nesting_are_refused() {
     let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let items = vec![format!("*a{}", level - 1); 9].join(", ");
@@ -181,10 +181,10 @@ fn bombs_are_refused() {
     }
     let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 1000].join(", "));
     for text in [&laughs, &long] {
-        assert!(told(read_text(text))[0].contains("anchors and aliases that expand to too much"));
+        assert!(problem_lines(read_text(text))[0].contains("anchors and aliases that expand to too much"));
     }
     for deep in ["- ".repeat(1 << 20), "[".repeat(1 << 20), "? ".repeat(1 << 20), "{a: ".repeat(1 << 20)] {
-        assert_eq!(told(read_text(&deep)).len(), 1);
+        assert_eq!(problem_lines(read_text(&deep)).len(), 1);
     }
 }
 

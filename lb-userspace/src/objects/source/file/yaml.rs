@@ -10,7 +10,7 @@ use saphyr::{Marker, Scalar};
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use serde_json::{Map, Value};
 
-use crate::objects::source::lines::{Below, Lines};
+use crate::objects::source::lines::{ChildLines, Lines};
 
 /// Far deeper than any Kubernetes object, and far from overflowing the stack.
 const MAX_DEPTH: usize = 64;
@@ -40,12 +40,12 @@ impl SyntaxError {
 }
 
 /// Reads the documents of a file one by one, so that only one is in memory.
-pub fn documents(text: &str, mut each: impl FnMut(Document)) -> Result<(), SyntaxError> {
+pub fn for_each_document(text: &str, mut each: impl FnMut(Document)) -> Result<(), SyntaxError> {
     let mut builder = Builder { to_copy: MAX_COPIED, values: MAX_VALUES, ..Builder::default() };
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|e| SyntaxError::new(line_of(e.marker()), e.info()))?;
-        if let Some(document) = builder.event(event, line_of(&span.start))? {
+        if let Some(document) = builder.take_event(event, line_of(&span.start))? {
             each(document);
         }
     }
@@ -57,7 +57,7 @@ fn line_of(marker: &Marker) -> u32 {
 }
 
 /// A sequence or mapping whose end has not come yet.
-struct Open {
+struct OpenNode {
     anchor: usize,
     line: u32,
     content: Content,
@@ -65,17 +65,17 @@ struct Open {
 
 enum Content {
     Items(Vec<Value>, Vec<Lines>),
-    Fields { values: Map<String, Value>, lines: Vec<(Box<str>, Lines)>, key: Option<Key> },
+    Fields { values: Map<String, Value>, lines: Vec<(Box<str>, Lines)>, key: Option<MappingKey> },
 }
 
-struct Key {
+struct MappingKey {
     text: String,
     line: u32,
 }
 
 #[derive(Default)]
 struct Builder {
-    open: Vec<Open>,
+    open: Vec<OpenNode>,
     anchors: HashMap<usize, Document>,
     to_copy: usize,
     values: usize,
@@ -83,83 +83,88 @@ struct Builder {
 
 impl Builder {
     /// Takes the next event. Returns a document when it is complete.
-    fn event(&mut self, event: Event<'_>, line: u32) -> Result<Option<Document>, SyntaxError> {
+    fn take_event(&mut self, event: Event<'_>, line: u32) -> Result<Option<Document>, SyntaxError> {
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(None),
             Event::DocumentStart(_) => {
                 self.anchors.clear();
                 Ok(None)
             }
-            Event::Alias(anchor) => self.alias(anchor, line),
+            Event::Alias(anchor) => self.copy_anchor(anchor, line),
             Event::Scalar(text, style, anchor, tag) => match self.awaited_key() {
                 Some(key) => {
-                    *key = Some(Key { text: text.into_owned(), line });
+                    *key = Some(MappingKey { text: text.into_owned(), line });
                     Ok(None)
                 }
                 None => {
-                    let value = scalar(text, style, tag, line)?;
-                    self.complete(value, Lines { line, below: Below::Nothing }, anchor)
+                    let value = scalar_value(text, style, tag, line)?;
+                    self.place_value(value, Lines { line, below: ChildLines::Nothing }, anchor)
                 }
             },
             Event::SequenceStart(anchor, _) => {
-                self.start(anchor, line, Content::Items(Vec::new(), Vec::new()))
+                self.open_node(anchor, line, Content::Items(Vec::new(), Vec::new()))
             }
             Event::MappingStart(anchor, _) => {
                 let content = Content::Fields { values: Map::new(), lines: Vec::new(), key: None };
-                self.start(anchor, line, content)
+                self.open_node(anchor, line, content)
             }
-            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::SequenceEnd | Event::MappingEnd => self.close_node(),
         }
     }
 
     /// Where the key goes, if a key comes next.
-    fn awaited_key(&mut self) -> Option<&mut Option<Key>> {
+    fn awaited_key(&mut self) -> Option<&mut Option<MappingKey>> {
         match &mut self.open.last_mut()?.content {
             Content::Fields { key: key @ None, .. } => Some(key),
             _ => None,
         }
     }
 
-    fn start(&mut self, anchor: usize, line: u32, content: Content) -> Result<Option<Document>, SyntaxError> {
+    fn open_node(
+        &mut self,
+        anchor: usize,
+        line: u32,
+        content: Content,
+    ) -> Result<Option<Document>, SyntaxError> {
         if self.awaited_key().is_some() {
             return Err(SyntaxError::new(line, "a field name must be plain text"));
         }
         if self.open.len() >= MAX_DEPTH {
             return Err(SyntaxError::new(line, format!("nested deeper than {MAX_DEPTH} levels")));
         }
-        self.open.push(Open { anchor, line, content });
+        self.open.push(OpenNode { anchor, line, content });
         Ok(None)
     }
 
-    fn end(&mut self) -> Result<Option<Document>, SyntaxError> {
-        let Some(Open { anchor, line, content }) = self.open.pop() else { return Ok(None) };
+    fn close_node(&mut self) -> Result<Option<Document>, SyntaxError> {
+        let Some(OpenNode { anchor, line, content }) = self.open.pop() else { return Ok(None) };
         let (value, below) = match content {
             Content::Items(values, mut lines) => {
                 lines.shrink_to_fit();
-                (Value::Array(values), Below::Items(lines))
+                (Value::Array(values), ChildLines::Items(lines))
             }
             Content::Fields { values, mut lines, .. } => {
                 lines.shrink_to_fit();
-                (Value::Object(values), Below::Fields(lines))
+                (Value::Object(values), ChildLines::Fields(lines))
             }
         };
-        self.complete(value, Lines { line, below }, anchor)
+        self.place_value(value, Lines { line, below }, anchor)
     }
 
-    fn alias(&mut self, anchor: usize, line: u32) -> Result<Option<Document>, SyntaxError> {
+    fn copy_anchor(&mut self, anchor: usize, line: u32) -> Result<Option<Document>, SyntaxError> {
         if self.awaited_key().is_some() {
             return Err(SyntaxError::new(line, "an alias cannot be a field name"));
         }
         let Some(target) = self.anchors.get(&anchor) else {
             return Err(SyntaxError::new(line, "an alias to what contains it"));
         };
-        self.to_copy = pay(self.to_copy, &target.value, line)?;
+        self.to_copy = charge_copy(self.to_copy, &target.value, line)?;
         let Document { value, lines } = target.clone();
-        self.complete(value, lines, 0)
+        self.place_value(value, lines, 0)
     }
 
     /// Puts a finished value where it belongs: it may be a whole document.
-    fn complete(
+    fn place_value(
         &mut self,
         value: Value,
         mut lines: Lines,
@@ -169,7 +174,7 @@ impl Builder {
             SyntaxError::new(lines.line, format!("more than {MAX_VALUES} values in one file"))
         })?;
         if anchor > 0 {
-            self.to_copy = pay(self.to_copy, &value, lines.line)?;
+            self.to_copy = charge_copy(self.to_copy, &value, lines.line)?;
             self.anchors.insert(anchor, Document { value: value.clone(), lines: lines.clone() });
         }
         match self.open.last_mut().map(|open| &mut open.content) {
@@ -179,7 +184,7 @@ impl Builder {
                 item_lines.push(lines);
             }
             Some(Content::Fields { values, lines: field_lines, key }) => {
-                let Some(Key { text, line }) = key.take() else { return Ok(None) };
+                let Some(MappingKey { text, line }) = key.take() else { return Ok(None) };
                 if values.contains_key(&text) {
                     return Err(SyntaxError::new(line, format!("the field `{text}` is there twice")));
                 }
@@ -193,7 +198,7 @@ impl Builder {
     }
 }
 
-fn scalar(
+fn scalar_value(
     text: Cow<'_, str>,
     style: ScalarStyle,
     tag: Option<Cow<'_, Tag>>,
@@ -215,18 +220,18 @@ fn scalar(
 }
 
 /// Subtracts the size of a copy from what is left for copies.
-fn pay(left: usize, copied: &Value, line: u32) -> Result<usize, SyntaxError> {
-    left.checked_sub(weight(copied))
+fn charge_copy(left: usize, copied: &Value, line: u32) -> Result<usize, SyntaxError> {
+    left.checked_sub(copied_size(copied))
         .ok_or_else(|| SyntaxError::new(line, "anchors and aliases that expand to too much"))
 }
 
 /// Roughly the size of a value in bytes.
-fn weight(value: &Value) -> usize {
+fn copied_size(value: &Value) -> usize {
     const EACH: usize = 32;
     EACH + match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(weight).sum(),
-        Value::Object(fields) => fields.iter().map(|(key, value)| key.len() + weight(value)).sum(),
+        Value::Array(items) => items.iter().map(copied_size).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| key.len() + copied_size(value)).sum(),
     }
 }

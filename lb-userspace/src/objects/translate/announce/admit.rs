@@ -8,7 +8,7 @@ use crate::objects::{
 };
 
 /// An object as it was read.
-pub struct Entry<T> {
+pub struct ParsedObject<T> {
     pub rank: Rank,
     /// None: its present version has a problem and cannot be used.
     pub read: Option<T>,
@@ -25,16 +25,16 @@ pub enum Fit {
 }
 
 /// The objects that are admitted so far, in this order.
-pub type Others<T> = [(ObjectRef, Arc<T>)];
+pub type Admitted<T> = [(ObjectRef, Arc<T>)];
 
 /// Admits the objects one by one: first those that stay as they were, since a change
 /// of one must not displace others, then by rank. Where the present version of an object
 /// does not fit or is not whole, its version in `before` is taken, if that one fits better.
 pub fn admit<T: PartialEq>(
-    mut entries: Vec<Entry<T>>,
+    mut entries: Vec<ParsedObject<T>>,
     before: &BTreeMap<Arc<str>, Arc<T>>,
     problems: &mut Vec<Problem>,
-    fit: impl Fn(&ObjectRef, &T, &Others<T>) -> Fit,
+    fit: impl Fn(&ObjectRef, &T, &Admitted<T>) -> Fit,
 ) -> BTreeMap<Arc<str>, Arc<T>> {
     entries.sort_by_cached_key(|entry| {
         let old = before.get(&entry.rank.object.name);
@@ -42,7 +42,7 @@ pub fn admit<T: PartialEq>(
         (is_new || old.is_none(), entry.rank.clone())
     });
     let mut admitted: Vec<(ObjectRef, Arc<T>)> = Vec::new();
-    for Entry { rank, read, is_whole } in entries {
+    for ParsedObject { rank, read, is_whole } in entries {
         let this = rank.object;
         if let Some((other, _)) = admitted.iter().find(|(other, _)| other.name == this.name) {
             let message = format!("{other} has this name");

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Fields,
-    admit::{Fit, Others},
+    admit::{Admitted, Fit},
 };
 use crate::{
     objects::{crds::Community, model::Communities, source::ObjectRef, translate::values::Complaint},
@@ -23,7 +23,7 @@ const WELL_KNOWN: &[(&str, u32)] = &[
 
 /// RFC 1997 or RFC 8092.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Value {
+pub enum CommunityValue {
     Standard(u32),
     Large(LargeCommunity),
 }
@@ -33,15 +33,15 @@ pub fn read(object: &Community, fields: &mut Fields<'_>) -> Option<Communities> 
     for (index, alias) in object.spec.communities.iter().enumerate() {
         let field = |name: &str| format!("communities[{index}].{name}");
         if alias.name.is_empty() {
-            fields.wrong(&field("name"), "is empty", "write the name that advertisements are to use");
+            fields.report_wrong(&field("name"), "is empty", "write the name that advertisements are to use");
         }
-        if has(&all, &alias.name) {
+        if has_name(&all, &alias.name) {
             let message = format!("`{}` is there twice", alias.name);
-            fields.wrong(&field("name"), message, "remove or rename one of the two");
+            fields.report_wrong(&field("name"), message, "remove or rename one of the two");
         }
-        match fields.check(&field("value"), value(&alias.value)) {
-            Some(Value::Standard(value)) => drop(all.standard.insert(alias.name.clone(), value)),
-            Some(Value::Large(value)) => drop(all.large.insert(alias.name.clone(), value)),
+        match fields.ok_or_report(&field("value"), parse_community(&alias.value)) {
+            Some(CommunityValue::Standard(value)) => drop(all.standard.insert(alias.name.clone(), value)),
+            Some(CommunityValue::Large(value)) => drop(all.large.insert(alias.name.clone(), value)),
             None => {}
         }
     }
@@ -49,9 +49,9 @@ pub fn read(object: &Community, fields: &mut Fields<'_>) -> Option<Communities> 
 }
 
 /// A `Community` conflicts with one that has one of its names.
-pub fn fit(this: &ObjectRef, new: &Communities, others: &Others<Communities>) -> Fit {
+pub fn check_fit(this: &ObjectRef, new: &Communities, others: &Admitted<Communities>) -> Fit {
     for name in new.standard.keys().chain(new.large.keys()) {
-        if let Some((other, _)) = others.iter().find(|(_, all)| has(all, name)) {
+        if let Some((other, _)) = others.iter().find(|(_, all)| has_name(all, name)) {
             let message = format!("`{name}` has a meaning by {other} already");
             return Fit::Not(this.problem("spec.communities", message, "use another name in one of the two"));
         }
@@ -59,21 +59,24 @@ pub fn fit(this: &ObjectRef, new: &Communities, others: &Others<Communities>) ->
     Fit::Well
 }
 
-fn has(all: &Communities, name: &str) -> bool {
+fn has_name(all: &Communities, name: &str) -> bool {
     all.standard.contains_key(name) || all.large.contains_key(name)
 }
 
 /// What an advertisement means: a name that an object gives, or a value.
-pub fn resolve(text: &str, named: &BTreeMap<Arc<str>, Arc<Communities>>) -> Result<Value, Complaint> {
+pub fn resolve_community(
+    text: &str,
+    named: &BTreeMap<Arc<str>, Arc<Communities>>,
+) -> Result<CommunityValue, Complaint> {
     for all in named.values() {
         if let Some(value) = all.standard.get(text) {
-            return Ok(Value::Standard(*value));
+            return Ok(CommunityValue::Standard(*value));
         }
         if let Some(value) = all.large.get(text) {
-            return Ok(Value::Large(*value));
+            return Ok(CommunityValue::Large(*value));
         }
     }
-    value(text).map_err(|complaint| {
+    parse_community(text).map_err(|complaint| {
         if text.contains(':') {
             return complaint;
         }
@@ -82,17 +85,17 @@ pub fn resolve(text: &str, named: &BTreeMap<Arc<str>, Arc<Communities>>) -> Resu
     })
 }
 
-fn value(text: &str) -> Result<Value, Complaint> {
+fn parse_community(text: &str) -> Result<CommunityValue, Complaint> {
     if let Some((_, value)) = WELL_KNOWN.iter().find(|(name, _)| *name == text) {
-        return Ok(Value::Standard(*value));
+        return Ok(CommunityValue::Standard(*value));
     }
     let parsed = match text.strip_prefix("large:") {
-        Some(rest) => numbers::<u32>(rest).and_then(|parts| match parts.as_slice() {
-            [global, first, second] => Some(Value::Large(LargeCommunity(*global, *first, *second))),
+        Some(rest) => parse_numbers::<u32>(rest).and_then(|parts| match parts.as_slice() {
+            [global, first, second] => Some(CommunityValue::Large(LargeCommunity(*global, *first, *second))),
             _ => None,
         }),
-        None => numbers::<u16>(text).and_then(|parts| match parts.as_slice() {
-            [high, low] => Some(Value::Standard(u32::from(*high) << 16 | u32::from(*low))),
+        None => parse_numbers::<u16>(text).and_then(|parts| match parts.as_slice() {
+            [high, low] => Some(CommunityValue::Standard(u32::from(*high) << 16 | u32::from(*low))),
             _ => None,
         }),
     };
@@ -103,7 +106,7 @@ fn value(text: &str) -> Result<Value, Complaint> {
 }
 
 /// Numbers between colons, of digits only: `parse` alone would take a sign, too.
-fn numbers<T: std::str::FromStr>(text: &str) -> Option<Vec<T>> {
+fn parse_numbers<T: std::str::FromStr>(text: &str) -> Option<Vec<T>> {
     let number = |part: &str| part.parse().ok().filter(|_| part.bytes().all(|byte| byte.is_ascii_digit()));
     text.split(':').map(number).collect()
 }

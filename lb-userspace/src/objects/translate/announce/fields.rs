@@ -22,9 +22,9 @@ impl<'a> Fields<'a> {
     }
 
     /// Reports a problem with which the object cannot be used. `field` is below `spec`.
-    pub fn wrong(&mut self, field: &str, message: impl Into<String>, remedy: impl Into<String>) {
+    pub fn report_wrong(&mut self, field: &str, message: impl Into<String>, remedy: impl Into<String>) {
         self.is_good = false;
-        self.told(field, message, remedy);
+        self.add_problem(field, message, remedy);
     }
 
     /// Do all objects that it refers to exist, as far as was checked?
@@ -33,22 +33,22 @@ impl<'a> Fields<'a> {
     }
 
     /// Reports a reference to a missing object; without it, the object can still be used.
-    pub fn lacks(&mut self, field: &str, message: impl Into<String>, remedy: impl Into<String>) {
+    pub fn report_missing(&mut self, field: &str, message: impl Into<String>, remedy: impl Into<String>) {
         self.is_whole = false;
-        self.told(field, message, remedy);
+        self.add_problem(field, message, remedy);
     }
 
-    fn told(&mut self, field: &str, message: impl Into<String>, remedy: impl Into<String>) {
+    fn add_problem(&mut self, field: &str, message: impl Into<String>, remedy: impl Into<String>) {
         self.problems.push(self.this.problem(format!("spec.{field}"), message, remedy));
     }
 
     /// The value; a complaint is reported, and makes it None.
-    pub fn check<T>(&mut self, field: &str, result: Result<T, Complaint>) -> Option<T> {
-        result.map_err(|complaint| self.wrong(field, complaint.message, complaint.remedy)).ok()
+    pub fn ok_or_report<T>(&mut self, field: &str, result: Result<T, Complaint>) -> Option<T> {
+        result.map_err(|complaint| self.report_wrong(field, complaint.message, complaint.remedy)).ok()
     }
 
     /// A number within limits, if there is one. `what`: `a port`.
-    pub fn number<T: TryFrom<u32>>(
+    pub fn checked_number<T: TryFrom<u32>>(
         &mut self,
         field: &str,
         number: Option<u32>,
@@ -59,18 +59,18 @@ impl<'a> Fields<'a> {
         let within = Some(number).filter(|number| limits.contains(number)).and_then(|n| T::try_from(n).ok());
         if within.is_none() {
             let remedy = format!("write a number from {} to {}", limits.start(), limits.end());
-            self.wrong(field, format!("{number} is not {what}"), remedy);
+            self.report_wrong(field, format!("{number} is not {what}"), remedy);
         }
         within
     }
 
     /// Reports names that are there twice: one of the two is most likely a mistake.
-    pub fn no_duplicates(&mut self, field: &str, names: &[String]) {
+    pub fn report_duplicates(&mut self, field: &str, names: &[String]) {
         let mut seen = BTreeSet::new();
         for (index, name) in names.iter().enumerate() {
             if !seen.insert(name) {
                 let message = format!("`{name}` is there twice");
-                self.wrong(&format!("{field}[{index}]"), message, "remove or correct one of the two");
+                self.report_wrong(&format!("{field}[{index}]"), message, "remove or correct one of the two");
             }
         }
     }

@@ -5,22 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::objects::source::{Kind, Object, ObjectRef};
 
 /// All objects about announcing.
-pub type Objects = BTreeMap<ObjectRef, Object>;
+pub type AnnouncingObjects = BTreeMap<ObjectRef, Object>;
 
 /// The objects that others may refer to.
-pub struct Known<'a> {
-    pub objects: &'a Objects,
+pub struct KnownObjects<'a> {
+    pub objects: &'a AnnouncingObjects,
     /// Also of those that are not good.
     pub names: BTreeSet<(Kind, &'a str)>,
 }
 
-impl Known<'_> {
+impl KnownObjects<'_> {
     pub fn contains(&self, kind: Kind, name: &str) -> bool {
         self.names.contains(&(kind, name))
     }
 
     /// The names of a kind, as a text for remedies.
-    pub fn names(&self, kind: Kind) -> String {
+    pub fn list_names(&self, kind: Kind) -> String {
         let names: Vec<_> = self.names.iter().filter(|(of, _)| *of == kind).map(|(_, name)| *name).collect();
         if names.is_empty() {
             format!("there is no {kind} at all")

@@ -10,68 +10,68 @@ use crate::objects::{
     translate::values::Complaint,
 };
 
-pub type Nodes = BTreeMap<Arc<str>, Arc<Node>>;
+pub type NodesByName = BTreeMap<Arc<str>, Arc<Node>>;
 
 /// What becomes of two that meet on some nodes only.
 pub const FIRST_BY_NAME: &str = " on some nodes, where the first by name is followed";
 
 /// On which nodes two objects that conflict are both used.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Meeting {
+pub enum NodeOverlap {
     Nowhere,
     /// On some of the first one's nodes; on the others there is no conflict. A changed
     /// label of a Node can change which.
     Somewhere,
     /// On every node that the first one is for.
-    Wherever,
+    Everywhere,
 }
 
 /// Compares the nodes that two objects select now. If both are for all nodes, they always meet.
-pub fn meeting(first: &Selectors, other: &Selectors, nodes: &Nodes) -> Meeting {
+pub fn node_overlap(first: &Selectors, other: &Selectors, nodes: &NodesByName) -> NodeOverlap {
     let own = nodes.values().filter(|node| first.matches(&node.labels));
     let (both, alone): (Vec<_>, Vec<_>) = own.partition(|node| other.matches(&node.labels));
     if first.is_everything() && other.is_everything() {
-        Meeting::Wherever
+        NodeOverlap::Everywhere
     } else if both.is_empty() {
-        Meeting::Nowhere
+        NodeOverlap::Nowhere
     } else if alone.is_empty() {
-        Meeting::Wherever
+        NodeOverlap::Everywhere
     } else {
-        Meeting::Somewhere
+        NodeOverlap::Somewhere
     }
 }
 
 /// A list of selectors of which one must match.
-pub fn selectors(field: &str, written: &[LabelSelector], fields: &mut Fields<'_>) -> Selectors {
+pub fn read_selectors(field: &str, written: &[LabelSelector], fields: &mut Fields<'_>) -> Selectors {
     let mut all = Vec::with_capacity(written.len());
     for (index, one) in written.iter().enumerate() {
-        let selector = selector(&format!("{field}[{index}]"), one, fields);
+        let selector = read_selector(&format!("{field}[{index}]"), one, fields);
         if all.contains(&selector) {
             let remedy = "remove or correct one of the two";
-            fields.wrong(&format!("{field}[{index}]"), "this selector is there twice", remedy);
+            fields.report_wrong(&format!("{field}[{index}]"), "this selector is there twice", remedy);
         }
         all.push(selector);
     }
     Selectors(all)
 }
 
-fn selector(field: &str, written: &LabelSelector, fields: &mut Fields<'_>) -> Selector {
+fn read_selector(field: &str, written: &LabelSelector, fields: &mut Fields<'_>) -> Selector {
     let labels = written.match_labels.iter().flatten();
     let mut requirements: Vec<_> =
         labels.map(|(key, value)| Requirement::In(key.clone(), [value.clone()].into())).collect();
     for (index, expression) in written.match_expressions.iter().flatten().enumerate() {
         let field = format!("{field}.matchExpressions[{index}]");
-        match requirement(expression) {
+        match read_requirement(expression) {
             Ok(requirement) => requirements.push(requirement),
             Err((name, complaint)) => {
-                fields.wrong(&format!("{field}.{name}"), complaint.message, complaint.remedy);
+                fields.report_wrong(&format!("{field}.{name}"), complaint.message, complaint.remedy);
             }
         }
     }
     Selector(requirements.into_iter().collect())
 }
 
-fn requirement(written: &LabelSelectorRequirement) -> Result<Requirement, (&'static str, Complaint)> {
+fn read_requirement(written: &LabelSelectorRequirement) -> Result<Requirement, (&'static str, Complaint)> {
     let key = written.key.clone();
     let values = written.values.clone().unwrap_or_default();
     let count = values.len();

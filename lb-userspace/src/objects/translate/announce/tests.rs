@@ -78,13 +78,13 @@ stringData:
 "#;
 
 /// The base with one piece of text replaced by another.
-fn changed(from: &str, to: &str) -> String {
+fn changed_base(from: &str, to: &str) -> String {
     assert!(BASE.contains(from), "{from}");
     BASE.replacen(from, to, 1)
 }
 
 /// The base and one object more.
-fn with(kind: &str, rest: &str) -> String {
+fn base_with(kind: &str, rest: &str) -> String {
     format!("{BASE}---\napiVersion: trigon.dev/v1alpha1\nkind: {kind}\n{rest}\n")
 }
 
@@ -99,14 +99,14 @@ fn announcing_of(text: &str) -> (Arc<Announcing>, Vec<String>) {
     (cluster.announcing, problems)
 }
 
-fn good(text: &str) -> Arc<Announcing> {
+fn good_announcing(text: &str) -> Arc<Announcing> {
     let (announcing, problems) = announcing_of(text);
     assert_eq!(problems, [""; 0], "{text}");
     announcing
 }
 
 /// The names of everything that is good, kind after kind.
-fn names(all: &Announcing) -> Vec<String> {
+fn all_names(all: &Announcing) -> Vec<String> {
     let names = all.pools.keys().chain(all.communities.keys()).chain(all.profiles.keys());
     let names = names.chain(all.peers.keys()).chain(all.bgp.keys()).chain(all.l2.keys());
     names.map(ToString::to_string).collect()
@@ -120,8 +120,8 @@ fn ip(text: &str) -> IpAddr {
 
 #[test]
 fn the_objects_become_what_they_say() {
-    let all = good(BASE);
-    assert_eq!(names(&all), NAMES);
+    let all = good_announcing(BASE);
+    assert_eq!(all_names(&all), NAMES);
     let pool = &all.pools["web"];
     assert_eq!((pool.ranges[0].first, pool.ranges[0].last), (ip("192.0.2.0"), ip("192.0.2.255")));
     assert_eq!((pool.ranges[1].first, pool.ranges[1].last), (ip("2001:db8::10"), ip("2001:db8::20")));
@@ -139,13 +139,13 @@ fn the_objects_become_what_they_say() {
     assert_eq!((advertisement.length_v4, advertisement.length_v6), (32, 128));
     assert_eq!(advertisement.attributes.local_pref, Some(100));
     assert_eq!(advertisement.attributes.communities, [64512 << 16 | 100].into());
-    assert!(advertisement.tells("router1") && !advertisement.tells("router2"));
+    assert!(advertisement.is_for_peer("router1") && !advertisement.is_for_peer("router2"));
     assert_eq!(all.l2["lan"].interfaces, ["eth0".into()].into());
 }
 
 #[test]
-fn variants_of_peers() {
-    let peer = |from: &str, to: &str| (*good(&changed(from, to)).peers["router1"]).clone();
+fn fields_of_peers_become_session_parameters() {
+    let peer = |from: &str, to: &str| (*good_announcing(&changed_base(from, to)).peers["router1"]).clone();
     let seconds = Duration::from_secs;
     let spec = "  myASN: 64512\n";
     let more = |text: &str| peer(spec, &format!("{spec}  {text}\n"));
@@ -191,9 +191,9 @@ fn variants_of_peers() {
 }
 
 #[test]
-fn variants_of_communities() {
+fn communities_are_read_by_number_and_by_name() {
     let attributes = |text: &str| {
-        let all = good(&changed("communities: [anycast]", &format!("communities: [{text}]")));
+        let all = good_announcing(&changed_base("communities: [anycast]", &format!("communities: [{text}]")));
         (*all.bgp["all"].attributes).clone()
     };
     assert_eq!(attributes("no-export, '64512:7'").communities, [0xffff_ff01, 64512 << 16 | 7].into());
@@ -201,7 +201,7 @@ fn variants_of_communities() {
         attributes("large:4200000000:1:2").large_communities,
         [LargeCommunity(4_200_000_000, 1, 2)].into()
     );
-    let named = good(&changed("value: 64512:100", "value: large:1:2:3"));
+    let named = good_announcing(&changed_base("value: 64512:100", "value: large:1:2:3"));
     assert_eq!(named.bgp["all"].attributes.large_communities, [LargeCommunity(1, 2, 3)].into());
 }
 
@@ -209,7 +209,9 @@ fn variants_of_communities() {
 fn selectors_mean_what_kubernetes_means() {
     let selectors = |text: &str| {
         let spec = "spec:\n  interfaces: [eth0]";
-        good(&changed(spec, &format!("{spec}\n  nodeSelectors: [{text}]"))).l2["lan"].nodes.clone()
+        good_announcing(&changed_base(spec, &format!("{spec}\n  nodeSelectors: [{text}]"))).l2["lan"]
+            .nodes
+            .clone()
     };
     let labels = |pairs: &[(&str, &str)]| {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -238,7 +240,7 @@ fn selectors_mean_what_kubernetes_means() {
 #[test]
 fn pools_are_chosen_by_name_or_by_label() {
     let chosen = |text: &str| {
-        let all = good(&changed("  ipAddressPools: [web]\n", text));
+        let all = good_announcing(&changed_base("  ipAddressPools: [web]\n", text));
         all.bgp["all"].pools.contains("web", &all.pools["web"])
     };
     assert!(chosen(""));

@@ -13,7 +13,7 @@ fn checks(written: Option<&str>, protocols: &[&str]) -> Vec<(String, Option<Chec
         let ports: Vec<_> = protocols.iter().map(port).collect();
         ports.join(&padding[2..])
     };
-    let text = changed("delivery: auto", &format!("backends: bare{annotation}"))
+    let text = changed_base("delivery: auto", &format!("backends: bare{annotation}"))
         .replace("- name: http\n    port: 80\n", &ports("    "))
         .replace("- name: http\n  port: 8080\n", &ports("  "));
     let (cluster, problems) = cluster_with(&text, TranslateConfig::default());
@@ -39,7 +39,7 @@ fn ports_of_bare_servers_are_checked_as_is_written_or_as_they_can_be() {
 }
 
 #[test]
-fn services_with_pods_have_none() {
+fn services_with_pods_have_no_health_check() {
     let (cluster, _) = cluster_with(BASE, TranslateConfig::default());
     assert!(cluster.services.values().all(|service| service.check.is_none()));
 }
@@ -47,9 +47,11 @@ fn services_with_pods_have_none() {
 #[test]
 fn a_udp_port_cannot_be_asked_for_a_connection() {
     for written in ["tcp", "http:/"] {
-        let text =
-            changed("delivery: auto", &format!("backends: bare\n    trigon.dev/health-check: {written}"))
-                .replace("port: 80\n", "port: 80\n    protocol: UDP\n");
+        let text = changed_base(
+            "delivery: auto",
+            &format!("backends: bare\n    trigon.dev/health-check: {written}"),
+        )
+        .replace("port: 80\n", "port: 80\n    protocol: UDP\n");
         let (_, problems) = cluster_with(&text, TranslateConfig::default());
         let expected = format!(
             "test.yaml:15: Service default/web: metadata.annotations[trigon.dev/health-check]: `{written}` asks none of its \

@@ -13,7 +13,7 @@ fn ranges(text: &str, vip: &str) -> Vec<String> {
 }
 
 fn with_field(ranges: &str) -> String {
-    changed("spec:\n", &format!("spec:\n  loadBalancerSourceRanges: {ranges}\n"))
+    changed_base("spec:\n", &format!("spec:\n  loadBalancerSourceRanges: {ranges}\n"))
         .replace("- ip: 192.0.2.1", "- ip: 192.0.2.1\n    - ip: 2001:db8::1")
 }
 
@@ -53,7 +53,7 @@ fn policy(text: &str) -> Policy {
 
 #[test]
 fn affinity_lasts_for_three_hours_or_as_long_as_is_written() {
-    let affinity = |fields: &str| policy(&changed("spec:\n", &format!("spec:\n{fields}"))).affinity;
+    let affinity = |fields: &str| policy(&changed_base("spec:\n", &format!("spec:\n{fields}"))).affinity;
     assert_eq!(affinity(""), None);
     assert_eq!(affinity("  sessionAffinity: None\n"), None);
     assert_eq!(affinity("  sessionAffinity: ClientIP\n"), Some(10_800));
@@ -70,6 +70,6 @@ fn affinity_lasts_for_three_hours_or_as_long_as_is_written() {
 #[test]
 fn new_flows_are_unlimited_unless_a_number_is_written() {
     assert_eq!(policy(BASE).new_flows, None);
-    let limited = changed("trigon.dev/delivery: auto", "trigon.dev/new-flows-per-second: \"500\"");
+    let limited = changed_base("trigon.dev/delivery: auto", "trigon.dev/new-flows-per-second: \"500\"");
     assert_eq!(policy(&limited).new_flows, Some(500));
 }

@@ -311,9 +311,9 @@ const PROBLEMS: &[(&str, &str, &str, usize)] = &[
 ];
 
 #[test]
-fn every_problem_is_told_with_line_object_field_and_remedy_and_the_rest_goes_on() {
+fn every_problem_names_line_object_field_and_remedy_and_the_rest_is_used() {
     for (from, to, expected, services) in PROBLEMS {
-        let (cluster, problems) = cluster_with(&changed(from, to), TranslateConfig::default());
+        let (cluster, problems) = cluster_with(&changed_base(from, to), TranslateConfig::default());
         assert_eq!(problems.len(), 1, "{to}: {problems:#?}");
         let expected = format!("test.yaml:{expected}");
         assert!(problems[0].starts_with(&expected), "\n   found: {}\nexpected: {expected}", problems[0]);
@@ -332,7 +332,7 @@ fn of_two_services_with_the_same_vip_and_port_the_older_has_it() {
     assert_eq!(&*cluster.services.values().next().unwrap().name, "default/intruder");
 
     let born = |year: u32| format!("metadata:\n  creationTimestamp: {year}-01-01T00:00:00Z\n  name:");
-    let old = changed("metadata:\n  name:", &born(2024));
+    let old = changed_base("metadata:\n  name:", &born(2024));
     let new = second.replace("metadata:\n  name:", &born(2025));
     let (cluster, problems) = cluster_with(&format!("{old}---\n{new}"), TranslateConfig::default());
     assert_eq!(problems.len(), 1);
@@ -363,5 +363,5 @@ fn ten_thousand_endpoints_in_a_slice_are_one_problem() {
     let expected = "test.yaml:36: EndpointSlice default/web-1: endpoints: 10001 endpoints in one slice; Kubernetes \
                     allows 1000; split it into several slices of the Service";
     assert_eq!(problems, [expected]);
-    assert_eq!(summary(&cluster), ["tcp 192.0.2.1:80 ->"]);
+    assert_eq!(summarize_services(&cluster), ["tcp 192.0.2.1:80 ->"]);
 }

@@ -8,37 +8,37 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::{super::tests::names, *};
+use super::{super::tests::object_names, *};
 
 const NODE: &str = "{apiVersion: v1, kind: Node, metadata: {name: node1}}\n";
 
-async fn changed(receiver: &mut watch::Receiver<Load>) -> Option<Vec<String>> {
+async fn next_names(receiver: &mut watch::Receiver<LoadResult>) -> Option<Vec<String>> {
     timeout(Duration::from_secs(2), receiver.changed()).await.expect("no change was told").unwrap();
-    receiver.borrow_and_update().as_ref().ok().map(|loaded| names(loaded))
+    receiver.borrow_and_update().as_ref().ok().map(|loaded| object_names(loaded))
 }
 
 #[tokio::test]
-async fn changes_are_followed() {
+async fn every_change_of_a_directory_is_followed() {
     let parent = TempDir::new().unwrap();
     let dir = parent.path().join("objects");
     let node = |name: &str| NODE.replace("node1", name);
     fs::create_dir(&dir).unwrap();
     let (sender, mut receiver) = watch::channel(Ok(Arc::default()));
-    let following = tokio::spawn(follow(dir.clone(), sender));
-    assert_eq!(changed(&mut receiver).await.unwrap(), [""; 0]);
+    let following = tokio::spawn(follow_dir(dir.clone(), sender));
+    assert_eq!(next_names(&mut receiver).await.unwrap(), [""; 0]);
 
     fs::write(dir.join("a.yaml"), node("written")).unwrap();
-    assert_eq!(changed(&mut receiver).await.unwrap(), ["Node written"]);
+    assert_eq!(next_names(&mut receiver).await.unwrap(), ["Node written"]);
 
     fs::write(dir.join("new"), node("renamed")).unwrap();
     fs::rename(dir.join("new"), dir.join("a.yaml")).unwrap();
-    assert_eq!(changed(&mut receiver).await.unwrap(), ["Node renamed"]);
+    assert_eq!(next_names(&mut receiver).await.unwrap(), ["Node renamed"]);
 
     fs::write(dir.join("a.yaml"), "{").unwrap();
-    assert_eq!(changed(&mut receiver).await, None);
+    assert_eq!(next_names(&mut receiver).await, None);
 
     fs::remove_file(dir.join("a.yaml")).unwrap();
-    assert_eq!(changed(&mut receiver).await.unwrap(), [""; 0]);
+    assert_eq!(next_names(&mut receiver).await.unwrap(), [""; 0]);
 
     // As the kubelet updates a mounted ConfigMap.
     for version in ["..1", "..2"] {
@@ -49,7 +49,7 @@ async fn changes_are_followed() {
         if version == "..1" {
             symlink("..data/a.yaml", dir.join("a.yaml")).unwrap();
         }
-        assert_eq!(changed(&mut receiver).await.unwrap(), [format!("Node {version}")]);
+        assert_eq!(next_names(&mut receiver).await.unwrap(), [format!("Node {version}")]);
     }
 
     // The directory is replaced, twice.
@@ -58,12 +58,12 @@ async fn changes_are_followed() {
         sleep(Duration::from_millis(100)).await;
         fs::create_dir(&dir).unwrap();
         fs::write(dir.join("a.yaml"), node(name)).unwrap();
-        let there = async { while changed(&mut receiver).await != Some(vec![format!("Node {name}")]) {} };
+        let there = async { while next_names(&mut receiver).await != Some(vec![format!("Node {name}")]) {} };
         timeout(Duration::from_secs(2), there).await.unwrap();
         sleep(Duration::from_millis(100)).await;
         receiver.mark_unchanged();
         fs::write(dir.join("a.yaml"), node("again")).unwrap();
-        assert_eq!(changed(&mut receiver).await.unwrap(), ["Node again"]);
+        assert_eq!(next_names(&mut receiver).await.unwrap(), ["Node again"]);
     }
 
     drop(receiver);
@@ -74,8 +74,8 @@ async fn changes_are_followed() {
 async fn a_file_is_not_read_while_it_is_being_written() {
     let dir = TempDir::new().unwrap();
     let (sender, mut receiver) = watch::channel(Ok(Arc::default()));
-    tokio::spawn(follow(dir.path().to_owned(), sender));
-    changed(&mut receiver).await;
+    tokio::spawn(follow_dir(dir.path().to_owned(), sender));
+    next_names(&mut receiver).await;
     let mut file = File::create(dir.path().join("a.yaml")).unwrap();
     file.write_all(NODE.as_bytes()).unwrap();
     sleep(Duration::from_millis(100)).await;
@@ -83,7 +83,7 @@ async fn a_file_is_not_read_while_it_is_being_written() {
     assert!(!receiver.has_changed().unwrap());
     drop(file);
     let closed = Instant::now();
-    assert_eq!(changed(&mut receiver).await.unwrap(), ["Node node1", "Node node2"]);
+    assert_eq!(next_names(&mut receiver).await.unwrap(), ["Node node1", "Node node2"]);
     let took = closed.elapsed();
     println!("told after {took:?}");
     assert!(took < PATIENCE / 2, "{took:?}: only patience ended it");

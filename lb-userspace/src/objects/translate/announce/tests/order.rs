@@ -47,8 +47,8 @@ metadata: {name: more}
 spec: {communities: [{name: anycast, value: "1:1"}]}
 "#;
 
-fn outcome(documents: &[&str], before: &Cluster) -> (Announcing, Vec<String>) {
-    let mut index = Index::after(TranslateConfig::default(), Arc::clone(&before.announcing));
+fn load_documents(documents: &[&str], before: &Cluster) -> (Announcing, Vec<String>) {
+    let mut index = Index::with_announcing(TranslateConfig::default(), Arc::clone(&before.announcing));
     for document in documents {
         let loaded = read_text(document).unwrap();
         loaded.objects.iter().for_each(|located| index.apply(located.object.clone()));
@@ -57,7 +57,7 @@ fn outcome(documents: &[&str], before: &Cluster) -> (Announcing, Vec<String>) {
     ((*cluster.announcing).clone(), problems.iter().map(|problem| problem.to_string()).collect())
 }
 
-fn documents() -> Vec<&'static str> {
+fn all_documents() -> Vec<&'static str> {
     BASE.split("---\n").chain(MORE.split("---\n")).filter(|text| !text.is_empty()).collect()
 }
 
@@ -65,13 +65,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn the_order_of_objects_never_matters(
-        order in Just(documents()).prop_shuffle(),
+        order in Just(all_documents()).prop_shuffle(),
         known in any::<bool>(),
     ) {
         let before = if known { loaded_after(BASE, &Cluster::default()).0 } else { Cluster::default() };
-        let expected = outcome(&documents(), &before);
+        let expected = load_documents(&all_documents(), &before);
         prop_assert!(expected.1.len() >= 5, "{:#?}", expected.1);
-        prop_assert_eq!(outcome(&order, &before), expected);
+        prop_assert_eq!(load_documents(&order, &before), expected);
     }
 
     /// Objects that are added to a working configuration do not change it.
@@ -82,7 +82,7 @@ proptest! {
         let before = loaded_after(BASE, &Cluster::default()).0;
         let base: Vec<_> = BASE.split("---\n").collect();
         let all: Vec<_> = more.iter().copied().chain(base.iter().copied()).collect();
-        let (after, _) = outcome(&all, &before);
+        let (after, _) = load_documents(&all, &before);
         let was = &before.announcing;
         prop_assert!(was.pools.iter().all(|(name, pool)| after.pools.get(name) == Some(pool)));
         prop_assert!(was.peers.iter().all(|(name, peer)| after.peers.get(name) == Some(peer)));

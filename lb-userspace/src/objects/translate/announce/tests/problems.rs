@@ -3,7 +3,7 @@
 mod others;
 mod peers;
 
-use others::{LESS, OTHERS, POOLS};
+use others::{OTHERS, PARTIAL, POOLS};
 use peers::PEERS;
 
 use super::*;
@@ -13,32 +13,33 @@ use super::*;
 type Row = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// What is not as the row says.
-fn mismatch((from, to, expected, gone): &Row) -> Option<String> {
-    let (all, problems) = announcing_of(&changed(from, to));
+fn row_mismatch((from, to, expected, gone): &Row) -> Option<String> {
+    let (all, problems) = announcing_of(&changed_base(from, to));
     let expected = format!("test.yaml:{expected}");
     let rest: Vec<_> = NAMES.iter().copied().filter(|name| !gone.contains(name)).collect();
     let is_right = problems.iter().any(|problem| problem.starts_with(&expected))
         // Beside it, only problems of objects that depend on the bad one.
         && problems.len() == gone.len().max(1)
         && problems.iter().all(|problem| problem.contains("; "))
-        && names(&all) == rest;
-    (!is_right)
-        .then(|| format!("{to}: expected {expected}\nleft {rest:?}, but {:?}: {problems:#?}", names(&all)))
+        && all_names(&all) == rest;
+    (!is_right).then(|| {
+        format!("{to}: expected {expected}\nleft {rest:?}, but {:?}: {problems:#?}", all_names(&all))
+    })
 }
 
 #[test]
-fn every_problem_is_told_with_line_object_field_and_remedy_and_the_rest_goes_on() {
-    let rows = POOLS.iter().chain(PEERS).chain(OTHERS).chain(LESS);
-    let mismatches: Vec<_> = rows.filter_map(mismatch).collect();
+fn every_problem_names_line_object_field_and_remedy_and_the_rest_is_used() {
+    let rows = POOLS.iter().chain(PEERS).chain(OTHERS).chain(PARTIAL);
+    let mismatches: Vec<_> = rows.filter_map(row_mismatch).collect();
     assert!(mismatches.is_empty(), "{}", mismatches.join("\n"));
 }
 
 #[test]
-fn of_two_that_are_in_each_others_way_the_first_stays() {
+fn of_two_objects_that_conflict_the_first_stays() {
     let peer = "spec: {myASN: 64512, peerASN: 1, peerAddress: 10.0.0.254";
     let table = [
         (
-            with(
+            base_with(
                 "AddressPool",
                 "metadata: {name: x}\nspec: {addresses: [10.9.0.0/24, 192.0.2.200-192.0.2.210]}",
             ),
@@ -46,24 +47,27 @@ fn of_two_that_are_in_each_others_way_the_first_stays() {
              default/web; give each pool addresses of its own",
         ),
         (
-            with("BgpPeer", &format!("metadata: {{name: x}}\n{peer}}}")),
+            base_with("BgpPeer", &format!("metadata: {{name: x}}\n{peer}}}")),
             "BgpPeer default/x: spec.peerAddress: 10.0.0.254 port 179 is already the peer of BgpPeer default/router1; remove",
         ),
         (
-            with("BgpAdvertisement", "metadata: {name: x}\nspec: {localPref: 200}"),
+            base_with("BgpAdvertisement", "metadata: {name: x}\nspec: {localPref: 200}"),
             "BgpAdvertisement default/x: spec.localPref: 200 contradicts 100 of BgpAdvertisement default/all, for the \
              same routes to the same peers; write the same in both",
         ),
         (
-            with("BgpAdvertisement", "metadata: {name: x}\nspec: {localPref: 100, med: 5}"),
+            base_with("BgpAdvertisement", "metadata: {name: x}\nspec: {localPref: 100, med: 5}"),
             "BgpAdvertisement default/x: spec.med: 5 contradicts none of BgpAdvertisement default/all",
         ),
         (
-            with("Community", "metadata: {name: x}\nspec: {communities: [{name: anycast, value: '1:1'}]}"),
+            base_with(
+                "Community",
+                "metadata: {name: x}\nspec: {communities: [{name: anycast, value: '1:1'}]}",
+            ),
             "Community default/x: spec.communities: `anycast` has a meaning by Community default/names already; use",
         ),
         (
-            with("L2Advertisement", "metadata: {name: lan, namespace: x}\nspec: {}"),
+            base_with("L2Advertisement", "metadata: {name: lan, namespace: x}\nspec: {}"),
             "L2Advertisement x/lan: metadata.name: L2Advertisement default/lan has this name; give",
         ),
     ];
@@ -71,7 +75,7 @@ fn of_two_that_are_in_each_others_way_the_first_stays() {
         let (all, problems) = announcing_of(&text);
         assert_eq!(problems.len(), 1, "{problems:#?}");
         assert!(problems[0].contains(expected), "\n   found: {}\nexpected: {expected}", problems[0]);
-        assert_eq!(all, good(BASE));
+        assert_eq!(all, good_announcing(BASE));
     }
 }
 
@@ -88,13 +92,13 @@ fn advertisements_that_differ_in_where_or_to_whom_do_not_contradict_each_other()
         "localPref: 100, communities: [no-export]",
     ];
     for spec in table {
-        let text = with("BgpAdvertisement", &format!("metadata: {{name: x}}\nspec: {{{spec}}}\n{peer}"));
+        let text = base_with("BgpAdvertisement", &format!("metadata: {{name: x}}\nspec: {{{spec}}}\n{peer}"));
         // A range of whole prefixes
-        let all = good(&text.replace("2001:db8::20", "2001:db8::1f"));
+        let all = good_announcing(&text.replace("2001:db8::20", "2001:db8::1f"));
         assert!(all.bgp.contains_key("x"), "{spec}");
     }
     // One of two lengths is the same.
-    let (_, problems) = announcing_of(&with(
+    let (_, problems) = announcing_of(&base_with(
         "BgpAdvertisement",
         "metadata: {name: x}\nspec: {localPref: 200, aggregationLength: 24}",
     ));
@@ -105,25 +109,25 @@ fn advertisements_that_differ_in_where_or_to_whom_do_not_contradict_each_other()
 fn what_is_written_wrong_about_the_kind_is_told_and_the_rest_goes_on() {
     let table = [
         (
-            changed("kind: L2Advertisement", "kind: L2Advertisment"),
+            changed_base("kind: L2Advertisement", "kind: L2Advertisment"),
             "test.yaml:36: L2Advertisment default/lan: kind: `L2Advertisment` is not a trigon.dev kind; write \
              `kind: L2Advertisement`",
         ),
         (
-            changed("kind: L2Advertisement", "kind: Lan"),
+            changed_base("kind: L2Advertisement", "kind: Lan"),
             "test.yaml:36: Lan default/lan: kind: `Lan` is not a trigon.dev kind; write one of AddressPool, BgpPeer, ",
         ),
         (
-            changed("v1alpha1\nkind: L2Adv", "v1beta1\nkind: L2Adv"),
+            changed_base("v1alpha1\nkind: L2Adv", "v1beta1\nkind: L2Adv"),
             "test.yaml:35: L2Advertisement default/lan: apiVersion: `trigon.dev/v1beta1` is not a version that Trigon \
              reads; write `apiVersion: trigon.dev/v1alpha1`",
         ),
         (
-            changed("metadata: {name: lan}", "metadata: {}"),
+            changed_base("metadata: {name: lan}", "metadata: {}"),
             "test.yaml:37: L2Advertisement without a name: metadata.name: is missing; give",
         ),
         (
-            with("L2Advertisement", "metadata: {name: lan}\nspec: {}"),
+            base_with("L2Advertisement", "metadata: {name: lan}\nspec: {}"),
             "test.yaml:64: L2Advertisement default/lan: metadata.name: is there twice, first at test.yaml:37; remove",
         ),
     ];
@@ -131,7 +135,7 @@ fn what_is_written_wrong_about_the_kind_is_told_and_the_rest_goes_on() {
         let (all, problems) = announcing_of(&text);
         assert_eq!(problems.len(), 1, "{problems:#?}");
         assert!(problems[0].starts_with(expected), "\n   found: {}\nexpected: {expected}", problems[0]);
-        assert_eq!(names(&all), NAMES[..5], "{text}");
+        assert_eq!(all_names(&all), NAMES[..5], "{text}");
     }
 }
 
@@ -139,14 +143,14 @@ fn what_is_written_wrong_about_the_kind_is_told_and_the_rest_goes_on() {
 fn the_same_address_may_be_another_peer_on_other_nodes() {
     let peer = |rack: &str| {
         let selector = format!("nodeSelectors: [{{matchLabels: {{rack: {rack}}}}}]");
-        with(
+        base_with(
             "BgpPeer",
             &format!(
                 "metadata: {{name: x}}\nspec: {{myASN: 64512, peerASN: 1, peerAddress: 10.0.0.254, {selector}}}"
             ),
         )
     };
-    assert!(good(&peer("b")).peers.contains_key("x"));
+    assert!(good_announcing(&peer("b")).peers.contains_key("x"));
     let (all, problems) = announcing_of(&peer("a"));
-    assert_eq!((problems.len(), all), (1, good(BASE)));
+    assert_eq!((problems.len(), all), (1, good_announcing(BASE)));
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::protocols::bfd::wire::tests::any_packet;
 
 /// Two sessions, and a link between them that loses packets.
-struct Link {
+struct LossyLink {
     sides: [BfdSession; 2],
     now: Instant,
     /// On their way: when they arrive, at which side.
@@ -18,7 +18,7 @@ struct Link {
     delay: u64,
 }
 
-impl Link {
+impl LossyLink {
     fn new(profiles: [Profile; 2], seed: u64, delay: u64) -> Self {
         let now = Instant::now();
         let sides = [BfdSession::new(OURS, profiles[0], now), BfdSession::new(THEIRS, profiles[1], now)];
@@ -98,7 +98,7 @@ proptest! {
         (seed, lost, delay) in (any::<u64>(), 0u64..=100, 0u64..5000),
         other in any_profile(),
     ) {
-        let mut link = Link::new(profiles, seed, delay);
+        let mut link = LossyLink::new(profiles, seed, delay);
         // Two passive sides wait for each other for ever.
         link.process(0, SessionInput::Profile(Profile { passive: false, ..profiles[0] }));
         link.run(Duration::from_secs(10));
@@ -123,7 +123,7 @@ proptest! {
         changes in prop::collection::vec((0usize..2, any_profile(), 0u64..5000), 1..8),
         (seed, delay) in (any::<u64>(), 0u64..2000),
     ) {
-        let mut link = Link::new(profiles.map(|profile| Profile { passive: false, ..profile }), seed, delay);
+        let mut link = LossyLink::new(profiles.map(|profile| Profile { passive: false, ..profile }), seed, delay);
         link.run(Duration::from_secs(10));
         let mut last = profiles;
         for (side, profile, pause) in changes {
@@ -144,7 +144,7 @@ proptest! {
     fn a_cut_is_noticed_exactly_when_negotiated(
         profiles in [any_profile(), any_profile()], (seed, after) in (any::<u64>(), 10_000u64..20_000),
     ) {
-        let mut link = Link::new(profiles.map(|profile| Profile { passive: false, ..profile }), seed, 500);
+        let mut link = LossyLink::new(profiles.map(|profile| Profile { passive: false, ..profile }), seed, 500);
         link.run(ms(after));
         prop_assert_eq!(link.states(), [Up, Up]);
         link.lost = 100;

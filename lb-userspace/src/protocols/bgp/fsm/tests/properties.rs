@@ -59,13 +59,13 @@ fn some_input() -> impl Strategy<Value = PeerEvent> {
 
 /// What a driver would have open.
 #[derive(Default)]
-struct Driver {
+struct ConnectionDriver {
     open: BTreeSet<ConnectionRole>,
     up: BTreeSet<ConnectionRole>,
     is_connecting: bool,
 }
 
-impl Driver {
+impl ConnectionDriver {
     fn obey(&mut self, outputs: &[PeerAction]) {
         for output in outputs {
             match output {
@@ -90,7 +90,7 @@ impl Driver {
     }
 }
 
-fn is_possible(driver: &mut Driver, input: &PeerEvent) -> bool {
+fn is_possible(driver: &mut ConnectionDriver, input: &PeerEvent) -> bool {
     match input {
         PeerEvent::Connected | PeerEvent::ConnectFailed(_) => std::mem::take(&mut driver.is_connecting),
         PeerEvent::Of(role, _) => driver.open.contains(role),
@@ -106,7 +106,7 @@ proptest! {
         inputs in collection::vec((some_input(), 0_u64..20_000), 1..60),
     ) {
         let mut now = Instant::now();
-        let mut driver = Driver::default();
+        let mut driver = ConnectionDriver::default();
         let config = PeerConfig { passive, ..testing::config() };
         let mut peer = PeerFsm::new(config.into(), Restart::default(), Jitter::seeded(7));
         driver.obey(&peer.process(PeerEvent::Start, now));

@@ -193,7 +193,7 @@ pub const OTHERS: &[Row] = &[
 ];
 
 /// Problems that leave out only a part: the object itself is used.
-pub const LESS: &[Row] = &[
+pub const PARTIAL: &[Row] = &[
     (
         "peers: [router1]",
         "peers: [router1, router2]",
