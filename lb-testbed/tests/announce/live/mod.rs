@@ -1,4 +1,4 @@
-//! Changes reach routers at once, and nobody but whom they are for.
+//! Changes reach routers at once, and leave other routes and sessions alone.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -18,10 +18,10 @@ const BIRD: &str = include_str!("bird.conf");
 const OBJECTS: &str = include_str!("objects.yaml");
 
 const NEW_SERVICES: u8 = 50;
-/// As the issue has it.
+/// The median must not exceed this.
 const CEILING: Duration = Duration::from_millis(100);
 
-/// Since when BIRD has had the routes to the first VIPs, by next hop and session.
+/// Since when BIRD has had the routes to the first VIPs, by prefix (on its first line) and session.
 fn ages(lab: &mut Lab) -> Result<Moments> {
     let bird = lab.router.bird()?;
     let table = |prefix: &String| bird.ask(&format!("show route for {prefix}"));
@@ -30,11 +30,11 @@ fn ages(lab: &mut Lab) -> Result<Moments> {
     Ok(Moments(lines.map(age).collect::<Result<_>>()?))
 }
 
-/// `192.0.2.10/32  unicast [v4 20:50:00.123] * (100) [AS64513i]`
+/// `2001:db8::10/128  unicast [v6 20:50:00.123 from fd77:1::2] * (100) [AS64513i]`
 fn age(line: &str) -> Result<(String, f64)> {
     let (session, rest) = line.split_once('[').context("no session")?;
-    let (name, since) = rest.split_once(' ').context("no time")?;
-    let (since, _) = since.split_once(']').context("no end of the time")?;
+    let mut words = rest.split([' ', ']']);
+    let (name, since) = (words.next().context("no name")?, words.next().context("no time")?);
     Ok((format!("{session}[{name}"), seconds_of_day(since)?))
 }
 
@@ -48,7 +48,7 @@ fn vips(number: u8) -> [IpAddr; 2] {
     [Ipv4Addr::new(192, 0, 2, 100 + number).into(), v6.into()]
 }
 
-/// From the change of the file until the router has the routes.
+/// Adds a Service; returns how long after the change of the file the router has its routes.
 fn add(lab: &Lab, services: &mut Vec<ServiceSpec>, number: u8) -> Result<Duration> {
     let port = PortSpec::new("udp-echo", Protocol::Udp, UDP_ECHO_PORT, UDP_ECHO_PORT);
     let [v4, v6] = vips(number);
