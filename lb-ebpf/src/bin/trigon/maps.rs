@@ -89,12 +89,27 @@ pub static DROPPED: RingBuf<(), 65536> = RingBuf::new();
 /// on is the other entry. A program has an element for less than a microsecond,
 /// and whoever uses it bears that: one packet, or the flow that begins with it,
 /// goes where another one should, as it may in the moment of any change.
+///
+/// Not by `get_ptr`: an `Option` of a bare pointer costs each look-up some instructions.
 #[inline(always)]
-fn element<V>(found: Option<*const V>) -> Option<&'static V> {
+fn find<K, V, const N: usize, const F: usize>(
+    table: &'static HashMap<K, V, N, F>,
+    key: &K,
+) -> Option<&'static V> {
     // SAFETY: these tables are preallocated, so that an element is memory of its
     // type, initialized and aligned, for as long as a program runs. That it can
     // change under the reference is told above; all bit patterns are valid.
-    found.map(|element| unsafe { &*element })
+    unsafe { table.get(key) }
+}
+
+/// The same of a table that evicts.
+#[inline(always)]
+fn find_lru<K, V, const N: usize, const F: usize>(
+    table: &'static LruHashMap<K, V, N, F>,
+    key: &K,
+) -> Option<&'static V> {
+    // SAFETY: as in `find`.
+    unsafe { table.get(key) }
 }
 
 /// This CPU's own element of a map that has one for each. Both programs run with
@@ -109,23 +124,23 @@ pub fn own<V, const N: usize>(map: &PerCpuArray<V, N>, index: u32) -> Option<&'s
 
 #[inline(always)]
 pub fn service(key: &ServiceKey) -> Option<&'static Service> {
-    element(SERVICES.get_ptr(key))
+    find(&SERVICES, key)
 }
 
 #[inline(always)]
 pub fn vip(addr: &Addr) -> Option<Vip> {
-    element(VIPS.get_ptr(addr)).copied()
+    find(&VIPS, addr).copied()
 }
 
 #[inline(always)]
 pub fn is_vip(addr: &Addr) -> bool {
-    VIPS.get_ptr(addr).is_some()
+    find(&VIPS, addr).is_some()
 }
 
 /// One that has one of these roles.
 #[inline(always)]
 pub fn peer(addr: &Addr, roles: u32) -> Option<&'static Peer> {
-    element(PEERS.get_ptr(addr)).filter(|peer| peer.roles & roles != 0)
+    find(&PEERS, addr).filter(|peer| peer.roles & roles != 0)
 }
 
 #[inline(always)]
@@ -147,30 +162,30 @@ pub fn backend(id: u32) -> Option<&'static Backend> {
 
 #[inline(always)]
 pub fn endpoint(service: u32, index: u32) -> Option<&'static Endpoint> {
-    element(ENDPOINTS.get_ptr(EndpointKey { service, index }))
+    find(&ENDPOINTS, &EndpointKey { service, index })
 }
 
 #[inline(always)]
 pub fn holder(flow: &FlowKey) -> Option<u32> {
-    element(BARE_FLOWS.get_ptr(flow)).map(|holder| holder.backend)
+    find_lru(&BARE_FLOWS, flow).map(|holder| holder.backend)
 }
 
 #[inline(always)]
 pub fn node_flow(flow: &FlowKey) -> Option<&'static NodeFlow> {
-    element(NODE_FLOWS.get_ptr(flow))
+    find_lru(&NODE_FLOWS, flow)
 }
 
 #[inline(always)]
 pub fn reply(key: &ReplyKey) -> Option<&'static Reply> {
-    element(NODE_REPLIES.get_ptr(key))
+    find_lru(&NODE_REPLIES, key)
 }
 
 #[inline(always)]
 pub fn affinity(client: &FlowKey) -> Option<&'static Affinity> {
-    element(AFFINITIES.get_ptr(client))
+    find_lru(&AFFINITIES, client)
 }
 
 #[inline(always)]
 pub fn ports(packet: &FragmentKey) -> Option<&'static Ports> {
-    element(FRAGMENTS.get_ptr(packet))
+    find_lru(&FRAGMENTS, packet)
 }
