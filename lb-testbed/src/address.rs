@@ -92,7 +92,7 @@ impl Dual {
     }
 
     /// Both with the length of their networks.
-    pub const fn within(self, v4: u8, v6: u8) -> [Cidr; 2] {
+    pub const fn with_prefix_lengths(self, v4: u8, v6: u8) -> [Cidr; 2] {
         [Cidr::new(IpAddr::V4(self.v4), v4), Cidr::new(IpAddr::V6(self.v6), v6)]
     }
 }

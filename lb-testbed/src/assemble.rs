@@ -55,78 +55,81 @@ pub fn assemble(config: &Config, plan: &Plan, bpffs: &Path) -> Result<()> {
     for machine in &plan.machines {
         machine.namespace.sysctl(FORWARDING)?;
     }
-    fabric_core(config, plan)?;
-    client(plan)?;
+    join_router_and_switch(config, plan)?;
+    attach_client(plan)?;
     plan.machines.iter().try_for_each(|machine| attach_machine(config, plan, machine, &pass))?;
     for pod in &plan.pods {
         attach_pod(config, plan, pod)?;
     }
-    plan.machines.iter().filter(|machine| plan.pods_of(machine).next().is_some()).try_for_each(as_cni)
+    plan.machines
+        .iter()
+        .filter(|machine| plan.pods_of(machine).next().is_some())
+        .try_for_each(install_cni_rules)
 }
 
 /// What the machines' links lead to, apart from the router itself.
-fn fabric_core(config: &Config, plan: &Plan) -> Result<()> {
+fn join_router_and_switch(config: &Config, plan: &Plan) -> Result<()> {
     let Some(switch) = &plan.switch else { return Ok(()) };
     let mtu = config.mtu;
     let mut lines = format!(
         "link add name {BRIDGE} mtu {mtu} type bridge stp_state 0 mcast_snooping 0\n\
          link set {BRIDGE} up\n"
     );
-    link(&mut lines, TO_ROUTER, &plan.router, TO_SWITCH, mtu)?;
+    write_veth_lines(&mut lines, TO_ROUTER, &plan.router, TO_SWITCH, mtu)?;
     writeln!(lines, "link set {TO_ROUTER} up master {BRIDGE}")?;
     switch.ip_batch(&lines)?;
-    no_offload(switch, TO_ROUTER)?;
-    plan.router.ip_batch(&addresses(TO_SWITCH, &fabric(0, 1).within(24, 64))?)?;
-    no_offload(&plan.router, TO_SWITCH)
+    disable_tx_offload(switch, TO_ROUTER)?;
+    plan.router.ip_batch(&address_lines(TO_SWITCH, &fabric(0, 1).with_prefix_lengths(24, 64))?)?;
+    disable_tx_offload(&plan.router, TO_SWITCH)
 }
 
-fn client(plan: &Plan) -> Result<()> {
+fn attach_client(plan: &Plan) -> Result<()> {
     let mut lines = String::new();
-    link(&mut lines, INTERFACE, &plan.router, TO_CLIENT, 1500)?;
+    write_veth_lines(&mut lines, INTERFACE, &plan.router, TO_CLIENT, 1500)?;
     for address in &plan.client_addresses {
-        lines += &addresses(INTERFACE, &address.within(24, 64))?;
+        lines += &address_lines(INTERFACE, &address.with_prefix_lengths(24, 64))?;
     }
-    lines += &default_routes(client_network(1))?;
+    lines += &default_route_lines(client_network(1))?;
     plan.client.ip_batch(&lines)?;
-    no_offload(&plan.client, INTERFACE)?;
-    plan.router.ip_batch(&addresses(TO_CLIENT, &client_network(1).within(24, 64))?)?;
-    no_offload(&plan.router, TO_CLIENT)
+    disable_tx_offload(&plan.client, INTERFACE)?;
+    plan.router.ip_batch(&address_lines(TO_CLIENT, &client_network(1).with_prefix_lengths(24, 64))?)?;
+    disable_tx_offload(&plan.router, TO_CLIENT)
 }
 
 fn attach_machine(config: &Config, plan: &Plan, machine: &Machine, pass: &Path) -> Result<()> {
     let mut lines = String::new();
-    link(&mut lines, INTERFACE, &machine.upstream, &machine.name, config.mtu)?;
-    lines += &addresses(INTERFACE, &machine.address.within(24, 64))?;
-    lines += &default_routes(machine.gateway)?;
+    write_veth_lines(&mut lines, INTERFACE, &machine.upstream, &machine.name, config.mtu)?;
+    lines += &address_lines(INTERFACE, &machine.address.with_prefix_lengths(24, 64))?;
+    lines += &default_route_lines(machine.gateway)?;
     machine.namespace.ip_batch(&lines)?;
-    no_offload(&machine.namespace, INTERFACE)?;
+    disable_tx_offload(&machine.namespace, INTERFACE)?;
     let port = &machine.name;
     machine.upstream.ip_batch(&match plan.switch {
         Some(_) => format!("link set {port} up master {BRIDGE}\n"),
-        None => addresses(port, &machine.gateway.within(24, 64))?,
+        None => address_lines(port, &machine.gateway.with_prefix_lengths(24, 64))?,
     })?;
-    far_end(&machine.upstream, port, pass)
+    prepare_far_end(&machine.upstream, port, pass)
 }
 
 /// A Pod's link, with host routes to it and a link-local gateway for it.
 fn attach_pod(config: &Config, plan: &Plan, pod: &Pod) -> Result<()> {
     let node = plan.machines.iter().find(|machine| machine.name == pod.node).context("a Pod without node")?;
     let mut lines = String::new();
-    link(&mut lines, INTERFACE, &node.namespace, &pod.port, 1500)?;
-    lines += &addresses(INTERFACE, &pod.address.within(32, 128))?;
+    write_veth_lines(&mut lines, INTERFACE, &node.namespace, &pod.port, 1500)?;
+    lines += &address_lines(INTERFACE, &pod.address.with_prefix_lengths(32, 128))?;
     writeln!(lines, "route add {} dev {INTERFACE} scope link", POD_GATEWAY.v4)?;
-    lines += &default_routes(POD_GATEWAY)?;
+    lines += &default_route_lines(POD_GATEWAY)?;
     pod.namespace.ip_batch(&lines)?;
-    node.namespace.ip_batch(&node_side(node, pod)?)?;
+    node.namespace.ip_batch(&pod_link_lines(node, pod)?)?;
     if config.pod_offload {
         return Ok(());
     }
-    no_offload(&pod.namespace, INTERFACE)?;
-    no_offload(&node.namespace, &pod.port)
+    disable_tx_offload(&pod.namespace, INTERFACE)?;
+    disable_tx_offload(&node.namespace, &pod.port)
 }
 
-fn node_side(node: &Machine, pod: &Pod) -> Result<String> {
-    let mut lines = addresses(&pod.port, &POD_GATEWAY.within(32, 64))?;
+fn pod_link_lines(node: &Machine, pod: &Pod) -> Result<String> {
+    let mut lines = address_lines(&pod.port, &POD_GATEWAY.with_prefix_lengths(32, 64))?;
     for family in Family::ALL {
         // With the node's own address as source: the gateway's is not unique.
         let (address, source) = (pod.address.get(family), node.address.get(family));
@@ -138,7 +141,7 @@ fn node_side(node: &Machine, pod: &Pod) -> Result<String> {
 /// What CNIs and kube-proxy add, and what a load balancer with direct return
 /// must get along with: masquerade for Pods, and no packet that conntrack
 /// cannot place.
-fn as_cni(node: &Machine) -> Result<()> {
+fn install_cni_rules(node: &Machine) -> Result<()> {
     let mut rules = String::from(
         "table inet cni {\n\
          chain postrouting {\n\
@@ -161,7 +164,7 @@ fn as_cni(node: &Machine) -> Result<()> {
 }
 
 /// A pair of virtual Ethernet interfaces, from the namespace where it is run.
-fn link(lines: &mut String, name: &str, far: &Namespace, far_name: &str, mtu: u32) -> Result<()> {
+fn write_veth_lines(lines: &mut String, name: &str, far: &Namespace, far_name: &str, mtu: u32) -> Result<()> {
     let far = &far.name;
     writeln!(lines, "link add name {name} mtu {mtu} type veth peer name {far_name} mtu {mtu} netns {far}")?;
     writeln!(lines, "link set {name} up")?;
@@ -169,7 +172,7 @@ fn link(lines: &mut String, name: &str, far: &Namespace, far_name: &str, mtu: u3
 }
 
 /// Brings an interface up and gives it addresses.
-fn addresses(interface: &str, addresses: &[Cidr]) -> Result<String> {
+fn address_lines(interface: &str, addresses: &[Cidr]) -> Result<String> {
     let mut lines = format!("link set {interface} up\n");
     for address in addresses {
         let nodad = if address.family() == Family::V6 { " nodad" } else { "" };
@@ -178,7 +181,7 @@ fn addresses(interface: &str, addresses: &[Cidr]) -> Result<String> {
     Ok(lines)
 }
 
-fn default_routes(gateway: Dual) -> Result<String> {
+fn default_route_lines(gateway: Dual) -> Result<String> {
     let mut lines = String::new();
     for gateway in gateway.both() {
         writeln!(lines, "route add default via {gateway} dev {INTERFACE}")?;
@@ -193,14 +196,14 @@ fn default_routes(gateway: Dual) -> Result<String> {
 /// (`veth_xdp_flush` looks for a program, not for NAPI). With the program comes
 /// GRO, which is not to merge anything, or packets would be counted, and
 /// arrive, otherwise than they were sent.
-fn far_end(namespace: &Namespace, interface: &str, pass: &Path) -> Result<()> {
+fn prepare_far_end(namespace: &Namespace, interface: &str, pass: &Path) -> Result<()> {
     let pass = pass.display();
     namespace.ip_batch(&format!("link set {interface} gro_max_size 1 xdpdrv pinned {pass}\n"))?;
-    no_offload(namespace, interface)
+    disable_tx_offload(namespace, interface)
 }
 
 /// With TX checksum offload a packet on a veth carries half a checksum, which a
 /// program that rewrites it in XDP would complete wrongly.
-fn no_offload(namespace: &Namespace, interface: &str) -> Result<()> {
+fn disable_tx_offload(namespace: &Namespace, interface: &str) -> Result<()> {
     namespace.run(&["ethtool", "-K", interface, "tx", "off"]).map(drop)
 }

@@ -146,7 +146,7 @@ impl Testbed {
         let namespace = &machine.namespace;
         // Silence about the VIPs: they are the directors' to announce.
         namespace.sysctl(&[("ipv4/conf/all/arp_ignore", "1"), ("ipv4/conf/all/arp_announce", "2")])?;
-        let lines = VIP.within(32, 128).map(|vip| format!("address replace {vip} dev lo\n"));
+        let lines = VIP.with_prefix_lengths(32, 128).map(|vip| format!("address replace {vip} dev lo\n"));
         namespace.ip_batch(&lines.concat())?;
         Ok(self.host_pod(machine))
     }

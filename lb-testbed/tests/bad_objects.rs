@@ -5,7 +5,7 @@ mod common;
 use std::{fmt::Write, fs, time::Duration};
 
 use anyhow::{Result, ensure};
-use common::{at, told, within};
+use common::{run_with_diagnostics, socket_address, wait_at_most};
 use lb_testbed::{Config, ServiceSpec, Triangle, VIP};
 
 const FILE: &str = "bad.yaml";
@@ -86,7 +86,7 @@ fn cases() -> Vec<Case> {
 /// Requests are answered, whatever the agents think.
 fn traffic_goes_on(triangle: &Triangle) -> Result<()> {
     for vip in VIP.both() {
-        let answers = triangle.testbed.requests(at(vip, 80), 2)?;
+        let answers = triangle.testbed.requests(socket_address(vip, 80), 2)?;
         ensure!(answers.all_answered(), "{vip}: {answers:?}");
     }
     Ok(())
@@ -107,7 +107,7 @@ fn check_tells(triangle: &Triangle, case: &Case) -> Result<()> {
 /// Every agent says the same, and that it is not ready.
 fn agents_tell(triangle: &Triangle, case: &Case) -> Result<()> {
     for machine in triangle.testbed.machines() {
-        within(PATIENCE, case.what, || {
+        wait_at_most(PATIENCE, case.what, || {
             let status = triangle.testbed.status(machine)?;
             let told = status["problems"].as_array().into_iter().flatten();
             let mut told = told.filter_map(|problem| problem.as_str());
@@ -122,7 +122,7 @@ fn agents_tell(triangle: &Triangle, case: &Case) -> Result<()> {
 #[test]
 fn bad_objects_are_told_and_the_last_good_state_is_kept() -> Result<()> {
     let config = Config { nodes: 2, ..Config::l3() };
-    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
         let path = triangle.source().join(FILE);
         for case in cases() {
             let before = states(triangle)?;
@@ -142,7 +142,7 @@ fn bad_objects_are_told_and_the_last_good_state_is_kept() -> Result<()> {
 #[test]
 fn a_restart_with_bad_objects_keeps_what_is_pinned() -> Result<()> {
     let config = Config { nodes: 2, ..Config::l3() };
-    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
         let path = triangle.source().join(FILE);
         fs::write(&path, &cases()[0].text)?;
         for name in triangle.agent_names() {

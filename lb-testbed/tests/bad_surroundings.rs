@@ -5,7 +5,7 @@ mod common;
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Output};
 
 use anyhow::{Context, Result, ensure};
-use common::{at, told};
+use common::{run_with_diagnostics, socket_address};
 use lb_testbed::{Config, Machine, ServiceSpec, Triangle, VIP, binary};
 
 /// An agent on node1 beside the one that runs, with everything of its own.
@@ -61,7 +61,7 @@ impl<'a> Attempt<'a> {
         ensure!(output.status.code() == Some(code), "not {code}: {output:?}");
         ensure!(said.iter().all(|part| text.contains(part)), "{said:?} not in {text}");
         ensure!(!self.triangle.testbed.bpffs().join("attempt").exists(), "it has left pins");
-        let answers = self.triangle.testbed.requests(at(VIP.v4.into(), 80), 2)?;
+        let answers = self.triangle.testbed.requests(socket_address(VIP.v4.into(), 80), 2)?;
         ensure!(answers.all_answered(), "{answers:?}");
         self.triangle.check_ready("node1")
     }
@@ -70,7 +70,7 @@ impl<'a> Attempt<'a> {
 #[test]
 fn agents_that_cannot_work_say_why() -> Result<()> {
     let config = Config { directors: 1, nodes: 1, ..Config::l3() };
-    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
         let attempt = || Attempt::new(triangle);
         let dir = triangle.testbed.dir();
         println!("an interface that is not there");
@@ -112,7 +112,7 @@ fn agents_that_cannot_work_say_why() -> Result<()> {
 #[test]
 fn commands_say_when_no_agent_answers() -> Result<()> {
     let config = Config { directors: 1, nodes: 1, ..Config::l3() };
-    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
         triangle.agent("node1")?.kill()?;
         for command in ["status", "services", "backends", "drops"] {
             let output = triangle.testbed.trigon(triangle.testbed.machine("node1")?, &[command])?;

@@ -6,7 +6,7 @@ mod common;
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use common::{TOOL, at, told, within};
+use common::{TOOL, run_with_diagnostics, socket_address, wait_at_most};
 use lb_testbed::{Config, HTTP_PORT, Layer, Machine, NodeRole, Process, ServiceSpec, Triangle, VIP};
 
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -41,7 +41,7 @@ fn dead_for(triangle: &Triangle, director: &Machine, server: &str) -> Result<BTr
 fn all_say(triangle: &Triangle, server: &str, is_right: impl Fn(&BTreeSet<String>) -> bool) -> Result<()> {
     for director in triangle.testbed.directors() {
         let what = format!("what {} says of {server}", director.name);
-        let after = within(PATIENCE, &what, || Ok(is_right(&dead_for(triangle, director, server)?)))?;
+        let after = wait_at_most(PATIENCE, &what, || Ok(is_right(&dead_for(triangle, director, server)?)))?;
         println!("{what}: after {after:?}");
     }
     Ok(())
@@ -50,7 +50,7 @@ fn all_say(triangle: &Triangle, server: &str, is_right: impl Fn(&BTreeSet<String
 /// Requests to the HTTP port are answered by these, and by all of them.
 fn answer(triangle: &Triangle, servers: &[&str]) -> Result<()> {
     for vip in VIP.both() {
-        let answers = triangle.testbed.requests(at(vip, HTTP_PORT), 10)?;
+        let answers = triangle.testbed.requests(socket_address(vip, HTTP_PORT), 10)?;
         ensure!(answers.all_answered(), "{answers:?}");
         let answering: Vec<_> = answers.per_pod.keys().map(String::as_str).collect();
         ensure!(answering == servers, "{answering:?}, not {servers:?}");
@@ -81,7 +81,7 @@ fn is_dead_by_tcp(dead: &BTreeSet<String>) -> bool {
 /// nobody is sure; they return.
 fn dies_and_returns(layer: Layer, delivery: &str) -> Result<()> {
     let service = ServiceSpec::bare("bare", &SERVERS).delivery(delivery);
-    told(&mut Triangle::start(config(layer), &[service])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config(layer), &[service])?, |triangle| {
         let _decapsulators = if delivery == "ipip" { decapsulators(triangle)? } else { Vec::new() };
         all_is_well(triangle)?;
         triangle.kill_pod("node1")?;
@@ -131,9 +131,9 @@ fn a_server_is_dead_whose_answer_is_not_good() -> Result<()> {
         service
     };
     let config = config(Layer::L2);
-    told(&mut Triangle::start(config, &[http("/")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[http("/")])?, |triangle| {
         let is_told = || Ok(problems(triangle)?.iter().any(|p| p.contains("none of its backends answers")));
-        within(PATIENCE, "both have been asked", || {
+        wait_at_most(PATIENCE, "both have been asked", || {
             let backends = triangle.testbed.trigon_json(triangle.testbed.directors()[0], &["backends"])?;
             let mut rows = backends.as_array().context("no list")?.iter();
             Ok(rows.all(|row| row["health"][0]["round_trip_microseconds"].is_u64()))
@@ -141,24 +141,27 @@ fn a_server_is_dead_whose_answer_is_not_good() -> Result<()> {
         ensure!(problems(triangle)?.is_empty(), "{:?}", problems(triangle)?);
         // Not found on either of them.
         triangle.write(&[http("/nothing")])?;
-        within(PATIENCE, "a bad answer is noticed", is_told)?;
+        wait_at_most(PATIENCE, "a bad answer is noticed", is_told)?;
         answer(triangle, &SERVERS)?;
         triangle.write(&[http("/")])?;
-        within(PATIENCE, "a good answer is noticed", || Ok(problems(triangle)?.is_empty())).map(drop)
+        wait_at_most(PATIENCE, "a good answer is noticed", || Ok(problems(triangle)?.is_empty())).map(drop)
     })
 }
 
 #[test]
 fn a_server_without_the_vip_is_dead_whatever_it_answers() -> Result<()> {
     let service = ServiceSpec::bare("bare", &SERVERS).health_check("icmp");
-    told(&mut Triangle::start(config(Layer::L2), &[service])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config(Layer::L2), &[service])?, |triangle| {
         all_is_well(triangle)?;
         let namespace = &triangle.testbed.machine("node1")?.namespace;
         // It would send them to its router, and that to a director.
         namespace.sysctl(&[("ipv4/ip_forward", "0"), ("ipv6/conf/all/forwarding", "0")])?;
         let change = |what: &str| {
-            namespace
-                .ip_batch(&VIP.within(32, 128).map(|vip| format!("address {what} {vip} dev lo\n")).concat())
+            namespace.ip_batch(
+                &VIP.with_prefix_lengths(32, 128)
+                    .map(|vip| format!("address {what} {vip} dev lo\n"))
+                    .concat(),
+            )
         };
         change("del")?;
         all_say(triangle, "node1", |dead| dead.len() == 6)?;
@@ -172,12 +175,12 @@ fn a_server_without_the_vip_is_dead_whatever_it_answers() -> Result<()> {
 #[test]
 fn the_route_to_the_vip_may_lead_to_any_neighbour() -> Result<()> {
     let config = Config { directors: 1, ..config(Layer::L2) };
-    told(&mut Triangle::start(config, &[ServiceSpec::bare("bare", &SERVERS)])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::bare("bare", &SERVERS)])?, |triangle| {
         let director = triangle.testbed.directors()[0];
         let neighbour = triangle.testbed.machine("node2")?.addresses();
         let mut lines =
             director.gateway.both().map(|gateway| format!("route del default via {gateway}\n")).concat();
-        for (vip, neighbour) in VIP.within(32, 128).into_iter().zip(neighbour) {
+        for (vip, neighbour) in VIP.with_prefix_lengths(32, 128).into_iter().zip(neighbour) {
             lines += &format!("route add {vip} via {neighbour}\n");
         }
         director.namespace.ip_batch(&lines)?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use common::{at, held::Held, told, within};
+use common::{held::HeldConnections, run_with_diagnostics, socket_address, wait_at_most};
 use lb_testbed::{
     Answers, Config, DirectorCounters, HTTP_PORT, Machine, PortSpec, Protocol, ServiceSpec, TCP_ECHO_PORT,
     Triangle, VIP,
@@ -48,7 +48,7 @@ fn change(triangle: &Triangle, what: &str, specs: &[ServiceSpec], pods: &[&str])
     let testbed = &triangle.testbed;
     let ports = |spec: &ServiceSpec| spec.vips.len() * spec.ports.len();
     let all: usize = specs.iter().map(ports).sum();
-    let waited = within(PATIENCE, what, || {
+    let waited = wait_at_most(PATIENCE, what, || {
         for machine in testbed.machines() {
             let here = pods.iter().filter(|pod| {
                 machine.is_director() || testbed.pod(pod).is_ok_and(|pod| pod.node == machine.name)
@@ -65,7 +65,7 @@ fn change(triangle: &Triangle, what: &str, specs: &[ServiceSpec], pods: &[&str])
 
 fn answers_from(triangle: &Triangle, vips: &[IpAddr], pods: &[&str]) -> Result<()> {
     for vip in vips {
-        let answers: Answers = triangle.testbed.requests(at(*vip, 80), 10)?;
+        let answers: Answers = triangle.testbed.requests(socket_address(*vip, 80), 10)?;
         let names: BTreeSet<_> = answers.per_pod.keys().map(String::as_str).collect();
         println!("{vip}: {} of {} answered: {:?}", answers.answered, answers.requests, answers.per_pod);
         ensure!(answers.all_answered() && names == pods.iter().copied().collect(), "{vip}: {answers:?}");
@@ -79,14 +79,14 @@ const ALL: [&str; 6] = ["pod1_1", "pod1_2", "pod2_1", "pod2_2", "pod3_1", "pod3_
 fn endpoints_come_and_go() -> Result<()> {
     let few: [&[&str]; 4] = [&["pod1_1", "pod2_1"], &ALL, &["pod3_2"], &["pod3_1", "pod3_2"]];
     let web = |pods: &[&str]| ServiceSpec::everything("web").pods(pods);
-    told(&mut Triangle::start(Config::l3(), &[web(few[0])])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[web(few[0])])?, |triangle| {
         answers_from(triangle, &VIP.both(), few[0])?;
         for pods in &few[1..] {
             change(triangle, &format!("{} endpoints", pods.len()), &[web(pods)], pods)?;
             answers_from(triangle, &VIP.both(), pods)?;
         }
         change(triangle, "no endpoint", &[web(&[])], &[])?;
-        let answers = triangle.testbed.get(at(VIP.v4.into(), 80), "/");
+        let answers = triangle.testbed.get(socket_address(VIP.v4.into(), 80), "/");
         ensure!(answers.is_err(), "{answers:?} without an endpoint");
         ensure!(sum(triangle, "no_backend")? > 0, "not counted as no_backend");
         change(triangle, "one endpoint", &[web(few[2])], few[2])?;
@@ -121,8 +121,8 @@ fn services_come_and_go_and_others_never_notice() -> Result<()> {
     let echo = PortSpec::new("echo", Protocol::Tcp, TCP_ECHO_PORT, TCP_ECHO_PORT);
     let echo = ServiceSpec::new("echo", vec![echo]);
     let other = ServiceSpec { name: "other".to_owned(), ..web.clone() }.vips(OTHER_VIP);
-    told(&mut Triangle::start(Config::l3(), std::slice::from_ref(&echo))?, |triangle| {
-        let mut held = Held::open(triangle)?;
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), std::slice::from_ref(&echo))?, |triangle| {
+        let mut held = HeldConnections::open(triangle)?;
         let before = generations(triangle, "default/echo")?;
         change(triangle, "a service more", &[echo.clone(), web.clone()], &ALL)?;
         answers_from(triangle, &VIP.both(), &ALL)?;
@@ -158,7 +158,7 @@ fn datagrams(triangle: &Triangle, vip: IpAddr, port: u16) -> Result<u64> {
         let anywhere: IpAddr =
             if vip.is_ipv4() { [0, 0, 0, 0].into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
         for _ in 0..COUNT {
-            UdpSocket::bind(SocketAddr::new(anywhere, 0))?.send_to(b"anybody?", at(vip, port))?;
+            UdpSocket::bind(SocketAddr::new(anywhere, 0))?.send_to(b"anybody?", socket_address(vip, port))?;
         }
         Ok(())
     })?;
@@ -168,7 +168,7 @@ fn datagrams(triangle: &Triangle, vip: IpAddr, port: u16) -> Result<u64> {
 
 #[test]
 fn ports_that_no_service_has_are_dropped_and_do_not_loop() -> Result<()> {
-    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
         let counters = DirectorCounters::attach(&triangle.testbed)?;
         for vip in VIP.both() {
             let before = sum(triangle, "no_such_port")?;
@@ -185,7 +185,7 @@ fn ports_that_no_service_has_are_dropped_and_do_not_loop() -> Result<()> {
                 "--silent",
                 "--max-time",
                 "0.2",
-                &format!("http://{}/", at(vip, 81)),
+                &format!("http://{}/", socket_address(vip, 81)),
             ]);
             ensure!(refused.is_err(), "{vip} port 81 answers {refused:?}");
             ensure!(sum(triangle, "no_such_port")? > before + dropped, "a SYN was not counted");

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use common::{round::Round, told};
+use common::{round::Round, run_with_diagnostics};
 use lb_testbed::{Config, Family, Machine, Namespace, ServiceSpec, Triangle};
 
 /// What the router forwards of these senders, by the protocols of outer and
@@ -57,11 +57,11 @@ fn combinations(router: &Namespace) -> Result<Vec<String>> {
 /// Requests go round, delivered as `expected`.
 fn delivers(config: Config, asked: &str, expected: &str) -> Result<Vec<String>> {
     let services = [ServiceSpec::everything("web").delivery(asked)];
-    told(&mut Triangle::start(config, &services)?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &services)?, |triangle| {
         let testbed = &triangle.testbed;
         // Nodes have tunnels of their own, always in UDP.
         testbed.router().nft(&outer(&testbed.directors()))?;
-        Round::of(triangle).run(triangle)?;
+        Round::of_all_pods(triangle).run(triangle)?;
         for director in testbed.directors() {
             delivered(triangle, director, expected)?;
         }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use common::{at, clients, told};
+use common::{client_addresses, run_with_diagnostics, socket_address};
 use lb_testbed::{Config, Machine, ServiceSpec, Triangle, VIP};
 use serde_json::Value;
 
@@ -72,9 +72,9 @@ fn counted(triangle: &Triangle) -> Result<Vec<(String, u64)>> {
 
 #[test]
 fn what_is_told_is_what_happens() -> Result<()> {
-    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
         for vip in VIP.both() {
-            let (sources, to) = (clients(triangle, vip), at(vip, 80));
+            let (sources, to) = (client_addresses(triangle, vip), socket_address(vip, 80));
             let flows = (30_000..30_000 + FLOWS).zip(sources.iter().cycle());
             let flows: Vec<_> = flows.map(|(port, source)| SocketAddr::new(*source, port)).collect();
             let before = counted(triangle)?;
@@ -103,14 +103,14 @@ fn is_known_now(triangle: &Triangle, pod: &str, flow: &str) -> Result<()> {
 
 fn drops_and_passes(triangle: &Triangle) -> Result<()> {
     let director = triangle.testbed.machine("director1")?;
-    let client = SocketAddr::new(clients(triangle, VIP.v4.into())[0], 4242);
-    let story = &explain(triangle, director, &[&tcp(client, at(VIP.v4.into(), 81))])?[0];
+    let client = SocketAddr::new(client_addresses(triangle, VIP.v4.into())[0], 4242);
+    let story = &explain(triangle, director, &[&tcp(client, socket_address(VIP.v4.into(), 81))])?[0];
     println!("{story}");
     ensure!(story["verdict"] == "no_such_port" && story["remedy"].is_string(), "{story}");
     ensure!(story["hints"].to_string().contains("tcp 80"), "the ports there are, are not told: {story}");
     let story = &explain(triangle, director, &[&tcp(client, "192.0.2.99:80".parse()?)])?[0];
     ensure!(story["verdict"] == "pass" && story["hints"].to_string().contains("192.0.2.10"), "{story}");
-    let udp = format!("udp {client} -> {}", at(VIP.v4.into(), 5353));
+    let udp = format!("udp {client} -> {}", socket_address(VIP.v4.into(), 5353));
     let story = &explain(triangle, director, &["--len", "1580", &udp])?[0];
     ensure!(story["verdict"] == "tell_too_big" && story["way"]["mtu"] == 1600, "{story}");
     words(triangle, director, &udp)
@@ -148,12 +148,12 @@ fn told_by(output: &Output, code: i32) -> Result<String> {
 #[test]
 fn a_machine_of_both_roles_tells_of_what_stays() -> Result<()> {
     let config = Config { directors: 0, nodes: 2, node_role: lb_testbed::NodeRole::Both, ..Config::l2() };
-    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
         let node = triangle.testbed.machine("node1")?;
-        let client: IpAddr = clients(triangle, VIP.v6.into())[0];
+        let client: IpAddr = client_addresses(triangle, VIP.v6.into())[0];
         let mut verdicts = std::collections::BTreeMap::<String, u32>::new();
         for port in 0..20 {
-            let flow = tcp(SocketAddr::new(client, 20_000 + port), at(VIP.v6.into(), 80));
+            let flow = tcp(SocketAddr::new(client, 20_000 + port), socket_address(VIP.v6.into(), 80));
             let story = &explain(triangle, node, &[&flow])?[0];
             let verdict = story["verdict"].as_str().context("no verdict")?.to_owned();
             ensure!((verdict == "deliver") != story["endpoint"].is_null(), "{story}");

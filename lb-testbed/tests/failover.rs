@@ -5,7 +5,7 @@ mod common;
 use std::{collections::BTreeMap, thread, time::Duration};
 
 use anyhow::{Result, ensure};
-use common::{at, clients, held::Held, told};
+use common::{client_addresses, held::HeldConnections, run_with_diagnostics, socket_address};
 use lb_testbed::{Config, DirectorCounters, ServiceSpec, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP};
 
 /// What everybody does for a moment while nothing comes back from a director.
@@ -23,10 +23,10 @@ fn since(counters: &DirectorCounters) -> Result<BTreeMap<String, u64>> {
 }
 
 fn directors_come_and_go(config: Config) -> Result<()> {
-    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
         let testbed = &triangle.testbed;
         let counters = DirectorCounters::attach(testbed)?;
-        let mut held = Held::open(triangle)?;
+        let mut held = HeldConnections::open(triangle)?;
         for (lost, left) in [(1, 0), (0, 1)] {
             let director = testbed.directors()[lost];
             let before = since(&counters)?;
@@ -60,14 +60,14 @@ fn no_connection_breaks_when_a_director_goes_and_comes_on_one_link() -> Result<(
 /// it, as any router does; hosts would believe in the old one for half a minute.
 #[test]
 fn a_new_mac_address_of_the_router_is_followed() -> Result<()> {
-    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
         let testbed = &triangle.testbed;
-        let mut held = Held::open(triangle)?;
+        let mut held = HeldConnections::open(triangle)?;
         let mut streams = Vec::new();
         for vip in VIP.both() {
-            for source in clients(triangle, vip) {
+            for source in client_addresses(triangle, vip) {
                 let (rate, length) = (500, Duration::from_secs(4));
-                let target = at(vip, UDP_ECHO_PORT);
+                let target = socket_address(vip, UDP_ECHO_PORT);
                 let options = UdpStreamOptions { target, rate, length, source: Some(source), source_port: 0 };
                 streams.push(testbed.udp_stream(&options)?);
             }

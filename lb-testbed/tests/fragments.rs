@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use common::{at, clients, raw, told, within};
+use common::{client_addresses, raw, run_with_diagnostics, socket_address, wait_at_most};
 use lb_testbed::{Config, NodeRole, ServiceSpec, Triangle, UDP_ECHO_PORT, VIP};
 
 const LEN: usize = 20_000;
@@ -27,7 +27,7 @@ struct Client {
 
 impl Client {
     fn new(triangle: &Triangle, to: SocketAddr) -> Result<Self> {
-        let from = *clients(triangle, to.ip()).first().context("no client")?;
+        let from = *client_addresses(triangle, to.ip()).first().context("no client")?;
         let socket = UdpSocket::bind((from, 0)).context("binding")?;
         socket.connect(to)?;
         let from = socket.local_addr()?;
@@ -73,7 +73,7 @@ fn go_round(triangle: &Triangle, to: SocketAddr) -> Result<()> {
     let pod = client.asks(|| Ok(client.socket.send(&client.data).map(drop)?)).context("in order")?;
     let parts = client.fragments(0x7101);
     ensure!(parts.len() > 10);
-    raw::send(to.ip(), [&parts[0]].into_iter().chain(parts[1..].iter().rev()))?;
+    raw::send_packets(to.ip(), [&parts[0]].into_iter().chain(parts[1..].iter().rev()))?;
     let second = client.answered_by().context("out of order")?;
     ensure!(pod == second, "first {pod}, then {second}");
     Ok(())
@@ -86,12 +86,12 @@ fn first_comes_last(triangle: &Triangle, to: SocketAddr) -> Result<()> {
     let early = triangle.testbed.client().within(|| {
         let client = Client::new(triangle, to)?;
         let parts = client.fragments(0x7102);
-        raw::send(to.ip(), parts[1..].iter().chain([&parts[0]]))?;
+        raw::send_packets(to.ip(), parts[1..].iter().chain([&parts[0]]))?;
         client.hears_nothing()?;
-        client.asks(|| raw::send(to.ip(), &client.fragments(0x7103))).context("the next datagram")?;
+        client.asks(|| raw::send_packets(to.ip(), &client.fragments(0x7103))).context("the next datagram")?;
         Ok(parts.len() as u64 - 1)
     })?;
-    within(PATIENCE, "the drops are counted", || Ok(dropped(triangle)? - before == early)).map(drop)
+    wait_at_most(PATIENCE, "the drops are counted", || Ok(dropped(triangle)? - before == early)).map(drop)
 }
 
 /// Later fragments without a first, on all machines.
@@ -107,9 +107,9 @@ fn delivered(config: Config, delivery: &str) -> Result<()> {
 }
 
 fn arrive_whole(config: Config, service: ServiceSpec) -> Result<()> {
-    told(&mut Triangle::start(config, &[service])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[service])?, |triangle| {
         for vip in VIP.both() {
-            let to = at(vip, UDP_ECHO_PORT);
+            let to = socket_address(vip, UDP_ECHO_PORT);
             let before = dropped(triangle)?;
             triangle.testbed.client().within(|| go_round(triangle, to))?;
             ensure!(dropped(triangle)? == before, "fragments were dropped");

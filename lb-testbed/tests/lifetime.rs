@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{TOOL, eventually};
+use common::{TOOL, wait_until};
 use lb_testbed::{Config, Process, Testbed, UDP_ECHO_PORT, run, standing, teardown};
 use serde_json::Value;
 
@@ -69,8 +69,8 @@ fn everything_goes_when_its_builder_is_killed() {
     fs::create_dir_all(format!("/sys/fs/bpf/trigon-{prefix}/node1")).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    eventually("teardown", || is_gone(&prefix));
-    eventually("the servers' end", || !servers.iter().copied().any(is_alive));
+    wait_until("teardown", || is_gone(&prefix));
+    wait_until("the servers' end", || !servers.iter().copied().any(is_alive));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn everything_goes_when_its_builder_is_killed_while_building() {
         child.wait().unwrap();
         // Not gone, but not there yet, is what a first look may see.
         thread::sleep(Duration::from_millis(500));
-        eventually("teardown", || is_gone(&prefix));
+        wait_until("teardown", || is_gone(&prefix));
     }
 }
 

@@ -5,7 +5,7 @@ mod common;
 use std::{fs, net::Ipv4Addr, process::Command, time::Instant};
 
 use anyhow::{Context, Result, ensure};
-use common::told;
+use common::run_with_diagnostics;
 use lb_testbed::{Config, Machine, NodeRole, ServiceSpec, Testbed, Triangle, run, write_manifest};
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn bpftool_prints_named_fields() -> Result<()> {
     // Small maps: bpftool prints all of an array.
     let agent_args = ["--ring-slots", "16384", "--max-backends", "64"].map(str::to_owned).into();
     let config = Config { directors: 1, nodes: 1, agent_args, ..Config::l3() };
-    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
         let pins = triangle.testbed.pin_dir(triangle.testbed.machine("director1")?).join("maps");
         let fields = [
             ("SERVICES", &["\"addr\"", "\"port\"", "\"protocol\"", "\"ring_offset\"", "\"generation\""][..]),

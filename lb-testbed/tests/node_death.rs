@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use common::{at, clients, told, within};
+use common::{client_addresses, run_with_diagnostics, socket_address, wait_at_most};
 use lb_testbed::{
     Capture, Config, Frame, Machine, ServiceSpec, TCP_ECHO_PORT, TcpHold, TcpHoldOptions, Triangle, Tunnel,
     UDP_ECHO_PORT, UdpStreamOptions, VIP, report::TcpReport,
@@ -55,9 +55,9 @@ impl Connections {
     fn open(triangle: &Triangle, each: usize) -> Result<Self> {
         let hold = |vip: IpAddr| {
             triangle.testbed.tcp_hold(&TcpHoldOptions {
-                target: at(vip, TCP_ECHO_PORT),
+                target: socket_address(vip, TCP_ECHO_PORT),
                 connections: each,
-                sources: clients(triangle, vip),
+                sources: client_addresses(triangle, vip),
                 interval: INTERVAL,
             })
         };
@@ -88,7 +88,7 @@ impl Connections {
         let going = before.opened - stuck;
         ensure!(away.is_none() || stuck > 0 && going > 0, "nothing to see: {before:?}");
         // Twice, since one of them may be between two lines.
-        within(PATIENCE, "connections go on", || {
+        wait_at_most(PATIENCE, "connections go on", || {
             let now = self.report()?;
             ensure!(now.broken == 0, "broken: {now:?}");
             Ok(now.echoes >= before.echoes + 2 * going)
@@ -120,7 +120,7 @@ fn problems(triangle: &Triangle, director: &Machine) -> Result<Vec<String>> {
 
 fn requests_are_answered(triangle: &Triangle) -> Result<()> {
     for vip in VIP.both() {
-        let answers = triangle.testbed.requests(at(vip, 80), 10)?;
+        let answers = triangle.testbed.requests(socket_address(vip, 80), 10)?;
         ensure!(answers.all_answered(), "{answers:?}");
     }
     Ok(())
@@ -128,15 +128,15 @@ fn requests_are_answered(triangle: &Triangle) -> Result<()> {
 
 fn dies_and_returns(config: Config, delivery: &str, by: By) -> Result<()> {
     let services = [ServiceSpec::everything("web").delivery(delivery)];
-    told(&mut Triangle::start(config, &services)?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &services)?, |triangle| {
         let testbed = &triangle.testbed;
         let node = testbed.machine("node2")?;
         let capture = Capture::start(&node.upstream, to_node(node)?)?;
         let mut before = Connections::open(triangle, 60)?;
         let mut streams = Vec::new();
         for vip in VIP.both() {
-            for source in clients(triangle, vip) {
-                let (target, length) = (at(vip, UDP_ECHO_PORT), Duration::from_secs(3));
+            for source in client_addresses(triangle, vip) {
+                let (target, length) = (socket_address(vip, UDP_ECHO_PORT), Duration::from_secs(3));
                 let options =
                     UdpStreamOptions { target, rate: 200, length, source: Some(source), source_port: 0 };
                 streams.push(testbed.udp_stream(&options)?);
@@ -173,7 +173,7 @@ fn dies_and_returns(config: Config, delivery: &str, by: By) -> Result<()> {
         }
         let capture = Capture::start(&node.upstream, to_node(node)?)?;
         testbed.set_link(node, true)?;
-        let after = within(PATIENCE, "it is back", || all_say(triangle, node, true))?;
+        let after = wait_at_most(PATIENCE, "it is back", || all_say(triangle, node, true))?;
         println!("{} is back {after:?} after its link", node.name);
         meanwhile.go_on_but(None)?;
         before.go_on_but(None)?;
@@ -212,7 +212,7 @@ const HANGING: Duration = Duration::from_secs(12);
 fn the_death_of_a_node_breaks_no_connection_that_another_one_took_on_before() -> Result<()> {
     let all = [ServiceSpec::everything("web")];
     let on_node3 = [ServiceSpec::everything("web").pods(&["pod3_1", "pod3_2"])];
-    told(&mut Triangle::start(Config::l3(), &on_node3)?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &on_node3)?, |triangle| {
         let mut connections = Connections::open(triangle, 60)?;
         triangle.write(&all)?;
         thread::sleep(AWAY);
@@ -231,7 +231,7 @@ fn the_death_of_a_node_breaks_no_connection_that_another_one_took_on_before() ->
 /// change of owners; here, after the start.
 #[test]
 fn the_death_of_a_node_costs_no_flow_that_begins_after_it() -> Result<()> {
-    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
         let testbed = &triangle.testbed;
         testbed.set_link(testbed.machine("node2")?, false)?;
         thread::sleep(AWAY);
@@ -253,7 +253,7 @@ fn new_flows(vip: IpAddr) -> Result<usize> {
     for _ in 0..FLOWS {
         let socket = UdpSocket::bind(any)?;
         socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-        socket.send_to(b"hello", at(vip, UDP_ECHO_PORT))?;
+        socket.send_to(b"hello", socket_address(vip, UDP_ECHO_PORT))?;
         sockets.push(socket);
     }
     Ok(sockets.iter().filter(|socket| socket.recv(&mut [0; 64]).is_ok()).count())
@@ -262,7 +262,7 @@ fn new_flows(vip: IpAddr) -> Result<usize> {
 /// It is more likely the asking that fails: rings stay as they are, and people are told.
 #[test]
 fn if_all_nodes_look_dead_none_leaves_the_rings() -> Result<()> {
-    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
         let testbed = &triangle.testbed;
         let mut connections = Connections::open(triangle, 20)?;
         let slots = || -> Result<Vec<u64>> {
@@ -272,14 +272,18 @@ fn if_all_nodes_look_dead_none_leaves_the_rings() -> Result<()> {
         };
         let full = slots()?;
         testbed.nodes().into_iter().try_for_each(|node| testbed.set_link(node, false))?;
-        let told = within(PATIENCE, "the directors say so", || {
+        let told = wait_at_most(PATIENCE, "the directors say so", || {
             let problems = problems(triangle, testbed.directors()[0])?;
             Ok(problems.iter().any(|problem| problem.contains("none of its backends answers")))
         })?;
         println!("told after {told:?}: {:?}", problems(triangle, testbed.directors()[0])?);
         ensure!(slots()? == full, "{:?}, not {full:?}", slots()?);
         testbed.nodes().into_iter().try_for_each(|node| testbed.set_link(node, true))?;
-        within(PATIENCE, "all are back", || Ok(problems(triangle, testbed.directors()[0])?.is_empty()))?;
+        wait_at_most(
+            PATIENCE,
+            "all are back",
+            || Ok(problems(triangle, testbed.directors()[0])?.is_empty()),
+        )?;
         connections.go_on_but(None)?;
         requests_are_answered(triangle)
     })

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use common::{at, clients, round::bulk, told};
+use common::{client_addresses, round::bulk, run_with_diagnostics, socket_address};
 use lb_testbed::{Config, Machine, ServiceSpec, TCP_ECHO_PORT, Triangle, VIP, believe_mss};
 
 /// What goes up, and comes down again.
@@ -30,7 +30,10 @@ fn start(config: Config, delivery: &str) -> Result<Triangle> {
 
 /// An upload by a client that takes the MSS which it is offered.
 fn upload(triangle: &Triangle, vip: IpAddr) -> Result<()> {
-    triangle.testbed.client().within(|| bulk(TcpStream::connect(at(vip, TCP_ECHO_PORT))?, LEN, PATIENCE))
+    triangle
+        .testbed
+        .client()
+        .within(|| bulk(TcpStream::connect(socket_address(vip, TCP_ECHO_PORT))?, LEN, PATIENCE))
 }
 
 /// By one that fills its link, whatever it is offered.
@@ -39,7 +42,7 @@ fn defiant_upload(triangle: &Triangle, vip: IpAddr) -> Result<()> {
     // It looks at its MSS again when the MTU of its route changes.
     set_client_mtu(triangle, 1499)?;
     client.within(|| {
-        let stream = TcpStream::connect(at(vip, TCP_ECHO_PORT))?;
+        let stream = TcpStream::connect(socket_address(vip, TCP_ECHO_PORT))?;
         believe_mss(&stream, if vip.is_ipv4() { 1460 } else { 1440 })?;
         set_client_mtu(triangle, 1500)?;
         bulk(stream, LEN, PATIENCE)
@@ -70,7 +73,7 @@ fn narrow(triangle: &Triangle, to: &[IpAddr], interface: &str, mtu: u32) -> Resu
 }
 
 fn fills_a_link(delivery: &str) -> Result<()> {
-    told(&mut start(ordinary(), delivery)?, |triangle| {
+    run_with_diagnostics(&mut start(ordinary(), delivery)?, |triangle| {
         let directors = triangle.testbed.directors();
         for vip in VIP.both() {
             let before = counted(triangle, &directors, "tell_too_big")?;
@@ -102,7 +105,7 @@ fn a_client_that_ignores_the_mss_uploads_by_gue() -> Result<()> {
 
 /// A router between directors and node has less room than the directors' links.
 fn narrow_to_the_node(delivery: &str) -> Result<()> {
-    told(&mut start(ordinary(), delivery)?, |triangle| {
+    run_with_diagnostics(&mut start(ordinary(), delivery)?, |triangle| {
         let nodes = triangle.testbed.nodes();
         narrow(triangle, &nodes[0].addresses(), &nodes[0].name, 1400)?;
         for vip in VIP.both() {
@@ -133,7 +136,7 @@ fn a_path_mtu_on_the_way_to_a_node_is_learnt_by_gue() -> Result<()> {
 #[test]
 fn status_warns_where_encapsulation_does_not_fit() -> Result<()> {
     for (mtu, warnings) in [(1500, 2), (1568, 0)] {
-        told(&mut start(Config { mtu, ..ordinary() }, "auto")?, |triangle| {
+        run_with_diagnostics(&mut start(Config { mtu, ..ordinary() }, "auto")?, |triangle| {
             for machine in triangle.testbed.machines() {
                 let status = triangle.testbed.status(machine)?;
                 let found = status["warnings"].as_array().map_or(0, Vec::len);
@@ -151,7 +154,7 @@ fn status_warns_where_encapsulation_does_not_fit() -> Result<()> {
 /// that it sends, and comes to a director that never saw the connection.
 #[test]
 fn an_error_that_comes_by_another_director_finds_the_connection() -> Result<()> {
-    told(&mut start(Config { mtu: 1600, ..ordinary() }, "auto")?, |triangle| {
+    run_with_diagnostics(&mut start(Config { mtu: 1600, ..ordinary() }, "auto")?, |triangle| {
         let testbed = &triangle.testbed;
         let directors = testbed.directors();
         testbed.set_directors(&[1])?;
@@ -168,7 +171,7 @@ fn an_error_that_comes_by_another_director_finds_the_connection() -> Result<()> 
         }
         testbed.router().ip_batch(&lines)?;
         for vip in VIP.both() {
-            narrow(triangle, &clients(triangle, vip), "client", 1400)?;
+            narrow(triangle, &client_addresses(triangle, vip), "client", 1400)?;
             let before = counted(triangle, &directors[1..2], "forward_gue")?;
             upload(triangle, vip)?;
             let errors = counted(triangle, &directors[1..2], "forward_gue")? - before;
@@ -186,7 +189,7 @@ fn directors_answer_pings() -> Result<()> {
         let vip = vip.to_string();
         triangle.testbed.client().output(&["ping", "-c", "3", "-i", "0.1", "-W", "1", "-s", "1000", &vip])
     };
-    told(&mut start(ordinary(), "auto")?, |triangle| {
+    run_with_diagnostics(&mut start(ordinary(), "auto")?, |triangle| {
         for vip in VIP.both() {
             let output = ping(triangle, vip)?;
             ensure!(output.status.success(), "{vip}: {}", String::from_utf8_lossy(&output.stdout));
@@ -196,7 +199,7 @@ fn directors_answer_pings() -> Result<()> {
         Ok(())
     })?;
     let silent = Config { agent_args: vec!["--answer-echo=false".into()], ..ordinary() };
-    told(&mut start(silent, "auto")?, |triangle| {
+    run_with_diagnostics(&mut start(silent, "auto")?, |triangle| {
         for vip in VIP.both() {
             let output = ping(triangle, vip)?;
             ensure!(!output.status.success(), "{vip}: {}", String::from_utf8_lossy(&output.stdout));

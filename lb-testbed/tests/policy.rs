@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use common::{at, clients, held::Held, told, within};
+use common::{client_addresses, held::HeldConnections, run_with_diagnostics, socket_address, wait_at_most};
 use lb_testbed::{
     Config, Machine, PortSpec, Protocol, ServiceSpec, TCP_ECHO_PORT, Triangle, UDP_ECHO_PORT, VIP,
 };
@@ -38,7 +38,7 @@ fn sum<'a>(
 
 /// Waits until every agent shows this of all its services.
 fn everywhere(triangle: &Triangle, field: &str, is: impl Fn(&serde_json::Value) -> bool) -> Result<()> {
-    within(PATIENCE, field, || {
+    wait_at_most(PATIENCE, field, || {
         for machine in triangle.testbed.machines() {
             let services = triangle.testbed.trigon_json(machine, &["services"])?;
             let services = services.as_array().context("no services")?;
@@ -65,10 +65,12 @@ fn three_ways() -> [ServiceSpec; 2] {
 
 #[test]
 fn one_client_socket_address_and_three_ways_to_one_pod() -> Result<()> {
-    told(&mut Triangle::start(Config::l3(), &three_ways())?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &three_ways())?, |triangle| {
         for (vip, other) in VIP.both().into_iter().zip(OTHER_VIP) {
-            let source = *clients(triangle, vip).first().context("no client")?;
-            let ways = |port| [at(vip, port), at(other, port), at(vip, OTHER_PORT)];
+            let source = *client_addresses(triangle, vip).first().context("no client")?;
+            let ways = |port| {
+                [socket_address(vip, port), socket_address(other, port), socket_address(vip, OTHER_PORT)]
+            };
             triangle.testbed.client().within(|| {
                 connections(source, &ways(TCP_ECHO_PORT))?;
                 datagrams(source, &ways(UDP_ECHO_PORT))
@@ -132,8 +134,8 @@ fn only_clients_in_the_source_ranges_are_served() -> Result<()> {
         ServiceSpec::everything("web").field("loadBalancerSourceRanges", json!(ranges))
     };
     let open = ServiceSpec::everything("web");
-    told(&mut Triangle::start(Config::l3(), std::slice::from_ref(&open))?, |triangle| {
-        let all: Vec<_> = VIP.both().into_iter().map(|vip| clients(triangle, vip)).collect();
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), std::slice::from_ref(&open))?, |triangle| {
+        let all: Vec<_> = VIP.both().into_iter().map(|vip| client_addresses(triangle, vip)).collect();
         let choose = |n: usize| all.iter().map(|clients| clients[n]).collect::<Vec<_>>();
         for admitted in [[choose(0), choose(1)].concat(), choose(2)] {
             triangle.write(&[admitting(&admitted)])?;
@@ -160,7 +162,7 @@ fn serves_only(triangle: &Triangle, all: &[Vec<IpAddr>], admitted: &[IpAddr]) ->
     let dropped = || sum(triangle, triangle.testbed.directors(), "source_range");
     for (vip, clients) in VIP.both().into_iter().zip(all) {
         for client in clients {
-            let target = at(vip, TCP_ECHO_PORT);
+            let target = socket_address(vip, TCP_ECHO_PORT);
             let is_admitted = admitted.contains(client);
             let before = dropped()?;
             let served = triangle.testbed.client().within(|| {
@@ -180,8 +182,8 @@ fn serves_only(triangle: &Triangle, all: &[Vec<IpAddr>], admitted: &[IpAddr]) ->
 fn pods_of_clients(triangle: &Triangle) -> Result<BTreeMap<IpAddr, String>> {
     let mut pods = BTreeMap::new();
     for vip in VIP.both() {
-        for client in clients(triangle, vip) {
-            let answers = triangle.testbed.requests_from(client, at(vip, 80), 10)?;
+        for client in client_addresses(triangle, vip) {
+            let answers = triangle.testbed.requests_from(client, socket_address(vip, 80), 10)?;
             ensure!(answers.all_answered() && answers.per_pod.len() == 1, "{client}: {answers:?}");
             pods.extend(answers.per_pod.into_keys().map(|pod| (client, pod)));
         }
@@ -193,12 +195,12 @@ fn pods_of_clients(triangle: &Triangle) -> Result<BTreeMap<IpAddr, String>> {
 fn a_client_stays_with_its_pod_while_rings_change() -> Result<()> {
     let few = ["pod1_1", "pod2_1"];
     let web = || ServiceSpec::everything("web").field("sessionAffinity", json!("ClientIP"));
-    told(&mut Triangle::start(Config::l3(), &[web().pods(&few)])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[web().pods(&few)])?, |triangle| {
         everywhere(triangle, "affinity_seconds", |seconds| *seconds == json!(10_800))?;
         let before = pods_of_clients(triangle)?;
         println!("{before:?}");
         triangle.write(&[web()])?;
-        within(PATIENCE, "six endpoints on three nodes", || {
+        wait_at_most(PATIENCE, "six endpoints on three nodes", || {
             let settled = triangle.testbed.machines().iter().map(|machine| {
                 let services = triangle.testbed.trigon_json(machine, &["services"])?;
                 let services = services.as_array().context("no services")?.clone();
@@ -221,9 +223,13 @@ fn a_client_stays_with_its_pod_while_rings_change() -> Result<()> {
         triangle.write(&[ServiceSpec::everything("web")])?;
         everywhere(triangle, "affinity_seconds", serde_json::Value::is_null)?;
         let mut pods = BTreeSet::new();
-        for client in clients(triangle, VIP.v4.into()).into_iter().take(2) {
+        for client in client_addresses(triangle, VIP.v4.into()).into_iter().take(2) {
             pods.extend(
-                triangle.testbed.requests_from(client, at(VIP.v4.into(), 80), 30)?.per_pod.into_keys(),
+                triangle
+                    .testbed
+                    .requests_from(client, socket_address(VIP.v4.into(), 80), 30)?
+                    .per_pod
+                    .into_keys(),
             );
         }
         ensure!(pods.len() > 2, "only {pods:?}");
@@ -235,11 +241,11 @@ fn a_client_stays_with_its_pod_while_rings_change() -> Result<()> {
 fn new_flows_are_limited_and_those_that_exist_never_notice() -> Result<()> {
     const LIMIT: u64 = 30;
     let web = ServiceSpec::everything("web");
-    told(&mut Triangle::start(Config::l3(), std::slice::from_ref(&web))?, |triangle| {
-        let mut held = Held::open(triangle)?;
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), std::slice::from_ref(&web))?, |triangle| {
+        let mut held = HeldConnections::open(triangle)?;
         let limited = web.annotation("trigon.dev/new-flows-per-second", &LIMIT.to_string());
         triangle.write(&[limited])?;
-        within(PATIENCE, "the limit on nodes", || {
+        wait_at_most(PATIENCE, "the limit on nodes", || {
             let mut shares = triangle.testbed.nodes().into_iter().map(|node| {
                 let services = triangle.testbed.trigon_json(node, &["services"])?;
                 Ok(services[0]["new_flows_per_second"].as_u64())
@@ -247,7 +253,7 @@ fn new_flows_are_limited_and_those_that_exist_never_notice() -> Result<()> {
             shares.try_fold(true, |all, share: Result<_>| Ok(all && share? == Some(LIMIT / 3)))
         })?;
         const DATAGRAMS: u64 = 1000;
-        let vip = at(VIP.v4.into(), UDP_ECHO_PORT);
+        let vip = socket_address(VIP.v4.into(), UDP_ECHO_PORT);
         triangle.testbed.client().within(|| {
             for _ in 0..DATAGRAMS {
                 UdpSocket::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0))?

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use aya::programs::{SchedClassifier, TcAttachType};
-use common::{at, held::Held, round::Round, told};
+use common::{held::HeldConnections, round::Round, run_with_diagnostics, socket_address};
 use lb_testbed::{Config, Machine, ServiceSpec, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP};
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn restart(triangle: &mut Triangle, machine: &str, absence: Duration) -> Result<
     triangle.agent(machine)?.kill()?;
     let start = Instant::now();
     while start.elapsed() < absence {
-        let answers = triangle.testbed.requests(at(VIP.v4.into(), 80), 4)?;
+        let answers = triangle.testbed.requests(socket_address(VIP.v4.into(), 80), 4)?;
         ensure!(answers.all_answered(), "without the agent of {machine}: {answers:?}");
     }
     let start = Instant::now();
@@ -41,10 +41,10 @@ fn restart(triangle: &mut Triangle, machine: &str, absence: Duration) -> Result<
 
 #[test]
 fn nothing_is_lost_when_agents_are_killed_and_restarted() -> Result<()> {
-    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
-        let mut held = Held::open(triangle)?;
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+        let mut held = HeldConnections::open(triangle)?;
         let stream = triangle.testbed.udp_stream(&UdpStreamOptions {
-            target: at(VIP.v4.into(), UDP_ECHO_PORT),
+            target: socket_address(VIP.v4.into(), UDP_ECHO_PORT),
             rate: 10_000,
             length: STREAM,
             source: None,
@@ -69,7 +69,7 @@ fn nothing_is_lost_when_agents_are_killed_and_restarted() -> Result<()> {
 
 #[test]
 fn a_restart_may_change_mode_and_roles() -> Result<()> {
-    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
         let changes: [(&str, &[&str], Value); 4] = [
             ("node1", &["--xdp-mode", "generic"], json!(["node"])),
             ("node1", &[], json!(["node"])),
@@ -85,14 +85,14 @@ fn a_restart_may_change_mode_and_roles() -> Result<()> {
             let mode = if arguments.contains(&"generic") { "generic" } else { "native" };
             ensure!(status["roles"] == roles && status["interfaces"][0]["xdp"] == mode, "{status}");
             for vip in VIP.both() {
-                let answers = triangle.testbed.requests(at(vip, 80), 5)?;
+                let answers = triangle.testbed.requests(socket_address(vip, 80), 5)?;
                 ensure!(answers.all_answered(), "{name} {arguments:?}: {answers:?}");
             }
         }
         let testbed = &triangle.testbed;
         testbed.route_vips_via(&[testbed.machine("node1")?])?;
         for vip in VIP.both() {
-            let answers = testbed.requests(at(vip, 80), 5)?;
+            let answers = testbed.requests(socket_address(vip, 80), 5)?;
             println!("{vip} by node1 as a director: {answers:?}");
             ensure!(answers.all_answered() && answers.per_pod.len() == 6, "{answers:?}");
         }
@@ -133,7 +133,7 @@ fn refused(triangle: &Triangle, machine: &Machine) -> Result<()> {
 
 #[test]
 fn unload_removes_everything_and_a_start_begins_anew() -> Result<()> {
-    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
         for name in triangle.agent_names() {
             let machine = triangle.testbed.machine(&name)?.clone();
             refused(triangle, &machine)?;
@@ -159,7 +159,7 @@ fn unload_removes_everything_and_a_start_begins_anew() -> Result<()> {
             let status = status(triangle, &name)?;
             ensure!(status["interfaces"][0]["adopted"] == false, "{status}");
         }
-        Round::of(triangle).run(triangle)
+        Round::of_all_pods(triangle).run(triangle)
     })
 }
 
@@ -168,7 +168,7 @@ fn unload_removes_everything_and_a_start_begins_anew() -> Result<()> {
 fn agents_killed_in_the_middle_of_changes_finish_them_later() -> Result<()> {
     const ROUNDS: u64 = 8;
     let few = |round: u64| ServiceSpec::everything("web").pods(SOME[round as usize % SOME.len()]);
-    told(&mut Triangle::start(Config::l3(), &[few(0)])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[few(0)])?, |triangle| {
         for round in 1..=ROUNDS {
             let more: Vec<_> = (0..50 * (round % 4)).map(|number| on_other_vip(number, few(round))).collect();
             triangle.write(&[&[few(round)], &more[..]].concat())?;
@@ -182,7 +182,7 @@ fn agents_killed_in_the_middle_of_changes_finish_them_later() -> Result<()> {
             }
             triangle.wait_all_ready()?;
             for vip in VIP.both() {
-                let answers = triangle.testbed.requests(at(vip, 80), 3)?;
+                let answers = triangle.testbed.requests(socket_address(vip, 80), 3)?;
                 let strangers =
                     answers.per_pod.keys().any(|pod| !SOME[round as usize % SOME.len()].contains(&&**pod));
                 ensure!(answers.all_answered() && !strangers, "round {round}: {answers:?}");

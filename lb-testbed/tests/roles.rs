@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use common::{at, held::Held, round::Round, told, within};
+use common::{held::HeldConnections, round::Round, run_with_diagnostics, socket_address, wait_at_most};
 use lb_testbed::{
     Config, DOWNLOAD_BYTES, DirectorCounters, NodeRole, Pod, ServiceSpec, TCP_ECHO_PORT, Triangle,
     UDP_ECHO_PORT, VIP,
@@ -16,8 +16,8 @@ use lb_testbed::{
 /// Every node is a director: of what comes to it, some stays, the rest goes on.
 fn all_in_one(config: Config) -> Result<()> {
     let config = Config { directors: 0, node_role: NodeRole::Both, ..config };
-    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
-        Round { returns_directly: false, ..Round::of(triangle) }.run(triangle)?;
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+        Round { returns_directly: false, ..Round::of_all_pods(triangle) }.run(triangle)?;
         for node in triangle.testbed.nodes() {
             let verdicts = triangle.testbed.verdicts(node)?;
             let forwarded = verdicts["forward_l2"] + verdicts["forward_gue"];
@@ -49,15 +49,15 @@ fn bare_servers_keep_their_connections_when_another_one_comes() -> Result<()> {
     let (two, three) = (&["node1", "node2"][..], &["node1", "node2", "node3"][..]);
     // Answers to checks are replies that come by the directors.
     let bare = |servers| ServiceSpec::bare("bare", servers).health_check("none");
-    told(&mut Triangle::start(config, &[bare(two)])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[bare(two)])?, |triangle| {
         let round = |pods| Round { http: 8080, pods, returns_directly: true };
         round(machines(triangle, two)?).run(triangle)?;
-        let mut held = Held::open(triangle)?;
+        let mut held = HeldConnections::open(triangle)?;
         triangle.write(&[bare(three)])?;
         let directors: Vec<_> = triangle.testbed.directors().iter().map(|d| d.name.clone()).collect();
         for name in directors {
             let director = triangle.testbed.machine(&name)?;
-            within(Duration::from_secs(5), "three bare servers", || {
+            wait_at_most(Duration::from_secs(5), "three bare servers", || {
                 let services = triangle.testbed.trigon_json(director, &["services"])?;
                 Ok(services[0]["backends"].as_array().is_some_and(|backends| backends.len() == 3))
             })?;
@@ -72,7 +72,7 @@ fn bare_servers_keep_their_connections_when_another_one_comes() -> Result<()> {
 fn pods_in_the_network_of_their_node() -> Result<()> {
     let config = Config { pods_per_node: 0, nodes: 2, ..Config::l3() };
     let service = ServiceSpec::everything("host").pods(&["node1", "node2"]);
-    told(&mut Triangle::start(config, &[service])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[service])?, |triangle| {
         let pods = machines(triangle, &["node1", "node2"])?;
         let mut servers = Vec::new();
         for pod in &pods {
@@ -80,7 +80,7 @@ fn pods_in_the_network_of_their_node() -> Result<()> {
             servers.push(triangle.testbed.start_tcp_echo(pod, TCP_ECHO_PORT)?);
             servers.push(triangle.testbed.start_udp_echo(pod, UDP_ECHO_PORT)?);
         }
-        Round { pods, ..Round::of(triangle) }.run(triangle)
+        Round { pods, ..Round::of_all_pods(triangle) }.run(triangle)
     })
 }
 
@@ -88,8 +88,8 @@ fn pods_in_the_network_of_their_node() -> Result<()> {
 fn generic_xdp_works_and_is_reported() -> Result<()> {
     let agent_args = ["--xdp-mode", "generic"].map(str::to_owned).into();
     let config = Config { agent_args, ..Config::l3() };
-    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
-        Round::of(triangle).run(triangle)?;
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+        Round::of_all_pods(triangle).run(triangle)?;
         for machine in triangle.testbed.machines() {
             let status = triangle.testbed.status(machine)?;
             ensure!(status["interfaces"][0]["xdp"] == "generic", "{status}");
@@ -103,17 +103,17 @@ fn generic_xdp_works_and_is_reported() -> Result<()> {
 #[test]
 fn downloads_are_intact_with_offload_in_pods() -> Result<()> {
     let config = Config { pod_offload: true, ..Config::l3() };
-    told(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
         let counters = DirectorCounters::attach(&triangle.testbed)?;
         for vip in VIP.both() {
             counters.reset()?;
-            let length = triangle.testbed.get_download(at(vip, 80))?;
+            let length = triangle.testbed.get_download(socket_address(vip, 80))?;
             ensure!(length == DOWNLOAD_BYTES, "{length} bytes");
             let count = counters.read()?;
             println!("{vip}: {length} bytes downloaded, {} by the directors", count.bytes);
             ensure!(count.reply_packets == 0, "{count:?}");
             ensure!(count.bytes < length / 5, "not the small leg: {count:?}");
         }
-        Round::of(triangle).run(triangle)
+        Round::of_all_pods(triangle).run(triangle)
     })
 }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use common::{TOOL, eventually};
+use common::{TOOL, wait_until};
 use lb_testbed::{
     Config, HTTP_PORT, Machine, Namespace, Pod, TCP_ECHO_PORT, TcpHoldOptions, Testbed, UDP_ECHO_PORT,
     UdpStreamOptions,
@@ -118,7 +118,7 @@ fn nodes_masquerade_what_pods_send_out() {
     let path = sources.to_string_lossy();
     let server =
         testbed.client().spawn("sink", TOOL, &["tcp-echo", "--port", "7", "--sources", &path]).unwrap();
-    eventually("the sink", || server.log().contains("listening"));
+    wait_until("the sink", || server.log().contains("listening"));
     for address in testbed.client_addresses()[0].both() {
         let options = TcpHoldOptions {
             target: SocketAddr::new(address, 7),

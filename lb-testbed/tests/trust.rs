@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use common::{at, clients, told};
+use common::{client_addresses, run_with_diagnostics, socket_address};
 use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep};
 use lb_testbed::{Config, ServiceSpec, Triangle, UDP_ECHO_PORT, VIP};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -76,14 +76,14 @@ fn askers(triangle: &Triangle) -> Result<Vec<IpAddr>> {
 
 #[test]
 fn outsiders_do_not_get_in_by_our_tunnels() -> Result<()> {
-    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
         let node = triangle.testbed.machine("node1")?.clone();
         let pod = triangle.testbed.pod("pod1_1")?.clone();
         for ((vip, pod), node) in VIP.both().into_iter().zip(pod.addresses()).zip(node.addresses()) {
-            let client = clients(triangle, vip)[0];
+            let client = client_addresses(triangle, vip)[0];
             let from = SocketAddr::new(client, 4242);
             for to in [pod, vip] {
-                let inner = datagram(from, at(to, UDP_ECHO_PORT), b"let me in")?;
+                let inner = datagram(from, socket_address(to, UDP_ECHO_PORT), b"let me in")?;
                 for packet in tunnels(client, node, &inner)? {
                     let before = counted(triangle, "pass_foreign_tunnel")?;
                     send(triangle, node, &packet)?;
@@ -98,8 +98,12 @@ fn outsiders_do_not_get_in_by_our_tunnels() -> Result<()> {
         ensure!(counted(triangle, "deliver")? == 0, "something was delivered");
         // That nobody is there would look the same.
         for vip in VIP.both() {
-            let client = clients(triangle, vip)[0];
-            let packet = datagram(SocketAddr::new(client, 4242), at(vip, UDP_ECHO_PORT), b"as one should")?;
+            let client = client_addresses(triangle, vip)[0];
+            let packet = datagram(
+                SocketAddr::new(client, 4242),
+                socket_address(vip, UDP_ECHO_PORT),
+                b"as one should",
+            )?;
             send(triangle, vip, &packet)?;
         }
         thread::sleep(Duration::from_millis(100));
@@ -111,10 +115,10 @@ fn outsiders_do_not_get_in_by_our_tunnels() -> Result<()> {
 /// An echo that answers a VIP would answer itself for ever.
 #[test]
 fn a_request_from_a_vip_does_not_go_round() -> Result<()> {
-    told(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
         for vip in VIP.both() {
             let before = (counted(triangle, "spoofed")?, counted(triangle, "forward_gue")?);
-            let echo = at(vip, UDP_ECHO_PORT);
+            let echo = socket_address(vip, UDP_ECHO_PORT);
             send(triangle, vip, &datagram(echo, echo, b"hello, me")?)?;
             thread::sleep(Duration::from_millis(200));
             let after = (counted(triangle, "spoofed")?, counted(triangle, "forward_gue")?);

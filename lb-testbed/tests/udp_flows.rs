@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use common::{at, clients, told};
+use common::{client_addresses, run_with_diagnostics, socket_address};
 use lb_testbed::{
     Config, EndpointState, PortSpec, Process, Protocol, ServiceSpec, Triangle, UDP_ECHO_PORT,
     UdpStreamOptions, VIP,
@@ -70,42 +70,45 @@ fn second_hops(triangle: &Triangle) -> Result<u64> {
 fn streams_keep_their_pod() -> Result<()> {
     const RATE: u32 = 1000;
     const PAUSE: Duration = Duration::from_secs(2);
-    told(&mut Triangle::start(Config { clients: 4, ..Config::l3() }, &[service(0)])?, |triangle| {
-        let mut streams = Vec::new();
-        for vip in VIP.both() {
-            for (number, source) in (0..).zip(clients(triangle, vip)) {
-                let options = UdpStreamOptions {
-                    target: at(vip, UDP_ECHO_PORT),
-                    rate: RATE,
-                    length: PAUSE * 4,
-                    source: Some(source),
-                    // The same at every run, so that the same flows are to move.
-                    source_port: 41_000 + number,
-                };
-                streams.push((options.clone(), triangle.testbed.udp_stream(&options)?));
+    run_with_diagnostics(
+        &mut Triangle::start(Config { clients: 4, ..Config::l3() }, &[service(0)])?,
+        |triangle| {
+            let mut streams = Vec::new();
+            for vip in VIP.both() {
+                for (number, source) in (0..).zip(client_addresses(triangle, vip)) {
+                    let options = UdpStreamOptions {
+                        target: socket_address(vip, UDP_ECHO_PORT),
+                        rate: RATE,
+                        length: PAUSE * 4,
+                        source: Some(source),
+                        // The same at every run, so that the same flows are to move.
+                        source_port: 41_000 + number,
+                    };
+                    streams.push((options.clone(), triangle.testbed.udp_stream(&options)?));
+                }
             }
-        }
-        for (step, (what, _)) in STEPS.iter().enumerate().skip(1) {
-            thread::sleep(PAUSE);
-            println!("{what}");
-            triangle.write(&[service(step)])?;
-        }
-        for (options, stream) in streams {
-            let report = stream.finish()?;
-            let from = options.source.context("no source")?;
-            println!(
-                "{from} -> {}: {} of {}, {:?}",
-                options.target, report.received, report.sent, report.per_pod
-            );
-            ensure!(report.per_pod.len() == 1, "{from}: answered by several: {report:?}");
-            // A virtual link's queue may overflow when this machine is busy.
-            ensure!(report.received * 100 >= report.sent * 98, "{from}: {report:?}");
-        }
-        let hops = second_hops(triangle)?;
-        println!("{hops} packets took a second hop");
-        ensure!(hops > 0, "no flow had to be handed on: the test shows nothing");
-        Ok(())
-    })
+            for (step, (what, _)) in STEPS.iter().enumerate().skip(1) {
+                thread::sleep(PAUSE);
+                println!("{what}");
+                triangle.write(&[service(step)])?;
+            }
+            for (options, stream) in streams {
+                let report = stream.finish()?;
+                let from = options.source.context("no source")?;
+                println!(
+                    "{from} -> {}: {} of {}, {:?}",
+                    options.target, report.received, report.sent, report.per_pod
+                );
+                ensure!(report.per_pod.len() == 1, "{from}: answered by several: {report:?}");
+                // A virtual link's queue may overflow when this machine is busy.
+                ensure!(report.received * 100 >= report.sent * 98, "{from}: {report:?}");
+            }
+            let hops = second_hops(triangle)?;
+            println!("{hops} packets took a second hop");
+            ensure!(hops > 0, "no flow had to be handed on: the test shows nothing");
+            Ok(())
+        },
+    )
 }
 
 /// A connection to `udp-session`, known by its identifier.
@@ -162,30 +165,34 @@ impl Session {
 fn sessions_keep_their_state() -> Result<()> {
     const SESSIONS: u16 = 12;
     const STEP: Duration = Duration::from_secs(2);
-    told(&mut Triangle::start(Config { clients: 4, ..Config::l3() }, &[service(0)])?, |triangle| {
-        let testbed = &triangle.testbed;
-        let servers = testbed.pods().iter().map(|pod| testbed.start_udp_session(pod, SESSION_PORT));
-        let _servers = servers.collect::<Result<Vec<Process>>>()?;
-        let mut sessions = Vec::new();
-        for vip in VIP.both() {
-            for (number, source) in (0..SESSIONS).zip(clients(triangle, vip).into_iter().cycle()) {
-                let source = SocketAddr::new(source, 42_000 + number);
-                sessions.push(Session::open(triangle, source, at(vip, SESSION_PORT))?);
-            }
-        }
-        for (step, (what, _)) in STEPS.iter().enumerate() {
-            triangle.write(&[service(step)])?;
-            let end = Instant::now() + STEP;
-            while Instant::now() < end {
-                for session in &mut sessions {
-                    session.exchange().with_context(|| format!("{what}: session {}", session.id))?;
+    run_with_diagnostics(
+        &mut Triangle::start(Config { clients: 4, ..Config::l3() }, &[service(0)])?,
+        |triangle| {
+            let testbed = &triangle.testbed;
+            let servers = testbed.pods().iter().map(|pod| testbed.start_udp_session(pod, SESSION_PORT));
+            let _servers = servers.collect::<Result<Vec<Process>>>()?;
+            let mut sessions = Vec::new();
+            for vip in VIP.both() {
+                for (number, source) in (0..SESSIONS).zip(client_addresses(triangle, vip).into_iter().cycle())
+                {
+                    let source = SocketAddr::new(source, 42_000 + number);
+                    sessions.push(Session::open(triangle, source, socket_address(vip, SESSION_PORT))?);
                 }
-                thread::sleep(Duration::from_millis(5));
             }
-            let numbers: u64 = sessions.iter().map(|session| session.number).sum();
-            println!("{what}: {numbers} exchanges so far, {} second hops", second_hops(triangle)?);
-        }
-        ensure!(second_hops(triangle)? > 0, "no flow had to be handed on: the test shows nothing");
-        Ok(())
-    })
+            for (step, (what, _)) in STEPS.iter().enumerate() {
+                triangle.write(&[service(step)])?;
+                let end = Instant::now() + STEP;
+                while Instant::now() < end {
+                    for session in &mut sessions {
+                        session.exchange().with_context(|| format!("{what}: session {}", session.id))?;
+                    }
+                    thread::sleep(Duration::from_millis(5));
+                }
+                let numbers: u64 = sessions.iter().map(|session| session.number).sum();
+                println!("{what}: {numbers} exchanges so far, {} second hops", second_hops(triangle)?);
+            }
+            ensure!(second_hops(triangle)? > 0, "no flow had to be handed on: the test shows nothing");
+            Ok(())
+        },
+    )
 }

@@ -89,11 +89,11 @@ impl Follower {
     }
 
     /// Waits for what is emitted for `target` to be as wanted.
-    fn until(&mut self, what: &str, limit: Duration, target: &str, wanted: impl Fn(&Reach) -> bool) {
-        self.until_all(what, limit, |map| map.get(&ip(target)).is_some_and(&wanted));
+    fn wait_until(&mut self, what: &str, limit: Duration, target: &str, wanted: impl Fn(&Reach) -> bool) {
+        self.wait_until_all(what, limit, |map| map.get(&ip(target)).is_some_and(&wanted));
     }
 
-    fn until_all(&mut self, what: &str, limit: Duration, wanted: impl Fn(&NextHops) -> bool) {
+    fn wait_until_all(&mut self, what: &str, limit: Duration, wanted: impl Fn(&NextHops) -> bool) {
         let started = Instant::now();
         let waiting = self.next_hops.wait_for(|map| wanted(map));
         let met = self.runtime.block_on(async { timeout(limit, waiting).await.is_ok_and(|map| map.is_ok()) });
@@ -103,12 +103,12 @@ impl Follower {
         println!("{what}: {:.1} ms", took.as_secs_f64() * 1e3);
     }
 
-    fn get(&self, target: &str) -> Reach {
+    fn reach_of(&self, target: &str) -> Reach {
         self.next_hops.borrow()[&ip(target)].clone()
     }
 
-    fn via(&self, target: &str) -> NextHop {
-        match self.get(target) {
+    fn next_hop_of(&self, target: &str) -> NextHop {
+        match self.reach_of(target) {
             Reach::Via(next) => next,
             other => panic!("{target}: {other:?}"),
         }
@@ -134,12 +134,12 @@ fn has_gateway(gateway: &str) -> impl Fn(&Reach) -> bool {
     move |reach| matches!(reach, Reach::Via(next) if next.gateway == Some(gateway))
 }
 
-fn unreachable(part: &str) -> impl Fn(&Reach) -> bool {
+fn is_unreachable(part: &str) -> impl Fn(&Reach) -> bool {
     move |reach| matches!(reach, Reach::Unreachable(reason) if reason.contains(part))
 }
 
 #[test]
-fn neighbours_gateways_and_own_addresses() {
+fn neighbours_gateways_and_own_addresses_are_resolved() {
     let site = Site::new();
     let routes = site.a.ip_batch(
         "route add 198.51.100.0/24 via 192.0.2.2
@@ -171,89 +171,89 @@ fn neighbours_gateways_and_own_addresses() {
     let silent = ["192.0.2.77", "2001:db8::77"];
     let targets = [&resolved.map(|row| row.0)[..], &dead_ends.map(|row| row.0), &own, &silent].concat();
     let mut follower = Follower::new(&site, &targets);
-    follower.until_all("five neighbours resolved after the start", SOON, |map| {
+    follower.wait_until_all("five neighbours resolved after the start", SOON, |map| {
         resolved.iter().all(|row| map.get(&ip(row.0)).is_some_and(has_mac(PEER)))
     });
     for (target, gateway, source) in resolved {
-        let next = follower.via(target);
+        let next = follower.next_hop_of(target);
         assert_eq!(next.gateway, gateway.map(ip), "{target}");
         assert_eq!(next.on_link, gateway.is_none(), "{target}");
         assert_eq!(next.source, ip(source), "{target}");
         assert_eq!((next.interface.as_str(), next.mtu, next.src_mac), ("a0", 1500, OWN), "{target}");
     }
     for (target, reason) in dead_ends {
-        let reach = follower.get(target);
-        assert!(unreachable(reason)(&reach), "{target}: {reach:?}");
+        let reach = follower.reach_of(target);
+        assert!(is_unreachable(reason)(&reach), "{target}: {reach:?}");
     }
     for target in own {
-        assert_eq!(follower.get(target), Reach::Local, "{target}");
+        assert_eq!(follower.reach_of(target), Reach::Local, "{target}");
     }
     for target in silent {
-        assert_eq!(follower.via(target).dst_mac, None, "{target}");
+        assert_eq!(follower.next_hop_of(target).dst_mac, None, "{target}");
     }
 
     site.in_b("addr add 192.0.2.77/24 dev b0");
-    follower.until("silent neighbour appears", LATER, "192.0.2.77", has_mac(PEER));
+    follower.wait_until("silent neighbour appears", LATER, "192.0.2.77", has_mac(PEER));
     follower.targets.send_modify(|targets| targets.retain(|target| *target == ip("192.0.2.2")));
-    follower.until_all("targets taken away", SOON, |map| map.len() == 1);
+    follower.wait_until_all("targets taken away", SOON, |map| map.len() == 1);
     site.in_a("addr add 198.51.100.9/32 dev lo");
     follower.targets.send_modify(|targets| {
         targets.insert(ip("198.51.100.9"));
     });
-    follower.until("target added", SOON, "198.51.100.9", |reach| *reach == Reach::Local);
+    follower.wait_until("target added", SOON, "198.51.100.9", |reach| *reach == Reach::Local);
     site.in_a("addr del 198.51.100.9/32 dev lo");
-    follower.until("own address taken away", SOON, "198.51.100.9", has_mac(PEER));
+    follower.wait_until("own address taken away", SOON, "198.51.100.9", has_mac(PEER));
     follower.stop();
 }
 
 #[test]
-fn mtu_of_link_and_route() {
+fn the_lower_mtu_of_link_and_route_is_used() {
     let site = Site::new();
     site.in_a("route add 198.51.100.0/24 via 192.0.2.2 mtu 1400");
     site.in_a("route add 2001:db8:1::/64 via 2001:db8::2 mtu 1380");
     let mut follower = Follower::new(&site, &["192.0.2.2", "198.51.100.1", "2001:db8:1::1"]);
-    follower.until("MTU of an IPv4 route", SOON, "198.51.100.1", has_mtu(1400));
-    follower.until("MTU of an IPv6 route", SOON, "2001:db8:1::1", has_mtu(1380));
-    follower.until("MTU of the link", SOON, "192.0.2.2", has_mtu(1500));
+    follower.wait_until("MTU of an IPv4 route", SOON, "198.51.100.1", has_mtu(1400));
+    follower.wait_until("MTU of an IPv6 route", SOON, "2001:db8:1::1", has_mtu(1380));
+    follower.wait_until("MTU of the link", SOON, "192.0.2.2", has_mtu(1500));
     site.in_a("link set a0 mtu 1300");
-    follower.until("MTU of the link lowered", SOON, "192.0.2.2", has_mtu(1300));
-    follower.until("MTU of the link below the route's", SOON, "198.51.100.1", has_mtu(1300));
+    follower.wait_until("MTU of the link lowered", SOON, "192.0.2.2", has_mtu(1300));
+    follower.wait_until("MTU of the link below the route's", SOON, "198.51.100.1", has_mtu(1300));
     site.in_a("link set a0 mtu 9000");
-    follower.until("MTU of the link raised", SOON, "192.0.2.2", has_mtu(9000));
-    follower.until("MTU of the route again", SOON, "198.51.100.1", has_mtu(1400));
+    follower.wait_until("MTU of the link raised", SOON, "192.0.2.2", has_mtu(9000));
+    follower.wait_until("MTU of the route again", SOON, "198.51.100.1", has_mtu(1400));
     site.in_a("route replace 198.51.100.0/24 via 192.0.2.2 mtu 1350");
-    follower.until("MTU of the route lowered", SOON, "198.51.100.1", has_mtu(1350));
+    follower.wait_until("MTU of the route lowered", SOON, "198.51.100.1", has_mtu(1350));
     follower.stop();
 }
 
 #[test]
-fn an_announced_change_of_mac() {
+fn an_announced_change_of_mac_is_followed() {
     let site = Site::new();
     let both = ["192.0.2.2", "2001:db8::2"];
     let mut follower = Follower::new(&site, &both);
     for target in both {
-        follower.until("resolved", SOON, target, has_mac(PEER));
+        follower.wait_until("resolved", SOON, target, has_mac(PEER));
     }
     // The kernel believes no other MAC within a second of the first.
     thread::sleep(Duration::from_millis(1100));
     site.in_b("link set b0 address 02:00:00:00:00:b1");
     for (target, own) in both.into_iter().zip(["192.0.2.1", "2001:db8::1"]) {
         site.b.run(&["ping", "-c", "1", "-W", "2", own]).unwrap();
-        follower.until("changed MAC heard", SOON, target, has_mac(PEER_LATER));
+        follower.wait_until("changed MAC heard", SOON, target, has_mac(PEER_LATER));
     }
     site.in_b("link set b0 down");
-    follower.until("carrier lost", SOON, "192.0.2.2", unreachable("interface a0 has no carrier"));
+    follower.wait_until("carrier lost", SOON, "192.0.2.2", is_unreachable("interface a0 has no carrier"));
     site.in_b("link set b0 address 02:00:00:00:00:b0");
     site.in_b("link set b0 up");
     site.in_b("addr replace 2001:db8::2/64 dev b0 nodad");
     for target in both {
-        follower.until("changed MAC found, the carrier being back", LATER, target, has_mac(PEER));
+        follower.wait_until("changed MAC found, the carrier being back", LATER, target, has_mac(PEER));
     }
     follower.stop();
 }
 
 #[test]
-fn a_silent_change_of_mac() {
+fn a_silent_change_of_mac_is_found() {
     let site = Site::new();
     let both = ["192.0.2.2", "2001:db8::2"];
     for family in ["ipv4", "ipv6"] {
@@ -263,12 +263,12 @@ fn a_silent_change_of_mac() {
     }
     let mut follower = Follower::new(&site, &both);
     for target in both {
-        follower.until("resolved", SOON, target, has_mac(PEER));
+        follower.wait_until("resolved", SOON, target, has_mac(PEER));
     }
     site.in_b("link set b0 address 02:00:00:00:00:b1");
     for target in both {
         // A nudge after 15 s, a second until the first probe, three in vain.
-        follower.until("changed MAC found", Duration::from_secs(30), target, has_mac(PEER_LATER));
+        follower.wait_until("changed MAC found", Duration::from_secs(30), target, has_mac(PEER_LATER));
     }
     follower.stop();
 }
@@ -279,45 +279,45 @@ fn static_neighbours_stay_as_they_are() {
     site.in_a("neigh add 192.0.2.2 lladdr 02:00:00:00:00:99 dev a0 nud permanent");
     let mut follower = Follower::new(&site, &["192.0.2.2"]);
     let fixed = [2, 0, 0, 0, 0, 0x99];
-    follower.until("static neighbour", SOON, "192.0.2.2", has_mac(fixed));
+    follower.wait_until("static neighbour", SOON, "192.0.2.2", has_mac(fixed));
     thread::sleep(Duration::from_millis(500));
-    assert_eq!(follower.via("192.0.2.2").dst_mac, Some(fixed));
+    assert_eq!(follower.next_hop_of("192.0.2.2").dst_mac, Some(fixed));
     site.in_a("neigh del 192.0.2.2 dev a0");
-    follower.until("static neighbour removed", SOON, "192.0.2.2", has_mac(PEER));
+    follower.wait_until("static neighbour removed", SOON, "192.0.2.2", has_mac(PEER));
     follower.stop();
 }
 
 #[test]
-fn links_down_and_routes_replaced() {
+fn lost_links_and_replaced_routes_are_followed() {
     let site = Site::new();
     site.in_b("addr add 192.0.2.3/24 dev b0");
     site.in_a("route add 198.51.100.0/24 via 192.0.2.2");
     let mut follower = Follower::new(&site, &["192.0.2.2", "198.51.100.1"]);
-    follower.until("resolved", SOON, "198.51.100.1", has_mac(PEER));
+    follower.wait_until("resolved", SOON, "198.51.100.1", has_mac(PEER));
     site.in_a("route replace 198.51.100.0/24 via 192.0.2.3");
-    follower.until("route replaced", SOON, "198.51.100.1", has_gateway("192.0.2.3"));
-    follower.until("and resolved", SOON, "198.51.100.1", has_mac(PEER));
+    follower.wait_until("route replaced", SOON, "198.51.100.1", has_gateway("192.0.2.3"));
+    follower.wait_until("and resolved", SOON, "198.51.100.1", has_mac(PEER));
     site.in_a("nexthop add id 7 via 192.0.2.2 dev a0");
     site.in_a("route replace 198.51.100.0/24 nhid 7");
-    follower.until("route with a next-hop object", SOON, "198.51.100.1", has_gateway("192.0.2.2"));
+    follower.wait_until("route with a next-hop object", SOON, "198.51.100.1", has_gateway("192.0.2.2"));
     site.in_a("nexthop replace id 7 via 192.0.2.3 dev a0");
-    follower.until("next-hop object replaced", SOON, "198.51.100.1", has_gateway("192.0.2.3"));
+    follower.wait_until("next-hop object replaced", SOON, "198.51.100.1", has_gateway("192.0.2.3"));
     site.in_a("route add blackhole 198.51.100.0/24 table 77");
     site.in_a("rule add to 198.51.100.0/24 lookup 77");
-    follower.until("rule added", SOON, "198.51.100.1", unreachable("blackhole"));
+    follower.wait_until("rule added", SOON, "198.51.100.1", is_unreachable("blackhole"));
     site.in_a("rule del to 198.51.100.0/24 lookup 77");
-    follower.until("rule removed", SOON, "198.51.100.1", has_mac(PEER));
+    follower.wait_until("rule removed", SOON, "198.51.100.1", has_mac(PEER));
     site.in_a("link set a0 down");
-    follower.until("link down", SOON, "192.0.2.2", unreachable("no route"));
+    follower.wait_until("link down", SOON, "192.0.2.2", is_unreachable("no route"));
     site.in_a("link set a0 up");
-    follower.until("link up", LATER, "192.0.2.2", has_mac(PEER));
+    follower.wait_until("link up", LATER, "192.0.2.2", has_mac(PEER));
     site.in_a("link del a0");
-    follower.until("link gone", SOON, "192.0.2.2", unreachable("no route"));
+    follower.wait_until("link gone", SOON, "192.0.2.2", is_unreachable("no route"));
     follower.stop();
 }
 
 #[test]
-fn two_hundred_at_once() {
+fn two_hundred_targets_are_resolved_within_two_seconds() {
     let site = Site::new();
     let targets: BTreeSet<IpAddr> = (1..=200u8).map(|last| [10, 0, 0, last].into()).collect();
     site.in_a("addr add 10.0.0.254/24 dev a0");
@@ -325,25 +325,25 @@ fn two_hundred_at_once() {
     site.b.ip_batch(&addresses).unwrap();
     let mut follower = Follower::new(&site, &[]);
     follower.targets.send_replace(targets.clone());
-    follower.until_all("200 targets resolved", Duration::from_secs(2), |map| {
+    follower.wait_until_all("200 targets resolved", Duration::from_secs(2), |map| {
         targets.iter().all(|target| map.get(target).is_some_and(has_mac(PEER)))
     });
     site.in_a("link set a0 mtu 1450");
-    follower.until_all("MTU of 200 targets", SOON, |map| map.values().all(has_mtu(1450)));
+    follower.wait_until_all("MTU of 200 targets", SOON, |map| map.values().all(has_mtu(1450)));
     println!("CPU time for 200 targets: {:?}", follower.stop());
 }
 
 #[test]
-fn a_storm_of_changes() {
+fn a_storm_of_route_changes_costs_little_cpu_time() {
     let site = Site::new();
     let mut follower = Follower::new(&site, &["192.0.2.2", "10.255.0.1"]);
-    follower.until("resolved", SOON, "192.0.2.2", has_mac(PEER));
+    follower.wait_until("resolved", SOON, "192.0.2.2", has_mac(PEER));
     let route = |n| format!("route replace 10.{}.{}.0/24 via 192.0.2.2\n", n / 200, n % 200);
     let storm: String = (0..20_000).map(route).collect();
     let started = Instant::now();
     site.a.ip_batch(&format!("{storm}route add 10.255.0.0/24 via 192.0.2.2\n")).unwrap();
     let lasted = started.elapsed();
-    follower.until("the last of 20,000 changes", SOON, "10.255.0.1", has_mac(PEER));
+    follower.wait_until("the last of 20,000 changes", SOON, "10.255.0.1", has_mac(PEER));
     let cpu = follower.stop();
     println!("20,000 changes in {lasted:?} took {cpu:?} of CPU time");
     assert!(cpu < lasted / 4, "{cpu:?} of CPU time in {lasted:?}");

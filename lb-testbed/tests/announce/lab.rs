@@ -1,5 +1,4 @@
-//! A cluster whose VIPs the router learns from its directors, by whichever
-//! router there is.
+//! A cluster that announces its VIPs to a router, BIRD or FRR.
 
 use std::{process::Command, time::Duration};
 
@@ -7,29 +6,29 @@ use anyhow::{Context, Result, bail, ensure};
 use lb_testbed::{Bird, Config, Frr, Route, ServiceSpec, Testbed, Triangle, VIP, run, write_manifest};
 use serde_json::Value;
 
-use super::common::within;
+use super::common::wait_at_most;
 
-/// For what takes a few seconds at most.
+/// The timeout for what takes a few seconds at most.
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// The VIPs of [`ServiceSpec::everything`], as prefixes.
-pub fn prefixes() -> [String; 2] {
+pub fn vip_prefixes() -> [String; 2] {
     [format!("{}/32", VIP.v4), format!("{}/128", VIP.v6)]
 }
 
-/// One director and one node: enough for whatever is about a session.
-pub fn small() -> Config {
+/// One director and one node: enough to test a session.
+pub fn small_config() -> Config {
     Config { directors: 1, nodes: 1, pods_per_node: 1, clients: 1, ..Config::l3() }
 }
 
-/// Somebody else's router.
+/// A router that speaks BGP with the directors.
 pub enum Router {
     Bird(Bird),
     Frr(Frr),
 }
 
 impl Router {
-    /// All paths that it has to a prefix.
+    /// All paths that the router has to a prefix.
     pub fn routes(&self, prefix: &str) -> Result<Vec<Route>> {
         match self {
             Self::Bird(bird) => bird.routes(prefix),
@@ -44,15 +43,15 @@ impl Router {
         }
     }
 
-    /// The process that speaks BGP, for signals.
-    pub fn id(&self) -> u32 {
+    /// The process ID of the daemon that speaks BGP, to send it signals.
+    pub fn process_id(&self) -> u32 {
         match self {
             Self::Bird(bird) => bird.id(),
             Self::Frr(frr) => frr.id(),
         }
     }
 
-    /// `kill -9` for whoever speaks BGP.
+    /// Kills the daemon that speaks BGP with SIGKILL.
     pub fn kill(&mut self) -> Result<()> {
         match self {
             Self::Bird(bird) => bird.kill(),
@@ -60,7 +59,7 @@ impl Router {
         }
     }
 
-    /// Starts it again after that.
+    /// Starts that daemon again after [`Self::kill`].
     pub fn revive(&mut self) -> Result<()> {
         match self {
             Self::Bird(bird) => bird.revive(),
@@ -76,8 +75,8 @@ impl Router {
     }
 }
 
-/// `STOP` and `CONT`, for processes that are to hang.
-pub fn signal(process: u32, name: &str) -> Result<()> {
+/// Sends a signal by its name without `SIG`: `STOP` makes a process hang, `CONT` lets it go on.
+pub fn send_signal(process: u32, name: &str) -> Result<()> {
     let mut kill = Command::new("kill");
     kill.args(["-s", name, &process.to_string()]);
     run(kill, "").map(drop)
@@ -85,42 +84,42 @@ pub fn signal(process: u32, name: &str) -> Result<()> {
 
 /// A cluster, and a router that runs BGP.
 pub struct Lab {
-    // Goes before its namespaces do.
+    // Declared first, to be dropped before the namespaces that it runs in.
     pub router: Router,
     pub triangle: Triangle,
 }
 
 impl Lab {
-    /// With BIRD, and these objects beside the cluster's own.
-    pub fn bird(config: Config, bird: &str, objects: &str) -> Result<Self> {
+    /// Starts a cluster with these objects beside its own, and BIRD with this configuration.
+    pub fn start_bird(config: Config, bird: &str, objects: &str) -> Result<Self> {
         Self::start(config, objects, |testbed| {
             Ok(Router::Bird(Bird::start(testbed, testbed.router(), bird)?))
         })
     }
 
     /// The same with FRR.
-    pub fn frr(config: Config, frr: &str, objects: &str) -> Result<Self> {
+    pub fn start_frr(config: Config, frr: &str, objects: &str) -> Result<Self> {
         Self::start(config, objects, |testbed| Ok(Router::Frr(Frr::start(testbed, testbed.router(), frr)?)))
     }
 
-    /// With any router, wherever it is.
+    /// The same with any router, in whichever namespace `router` starts it.
     pub fn start(
         config: Config,
         objects: &str,
         router: impl FnOnce(&Testbed) -> Result<Router>,
     ) -> Result<Self> {
-        let triangle = cluster(config, objects)?;
+        let triangle = start_cluster(config, objects)?;
         let router = router(&triangle.testbed)?;
         Ok(Self { router, triangle })
     }
 
-    /// Replaces the objects that announcements are about.
-    pub fn write(&self, objects: &str) -> Result<()> {
+    /// Replaces the objects that configure announcements.
+    pub fn write_objects(&self, objects: &str) -> Result<()> {
         write_manifest(self.triangle.source(), ANNOUNCEMENTS, objects).map(drop)
     }
 
-    /// What `trigon bgp` says of a director's peer.
-    pub fn peer(&self, director: &str, peer: &str) -> Result<Value> {
+    /// What `trigon bgp` says of a director's peer; null if it does not list the peer.
+    pub fn peer_status(&self, director: &str, peer: &str) -> Result<Value> {
         let testbed = &self.triangle.testbed;
         let output = testbed.trigon(testbed.machine(director)?, &["bgp", "--output", "json"])?;
         let peers: Value = serde_json::from_slice(&output.stdout)?;
@@ -129,12 +128,12 @@ impl Lab {
     }
 
     /// How often a director's session with a peer was established.
-    pub fn established(&self, director: &str, peer: &str) -> Result<u64> {
-        let told = self.peer(director, peer)?;
+    pub fn times_established(&self, director: &str, peer: &str) -> Result<u64> {
+        let told = self.peer_status(director, peer)?;
         told["established"].as_u64().with_context(|| format!("{director} knows no peer {peer}: {told}"))
     }
 
-    /// Waits until a director tells of a peer what it should.
+    /// Waits until what a director says of a peer is `good`, and returns it.
     pub fn wait_peer(
         &self,
         director: &str,
@@ -143,8 +142,8 @@ impl Lab {
         good: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
         let mut last = Value::Null;
-        within(SOON, &format!("{director} and {peer}: {what}"), || {
-            last = self.peer(director, peer)?;
+        wait_at_most(SOON, &format!("{director} and {peer}: {what}"), || {
+            last = self.peer_status(director, peer)?;
             ensure!(good(&last), "{last}");
             Ok(true)
         })?;
@@ -153,18 +152,18 @@ impl Lab {
 
     /// Waits until a director's session is established.
     pub fn wait_established(&self, director: &str, peer: &str) -> Result<()> {
-        within(SOON, &format!("{director} and {peer}: Established"), || {
-            let told = self.peer(director, peer)?;
+        wait_at_most(SOON, &format!("{director} and {peer}: Established"), || {
+            let told = self.peer_status(director, peer)?;
             ensure!(told["state"] == "Established", "{told}\n{}", self.router.log());
             Ok(true)
         })
         .map(drop)
     }
 
-    /// Waits until the router's paths to a prefix are as they should be.
+    /// Waits until the router's paths to a prefix are `good`, and returns them.
     pub fn wait_routes(&self, prefix: &str, good: impl Fn(&[Route]) -> bool) -> Result<Vec<Route>> {
         let mut last = Vec::new();
-        within(SOON, &format!("routes to {prefix}"), || {
+        wait_at_most(SOON, &format!("routes to {prefix}"), || {
             last = self.router.routes(prefix)?;
             ensure!(good(&last), "{last:?}\n{}", self.router.log());
             Ok(true)
@@ -174,24 +173,24 @@ impl Lab {
 
     /// Waits until the router has exactly one path to each VIP.
     pub fn wait_announced(&self) -> Result<()> {
-        prefixes()
+        vip_prefixes()
             .iter()
             .try_for_each(|prefix| self.wait_routes(prefix, |routes| routes.len() == 1).map(drop))
     }
 
-    /// Waits until the router's kernel sends packets for the VIPs somewhere.
+    /// Waits until the router's kernel has a route to each VIP.
     pub fn wait_forwarding(&self) -> Result<()> {
         let router = self.triangle.testbed.router();
         VIP.both().iter().try_for_each(|vip| {
-            within(SOON, &format!("the router's kernel has a route to {vip}"), || {
+            wait_at_most(SOON, &format!("the router's kernel has a route to {vip}"), || {
                 Ok(router.ip(&format!("route get {vip}")).is_ok_and(|told| told.contains(" via ")))
             })
             .map(drop)
         })
     }
 
-    /// An error comes with what agents and router know.
-    pub fn told<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    /// Runs a test; to its error is added what the agents know and the router's log.
+    pub fn run_with_diagnostics<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         act(self).map_err(|error| {
             let mut story = self.triangle.story();
             let testbed = &self.triangle.testbed;
@@ -210,9 +209,9 @@ impl Lab {
 
 const ANNOUNCEMENTS: &str = "announcements.yaml";
 
-fn cluster(config: Config, objects: &str) -> Result<Triangle> {
+fn start_cluster(config: Config, objects: &str) -> Result<Triangle> {
     let triangle = Triangle::start(config, &[ServiceSpec::everything("web")])?;
-    // From now on the router knows of VIPs what it is told.
+    // Without static routes, the router knows only the VIPs that are announced to it.
     triangle.testbed.route_vips_via(&[])?;
     write_manifest(triangle.source(), ANNOUNCEMENTS, objects)?;
     Ok(triangle)

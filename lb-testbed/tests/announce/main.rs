@@ -1,6 +1,6 @@
-//! Announcements against routers of other people: BIRD and FRR, as Debian has
-//! them. A directory for each feature, with the routers' configuration and
-//! the objects beside the test.
+//! Announcements, tested against BIRD and FRR as Debian packages them. Each
+//! feature has a directory with the routers' configuration and the objects
+//! beside the test.
 
 mod attributes;
 mod bad_input;

@@ -1,4 +1,4 @@
-//! BGP messages as they pass, for what no router tells of.
+//! BGP messages captured at the router, for what routers do not report.
 
 use std::net::IpAddr;
 
@@ -17,31 +17,31 @@ const TCP: u8 = 6;
 pub struct Message {
     pub to: IpAddr,
     pub kind: u8,
-    /// Its beginning, if it is long.
+    /// What follows the header, as far as the same segment has it.
     pub body: Vec<u8>,
 }
 
-pub struct Wire(Capture<Vec<Message>>);
+pub struct BgpCapture(Capture<Vec<Message>>);
 
-impl Wire {
-    /// At the router.
-    pub fn listen(lab: &Lab) -> Result<Self> {
+impl BgpCapture {
+    /// Starts to capture in the router's namespace.
+    pub fn start(lab: &Lab) -> Result<Self> {
         Capture::start(lab.triangle.testbed.router(), |frame| {
-            Some(messages(frame)).filter(|all| !all.is_empty())
+            Some(messages_in(frame)).filter(|all| !all.is_empty())
         })
         .map(Self)
     }
 
-    /// All that passed, in its order.
+    /// Ends the capture, and returns all messages in order.
     pub fn finish(self) -> Result<Vec<Message>> {
         Ok(self.0.finish()?.into_iter().flat_map(|(_, messages)| messages).collect())
     }
 }
 
-/// Those that begin in this segment.
-fn messages(frame: &Frame) -> Vec<Message> {
+/// The messages of a TCP segment, if it begins with one.
+fn messages_in(frame: &Frame) -> Vec<Message> {
     let packet = frame.packet().filter(|packet| packet.protocol == TCP);
-    let segment = packet.and_then(|packet| Some((packet.to, data(packet.payload())?)));
+    let segment = packet.and_then(|packet| Some((packet.to, tcp_payload(packet.payload())?)));
     let Some((to, mut rest)) = segment else { return Vec::new() };
     let mut all = Vec::new();
     while let Some([high, low, kind, body @ ..]) = rest.strip_prefix(&MARKER) {
@@ -53,8 +53,8 @@ fn messages(frame: &Frame) -> Vec<Message> {
     all
 }
 
-/// Of a TCP segment.
-fn data(segment: &[u8]) -> Option<&[u8]> {
+/// The payload of a TCP segment.
+fn tcp_payload(segment: &[u8]) -> Option<&[u8]> {
     let words = segment.get(12)? >> 4;
     segment.get(4 * usize::from(words)..)
 }

@@ -8,23 +8,23 @@ use std::{
 use anyhow::{Result, ensure};
 use lb_testbed::{TCP_ECHO_PORT, TcpHold, TcpHoldOptions, Triangle, VIP, report::TcpReport};
 
-use super::{PATIENCE, at, clients};
+use super::{PATIENCE, client_addresses, socket_address};
 
 /// Of both families together.
 pub const CONNECTIONS: u64 = 500;
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// 500 connections, half of them IPv4, from all of the client's addresses.
-pub struct Held(Vec<TcpHold>);
+pub struct HeldConnections(Vec<TcpHold>);
 
-impl Held {
+impl HeldConnections {
     pub fn open(triangle: &Triangle) -> Result<Self> {
         let mut holds = Vec::new();
         for vip in VIP.both() {
             holds.push(triangle.testbed.tcp_hold(&TcpHoldOptions {
-                target: at(vip, TCP_ECHO_PORT),
+                target: socket_address(vip, TCP_ECHO_PORT),
                 connections: CONNECTIONS as usize / 2,
-                sources: clients(triangle, vip),
+                sources: client_addresses(triangle, vip),
                 interval: INTERVAL,
             })?);
         }
@@ -35,19 +35,19 @@ impl Held {
 
     /// All are alive, and every one of them still gets answers.
     pub fn check(&mut self, when: &str) -> Result<TcpReport> {
-        let before = self.each()?;
+        let before = self.read_reports()?;
         let moved = |(before, after): (&TcpReport, &TcpReport)| after.echoes >= before.echoes + after.opened;
         let begin = Instant::now();
         let (after, all_moved) = loop {
             // Time for each of them to send a line, and to have it retransmitted.
             thread::sleep(INTERVAL * 2);
-            let after = self.each()?;
+            let after = self.read_reports()?;
             let all_moved = before.iter().zip(&after).all(moved);
             if all_moved || begin.elapsed() > PATIENCE {
                 break (after, all_moved);
             }
         };
-        let now = sum(after);
+        let now = sum_reports(after);
         println!(
             "{when}: {} of {} connections alive, {} broken, {} echoes, slowest {} ms",
             now.alive, now.opened, now.broken, now.echoes, now.max_echo_ms
@@ -59,11 +59,11 @@ impl Held {
     }
 
     /// Of each family.
-    fn each(&mut self) -> Result<Vec<TcpReport>> {
+    fn read_reports(&mut self) -> Result<Vec<TcpReport>> {
         self.0.iter_mut().map(TcpHold::status).collect()
     }
 }
 
-fn sum(reports: Vec<TcpReport>) -> TcpReport {
+fn sum_reports(reports: Vec<TcpReport>) -> TcpReport {
     reports.into_iter().fold(TcpReport::default(), TcpReport::and)
 }

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Waits for what takes its time.
-pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
@@ -30,7 +30,11 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// The same for what may fail; how long it took.
-pub fn within(patience: Duration, what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<Duration> {
+pub fn wait_at_most(
+    patience: Duration,
+    what: &str,
+    mut done: impl FnMut() -> Result<bool>,
+) -> Result<Duration> {
     let start = Instant::now();
     loop {
         let last = done();
@@ -45,7 +49,10 @@ pub fn within(patience: Duration, what: &str, mut done: impl FnMut() -> Result<b
 }
 
 /// An error comes with what all agents know.
-pub fn told<T>(triangle: &mut Triangle, act: impl FnOnce(&mut Triangle) -> Result<T>) -> Result<T> {
+pub fn run_with_diagnostics<T>(
+    triangle: &mut Triangle,
+    act: impl FnOnce(&mut Triangle) -> Result<T>,
+) -> Result<T> {
     act(triangle).map_err(|error| {
         let story = triangle.story();
         error.context(story)
@@ -53,11 +60,11 @@ pub fn told<T>(triangle: &mut Triangle, act: impl FnOnce(&mut Triangle) -> Resul
 }
 
 /// The client's addresses of a family.
-pub fn clients(triangle: &Triangle, like: IpAddr) -> Vec<IpAddr> {
+pub fn client_addresses(triangle: &Triangle, like: IpAddr) -> Vec<IpAddr> {
     let addresses = triangle.testbed.client_addresses().iter().flat_map(|dual| dual.both());
     addresses.filter(|address| address.is_ipv4() == like.is_ipv4()).collect()
 }
 
-pub fn at(vip: IpAddr, port: u16) -> SocketAddr {
+pub fn socket_address(vip: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(vip, port)
 }

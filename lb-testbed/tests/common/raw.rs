@@ -19,7 +19,7 @@ pub fn fragments(from: SocketAddr, to: SocketAddr, id: u16, data: &[u8]) -> Vec<
 }
 
 /// Sends whole IP packets, from the namespace of this thread.
-pub fn send<'a>(to: IpAddr, packets: impl IntoIterator<Item = &'a Vec<u8>>) -> Result<()> {
+pub fn send_packets<'a>(to: IpAddr, packets: impl IntoIterator<Item = &'a Vec<u8>>) -> Result<()> {
     let domain = if to.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
     let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(255))).context("a raw socket")?;
     let to = SockAddr::from(SocketAddr::new(to, 0));
@@ -34,7 +34,11 @@ fn datagram(from: SocketAddr, to: SocketAddr, data: &[u8]) -> Vec<u8> {
     let ports = [from.port(), to.port(), len, 0].map(u16::to_be_bytes).concat();
     let mut datagram = [&ports, data].concat();
     let pseudo = [octets(from.ip()), octets(to.ip()), vec![0, UDP], len.to_be_bytes().to_vec()].concat();
-    let check = !sum(&[pseudo, datagram.clone()].concat());
+    // 0 would say that there is no checksum (RFC 768).
+    let check = match !internet_checksum(&[pseudo, datagram.clone()].concat()) {
+        0 => 0xffff,
+        check => check,
+    };
     datagram[6..8].copy_from_slice(&check.to_be_bytes());
     datagram
 }
@@ -64,7 +68,7 @@ fn octets(ip: IpAddr) -> Vec<u8> {
 }
 
 /// RFC 1071.
-fn sum(bytes: &[u8]) -> u16 {
+fn internet_checksum(bytes: &[u8]) -> u16 {
     let words = bytes.chunks(2).map(|pair| u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0)));
     let mut total: u64 = words.sum();
     while total > 0xffff {

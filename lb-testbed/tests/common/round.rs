@@ -13,7 +13,7 @@ use lb_testbed::{
     Answers, DirectorCounters, Pod, TCP_ECHO_PORT, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP,
 };
 
-use super::{at, clients};
+use super::{client_addresses, socket_address};
 
 /// HTTP requests of each family: 25 from each of 8 addresses.
 pub const REQUESTS: u64 = 200;
@@ -32,7 +32,7 @@ pub struct Round {
 
 impl Round {
     /// All Pods have to answer.
-    pub fn of(triangle: &Triangle) -> Self {
+    pub fn of_all_pods(triangle: &Triangle) -> Self {
         Self { http: 80, pods: triangle.testbed.pods().to_vec(), returns_directly: true }
     }
 
@@ -41,15 +41,15 @@ impl Round {
     pub fn run(&self, triangle: &Triangle) -> Result<()> {
         let counters = DirectorCounters::attach(&triangle.testbed)?;
         for vip in VIP.both() {
-            let answers = self.http(triangle, vip)?;
+            let answers = self.check_http(triangle, vip)?;
             println!("{vip}: {} of {} answered: {:?}", answers.answered, answers.requests, answers.per_pod);
-            self.udp(triangle, at(vip, UDP_ECHO_PORT))?;
+            self.check_udp(triangle, socket_address(vip, UDP_ECHO_PORT))?;
             triangle.testbed.client().within(|| {
-                let stream = TcpStream::connect(at(vip, TCP_ECHO_PORT))?;
+                let stream = TcpStream::connect(socket_address(vip, TCP_ECHO_PORT))?;
                 bulk(stream, BULK, Duration::from_secs(5))
             })?;
         }
-        nothing_is_masqueraded_nor_invalid(triangle)?;
+        check_cni_counters_are_zero(triangle)?;
         let count = counters.read()?;
         println!("directors' links: {} packets, {} of them replies", count.packets, count.reply_packets);
         ensure!(count.packets >= REQUESTS, "only {} packets came by the directors", count.packets);
@@ -61,10 +61,10 @@ impl Round {
         Ok(())
     }
 
-    fn http(&self, triangle: &Triangle, vip: IpAddr) -> Result<Answers> {
+    fn check_http(&self, triangle: &Triangle, vip: IpAddr) -> Result<Answers> {
         let testbed = &triangle.testbed;
-        let target = at(vip, self.http);
-        let sources = clients(triangle, vip);
+        let target = socket_address(vip, self.http);
+        let sources = client_addresses(triangle, vip);
         let answers = testbed.requests(target, REQUESTS / sources.len() as u64)?;
         ensure!(answers.all_answered(), "{target}: {answers:?}");
         let names: BTreeSet<_> = self.pods.iter().map(|pod| pod.name.clone()).collect();
@@ -75,14 +75,15 @@ impl Round {
             seen.extend(testbed.http_sources(pod)?);
         }
         // Of both families, if the other one's turn was before.
-        let expected: BTreeSet<_> = VIP.both().into_iter().flat_map(|vip| clients(triangle, vip)).collect();
+        let expected: BTreeSet<_> =
+            VIP.both().into_iter().flat_map(|vip| client_addresses(triangle, vip)).collect();
         ensure!(sources.iter().all(|source| seen.contains(source)), "Pods saw only {seen:?}");
         ensure!(seen.is_subset(&expected), "Pods saw {seen:?}, which are not the clients' addresses");
         Ok(answers)
     }
 
-    fn udp(&self, triangle: &Triangle, target: SocketAddr) -> Result<()> {
-        for source in clients(triangle, target.ip()) {
+    fn check_udp(&self, triangle: &Triangle, target: SocketAddr) -> Result<()> {
+        for source in client_addresses(triangle, target.ip()) {
             let options = UdpStreamOptions {
                 target,
                 rate: 1000,
@@ -122,7 +123,7 @@ pub fn bulk(mut stream: TcpStream, len: usize, patience: Duration) -> Result<()>
 
 /// To a node's conntrack, requests and replies are ordinary connections: the
 /// rules that CNIs have never match.
-fn nothing_is_masqueraded_nor_invalid(triangle: &Triangle) -> Result<()> {
+fn check_cni_counters_are_zero(triangle: &Triangle) -> Result<()> {
     let testbed = &triangle.testbed;
     for node in
         testbed.nodes().into_iter().filter(|node| testbed.pods().iter().any(|pod| pod.node == node.name))

@@ -179,7 +179,7 @@ impl<T: Tables> Engine<T> {
     }
 
     fn learn_path_mtu(&mut self, report: &pmtu::PathMtuReport, now: Now) {
-        if self.path_mtus.learn(report, &self.kernel_hops, now.instant) {
+        if self.path_mtus.learn_report(report, &self.kernel_hops, now.instant) {
             info!(target = %report.target, mtu = report.mtu, "a router tells of a smaller path MTU");
             self.combine_hops(now);
         }
@@ -209,7 +209,7 @@ impl<T: Tables> Engine<T> {
     }
 
     fn combine_hops(&mut self, now: Now) {
-        self.hops = self.path_mtus.applied(&self.kernel_hops);
+        self.hops = self.path_mtus.adjusted_hops(&self.kernel_hops);
         self.reconcile(now);
     }
 

@@ -78,7 +78,7 @@ pub fn explain(reader: &Reader, question: &ExplainQuestion) -> Result<Explanatio
 impl ParsedQuestion {
     fn run(&self) -> Result<Vec<DryRunResult>, ExplainError> {
         let mut dry_run = DryRun::load(&self.config).map_err(failed_dry_run)?;
-        let ingress = sockopt::index_of(&self.interface).map_err(failed_dry_run)?;
+        let ingress = sockopt::interface_index(&self.interface).map_err(failed_dry_run)?;
         let results = self.frames.iter().map(|(_, frame)| dry_run.run(ingress, frame));
         results.collect::<Result<_, LoadError>>().map_err(failed_dry_run)
     }

@@ -26,7 +26,7 @@ use crate::{
     health::{self, Healths, Targets},
     neigh::{self, NextHops, pmtu},
     objects::source::{LoadResult, Source},
-    os::moment::at,
+    os::moment::wait_until,
 };
 
 /// How many reports of path MTUs can be queued.
@@ -101,7 +101,7 @@ impl Inputs {
             Ok(()) = self.healths.changed() => Input::Healths(self.healths.borrow_and_update().clone()),
             Some(report) = self.reports.recv() => Input::PathMtu(report),
             Some((leave, noted)) = self.leave.recv() => return Ok((Input::Drain(leave), Some(noted))),
-            () = at(due) => Input::Due,
+            () = wait_until(due) => Input::Due,
             _ = self.ticks.tick() => Input::Tick,
             Some(ended) = self.tasks.join_next() => {
                 ended.context("a task of the agent ended")??;

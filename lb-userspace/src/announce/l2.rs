@@ -40,7 +40,7 @@ pub fn build_orders(
             carry::servable_wishes(announced, here, DataPathState::on_this_node(cluster, *vip, carried));
         let ours = advertisements.iter().map(|index| all.l2[*index]);
         let ours: Vec<_> = ours.filter(|one| one.nodes.matches(here.labels)).collect();
-        let ready = ballot.has(here.name) && ours.iter().any(|one| selects_any(&one.services, &wishes));
+        let ready = ballot.has_node(here.name) && ours.iter().any(|one| selects_any(&one.services, &wishes));
         let everywhere = ours.iter().any(|one| one.interfaces.is_empty());
         let interfaces = ours.iter().flat_map(|one| &one.interfaces).filter(|_| !everywhere);
         let interfaces = interfaces.cloned().collect();
@@ -63,7 +63,7 @@ fn candidate_addresses(
     // Most VIPs share a ballot.
     let ballots: HashMap<*const Ballot, &Ballot> =
         vips.values().map(|one| (Arc::as_ptr(&one.ballot), &*one.ballot)).collect();
-    if !ballots.values().any(|ballot| ballot.has(me)) {
+    if !ballots.values().any(|ballot| ballot.has_node(me)) {
         return BTreeMap::new();
     }
     let names: BTreeSet<&Arc<str>> = ballots.values().flat_map(|ballot| ballot.nodes()).collect();

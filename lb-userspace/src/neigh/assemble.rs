@@ -18,7 +18,7 @@ pub struct Routing {
 
 impl Routing {
     pub fn next_hops(&self) -> NextHops {
-        let reach = |target, route| assemble(target, route, &self.links, &self.neighbours);
+        let reach = |target, route| assemble_next_hop(target, route, &self.links, &self.neighbours);
         self.routes.iter().map(|(target, route)| (*target, reach(*target, route))).collect()
     }
 
@@ -41,7 +41,7 @@ impl Routing {
 
 /// The next hop that `route` to `target` leads to, with all that is needed to write
 /// the Ethernet header.
-pub fn assemble(target: IpAddr, route: &Route, links: &Links, neighbours: &Neighbours) -> Reach {
+pub fn assemble_next_hop(target: IpAddr, route: &Route, links: &Links, neighbours: &Neighbours) -> Reach {
     let (ifindex, source, gateway, mtu) = match route {
         Route::Local => return Reach::Local,
         Route::None(reason) => return Reach::Unreachable(reason.clone()),
@@ -64,7 +64,7 @@ pub fn assemble(target: IpAddr, route: &Route, links: &Links, neighbours: &Neigh
         let family = if target.is_ipv4() { "IPv4" } else { "IPv6" };
         return Reach::Unreachable(format!("there is no usable {family} address to send from"));
     };
-    let (device, tags) = match vlan::resolve(ifindex, links) {
+    let (device, tags) = match vlan::resolve_device(ifindex, links) {
         Ok(resolved) => resolved,
         Err(reason) => return Reach::Unreachable(reason),
     };

@@ -31,7 +31,7 @@ impl Events {
     }
 
     /// Waits for a change. Cancel safe.
-    pub async fn wait(&self) -> io::Result<()> {
+    pub async fn wait_for_change(&self) -> io::Result<()> {
         let mut start = [0; 16];
         match self.0.recv(&mut &mut start[..]).await {
             // The kernel dropped messages that the socket had no room for: a change all the same.
@@ -42,8 +42,8 @@ impl Events {
 
     /// Discards the changes that are waiting. If it leaves some, the next
     /// [`Self::wait`] returns for them.
-    pub fn drain(&self) -> io::Result<()> {
-        while let Some(result) = self.wait().now_or_never() {
+    pub fn discard_changes(&self) -> io::Result<()> {
+        while let Some(result) = self.wait_for_change().now_or_never() {
             result?;
         }
         Ok(())

@@ -66,19 +66,19 @@ async fn keep_current(
         let started = Instant::now();
         if look_at <= started {
             has_changed = false;
-            events.drain().context(CANNOT_LISTEN)?;
+            events.discard_changes().context(CANNOT_LISTEN)?;
             let wanted = targets.borrow_and_update().clone();
             let seen = kernel.read_routing(&wanted).await;
             let ended = Instant::now();
             rest_until = ended + REST * (ended - started);
             look_at = ended + if seen.is_ok() { RESYNC } else { RETRY };
             match seen {
-                Ok(view) => publish(&view, &mut nudges, out),
+                Ok(view) => publish_next_hops(&view, &mut nudges, out),
                 Err(error) => warn!("cannot read the kernel's neighbours, keeping what is known: {error}"),
             }
         }
         for hop in nudges.take_due(Instant::now()) {
-            match kernel.nudge(hop).await {
+            match kernel.nudge_neighbour(hop).await {
                 // Its interface may be about to vanish: the next reading will show it.
                 Err(NetlinkError::Refused(error)) => {
                     debug!(?hop, "the kernel refuses to look for the neighbour: {error}")
@@ -91,7 +91,7 @@ async fn keep_current(
             changed = targets.changed() => if changed.is_err() { return Ok(()) },
             // One change is enough. If more come before the next reading than the
             // socket has room for, the kernel drops them.
-            event = events.wait(), if !has_changed => event.context(CANNOT_LISTEN)?,
+            event = events.wait_for_change(), if !has_changed => event.context(CANNOT_LISTEN)?,
             () = sleep_until(wake_at.into()) => continue,
         }
         has_changed = true;
@@ -99,9 +99,9 @@ async fn keep_current(
     }
 }
 
-fn publish(view: &Routing, nudges: &mut Nudges, out: &watch::Sender<Arc<NextHops>>) {
+fn publish_next_hops(view: &Routing, nudges: &mut Nudges, out: &watch::Sender<Arc<NextHops>>) {
     let next_hops = view.next_hops();
-    nudges.track(&view.untended_neighbours(&next_hops), Instant::now());
+    nudges.track_neighbours(&view.untended_neighbours(&next_hops), Instant::now());
     out.send_if_modified(|current| {
         let changed = **current != next_hops;
         if changed {

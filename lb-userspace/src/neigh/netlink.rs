@@ -60,15 +60,15 @@ impl Netlink {
     /// Reads everything that decides how `targets` are reached.
     pub async fn read_routing(&self, targets: &BTreeSet<IpAddr>) -> Result<Routing, NetlinkError> {
         let routes: BTreeMap<_, _> = stream::iter(targets.iter().copied())
-            .map(|target| async move { Ok((target, self.route(target).await?)) })
+            .map(|target| async move { Ok((target, self.look_up_route(target).await?)) })
             .buffer_unordered(CONCURRENT_LOOKUPS)
             .try_collect()
             .await?;
         let mut routing = Routing { routes, ..Routing::default() };
         let interfaces: BTreeSet<_> = routing.routes.values().filter_map(route_interface).collect();
         for ifindex in interfaces {
-            self.links(ifindex, &mut routing.links).await?;
-            routing.neighbours.extend(self.neighbours(ifindex).await?);
+            self.read_links(ifindex, &mut routing.links).await?;
+            routing.neighbours.extend(self.read_neighbours(ifindex).await?);
         }
         Ok(routing)
     }
@@ -76,21 +76,21 @@ impl Netlink {
     /// Makes the kernel look for a neighbour, or probe it if it is stale, as
     /// `ip neighbour add ADDRESS dev INTERFACE use` does. Must not be called for an entry
     /// that somebody else tends: the request clears the flags that mark the entry so.
-    pub async fn nudge(&self, hop: NeighbourKey) -> Result<(), NetlinkError> {
+    pub async fn nudge_neighbour(&self, hop: NeighbourKey) -> Result<(), NetlinkError> {
         let mut message = NeighbourMessage::default();
-        message.header.family = family(hop.address);
+        message.header.family = address_family(hop.address);
         message.header.ifindex = hop.ifindex;
         message.header.flags = NeighbourFlags::Use;
         message.attributes.push(NeighbourAttribute::Destination(hop.address.into()));
-        self.ask(NewNeighbour(message), NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE).await.map(drop)
+        self.send_request(NewNeighbour(message), NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE).await.map(drop)
     }
 
-    async fn route(&self, target: IpAddr) -> Result<Route, NetlinkError> {
+    async fn look_up_route(&self, target: IpAddr) -> Result<Route, NetlinkError> {
         let mut message = RouteMessage::default();
-        message.header.address_family = family(target);
+        message.header.address_family = address_family(target);
         message.header.destination_prefix_length = if target.is_ipv4() { 32 } else { 128 };
         message.attributes.push(RouteAttribute::Destination(target.into()));
-        Ok(match self.ask(GetRoute(message), NLM_F_ACK).await {
+        Ok(match self.send_request(GetRoute(message), NLM_F_ACK).await {
             Ok(replies) => replies
                 .iter()
                 .find_map(|reply| match reply {
@@ -104,51 +104,51 @@ impl Netlink {
     }
 
     /// Reads the link, and those below it if it is a VLAN device.
-    async fn links(&self, ifindex: u32, links: &mut Links) -> Result<(), NetlinkError> {
+    async fn read_links(&self, ifindex: u32, links: &mut Links) -> Result<(), NetlinkError> {
         let mut next = Some(ifindex);
         while let Some(ifindex) = next.filter(|ifindex| !links.contains_key(ifindex)) {
-            links.extend(self.link(ifindex).await?);
+            links.extend(self.read_link(ifindex).await?);
             next = links.get(&ifindex).and_then(|link| link.vlan?.below);
         }
         Ok(())
     }
 
     /// Empty if the link is gone.
-    async fn link(&self, ifindex: u32) -> Result<Links, NetlinkError> {
+    async fn read_link(&self, ifindex: u32) -> Result<Links, NetlinkError> {
         let mut message = LinkMessage::default();
         message.header.index = ifindex;
-        Ok(self.link_messages(message).await?.iter().filter_map(decode::link).collect())
+        Ok(self.request_links(message).await?.iter().filter_map(decode::link).collect())
     }
 
     /// The link of that name; None if there is none.
-    pub async fn link_named(&self, name: &str) -> Result<Option<NamedLink>, NetlinkError> {
+    pub async fn read_link_named(&self, name: &str) -> Result<Option<NamedLink>, NetlinkError> {
         let mut message = LinkMessage::default();
         message.attributes.push(LinkAttribute::IfName(name.to_owned()));
-        let found = self.link_messages(message).await?.iter().find_map(decode::link);
+        let found = self.request_links(message).await?.iter().find_map(decode::link);
         let Some((ifindex, link)) = found else { return Ok(None) };
         let mut links = Links::new();
-        self.links(ifindex, &mut links).await?;
-        let device = vlan::resolve(ifindex, &links).ok().map(|(device, _)| device);
+        self.read_links(ifindex, &mut links).await?;
+        let device = vlan::resolve_device(ifindex, &links).ok().map(|(device, _)| device);
         Ok(Some(NamedLink { ifindex, link, device }))
     }
 
-    async fn link_messages(&self, mut message: LinkMessage) -> Result<Vec<LinkMessage>, NetlinkError> {
+    async fn request_links(&self, mut message: LinkMessage) -> Result<Vec<LinkMessage>, NetlinkError> {
         message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
         let link_message = |reply| match reply {
             NewLink(message) => Some(message),
             _ => None,
         };
-        match self.ask(GetLink(message), NLM_F_ACK).await {
+        match self.send_request(GetLink(message), NLM_F_ACK).await {
             Ok(replies) => Ok(replies.into_iter().filter_map(link_message).collect()),
             Err(NetlinkError::Refused(_)) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    async fn neighbours(&self, ifindex: u32) -> Result<Neighbours, NetlinkError> {
+    async fn read_neighbours(&self, ifindex: u32) -> Result<Neighbours, NetlinkError> {
         let mut message = NeighbourMessage::default();
         message.attributes.push(NeighbourAttribute::IfIndex(ifindex));
-        let replies = self.ask(GetNeighbour(message), NLM_F_DUMP).await?;
+        let replies = self.send_request(GetNeighbour(message), NLM_F_DUMP).await?;
         Ok(replies
             .iter()
             .filter_map(|reply| match reply {
@@ -161,7 +161,7 @@ impl Netlink {
     /// Sends a request and collects the replies. `NLM_F_ACK` makes the end of an answer
     /// known even if the library can't decode the reply and leaves it out (a dump has an
     /// end mark of its own).
-    async fn ask(
+    async fn send_request(
         &self,
         request: RouteNetlinkMessage,
         flags: u16,
@@ -181,7 +181,7 @@ impl Netlink {
     }
 }
 
-fn family(address: IpAddr) -> AddressFamily {
+fn address_family(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 

@@ -47,7 +47,7 @@ impl Nudge {
 
 impl Nudges {
     /// From now on nudges these neighbours (true: resolved) and no others.
-    pub fn track(&mut self, hops: &BTreeMap<NeighbourKey, bool>, now: Instant) {
+    pub fn track_neighbours(&mut self, hops: &BTreeMap<NeighbourKey, bool>, now: Instant) {
         self.0.retain(|hop, _| hops.contains_key(hop));
         for (&hop, &resolved) in hops {
             let nudge = self.0.entry(hop).or_insert_with(|| Nudge::new(resolved, now));

@@ -15,7 +15,7 @@ pub struct Tag {
 
 impl Tag {
     /// The value for `BACKENDS`: EtherType and tag control information, in network byte order.
-    pub fn word(self) -> u32 {
+    pub fn wire_word(self) -> u32 {
         let [[a, b], [c, d]] = [self.kind.to_be_bytes(), self.id.to_be_bytes()];
         u32::from_ne_bytes([a, b, c, d])
     }

@@ -8,7 +8,7 @@ const MAX_TAGS: usize = 2;
 
 /// Index of the Ethernet device below a link, and the tags of frames that leave through
 /// the link, outermost first. An error says, for people, why there is no such device.
-pub fn resolve(ifindex: u32, links: &Links) -> Result<(u32, Vec<Tag>), String> {
+pub fn resolve_device(ifindex: u32, links: &Links) -> Result<(u32, Vec<Tag>), String> {
     let (mut ifindex, mut tags) = (ifindex, Vec::new());
     while let Some(link) = links.get(&ifindex)
         && let Some(vlan) = link.vlan

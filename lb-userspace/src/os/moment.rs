@@ -19,7 +19,7 @@ impl Now {
 }
 
 /// Waits until `moment`; without one, forever.
-pub async fn at(moment: Option<Instant>) {
+pub async fn wait_until(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment.into()).await,
         None => pending().await,

@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
 
 /// Sets an option. `value` must have the type that the option takes (see its header in
 /// `linux/`).
-pub fn set<T>(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+pub fn set_option<T>(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
     let (value, len) = (std::ptr::from_ref(value).cast(), size_of::<T>() as libc::socklen_t);
     // SAFETY: the kernel reads `len` bytes of the value.
     let result = unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, value, len) };
@@ -17,7 +17,7 @@ pub fn set<T>(socket: &impl AsFd, level: libc::c_int, name: libc::c_int, value: 
 }
 
 /// The index of an interface of this network namespace.
-pub fn index_of(interface: &str) -> io::Result<u32> {
+pub fn interface_index(interface: &str) -> io::Result<u32> {
     let any = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
     Ok(name_to_index(any, interface)?)
 }

@@ -69,7 +69,7 @@ fn resolved_entry(
     let mut macs = [0; 12];
     macs[..6].copy_from_slice(&dst_mac);
     macs[6..].copy_from_slice(&hop.src_mac);
-    let tags = [0, 1].map(|n| hop.tags.get(n).map_or(0, |tag| tag.word()));
+    let tags = [0, 1].map(|n| hop.tags.get(n).map_or(0, |tag| tag.wire_word()));
     let tagged = if tags[0] == 0 { 0 } else { backend_flags::TAGGED };
     maps::Backend {
         macs,

@@ -1,5 +1,5 @@
-//! BFD over real links, with itself. Needs root. With routers of other people it
-//! is seen in lb-testbed's tests of announcements.
+//! BFD over real links, between two of our agents. Needs root. lb-testbed's tests of
+//! announcements run it against other implementations.
 
 #![allow(clippy::unwrap_used)]
 
@@ -66,7 +66,7 @@ impl Link {
         self.switch.ip("link set a0 nomaster").unwrap();
     }
 
-    fn mend(&self) {
+    fn restore(&self) {
         self.switch.ip("link set a0 master br0").unwrap();
     }
 }
@@ -100,7 +100,7 @@ impl Bfd {
         Self { wanted, statuses, thread }
     }
 
-    fn want(&self, sessions: &[(SessionKey, Profile)]) {
+    fn set_wanted_sessions(&self, sessions: &[(SessionKey, Profile)]) {
         self.wanted.send_replace(Arc::new(sessions.iter().cloned().collect()));
     }
 
@@ -109,7 +109,7 @@ impl Bfd {
     }
 
     /// How long that took.
-    fn until(
+    fn wait_until(
         &self,
         key: &SessionKey,
         what: &str,
@@ -126,8 +126,8 @@ impl Bfd {
         started.elapsed()
     }
 
-    fn until_up(&self, key: &SessionKey) {
-        self.until(key, &format!("{} up", key.remote), LATER, |status| status.state == SessionState::Up);
+    fn wait_until_up(&self, key: &SessionKey) {
+        self.wait_until(key, &format!("{} up", key.remote), LATER, |status| status.state == SessionState::Up);
     }
 
     fn stop(self) {
@@ -145,7 +145,7 @@ fn all_keys() -> Vec<(SessionKey, Profile)> {
 }
 
 #[test]
-fn two_of_us_come_up_notice_a_cut_and_recover() {
+fn two_agents_come_up_notice_a_cut_and_recover() {
     let link = Link::new();
     let keys = all_keys();
     let ours = Bfd::start(&link.ours, &keys);
@@ -155,15 +155,15 @@ fn two_of_us_come_up_notice_a_cut_and_recover() {
         (link_local("fe80::a0", "b0"), profile()),
     ];
     let theirs = Bfd::start(&link.theirs, &others);
-    keys.iter().for_each(|(key, _)| ours.until_up(key));
-    others.iter().for_each(|(key, _)| theirs.until_up(key));
+    keys.iter().for_each(|(key, _)| ours.wait_until_up(key));
+    others.iter().for_each(|(key, _)| theirs.wait_until_up(key));
     link.cut();
     for (key, _) in &keys {
-        ours.until(key, "cut noticed", LATER, |status| status.state != SessionState::Up);
+        ours.wait_until(key, "cut noticed", LATER, |status| status.state != SessionState::Up);
     }
-    link.mend();
+    link.restore();
     for (key, _) in &keys {
-        ours.until_up(key);
+        ours.wait_until_up(key);
         assert_eq!(ours.status(key).map(|status| status.downs), Some(1));
     }
     ours.stop();
@@ -171,7 +171,7 @@ fn two_of_us_come_up_notice_a_cut_and_recover() {
         let farewell = |status: SessionStatus| {
             status.state == SessionState::Down && status.remote == SessionState::AdminDown
         };
-        theirs.until(key, "farewell", LATER, farewell);
+        theirs.wait_until(key, "farewell", LATER, farewell);
     }
     theirs.stop();
 }
@@ -182,15 +182,17 @@ fn other_timers_and_another_session_reset_nothing() {
     let (v4, v6) = (single_hop(THEIRS), single_hop(THEIRS_V6));
     let ours = Bfd::start(&link.ours, &[(v4.clone(), profile())]);
     let theirs = Bfd::start(&link.theirs, &[(single_hop(OURS), profile()), (single_hop(OURS_V6), profile())]);
-    ours.until_up(&v4);
+    ours.wait_until_up(&v4);
     let faster = Profile { transmit: INTERVAL / 2, receive: INTERVAL / 2, multiplier: 5, ..profile() };
     for profile in [faster, Profile { transmit: 3 * INTERVAL, ..faster }, profile()] {
-        ours.want(&[(v4.clone(), profile), (v6.clone(), profile)]);
-        ours.until_up(&v6);
+        ours.set_wanted_sessions(&[(v4.clone(), profile), (v6.clone(), profile)]);
+        ours.wait_until_up(&v6);
         thread::sleep(5 * INTERVAL);
     }
-    ours.want(&[(v4.clone(), profile())]);
-    theirs.until(&single_hop(OURS_V6), "farewell", LATER, |status| status.remote == SessionState::AdminDown);
+    ours.set_wanted_sessions(&[(v4.clone(), profile())]);
+    theirs.wait_until(&single_hop(OURS_V6), "farewell", LATER, |status| {
+        status.remote == SessionState::AdminDown
+    });
     assert_eq!(
         ours.status(&v4),
         Some(SessionStatus { state: SessionState::Up, remote: SessionState::Up, downs: 0, heard: true })
@@ -221,22 +223,22 @@ fn several_hops_are_as_many_as_the_profile_allows() {
     let theirs = Bfd::start(&far, &[(multihop("198.51.100.2", OURS), profile())]);
     thread::sleep(Duration::from_secs(3));
     assert_eq!(ours.status(&key), Some(SessionStatus::default()), "254 is too far");
-    ours.want(&[(key.clone(), profile())]);
-    ours.until_up(&key);
+    ours.set_wanted_sessions(&[(key.clone(), profile())]);
+    ours.wait_until_up(&key);
     ours.stop();
     theirs.stop();
 }
 
 /// An address that comes later, and an interface too.
 #[test]
-fn what_is_not_there_yet_is_waited_for() {
+fn a_session_comes_up_once_its_local_address_exists() {
     let link = Link::new();
     let key = SessionKey { local: Some(ip("192.0.2.7")), ..single_hop(THEIRS) };
     let ours = Bfd::start(&link.ours, &[(key.clone(), profile())]);
     let theirs = Bfd::start(&link.theirs, &[(single_hop("192.0.2.7"), profile())]);
     thread::sleep(Duration::from_secs(1));
     link.ours.ip("addr add 192.0.2.7/24 dev a0").unwrap();
-    ours.until_up(&key);
+    ours.wait_until_up(&key);
     ours.stop();
     theirs.stop();
 }
@@ -250,8 +252,8 @@ fn a_busy_machine_costs_no_session() {
     let (there, back) = (single_hop(THEIRS), single_hop(OURS));
     let ours = Bfd::start(&link.ours, &[(there.clone(), quick)]);
     let theirs = Bfd::start(&link.theirs, &[(back.clone(), quick)]);
-    ours.until_up(&there);
-    theirs.until_up(&back);
+    ours.wait_until_up(&there);
+    theirs.wait_until_up(&back);
     let end = Instant::now() + Duration::from_secs(30);
     let burners: Vec<_> = (0..2 * thread::available_parallelism().unwrap().get())
         .map(|_| {

@@ -43,7 +43,7 @@ impl Client {
         let is_done = Arc::new(AtomicBool::new(false));
         let (to, until, vips) = (log.clone(), is_done.clone(), vips.to_vec());
         let thread = namespace.spawn_thread(move || {
-            ask(&vips, &to, &until);
+            ask_for_vips(&vips, &to, &until);
             Ok(())
         });
         let thread = thread.unwrap();
@@ -106,12 +106,12 @@ impl Log {
     }
 }
 
-fn ask(vips: &[IpAddr], log: &Mutex<Log>, is_done: &AtomicBool) {
-    let mut socket = socket();
+fn ask_for_vips(vips: &[IpAddr], log: &Mutex<Log>, is_done: &AtomicBool) {
+    let mut socket = open_packet_socket();
     while !is_done.load(Ordering::Relaxed) {
         for vip in vips {
             let mut log = log.lock().unwrap();
-            let question = question(vip, log.asked.len() as u32);
+            let question = build_question(vip, log.asked.len() as u32);
             log.asked.push((Instant::now(), *vip));
             drop(log);
             socket.send(&question).unwrap();
@@ -120,14 +120,14 @@ fn ask(vips: &[IpAddr], log: &Mutex<Log>, is_done: &AtomicBool) {
         let mut frame = [0; 2048];
         while Instant::now() < next {
             if let Ok(len) = socket.read(&mut frame) {
-                hear(&frame[..len], &mut log.lock().unwrap());
+                record_frame(&frame[..len], &mut log.lock().unwrap());
             }
         }
     }
 }
 
 /// On all that comes by `eth0`; waits a millisecond at a time.
-fn socket() -> Socket {
+fn open_packet_socket() -> Socket {
     let socket = Socket::new(Domain::PACKET, Type::RAW, None).unwrap();
     let probe = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
     let ifindex = rustix::net::netdevice::name_to_index(&probe, "eth0").unwrap();
@@ -149,7 +149,7 @@ fn socket() -> Socket {
     socket
 }
 
-fn question(vip: &IpAddr, number: u32) -> Vec<u8> {
+fn build_question(vip: &IpAddr, number: u32) -> Vec<u8> {
     match vip {
         IpAddr::V4(vip) => {
             let asker = Ipv4Addr::from(0x0a00_0000 | number);
@@ -186,7 +186,7 @@ fn checksum(from: Ipv6Addr, to: Ipv6Addr, message: &[u8]) -> u16 {
     !((sum & 0xffff) + (sum >> 16)) as u16
 }
 
-fn hear(frame: &[u8], log: &mut Log) {
+fn record_frame(frame: &[u8], log: &mut Log) {
     let now = Instant::now();
     let v4 = |at: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&frame[at..at + 4]).unwrap());
     let v6 = |at: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&frame[at..at + 16]).unwrap());

@@ -55,14 +55,14 @@ impl Lan {
         let nodes = (0..nodes).map(|number| add(&format!("node{number}"))).collect();
         let lan = Self { nodes, client: add("client"), bridge, _all: all };
         for (number, node) in lan.nodes.iter().enumerate() {
-            lan.join(node, number);
+            lan.attach_to_bridge(node, number);
             node.ip(&format!("addr add 192.0.2.{}/24 dev eth0", number + 1)).unwrap();
         }
-        lan.join(&lan.client, 0xc);
+        lan.attach_to_bridge(&lan.client, 0xc);
         lan
     }
 
-    fn join(&self, namespace: &Namespace, number: usize) {
+    fn attach_to_bridge(&self, namespace: &Namespace, number: usize) {
         let [.., last] = mac(number);
         let peer = format!("peer name port{number} netns {}", self.bridge.name);
         namespace.ip(&format!("link add eth0 address 02:00:00:00:00:{last:02x} type veth {peer}")).unwrap();
@@ -72,7 +72,7 @@ impl Lan {
 }
 
 /// What node `number` of `nodes` is to do.
-fn wanted(number: usize, nodes: usize, vips: usize) -> L2Orders {
+fn orders_for_node(number: usize, nodes: usize, vips: usize) -> L2Orders {
     let name = |number: usize| -> Arc<str> { format!("node-{number}").into() };
     let address = |number: usize| vec![IpAddr::from([192, 0, 2, number as u8 + 1])];
     let ballot: Arc<Ballot> = Arc::new((0..nodes).map(name).collect::<BTreeSet<_>>().into());
@@ -117,7 +117,7 @@ impl Agent {
         Self { wanted, statuses, kill, thread }
     }
 
-    /// Without a word to anybody.
+    /// Ends it without a farewell to the other agents.
     fn kill(self) {
         self.kill.send(()).unwrap();
         assert!(!self.thread.join().unwrap().unwrap());
@@ -128,21 +128,21 @@ impl Agent {
         assert!(self.thread.join().unwrap().unwrap());
     }
 
-    fn announced(&self) -> usize {
+    fn announced_count(&self) -> usize {
         self.statuses.borrow().iter().filter(|status| status.announcing).count()
     }
 }
 
-fn start(lan: &Lan, vips: usize) -> BTreeMap<usize, Agent> {
+fn start_agents(lan: &Lan, vips: usize) -> BTreeMap<usize, Agent> {
     let nodes = lan.nodes.len();
-    let agent = |number: usize| Agent::start(&lan.nodes[number], wanted(number, nodes, vips));
+    let agent = |number: usize| Agent::start(&lan.nodes[number], orders_for_node(number, nodes, vips));
     (0..nodes).map(|number| (number, agent(number))).collect()
 }
 
 /// Every VIP has one announcer, as the agents see it.
-fn until_settled(agents: &BTreeMap<usize, Agent>, vips: usize) {
+fn wait_until_settled(agents: &BTreeMap<usize, Agent>, vips: usize) {
     let started = Instant::now();
-    while agents.values().map(Agent::announced).sum::<usize>() != vips {
+    while agents.values().map(Agent::announced_count).sum::<usize>() != vips {
         assert!(started.elapsed() < LATER);
         assert!(agents.values().all(|agent| !agent.thread.is_finished()));
         thread::sleep(Duration::from_millis(5));
@@ -152,7 +152,7 @@ fn until_settled(agents: &BTreeMap<usize, Agent>, vips: usize) {
     thread::sleep(Duration::from_secs(1));
 }
 
-fn owner(log: &Log, vip: IpAddr) -> usize {
+fn last_owner_node(log: &Log, vip: IpAddr) -> usize {
     let [.., last] = log.last_owner(&vip).unwrap();
     last.into()
 }
@@ -162,10 +162,10 @@ fn a_client_sees_one_owner_whoever_dies_leaves_or_returns() {
     let lan = Lan::new(3);
     let vips: Vec<_> = (0..8).map(vip).collect();
     let client = Client::start(&lan.client, &vips);
-    let mut agents = start(&lan, vips.len());
-    until_settled(&agents, vips.len());
+    let mut agents = start_agents(&lan, vips.len());
+    wait_until_settled(&agents, vips.len());
     let before = client.log();
-    let dead = owner(&before, vips[0]);
+    let dead = last_owner_node(&before, vips[0]);
 
     let died = Instant::now();
     agents.remove(&dead).unwrap().kill();
@@ -176,35 +176,35 @@ fn a_client_sees_one_owner_whoever_dies_leaves_or_returns() {
         println!("{vip}: silent for {gap:?} after its owner may have died");
         assert!(gap < TAKEOVER, "{vip} was not answered for {gap:?}");
         let moves = after.moves_since(vip, died);
-        assert_eq!(moves.len(), usize::from(owner(&before, *vip) == dead), "{vip}: {moves:?}");
-        assert_ne!(owner(&after, *vip), dead);
+        assert_eq!(moves.len(), usize::from(last_owner_node(&before, *vip) == dead), "{vip}: {moves:?}");
+        assert_ne!(last_owner_node(&after, *vip), dead);
     }
 
     let returned = Instant::now();
-    agents.insert(dead, Agent::start(&lan.nodes[dead], wanted(dead, 3, vips.len())));
+    agents.insert(dead, Agent::start(&lan.nodes[dead], orders_for_node(dead, 3, vips.len())));
     thread::sleep(Duration::from_secs(4));
     let after = client.log();
     for vip in &vips {
         let moves = after.moves_since(vip, returned);
         println!("{vip}: silent for {:?} at its owner's return", after.longest_silence(vip, returned));
-        assert_eq!(moves.len(), usize::from(owner(&before, *vip) == dead), "{vip}: {moves:?}");
-        assert_eq!(owner(&after, *vip), owner(&before, *vip));
+        assert_eq!(moves.len(), usize::from(last_owner_node(&before, *vip) == dead), "{vip}: {moves:?}");
+        assert_eq!(last_owner_node(&after, *vip), last_owner_node(&before, *vip));
     }
 
     // A drain: the others at once, and back when it is over.
     let drained = Instant::now();
-    let drain = |leaving| Arc::new(L2Orders { leaving, ..wanted(dead, 3, vips.len()) });
+    let drain = |leaving| Arc::new(L2Orders { leaving, ..orders_for_node(dead, 3, vips.len()) });
     agents[&dead].wanted.send_replace(drain(true));
     thread::sleep(Duration::from_secs(2));
     let after = client.log();
     for vip in &vips {
         println!("{vip}: silent for {:?} at a drain", after.longest_silence(vip, drained));
-        assert_ne!(owner(&after, *vip), dead);
+        assert_ne!(last_owner_node(&after, *vip), dead);
     }
     agents[&dead].wanted.send_replace(drain(false));
     thread::sleep(Duration::from_secs(2));
     let after = client.log();
-    vips.iter().for_each(|vip| assert_eq!(owner(&after, *vip), owner(&before, *vip)));
+    vips.iter().for_each(|vip| assert_eq!(last_owner_node(&after, *vip), last_owner_node(&before, *vip)));
 
     for vip in &vips {
         assert!(after.conflicts(vip).is_empty(), "{vip} was answered for by two");
@@ -214,25 +214,25 @@ fn a_client_sees_one_owner_whoever_dies_leaves_or_returns() {
     client.stop();
 }
 
-/// All that such a node hears is silence: the others take over.
+/// Such a node hears none of the others, and they take over its VIPs.
 #[test]
 fn an_interface_that_goes_down_loses_its_vips_until_it_is_up_again() {
     let lan = Lan::new(2);
     let vips: Vec<_> = (0..8).map(vip).collect();
     let client = Client::start(&lan.client, &vips);
-    let agents = start(&lan, vips.len());
-    until_settled(&agents, vips.len());
+    let agents = start_agents(&lan, vips.len());
+    wait_until_settled(&agents, vips.len());
     let before = client.log();
-    let down = owner(&before, vips[0]);
+    let down = last_owner_node(&before, vips[0]);
     lan.nodes[down].ip("link set eth0 down").unwrap();
     thread::sleep(TAKEOVER);
-    vips.iter().for_each(|vip| assert_ne!(owner(&client.log(), *vip), down));
+    vips.iter().for_each(|vip| assert_ne!(last_owner_node(&client.log(), *vip), down));
     let up = Instant::now();
     lan.nodes[down].ip("link set eth0 up").unwrap();
     thread::sleep(Duration::from_secs(5));
     let after = client.log();
     for vip in &vips {
-        assert_eq!(owner(&after, *vip), owner(&before, *vip));
+        assert_eq!(last_owner_node(&after, *vip), last_owner_node(&before, *vip));
         assert!(after.conflicts(vip).is_empty(), "{vip} was answered for by two");
         let gap = after.longest_silence(vip, up);
         assert!(gap < TAKEOVER, "{vip} was not answered for {gap:?} when it came back");
@@ -241,7 +241,7 @@ fn an_interface_that_goes_down_loses_its_vips_until_it_is_up_again() {
     client.stop();
 }
 
-/// Else it would hold all others for dead, and take what they have.
+/// Otherwise it would take all others for dead, and announce their VIPs too.
 #[test]
 fn an_agent_that_cannot_talk_to_the_others_announces_nothing() {
     let lan = Lan::new(2);
@@ -261,16 +261,16 @@ fn an_agent_that_cannot_talk_to_the_others_announces_nothing() {
     };
     let somebody = lan.nodes[0].spawn_thread(take).unwrap();
     taken.recv().unwrap();
-    idle.wanted.send_replace(Arc::new(wanted(0, 2, vips.len())));
+    idle.wanted.send_replace(Arc::new(orders_for_node(0, 2, vips.len())));
     let mut agents = BTreeMap::from([(0, idle)]);
-    agents.insert(1, Agent::start(&lan.nodes[1], wanted(1, 2, vips.len())));
-    until_settled(&agents, vips.len());
+    agents.insert(1, Agent::start(&lan.nodes[1], orders_for_node(1, 2, vips.len())));
+    wait_until_settled(&agents, vips.len());
     thread::sleep(Duration::from_secs(1));
-    assert_eq!(agents[&0].announced(), 0);
+    assert_eq!(agents[&0].announced_count(), 0);
     free.send(()).unwrap();
     somebody.join().unwrap().unwrap();
     thread::sleep(Duration::from_secs(4));
-    assert!(agents.values().all(|agent| agent.announced() > 0));
+    assert!(agents.values().all(|agent| agent.announced_count() > 0));
     let log = client.log();
     vips.iter().for_each(|vip| assert!(log.conflicts(vip).is_empty(), "{vip} was answered for by two"));
     agents.into_values().for_each(Agent::stop);
@@ -279,11 +279,11 @@ fn an_agent_that_cannot_talk_to_the_others_announces_nothing() {
 
 /// Neighbours that have missed it, or believe somebody else, hear of it again.
 #[test]
-fn the_owner_tells_the_link_again_as_long_as_it_is() {
+fn the_owner_repeats_its_announcements() {
     let lan = Lan::new(1);
     let client = Client::start(&lan.client, &[]);
-    let agents = start(&lan, 2);
-    until_settled(&agents, 2);
+    let agents = start_agents(&lan, 2);
+    wait_until_settled(&agents, 2);
     thread::sleep(Duration::from_secs(10));
     let at_first = client.log();
     // Half a minute after the last of these.
@@ -301,8 +301,8 @@ fn the_owner_tells_the_link_again_as_long_as_it_is() {
 #[test]
 fn the_usual_tools_see_one_owner() {
     let lan = Lan::new(3);
-    let agents = start(&lan, 2);
-    until_settled(&agents, 2);
+    let agents = start_agents(&lan, 2);
+    wait_until_settled(&agents, 2);
     lan.client.ip("addr add 203.0.255.1/16 dev eth0").unwrap();
     let arping = lan.client.run(&["arping", "-c", "5", "-I", "eth0", "203.0.0.0"]).unwrap();
     println!("{arping}");
@@ -346,15 +346,15 @@ fn the_usual_tools_see_one_owner() {
 fn thousands_of_vips_change_hands_within_a_second() {
     const VIPS: usize = 5000;
     let lan = Lan::new(2);
-    let mut agents = start(&lan, VIPS);
-    until_settled(&agents, VIPS);
-    assert!((2000..3000).contains(&agents[&0].announced()));
+    let mut agents = start_agents(&lan, VIPS);
+    wait_until_settled(&agents, VIPS);
+    assert!((2000..3000).contains(&agents[&0].announced_count()));
     let some: Vec<_> = (0..50).map(|number| vip(number * 100 + number % 2)).collect();
     let client = Client::start(&lan.client, &some);
     thread::sleep(Duration::from_millis(500));
     let died = Instant::now();
     agents.remove(&0).unwrap().kill();
-    while agents[&1].announced() != VIPS {
+    while agents[&1].announced_count() != VIPS {
         assert!(died.elapsed() < LATER);
         thread::sleep(Duration::from_millis(1));
     }
@@ -364,7 +364,7 @@ fn thousands_of_vips_change_hands_within_a_second() {
     for vip in &some {
         let gap = log.longest_silence(vip, died);
         assert!(gap < TAKEOVER, "{vip} was not answered for {gap:?}");
-        assert!(owner(&log, *vip) == 1 && log.conflicts(vip).is_empty(), "{vip}");
+        assert!(last_owner_node(&log, *vip) == 1 && log.conflicts(vip).is_empty(), "{vip}");
     }
     agents.into_values().for_each(Agent::stop);
     client.stop();

@@ -14,54 +14,55 @@ use crate::{
 };
 
 /// A frame, and its verdict if it is for a VIP.
-pub struct Row {
+pub struct BystanderRow {
     pub name: String,
     pub frame: Vec<u8>,
     pub to_vip: Verdict,
 }
 
-impl Row {
+impl BystanderRow {
     fn new(name: impl Into<String>, frame: Vec<u8>, to_vip: Verdict) -> Self {
         Self { name: name.into(), frame, to_vip }
     }
 }
 
 /// All kinds of frames to a host.
-pub fn table(to: Host) -> Vec<Row> {
-    let mut rows = link(to);
-    rows.extend(FAMILIES.into_iter().flat_map(|family| any_family(to, family)));
-    rows.extend(v4(to));
-    rows.extend(v6(to));
+pub fn table(to: Host) -> Vec<BystanderRow> {
+    let mut rows = link_rows(to);
+    rows.extend(FAMILIES.into_iter().flat_map(|family| family_rows(to, family)));
+    rows.extend(v4_rows(to));
+    rows.extend(v6_rows(to));
     rows
 }
 
 /// Frames whose type is not IP, and tags.
-fn link(to: Host) -> Vec<Row> {
+fn link_rows(to: Host) -> Vec<BystanderRow> {
     let ip = datagram(to, Family::V4).bytes();
     let arp = [&[0, 1, 8, 0, 6, 4, 0, 1][..], &[0; 20]].concat();
     let tagged = |outer: u16| ethernet(ARRIVING, outer, &[&[0, 42, 8, 0][..], &ip].concat());
     let doubly = ethernet(ARRIVING, 0x88a8, &[&[0, 42, 0x81, 0, 0, 7, 8, 0][..], &ip].concat());
     let mut rows = vec![
-        Row::new("ARP", ethernet(ARRIVING, 0x0806, &arp), Pass),
-        Row::new("a VLAN tag", tagged(0x8100), DropNoSuchPort),
-        Row::new("a service tag", tagged(0x88a8), DropNoSuchPort),
-        Row::new("two tags", doubly, DropNoSuchPort),
-        Row::new("next to nothing", ethernet(ARRIVING, 0x0800, &[0]), Pass),
+        BystanderRow::new("ARP", ethernet(ARRIVING, 0x0806, &arp), Pass),
+        BystanderRow::new("a VLAN tag", tagged(0x8100), DropNoSuchPort),
+        BystanderRow::new("a service tag", tagged(0x88a8), DropNoSuchPort),
+        BystanderRow::new("two tags", doubly, DropNoSuchPort),
+        BystanderRow::new("next to nothing", ethernet(ARRIVING, 0x0800, &[0]), Pass),
     ];
     rows.extend([0x0000, 0x002e, 0x0008, 0x88cc, 0x8847, 0xdd86, 0xffff].map(|ethertype| {
-        Row::new(format!("type {ethertype:#06x}"), ethernet(ARRIVING, ethertype, &ip), Pass)
+        BystanderRow::new(format!("type {ethertype:#06x}"), ethernet(ARRIVING, ethertype, &ip), Pass)
     }));
     rows
 }
 
-fn any_family(to: Host, family: Family) -> Vec<Row> {
+fn family_rows(to: Host, family: Family) -> Vec<BystanderRow> {
     let good = frame(ARRIVING, &datagram(to, family));
     let with_byte = |at: usize, value| {
         let mut frame = good.clone();
         frame[at] = value;
         frame
     };
-    let row = |name: &str, frame, verdict| Row::new(format!("{name} over {family:?}"), frame, verdict);
+    let row =
+        |name: &str, frame, verdict| BystanderRow::new(format!("{name} over {family:?}"), frame, verdict);
     let mut rows = vec![
         row("UDP", good.clone(), DropNoSuchPort),
         row("TCP", frame(ARRIVING, &segment(to, family)), DropNoSuchPort),
@@ -82,28 +83,32 @@ fn any_family(to: Host, family: Family) -> Vec<Row> {
     rows
 }
 
-fn v4(to: Host) -> Vec<Row> {
+fn v4_rows(to: Host) -> Vec<BystanderRow> {
     let ip = datagram(to, Family::V4);
     let fragment = |fragment| frame(ARRIVING, &Ip { fragment, ..ip.clone() });
     let mut shorter = frame(ARRIVING, &ip);
     shorter[14] = 0x44;
     vec![
-        Row::new("a first fragment", fragment(0x2000), DropNoSuchPort),
-        Row::new("a middle fragment", fragment(0x20b9), DropFragment),
-        Row::new("a last fragment", fragment(0x0172), DropFragment),
-        Row::new("the reserved flag", fragment(0x8000), DropNoSuchPort),
-        Row::new(
+        BystanderRow::new("a first fragment", fragment(0x2000), DropNoSuchPort),
+        BystanderRow::new("a middle fragment", fragment(0x20b9), DropFragment),
+        BystanderRow::new("a last fragment", fragment(0x0172), DropFragment),
+        BystanderRow::new("the reserved flag", fragment(0x8000), DropNoSuchPort),
+        BystanderRow::new(
             "options",
             frame(ARRIVING, &Ip { options: vec![0x94, 4, 0, 0], ..ip.clone() }),
             DropNoSuchPort,
         ),
-        Row::new("all options", frame(ARRIVING, &Ip { options: vec![1; 40], ..ip.clone() }), DropNoSuchPort),
-        Row::new("a header too short to be one", shorter, DropTruncated),
-        Row::new("IPv4 that says it is IPv6", ethernet(ARRIVING, 0x86dd, &ip.bytes()), Pass),
+        BystanderRow::new(
+            "all options",
+            frame(ARRIVING, &Ip { options: vec![1; 40], ..ip.clone() }),
+            DropNoSuchPort,
+        ),
+        BystanderRow::new("a header too short to be one", shorter, DropTruncated),
+        BystanderRow::new("IPv4 that says it is IPv6", ethernet(ARRIVING, 0x86dd, &ip.bytes()), Pass),
     ]
 }
 
-fn v6(to: Host) -> Vec<Row> {
+fn v6_rows(to: Host) -> Vec<BystanderRow> {
     let ip = datagram(to, Family::V6);
     let udp = ip.bytes()[40..].to_vec();
     let with_extension = |kind, extension: &[u8]| {
@@ -120,37 +125,41 @@ fn v6(to: Host) -> Vec<Row> {
     let fragment = [17, 0, 0, 1, 0, 0, 0, 9];
     let later_fragment = [17, 0, 0x05, 0xa8, 0, 0, 0, 9];
     vec![
-        Row::new("hop-by-hop options", with_extension(0, &options), DropNoSuchPort),
-        Row::new("a routing header", with_extension(43, &routing), DropNoSuchPort),
-        Row::new(
+        BystanderRow::new("hop-by-hop options", with_extension(0, &options), DropNoSuchPort),
+        BystanderRow::new("a routing header", with_extension(43, &routing), DropNoSuchPort),
+        BystanderRow::new(
             "a routing header with a segment left",
             with_extension(43, &with_segments_left),
             DropOptions,
         ),
-        Row::new("destination options", with_extension(60, &options), DropNoSuchPort),
-        Row::new("five headers", with_extension(60, &[&more_options[..], &options].concat()), DropOptions),
-        Row::new("options of 264 bytes", with_extension(60, &long_options), DropOptions),
-        Row::new("options beyond the end", with_extension(60, &beyond_the_end), DropTruncated),
-        Row::new("a first fragment in IPv6", with_extension(44, &fragment), DropNoSuchPort),
-        Row::new("a fragment that is the whole", with_extension(44, &whole), DropNoSuchPort),
-        Row::new("a last fragment in IPv6", with_extension(44, &later_fragment), DropFragment),
-        Row::new("mobility", with_extension(135, &options), DropOtherProtocol),
-        Row::new("no next header", with_extension(59, &[]), DropOtherProtocol),
-        Row::new("IPv6 that says it is IPv4", ethernet(ARRIVING, 0x0800, &ip.bytes()), Pass),
+        BystanderRow::new("destination options", with_extension(60, &options), DropNoSuchPort),
+        BystanderRow::new(
+            "five headers",
+            with_extension(60, &[&more_options[..], &options].concat()),
+            DropOptions,
+        ),
+        BystanderRow::new("options of 264 bytes", with_extension(60, &long_options), DropOptions),
+        BystanderRow::new("options beyond the end", with_extension(60, &beyond_the_end), DropTruncated),
+        BystanderRow::new("a first fragment in IPv6", with_extension(44, &fragment), DropNoSuchPort),
+        BystanderRow::new("a fragment that is the whole", with_extension(44, &whole), DropNoSuchPort),
+        BystanderRow::new("a last fragment in IPv6", with_extension(44, &later_fragment), DropFragment),
+        BystanderRow::new("mobility", with_extension(135, &options), DropOtherProtocol),
+        BystanderRow::new("no next header", with_extension(59, &[]), DropOtherProtocol),
+        BystanderRow::new("IPv6 that says it is IPv4", ethernet(ARRIVING, 0x0800, &ip.bytes()), Pass),
     ]
 }
 
 fn datagram(to: Host, family: Family) -> Ip {
-    carrying(to, family, Transport::udp())
+    packet_to(to, family, Transport::udp())
 }
 
 fn segment(to: Host, family: Family) -> Ip {
-    carrying(to, family, Transport::tcp(0x18))
+    packet_to(to, family, Transport::tcp(0x18))
 }
 
 /// To a port that no service has.
-fn carrying(to: Host, family: Family, transport: Transport) -> Ip {
-    Ip::new(CLIENT.ip(family), to.ip(family), Payload::Transport(transport.between(53, 33_434)))
+fn packet_to(to: Host, family: Family, transport: Transport) -> Ip {
+    Ip::new(CLIENT.ip(family), to.ip(family), Payload::Transport(transport.with_ports(53, 33_434)))
 }
 
 fn with_protocol(ip: Ip, protocol: u8, bytes: Vec<u8>) -> Ip {

@@ -21,12 +21,12 @@ pub struct Case {
     pub hook: Hook,
     pub input: Vec<u8>,
     pub verdict: Verdict,
-    /// What leaves the program; of a packet that is dropped, nothing does.
+    /// The frame after the program; none if the packet is dropped.
     output: Option<Vec<u8>>,
     service: Option<(u32, Traffic)>,
     backend: Option<(u32, Traffic)>,
-    /// Are all checksums of what leaves to be right?
-    is_sound: bool,
+    /// Whether all checksums of the output must be right.
+    verify_checksums: bool,
 }
 
 /// The beginning of a [`Case`]: what comes in, and where.
@@ -49,11 +49,11 @@ pub fn leaves_marked(name: impl Into<String>, setup: Setup, mark: u32, frame: Ve
 
 fn given(name: String, setup: Setup, hook: Hook, input: Vec<u8>) -> Given {
     let (verdict, output, service, backend) = (Verdict::Pass, None, None, None);
-    Given(Case { name, setup, hook, input, verdict, output, service, backend, is_sound: false })
+    Given(Case { name, setup, hook, input, verdict, output, service, backend, verify_checksums: false })
 }
 
 impl Given {
-    /// It passes, byte for byte as it came.
+    /// It passes unchanged, byte for byte.
     pub fn untouched(self, verdict: Verdict) -> Case {
         let output = Some(self.0.input.clone());
         Case { verdict, output, ..self.0 }
@@ -65,11 +65,11 @@ impl Given {
 
     /// It becomes this frame, whose checksums are right.
     pub fn becomes(self, verdict: Verdict, output: Vec<u8>) -> Case {
-        Case { is_sound: true, ..self.becomes_unsound(verdict, output) }
+        Case { verify_checksums: true, ..self.becomes_with_wrong_checksums(verdict, output) }
     }
 
-    /// The same, but as wrong inside as it came.
-    pub fn becomes_unsound(self, verdict: Verdict, output: Vec<u8>) -> Case {
+    /// The same, but checksums are not verified: the input is damaged already.
+    pub fn becomes_with_wrong_checksums(self, verdict: Verdict, output: Vec<u8>) -> Case {
         Case { verdict, output: Some(output), ..self.0 }
     }
 }
@@ -81,7 +81,7 @@ pub const TC_ACT_SHOT: u32 = 2;
 impl Case {
     /// It counts for the service that the request is for.
     pub fn for_service(self, request: &Request) -> Self {
-        Self { service: Some((request.service(), traffic(request.len()))), ..self }
+        Self { service: Some((request.service(), traffic_of_one_packet(request.len()))), ..self }
     }
 
     /// It counts for the service, and for the backend that its ring names.
@@ -91,30 +91,30 @@ impl Case {
 
     /// It counts for the service, and for this backend.
     pub fn for_backend(self, request: &Request, id: u32) -> Self {
-        Self { backend: Some((id, traffic(request.len()))), ..self.for_service(request) }
+        Self { backend: Some((id, traffic_of_one_packet(request.len()))), ..self.for_service(request) }
     }
 
-    /// The same counts, but of packets of another length than was sent.
-    pub fn of_len(mut self, len: usize) -> Self {
+    /// Expect the counted packet to have this length, in bytes.
+    pub fn with_counted_len(mut self, len: usize) -> Self {
         for counted in [&mut self.service, &mut self.backend].into_iter().flatten() {
-            counted.1 = traffic(len);
+            counted.1 = traffic_of_one_packet(len);
         }
         self
     }
 
-    /// Have it told, and say where that is not what happens.
-    pub fn check_told(&self, machine: &mut Machine) -> Result<(), String> {
+    /// Do a dry run, and return what differs from the expected fate.
+    pub fn check_dry_run(&self, machine: &mut Machine) -> Result<(), String> {
         let (ran, story) = machine.dry_run(self.hook, &self.input);
         let verdict = Verdict::from_index(story.verdict as usize);
         let service = (story.service != NOT_TOLD).then_some(story.service);
         let is_right = verdict == Some(self.verdict)
-            && ran.action == self.action()
+            && ran.action == self.expected_action()
             && self.output.as_ref().is_none_or(|output| *output == ran.output)
             && service == self.service.map(|(id, _)| id);
         if is_right { Ok(()) } else { Err(format!("{}: action {}, {story:?}", self.name, ran.action)) }
     }
 
-    fn added(&self) -> Added {
+    fn expected_counts(&self) -> Added {
         Added {
             verdicts: vec![(self.verdict, 1)],
             services: self.service.into_iter().collect(),
@@ -122,7 +122,7 @@ impl Case {
         }
     }
 
-    fn action(&self) -> u32 {
+    fn expected_action(&self) -> u32 {
         match (self.hook, self.verdict.fate()) {
             (Hook::Xdp, Fate::Drop) => 1,
             (Hook::Xdp, Fate::Pass) => 2,
@@ -133,51 +133,51 @@ impl Case {
         }
     }
 
-    /// Send it, and say what is not as it should be.
+    /// Run the program, and return what differs from the expectation.
     pub fn check(&self, machine: &Machine) -> Result<(), String> {
         let before = machine.counts();
         let ran = machine.run(self.hook, &self.input);
         let added = machine.counts().since(&before);
         let mut complaints = String::new();
-        if added != self.added() {
-            let _ = writeln!(complaints, "  counted  {added:?}\n  expected {:?}", self.added());
+        if added != self.expected_counts() {
+            let _ = writeln!(complaints, "  counted  {added:?}\n  expected {:?}", self.expected_counts());
         }
-        if ran.action != self.action() {
-            let _ = writeln!(complaints, "  action {}, expected {}", ran.action, self.action());
+        if ran.action != self.expected_action() {
+            let _ = writeln!(complaints, "  action {}, expected {}", ran.action, self.expected_action());
         }
         if let Some(expected) = self.output.as_ref().filter(|expected| **expected != ran.output) {
-            complaints.push_str(&difference(&ran.output, expected));
+            complaints.push_str(&describe_difference(&ran.output, expected));
         }
-        if self.is_sound
-            && let Err(wrong) = packet::checksums(&ran.output)
+        if self.verify_checksums
+            && let Err(wrong) = packet::verify_frame_checksums(&ran.output)
         {
             let _ = writeln!(complaints, "  wrong {wrong}");
         }
         if complaints.is_empty() { Ok(()) } else { Err(format!("{}:\n{complaints}", self.name)) }
     }
 
-    /// Send it as one step of a story.
-    pub fn happens_on(&self, machine: &Machine) {
+    /// Run it as one step of a test with several packets; panics if it fails.
+    pub fn assert_on(&self, machine: &Machine) {
         self.check(machine).unwrap_or_else(|complaints| panic!("\n{complaints}"));
     }
 }
 
-fn traffic(len: usize) -> Traffic {
+fn traffic_of_one_packet(len: usize) -> Traffic {
     Traffic { packets: 1, bytes: len as u64 }
 }
 
-fn difference(found: &[u8], expected: &[u8]) -> String {
+fn describe_difference(found: &[u8], expected: &[u8]) -> String {
     let same = found.iter().zip(expected).take_while(|(a, b)| a == b).count();
     format!(
         "  output, {} bytes, is not the {} bytes expected from byte {same} on\n  found    {}\n  expected {}\n",
         found.len(),
         expected.len(),
-        hex(found),
-        hex(expected)
+        format_hex(found),
+        format_hex(expected)
     )
 }
 
-fn hex(bytes: &[u8]) -> String {
+fn format_hex(bytes: &[u8]) -> String {
     bytes.iter().enumerate().fold(String::new(), |text, (n, byte)| {
         let gap = if [14, 34, 54].contains(&n) { " " } else { "" };
         text + gap + &format!("{byte:02x}")
@@ -190,7 +190,7 @@ pub fn check_all(cases: &[Case]) {
     let mut complaints = Vec::new();
     for case in cases {
         let machine = machines.entry(case.setup).or_insert_with(|| Machine::new(case.setup));
-        if machine.is_possible_here() {
+        if machine.is_supported_by_kernel() {
             complaints.extend(case.check(machine).err());
         } else {
             println!("left out, this kernel cannot test it: {}", case.name);

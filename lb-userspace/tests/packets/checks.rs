@@ -9,26 +9,27 @@ use lb_common::{
 use crate::{
     bystanders,
     case::{Case, check_all, leaves, leaves_marked},
-    expect::tunnel,
+    expect::ip_in_ip_packet,
     machine::{AS_BOTH, AS_DIRECTOR, AS_NODE, Machine},
     packet::{ACK, ETH_LEN, Icmp, Ip, Payload, RST, frame},
     services::{
         BARE, BARE_ELSEWHERE, BARE_IPIP4, BARE_IPIP6, BARE_SERVERS, BARE_UNRESOLVED, MTU, TO_BACKEND,
-        to_bare_server,
+        macs_to_bare_server,
     },
     world::{DIRECTOR, FAMILIES, Family, KINDS, Kind, LEAVING, OTHER_NODE, Request, STRANGER, VIP},
 };
 
 const L2: u16 = BARE_SERVERS[0] as u16;
-/// In `BACKENDS`, but no bare server; and nobody.
+/// Ids in `BACKENDS` that are no bare servers: of a node, and of no backend.
 const NODE: u16 = 1;
 const CLEARED: u16 = 8;
 
 pub fn cases() -> Vec<Case> {
-    let mut cases: Vec<_> = KINDS.into_iter().filter(|kind| kind.is_tcp).flat_map(of_connections).collect();
-    cases.extend(FAMILIES.into_iter().flat_map(of_echoes));
+    let mut cases: Vec<_> =
+        KINDS.into_iter().filter(|kind| kind.is_tcp).flat_map(connection_checks).collect();
+    cases.extend(FAMILIES.into_iter().flat_map(echo_checks));
     cases.extend(
-        bystanders::table(DIRECTOR).into_iter().filter(|row| Machine::takes_for_egress(&row.frame)).map(
+        bystanders::table(DIRECTOR).into_iter().filter(|row| Machine::can_test_egress(&row.frame)).map(
             |row| {
                 let name = format!("{} leaves with the mark of a check", row.name);
                 let kind_and_version = (&row.frame[12..ETH_LEN], row.frame[ETH_LEN] >> 4);
@@ -43,20 +44,20 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// From the agent's own socket.
-fn own(kind: Kind) -> Request {
+fn own_request(kind: Kind) -> Request {
     let request = kind.request(BARE);
     Request { ip: Ip { src: DIRECTOR.ip(kind.family), ..request.ip.clone() }, ..request }
 }
 
-fn of_connections(kind: Kind) -> Vec<Case> {
-    let request = own(kind);
+fn connection_checks(kind: Kind) -> Vec<Case> {
+    let request = own_request(kind);
     let mut cases: Vec<_> = [AS_DIRECTOR, AS_BOTH]
         .into_iter()
-        .flat_map(|setup| sent(&format!("a SYN on {setup}, {kind}"), setup, &request.ip))
+        .flat_map(|setup| forwarded_checks(&format!("a SYN on {setup}, {kind}"), setup, &request.ip))
         .collect();
     for flags in [ACK, RST] {
         let ip = request.clone().with_tcp_flags(flags).ip;
-        cases.extend(sent(&format!("flags {flags:#04x}, {kind}"), AS_DIRECTOR, &ip));
+        cases.extend(forwarded_checks(&format!("flags {flags:#04x}, {kind}"), AS_DIRECTOR, &ip));
     }
     for outer in FAMILIES {
         let (id, room) = match outer {
@@ -76,20 +77,20 @@ fn of_connections(kind: Kind) -> Vec<Case> {
 }
 
 /// By each kind of delivery.
-fn sent(what: &str, setup: crate::machine::Setup, ip: &Ip) -> Vec<Case> {
+fn forwarded_checks(what: &str, setup: crate::machine::Setup, ip: &Ip) -> Vec<Case> {
     let by = |how: &str, id, output| {
         let name = format!("a check by {how}: {what}");
         leaves_marked(name, setup, mark(id), frame(LEAVING, ip)).becomes(EgressCheck, output)
     };
     vec![
-        by("MAC address", L2, frame(to_bare_server(L2.into()), ip)),
+        by("MAC address", L2, frame(macs_to_bare_server(L2.into()), ip)),
         by("an outer V4 header", BARE_IPIP4, in_tunnel(Family::V4, ip)),
         by("an outer V6 header", BARE_IPIP6, in_tunnel(Family::V6, ip)),
     ]
 }
 
 fn in_tunnel(outer: Family, ip: &Ip) -> Vec<u8> {
-    frame(TO_BACKEND, &tunnel(ip, DIRECTOR.ip(outer), OTHER_NODE.ip(outer)))
+    frame(TO_BACKEND, &ip_in_ip_packet(ip, DIRECTOR.ip(outer), OTHER_NODE.ip(outer)))
 }
 
 fn refused(kind: Kind, ip: &Ip) -> Vec<Case> {
@@ -126,7 +127,7 @@ fn refused(kind: Kind, ip: &Ip) -> Vec<Case> {
     cases
 }
 
-fn of_echoes(family: Family) -> Vec<Case> {
+fn echo_checks(family: Family) -> Vec<Case> {
     let (protocol, kind) = match family {
         Family::V4 => (1, 8),
         Family::V6 => (58, 128),
@@ -134,7 +135,7 @@ fn of_echoes(family: Family) -> Vec<Case> {
     let (src, dst) = (DIRECTOR.ip(family), VIP.ip(family));
     let bytes = Icmp::echo(protocol, kind, 0x1234_5678, &[7; 20]).bytes(src, dst);
     let ip = Ip::new(src, dst, Payload::Other { protocol, bytes });
-    sent(&format!("an echo request, {family:?}"), AS_DIRECTOR, &ip)
+    forwarded_checks(&format!("an echo request, {family:?}"), AS_DIRECTOR, &ip)
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Do the tables reach every way out of the programs?
+//! Checks that the tables together reach every verdict.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The cases of all tables in which no packet depends on another.
-pub fn all() -> Vec<Case> {
+pub fn all_cases() -> Vec<Case> {
     let tables = [
         director::cases(),
         node::cases(),
@@ -32,7 +32,7 @@ pub fn all() -> Vec<Case> {
 
 #[test]
 fn every_verdict_is_reached() {
-    let reached: HashSet<_> = all().iter().map(|case| case.verdict).collect();
+    let reached: HashSet<_> = all_cases().iter().map(|case| case.verdict).collect();
     let missing: Vec<_> = Verdict::all().filter(|verdict| !reached.contains(verdict)).collect();
     assert!(missing.is_empty(), "no case for {missing:?}");
 }
@@ -40,7 +40,7 @@ fn every_verdict_is_reached() {
 #[test]
 fn every_case_has_a_name_of_its_own() {
     let mut names = HashSet::new();
-    for case in all() {
+    for case in all_cases() {
         assert!(names.insert(case.name.clone()), "twice: {}", case.name);
     }
 }

@@ -1,4 +1,4 @@
-//! Packets that are shorter than they say, and lengths that lie.
+//! Truncated packets, and IP headers with wrong lengths.
 
 use lb_common::Verdict::{DropTruncated, Pass, PassForeignTunnel};
 
@@ -12,26 +12,26 @@ use crate::{
 };
 
 pub fn cases() -> Vec<Case> {
-    KINDS.into_iter().flat_map(of_kind).collect()
+    KINDS.into_iter().flat_map(cases_of_kind).collect()
 }
 
-fn of_kind(kind: Kind) -> Vec<Case> {
+fn cases_of_kind(kind: Kind) -> Vec<Case> {
     let mut cases = Vec::new();
     for setup in [AS_DIRECTOR, AS_NODE, AS_BOTH] {
         cases.extend(cut_anywhere(kind, setup));
-        cases.extend(lengths_that_lie(kind, setup));
+        cases.extend(wrong_lengths(kind, setup));
     }
     for outer in FAMILIES {
         for setup in [AS_NODE, AS_BOTH] {
             cases.extend(tunnel_cut_anywhere(kind, outer, setup));
-            cases.extend(lengths_that_lie_in_a_tunnel(kind, outer, setup));
+            cases.extend(wrong_lengths_in_a_tunnel(kind, outer, setup));
         }
     }
     cases
 }
 
-/// At every byte from the Ethernet header on. Without a whole IP header it is
-/// nobody's packet; with one, it is for a VIP.
+/// Cut at every byte from the Ethernet header on. Without a whole IP header it
+/// passes; with one, it is known to be for a VIP, and dropped.
 fn cut_anywhere(kind: Kind, setup: Setup) -> impl Iterator<Item = Case> {
     let whole = kind.request(LOCAL).frame();
     (ETH_LEN..whole.len()).map(move |len| {
@@ -59,9 +59,9 @@ fn header_len(family: Family) -> usize {
     Kind { family, is_tcp: true }.header_len()
 }
 
-/// Frames whose IP header says what no packet to a port can have, or more
-/// than the frame has; with what they say.
-fn lies(kind: Kind, frame: &[u8], l3: usize) -> Vec<(u16, Vec<u8>)> {
+/// Frames whose IP header has a length too short for ports, or longer than the
+/// frame; each with the value of that field, in bytes.
+fn frames_with_wrong_length(kind: Kind, frame: &[u8], l3: usize) -> Vec<(u16, Vec<u8>)> {
     let header = kind.header_len();
     // An IPv6 header does not count itself.
     let (at, uncounted) = match kind.family {
@@ -79,22 +79,26 @@ fn lies(kind: Kind, frame: &[u8], l3: usize) -> Vec<(u16, Vec<u8>)> {
     .collect()
 }
 
-fn lengths_that_lie(kind: Kind, setup: Setup) -> impl Iterator<Item = Case> {
-    lies(kind, &kind.request(LOCAL).frame(), ETH_LEN).into_iter().map(move |(said, frame)| {
-        let name = format!("{kind} with length {said} on {setup}");
-        arrives(name, setup, frame).dropped(DropTruncated)
-    })
+fn wrong_lengths(kind: Kind, setup: Setup) -> impl Iterator<Item = Case> {
+    frames_with_wrong_length(kind, &kind.request(LOCAL).frame(), ETH_LEN).into_iter().map(
+        move |(said, frame)| {
+            let name = format!("{kind} with length {said} on {setup}");
+            arrives(name, setup, frame).dropped(DropTruncated)
+        },
+    )
 }
 
-fn lengths_that_lie_in_a_tunnel(kind: Kind, outer: Family, setup: Setup) -> impl Iterator<Item = Case> {
+fn wrong_lengths_in_a_tunnel(kind: Kind, outer: Family, setup: Setup) -> impl Iterator<Item = Case> {
     let whole = from_director(outer, &kind.request(LOCAL).ip);
-    lies(kind, &whole, ETH_LEN + header_len(outer)).into_iter().map(move |(said, frame)| {
-        let name = format!("{kind} in {outer:?} with length {said} on {setup}");
-        arrives(name, setup, frame).dropped(DropTruncated)
-    })
+    frames_with_wrong_length(kind, &whole, ETH_LEN + header_len(outer)).into_iter().map(
+        move |(said, frame)| {
+            let name = format!("{kind} in {outer:?} with length {said} on {setup}");
+            arrives(name, setup, frame).dropped(DropTruncated)
+        },
+    )
 }
 
 #[test]
-fn what_is_shorter_than_it_says_goes_nowhere() {
+fn packets_with_wrong_lengths_are_not_forwarded() {
     check_all(&cases());
 }

@@ -6,7 +6,7 @@ use lb_common::Verdict::{EgressDropRewrite, EgressPass, EgressReply};
 use crate::{
     bystanders,
     case::{Case, check_all, leaves},
-    expect::{balanced, from_vip, reply},
+    expect::{from_vip, reply, with_zero_checksum},
     machine::{AS_NODE, Machine, WITH_FLOWS},
     packet::{ACK, ETH_LEN, FIN, Ip, RST, SYN, Transport, frame},
     services::LOCAL,
@@ -15,19 +15,19 @@ use crate::{
 
 pub fn cases() -> Vec<Case> {
     let mut cases: Vec<_> = KINDS.into_iter().flat_map(replies).collect();
-    cases.extend(KINDS.into_iter().flat_map(others));
+    cases.extend(KINDS.into_iter().flat_map(non_replies));
     cases.extend(KINDS.into_iter().flat_map(cut_anywhere));
     cases.extend(
         bystanders::table(CLIENT)
             .into_iter()
-            .filter(|row| Machine::takes_for_egress(&row.frame))
+            .filter(|row| Machine::can_test_egress(&row.frame))
             .map(|row| leaves(format!("{} leaves", row.name), WITH_FLOWS, row.frame).untouched(EgressPass)),
     );
     cases
 }
 
 /// A reply that `change` has made special.
-fn replied(name: String, kind: Kind, change: impl Fn(Ip) -> Ip) -> Case {
+fn reply_case(name: String, kind: Kind, change: impl Fn(Ip) -> Ip) -> Case {
     let request = kind.request(LOCAL);
     let ip = change(reply(&request, pod(1)).ip);
     let output = frame(LEAVING, &from_vip(&request, &ip));
@@ -42,28 +42,28 @@ fn with_transport(ip: Ip, change: impl Fn(&mut Transport)) -> Ip {
 
 fn replies(kind: Kind) -> Vec<Case> {
     let mut cases = vec![
-        replied(format!("a reply, {kind}"), kind, |ip| ip),
-        replied(format!("a reply of an odd length, {kind}"), kind, |ip| {
+        reply_case(format!("a reply, {kind}"), kind, |ip| ip),
+        reply_case(format!("a reply of an odd length, {kind}"), kind, |ip| {
             with_transport(ip, |transport| transport.data = vec![7; 33])
         }),
-        replied(format!("a long reply, {kind}"), kind, |ip| {
+        reply_case(format!("a long reply, {kind}"), kind, |ip| {
             with_transport(ip, |transport| transport.data = vec![7; 1400])
         }),
-        replied(format!("a reply without data, {kind}"), kind, |ip| {
+        reply_case(format!("a reply without data, {kind}"), kind, |ip| {
             with_transport(ip, |transport| transport.data.clear())
         }),
-        replied(format!("a reply whose checksum comes out as zero, {kind}"), kind, |ip| {
-            balanced(ip, |ip| from_vip(&kind.request(LOCAL), ip))
+        reply_case(format!("a reply whose checksum comes out as zero, {kind}"), kind, |ip| {
+            with_zero_checksum(ip, |ip| from_vip(&kind.request(LOCAL), ip))
         }),
     ];
     if kind.is_tcp {
         cases.extend([SYN | ACK, ACK | FIN, RST].map(|flags| {
-            replied(format!("a reply with flags {flags:#04x}, {kind}"), kind, |ip| {
+            reply_case(format!("a reply with flags {flags:#04x}, {kind}"), kind, |ip| {
                 with_transport(ip, |transport| transport.set_tcp_flags(flags))
             })
         }));
     } else if kind.family == Family::V4 {
-        cases.push(replied(format!("a reply without checksum has none afterwards, {kind}"), kind, |ip| {
+        cases.push(reply_case(format!("a reply without checksum has none afterwards, {kind}"), kind, |ip| {
             with_transport(ip, Transport::remove_checksum)
         }));
     }
@@ -71,7 +71,7 @@ fn replies(kind: Kind) -> Vec<Case> {
 }
 
 /// What looks like a reply, and is none.
-fn others(kind: Kind) -> Vec<Case> {
+fn non_replies(kind: Kind) -> Vec<Case> {
     let request = kind.request(LOCAL);
     let reply = |request: &Request| reply(request, pod(1)).ip;
     let table = [
@@ -104,7 +104,7 @@ fn cut_anywhere(kind: Kind) -> Vec<Case> {
             match len {
                 _ if len < l4 + 8 => given.untouched(EgressPass),
                 _ if len < checksum_end => given.dropped(EgressDropRewrite),
-                _ => given.becomes_unsound(EgressReply, rewritten[..len].to_vec()),
+                _ => given.becomes_with_wrong_checksums(EgressReply, rewritten[..len].to_vec()),
             }
         })
         .collect()

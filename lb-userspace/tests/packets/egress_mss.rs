@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What a Pod sends, and what is made of it.
-struct Row {
+struct MssRow {
     name: &'static str,
     flags: u8,
     options: Vec<u8>,
@@ -23,14 +23,14 @@ fn mss(value: u16) -> Vec<u8> {
     [&[2, 4], &value.to_be_bytes()[..]].concat()
 }
 
-fn table() -> Vec<Row> {
+fn table() -> Vec<MssRow> {
     let timestamps = [8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
     let (nop, sack_permitted, window_scale) = ([1], [4, 2], [3, 3, 7]);
     let row = |name, flags, before: &[u8], value: u16, after: &[u8], lowered: u16| {
         let around = |value| [before, &mss(value), after].concat();
-        Row { name, flags, options: around(value), becomes: around(lowered) }
+        MssRow { name, flags, options: around(value), becomes: around(lowered) }
     };
-    let kept = |name, options: &[u8]| Row {
+    let kept = |name, options: &[u8]| MssRow {
         name,
         flags: SYN | ACK,
         options: options.to_vec(),
@@ -69,10 +69,10 @@ fn table() -> Vec<Row> {
 }
 
 pub fn cases() -> Vec<Case> {
-    KINDS.into_iter().filter(|kind| kind.is_tcp).flat_map(of_kind).collect()
+    KINDS.into_iter().filter(|kind| kind.is_tcp).flat_map(cases_of_kind).collect()
 }
 
-fn of_kind(kind: Kind) -> Vec<Case> {
+fn cases_of_kind(kind: Kind) -> Vec<Case> {
     let request = kind.request(LOCAL);
     let sent = |flags, options: &[u8]| {
         let mut ip = reply(&request, pod(1)).ip;

@@ -1,4 +1,4 @@
-//! What ought to become of packets, made from what came in.
+//! Expected output packets, computed from the input.
 
 use std::net::IpAddr;
 
@@ -8,29 +8,29 @@ use crate::{
     world::{ARRIVING, DIRECTOR, Family, Host, LEAVING, NODE, OTHER_NODE, Request},
 };
 
-/// Sent on by its MAC addresses: one hop less to live.
+/// Forwarded on the same link: with these MAC addresses, and its TTL decremented.
 pub fn by_mac(macs: Macs, request: &Request) -> Vec<u8> {
-    frame(macs, &hop_less(&request.ip))
+    frame(macs, &with_decremented_ttl(&request.ip))
 }
 
-/// One hop less to live.
-pub fn hop_less(ip: &Ip) -> Ip {
+/// The same packet with its TTL decremented.
+pub fn with_decremented_ttl(ip: &Ip) -> Ip {
     Ip { ttl: ip.ttl - 1, ..ip.clone() }
 }
 
-/// What a client is told whose packet is too big: sent back to where it came
-/// from.
-pub fn too_big(request: &Request, mtu: usize) -> Vec<u8> {
-    frame(LEAVING, &about_size(request, mtu))
+/// The frame that tells a client that its packet is too big, sent back the way it
+/// came. `mtu` is in bytes.
+pub fn too_big_frame(request: &Request, mtu: usize) -> Vec<u8> {
+    frame(LEAVING, &too_big_message(request, mtu))
 }
 
 /// Frag-needed or packet-too-big about a request, from the VIP.
-pub fn about_size(request: &Request, mtu: usize) -> Ip {
-    about_size_of(&request.ip, mtu)
+pub fn too_big_message(request: &Request, mtu: usize) -> Ip {
+    too_big_message_about(&request.ip, mtu)
 }
 
 /// The same about any packet to the VIP.
-pub fn about_size_of(packet: &Ip, mtu: usize) -> Ip {
+pub fn too_big_message_about(packet: &Ip, mtu: usize) -> Ip {
     let (kind, code) = if packet.is_v4() { (3, 4) } else { (2, 0) };
     let payload = Payload::Icmp(Icmp::error(kind, code, mtu as u32, packet, 512));
     Ip { tos: 0xc0, ..Ip::new(packet.dst, packet.src, payload) }
@@ -43,25 +43,25 @@ pub fn in_tunnel(outer: Family, request: &Request) -> Vec<u8> {
 
 /// The same of a part of the request.
 pub fn part_in_tunnel(outer: Family, request: &Request, part: &Ip) -> Vec<u8> {
-    around(outer, part, request.hash())
+    encapsulated_in_ip(outer, part, request.hash())
 }
 
 /// Any packet of a flow with this hash, sent on in an outer header.
-pub fn around(outer: Family, inner: &Ip, hash: u64) -> Vec<u8> {
+pub fn encapsulated_in_ip(outer: Family, inner: &Ip, hash: u64) -> Vec<u8> {
     let label = if outer == Family::V6 { hash as u32 & 0xf_ffff } else { 0 };
-    let outer = Ip { label, ..tunnel(inner, DIRECTOR.ip(outer), OTHER_NODE.ip(outer)) };
+    let outer = Ip { label, ..ip_in_ip_packet(inner, DIRECTOR.ip(outer), OTHER_NODE.ip(outer)) };
     frame(TO_BACKEND, &outer)
 }
 
 /// Sent on to `services::backends` within UDP.
 pub fn in_gue(outer: Family, request: &Request) -> Vec<u8> {
-    around_gue(outer, &request.ip, request.hash())
+    encapsulated_in_gue(outer, &request.ip, request.hash())
 }
 
 /// Any packet of a flow with this hash, sent on within UDP.
-pub fn around_gue(outer: Family, inner: &Ip, hash: u64) -> Vec<u8> {
+pub fn encapsulated_in_gue(outer: Family, inner: &Ip, hash: u64) -> Vec<u8> {
     let gue = Gue::new(dynamic_port(hash), &[], inner);
-    frame(TO_BACKEND, &within(&gue, outer, DIRECTOR, OTHER_NODE, hash))
+    frame(TO_BACKEND, &gue_packet(&gue, outer, DIRECTOR, OTHER_NODE, hash))
 }
 
 /// The dynamic port that the flow's hash gives (RFC 6335).
@@ -74,20 +74,20 @@ fn dynamic_port(hash: u64) -> u16 {
 }
 
 /// An IP packet around a GUE datagram.
-pub fn within(gue: &Gue, outer: Family, src: Host, dst: Host, hash: u64) -> Ip {
+pub fn gue_packet(gue: &Gue, outer: Family, src: Host, dst: Host, hash: u64) -> Ip {
     let label = if outer == Family::V6 { hash as u32 & 0xf_ffff } else { 0 };
     Ip { tos: gue.inner.tos, label, ..Ip::new(src.ip(outer), dst.ip(outer), gue.payload()) }
 }
 
 /// In an outer header: DSCP and ECN of the inner one, a TTL of its own, and
 /// no fragmentation.
-pub fn tunnel(inner: &Ip, src: IpAddr, dst: IpAddr) -> Ip {
+pub fn ip_in_ip_packet(inner: &Ip, src: IpAddr, dst: IpAddr) -> Ip {
     Ip { tos: inner.tos, ttl: 64, ..Ip::new(src, dst, Payload::Ip(Box::new(inner.clone()))) }
 }
 
 /// As it arrives at the node from the director.
 pub fn from_director(outer: Family, inner: &Ip) -> Vec<u8> {
-    frame(ARRIVING, &tunnel(inner, DIRECTOR.ip(outer), NODE.ip(outer)))
+    frame(ARRIVING, &ip_in_ip_packet(inner, DIRECTOR.ip(outer), NODE.ip(outer)))
 }
 
 /// Addressed to an endpoint.
@@ -113,7 +113,7 @@ pub fn from_vip(request: &Request, reply: &Ip) -> Ip {
 
 /// The packet with such data that what becomes of it has a checksum of zero;
 /// UDP writes that as all ones.
-pub fn balanced(mut ip: Ip, become_of: impl Fn(&Ip) -> Ip) -> Ip {
+pub fn with_zero_checksum(mut ip: Ip, become_of: impl Fn(&Ip) -> Ip) -> Ip {
     let is_tcp = ip.payload.protocol() == 6;
     let check = |ip: &Ip| {
         let after = become_of(ip);

@@ -25,22 +25,23 @@ use crate::{
     machine::{Hook, Setup},
     random::Random,
 };
-use run::Run;
+use run::FuzzRun;
 
-/// For all machines together, if nobody says how many.
+/// The default number of packets, for all machines together.
 const PACKETS: u64 = 300_000;
-/// Counters are read once for so many packets: that costs more than to run them.
+/// Packets per reading of the counters, which takes longer than to run them.
 const BATCH: u64 = 1000;
 
 #[test]
 fn no_bytes_upset_the_programs() {
-    let packets = setting("TRIGON_FUZZ_PACKETS").unwrap_or(PACKETS);
-    let seed = setting("TRIGON_FUZZ_SEED").unwrap_or_else(by_time);
-    say(&format!(
+    let packets = read_setting("TRIGON_FUZZ_PACKETS").unwrap_or(PACKETS);
+    let seed = read_setting("TRIGON_FUZZ_SEED").unwrap_or_else(seed_from_clock);
+    write_to_stderr(&format!(
         "fuzz: {packets} packets, seed {seed}: the same again by `cargo xtask fuzz --seed {seed}`\n"
     ));
-    let seeds: Vec<_> = seeds().into_iter().collect();
-    let mut runs: Vec<_> = machines().into_iter().filter_map(|(setup, hook)| Run::new(setup, hook)).collect();
+    let seeds: Vec<_> = seed_frames().into_iter().collect();
+    let mut runs: Vec<_> =
+        machine_setups().into_iter().filter_map(|(setup, hook)| FuzzRun::new(setup, hook)).collect();
     let machines = runs.len();
     let start = Instant::now();
     let mut progress = Progress::new(packets);
@@ -48,57 +49,57 @@ fn no_bytes_upset_the_programs() {
     for batch in 0..packets.div_ceil(BATCH) {
         let sent = batch * BATCH;
         let run = &mut runs[batch as usize % machines];
-        let frames: Vec<_> = iter::repeat_with(|| mutate::frame(&seeds, &mut random))
-            .filter(|frame| run.takes(frame))
+        let frames: Vec<_> = iter::repeat_with(|| mutate::mutated_frame(&seeds, &mut random))
+            .filter(|frame| run.accepts_frame(frame))
             .take(BATCH.min(packets - sent) as usize)
             .collect();
         run.check(&frames).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
-        progress.tell(sent);
+        progress.print_if_due(sent);
     }
-    say(&format!(
+    write_to_stderr(&format!(
         "\rfuzz: {packets} packets to {machines} machines in {:.1} s\n",
         start.elapsed().as_secs_f64()
     ));
     check_variety(&runs);
 }
 
-/// What the packets became has to be of some variety.
-fn check_variety(runs: &[Run]) {
+/// At least three quarters of all verdicts have to be reached.
+fn check_variety(runs: &[FuzzRun]) {
     let reached: BTreeMap<_, u64> =
-        runs.iter().flat_map(Run::verdicts).fold(BTreeMap::new(), |mut sums, (verdict, count)| {
+        runs.iter().flat_map(FuzzRun::verdicts).fold(BTreeMap::new(), |mut sums, (verdict, count)| {
             *sums.entry(verdict.label()).or_default() += count;
             sums
         });
     let table: Vec<_> = reached.iter().map(|(label, count)| format!("{label} {count}")).collect();
-    say(&format!("fuzz: {}\n", table.join(", ")));
+    write_to_stderr(&format!("fuzz: {}\n", table.join(", ")));
     let due = Verdict::all().count() * 3 / 4;
     assert!(reached.len() >= due, "hardly a fuzz, fewer than {due} verdicts: {reached:?}");
 }
 
 /// Good frames, from which the bad ones are made.
-fn seeds() -> HashSet<Vec<u8>> {
-    coverage::all().into_iter().map(|case| case.input).collect()
+fn seed_frames() -> HashSet<Vec<u8>> {
+    coverage::all_cases().into_iter().map(|case| case.input).collect()
 }
 
-fn machines() -> BTreeSet<(Setup, Hook)> {
-    coverage::all().into_iter().map(|case| (case.setup, case.hook)).collect()
+fn machine_setups() -> BTreeSet<(Setup, Hook)> {
+    coverage::all_cases().into_iter().map(|case| (case.setup, case.hook)).collect()
 }
 
-fn setting<T: FromStr>(name: &str) -> Option<T> {
+fn read_setting<T: FromStr>(name: &str) -> Option<T> {
     let value = env::var(name).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name}={value} is no number")))
 }
 
-fn by_time() -> u64 {
+fn seed_from_clock() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64 % 1_000_000_000
 }
 
-/// Past the test runner, which keeps what `print` says to itself.
-fn say(text: &str) {
+/// To standard error itself: the test runner captures `print!`.
+fn write_to_stderr(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// How far it came, said from time to time.
+/// Progress in percent, printed every two seconds.
 struct Progress {
     packets: u64,
     last: Instant,
@@ -109,10 +110,10 @@ impl Progress {
         Self { packets, last: Instant::now() }
     }
 
-    fn tell(&mut self, sent: u64) {
+    fn print_if_due(&mut self, sent: u64) {
         if self.last.elapsed() > Duration::from_secs(2) {
             self.last = Instant::now();
-            say(&format!("\rfuzz: {} %", sent * 100 / self.packets));
+            write_to_stderr(&format!("\rfuzz: {} %", sent * 100 / self.packets));
         }
     }
 }

@@ -5,10 +5,10 @@ use lb_common::Verdict::{self, Deliver, EgressReply, ForwardGue, ForwardIpip, Fo
 
 use crate::machine::{AS_DIRECTOR, AS_NODE, Hook, Machine, Setup, WITH_FLOWS};
 
-type Row = (&'static str, Setup, Hook, Verdict);
+type GoldenRow = (&'static str, Setup, Hook, Verdict);
 
 #[rustfmt::skip]
-const TABLE: [Row; 8] = [
+const TABLE: [GoldenRow; 8] = [
     (include_str!("golden/tcp4_by_mac.hex"), AS_DIRECTOR, Hook::Xdp, ForwardL2),
     (include_str!("golden/tcp4_in_ipip.hex"), AS_DIRECTOR, Hook::Xdp, ForwardIpip),
     (include_str!("golden/tcp6_in_ipv6.hex"), AS_DIRECTOR, Hook::Xdp, ForwardIpip),
@@ -20,7 +20,7 @@ const TABLE: [Row; 8] = [
 ];
 
 /// Hex, with comments behind `#`; `00*472` is that byte so many times.
-fn bytes(text: &str) -> Vec<u8> {
+fn parse_hex(text: &str) -> Vec<u8> {
     let words = text.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
     let run = |word: &str| {
         let (byte, count) = word.split_once('*').unwrap_or((word, "1"));
@@ -30,14 +30,14 @@ fn bytes(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn packets_look_as_they_are_written_down() {
+fn packets_match_their_hex_files() {
     for (text, setup, hook, verdict) in TABLE {
         let (title, packets) = text.split_once("[in]").unwrap();
         let (input, output) = packets.split_once("[out]").unwrap();
         let machine = Machine::new(setup);
         let before = machine.counts();
-        let ran = machine.run(hook, &bytes(input));
+        let ran = machine.run(hook, &parse_hex(input));
         assert_eq!(machine.counts().since(&before).verdicts, [(verdict, 1)], "{title}");
-        assert_eq!(ran.output, bytes(output), "{title}");
+        assert_eq!(ran.output, parse_hex(output), "{title}");
     }
 }

@@ -15,14 +15,14 @@ use crate::{
 pub fn cases() -> Vec<Case> {
     KINDS
         .into_iter()
-        .flat_map(|kind| headers(kind.family).into_iter().flat_map(move |row| of_kind(kind, row)))
+        .flat_map(|kind| headers(kind.family).into_iter().flat_map(move |row| cases_of_kind(kind, row)))
         .collect()
 }
 
 /// A name, and what it puts into a packet.
-type Row = (&'static str, Vec<u8>, Vec<Extension>);
+type HeaderRow = (&'static str, Vec<u8>, Vec<Extension>);
 
-fn headers(family: Family) -> Vec<Row> {
+fn headers(family: Family) -> Vec<HeaderRow> {
     let v4 = |name, options| (name, options, vec![]);
     let v6 = |name, extensions| (name, vec![], extensions);
     // A PadN option fills the header.
@@ -49,7 +49,7 @@ fn headers(family: Family) -> Vec<Row> {
     }
 }
 
-fn of_kind(kind: Kind, (what, options, extensions): Row) -> Vec<Case> {
+fn cases_of_kind(kind: Kind, (what, options, extensions): HeaderRow) -> Vec<Case> {
     let name = |to: &str| format!("{kind} with {what}: {to}");
     let with = |request: Request| {
         let ip = Ip { options: options.clone(), extensions: extensions.clone(), ..request.ip };

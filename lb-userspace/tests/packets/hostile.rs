@@ -1,4 +1,4 @@
-//! Packets of those who mean no good. What must always hold (docs: "Trust"):
+//! Packets of attackers. What must always hold (docs: "Trust"):
 //! nobody gets into the cluster through us, nothing of others is touched, and
 //! nothing goes round for ever.
 
@@ -14,7 +14,7 @@ use lb_common::{
 
 use crate::{
     case::{Case, arrives, check_all},
-    expect::{at_endpoint, by_mac, from_director, in_tunnel, within},
+    expect::{at_endpoint, by_mac, from_director, gue_packet, in_tunnel},
     machine::{AS_BOTH, AS_DIRECTOR, AS_NODE, Machine, Setup},
     packet::{ETH_LEN, Gue, Ip, frame},
     services::{IPIP4, L2, LOCAL, NO_SERVICE, TO_BACKEND},
@@ -34,45 +34,45 @@ pub fn cases() -> Vec<Case> {
         cases.extend(without_port(kind));
     }
     cases.extend(FAMILIES.into_iter().flat_map(to_the_port_of_tunnels));
-    cases.extend(mapped());
+    cases.extend(mapped_addresses());
     cases
 }
 
-fn gue(inner: &Ip) -> Gue {
+fn gue_around(inner: &Ip) -> Gue {
     Gue::new(0xc123, &[], inner)
 }
 
-fn sent(outer: Family, from: Host, to: Host, gue: &Gue) -> Vec<u8> {
-    frame(ARRIVING, &within(gue, outer, from, to, 0))
+fn gue_frame(outer: Family, from: Host, to: Host, gue: &Gue) -> Vec<u8> {
+    frame(ARRIVING, &gue_packet(gue, outer, from, to, 0))
 }
 
 /// All that may be wrong with a tunnel, each to nodes and to machines of both roles.
 fn in_gue(kind: Kind, outer: Family) -> Vec<Case> {
     let request = kind.request(LOCAL);
-    let good = gue(&request.ip);
-    let from_director = |gue: &Gue| sent(outer, DIRECTOR, NODE, gue);
+    let good = gue_around(&request.ip);
+    let from_director = |gue: &Gue| gue_frame(outer, DIRECTOR, NODE, gue);
     let mut rows: Vec<(String, Vec<u8>, Verdict)> = Vec::new();
     let mut row = |what: &str, frame, verdict| rows.push((what.to_owned(), frame, verdict));
     for (whom, from) in [("a stranger", STRANGER), ("a client", CLIENT), ("a Pod", pod(2)), ("a VIP", VIP)] {
-        row(&format!("from {whom}"), sent(outer, from, NODE, &good), PassForeignTunnel);
+        row(&format!("from {whom}"), gue_frame(outer, from, NODE, &good), PassForeignTunnel);
     }
-    row("from this machine itself", sent(outer, NODE, NODE, &good), PassForeignTunnel);
-    row("to another node", sent(outer, DIRECTOR, OTHER_NODE, &good), PassForeignTunnel);
-    row("to a stranger", sent(outer, DIRECTOR, STRANGER, &good), PassForeignTunnel);
-    row("to a VIP", sent(outer, DIRECTOR, VIP, &good), DropNoSuchPort);
+    row("from this machine itself", gue_frame(outer, NODE, NODE, &good), PassForeignTunnel);
+    row("to another node", gue_frame(outer, DIRECTOR, OTHER_NODE, &good), PassForeignTunnel);
+    row("to a stranger", gue_frame(outer, DIRECTOR, STRANGER, &good), PassForeignTunnel);
+    row("to a VIP", gue_frame(outer, DIRECTOR, VIP, &good), DropNoSuchPort);
     for (whom, to) in
         [("a Pod", pod(1)), ("a stranger", STRANGER), ("this machine", NODE), ("a director", DIRECTOR)]
     {
         let inner = request.clone().with_destination(to).ip;
-        row(&format!("inside, to {whom}"), from_director(&gue(&inner)), PassForeignTunnel);
+        row(&format!("inside, to {whom}"), from_director(&gue_around(&inner)), PassForeignTunnel);
     }
-    let no_service = gue(&kind.request(NO_SERVICE).ip);
+    let no_service = gue_around(&kind.request(NO_SERVICE).ip);
     row("inside, to a port without a service", from_director(&no_service), DropTunnelPort);
-    for (what, changed) in not_ours(&good) {
+    for (what, changed) in foreign_headers(&good) {
         row(&what, from_director(&changed), PassForeignTunnel);
     }
     for family in FAMILIES {
-        let nested = |to: Host| gue(&within(&good, family, DIRECTOR, to, 0));
+        let nested = |to: Host| gue_around(&gue_packet(&good, family, DIRECTOR, to, 0));
         row(
             &format!("a tunnel over {family:?} inside, to this node"),
             from_director(&nested(NODE)),
@@ -99,11 +99,11 @@ fn in_gue(kind: Kind, outer: Family) -> Vec<Case> {
             }
         })
     });
-    cases.chain(forged(kind, outer)).chain(too_long_inside(kind, outer)).collect()
+    cases.chain(forged_trails(kind, outer)).chain(too_long_inside(kind, outer)).collect()
 }
 
 /// Headers that none of us writes.
-fn not_ours(good: &Gue) -> Vec<(String, Gue)> {
+fn foreign_headers(good: &Gue) -> Vec<(String, Gue)> {
     let mut all = Vec::new();
     let mut add = |what: String, gue| all.push((what, gue));
     for variant in [0x20, 0x40, 0x80, 0xc0, 0xe0] {
@@ -128,7 +128,7 @@ fn not_ours(good: &Gue) -> Vec<(String, Gue)> {
 
 /// What nodes tell each other, made up; of a service whose slots have no
 /// history. A word that asks for an answer gets none: this director is no node.
-fn forged(kind: Kind, outer: Family) -> Vec<Case> {
+fn forged_trails(kind: Kind, outer: Family) -> Vec<Case> {
     let request = kind.request(LOCAL);
     (0..=u8::MAX)
         .step_by(7)
@@ -137,7 +137,7 @@ fn forged(kind: Kind, outer: Family) -> Vec<Case> {
         .into_iter()
         .map(|hops| {
             let private = [&[MAGIC, hops][..], &[0xa5; 14]].concat();
-            let input = sent(outer, DIRECTOR, NODE, &Gue { private, ..gue(&request.ip) });
+            let input = gue_frame(outer, DIRECTOR, NODE, &Gue { private, ..gue_around(&request.ip) });
             let name = format!("hostile {kind} in GUE over {outer:?}, said to have been to {hops} nodes");
             let given = arrives(name, AS_NODE, input);
             given.becomes(Deliver, at_endpoint(&request, pod(1)).frame()).for_service(&request)
@@ -148,7 +148,7 @@ fn forged(kind: Kind, outer: Family) -> Vec<Case> {
 /// The inner packet claims more than the outer one has.
 fn too_long_inside(kind: Kind, outer: Family) -> Vec<Case> {
     let request = kind.request(LOCAL);
-    let mut input = sent(outer, DIRECTOR, NODE, &gue(&request.ip));
+    let mut input = gue_frame(outer, DIRECTOR, NODE, &gue_around(&request.ip));
     let inner = input.len() - request.len();
     let at = inner + if kind.family == Family::V4 { 2 } else { 4 };
     input[at] = 0x40;
@@ -161,8 +161,8 @@ fn too_long_inside(kind: Kind, outer: Family) -> Vec<Case> {
 fn spoofed(kind: Kind) -> Vec<Case> {
     let name = |from: IpAddr, what: &str| format!("hostile {kind} from {from}, {what}");
     let mut cases = Vec::new();
-    for from in not_a_client(kind.family) {
-        let request = |port| spoof(kind.request(port), from);
+    for from in impossible_sources(kind.family) {
+        let request = |port| with_source(kind.request(port), from);
         let local = request(LOCAL);
         for setup in NODES {
             let given = arrives(name(from, &format!("on {setup}")), setup, local.frame());
@@ -172,7 +172,7 @@ fn spoofed(kind: Kind) -> Vec<Case> {
             let ipip =
                 arrives(name(from, &format!("in {outer:?}")), AS_NODE, from_director(outer, &local.ip));
             cases.push(ipip.dropped(DropSpoofed).for_service(&local));
-            let input = sent(outer, DIRECTOR, NODE, &gue(&local.ip));
+            let input = gue_frame(outer, DIRECTOR, NODE, &gue_around(&local.ip));
             let gue = arrives(name(from, &format!("in GUE over {outer:?}")), AS_NODE, input);
             cases.push(gue.dropped(DropSpoofed).for_service(&local));
         }
@@ -182,23 +182,23 @@ fn spoofed(kind: Kind) -> Vec<Case> {
         let given = arrives(name(from, "by ipip"), AS_DIRECTOR, ipip.frame());
         cases.push(given.becomes(ForwardIpip, in_tunnel(Family::V4, &ipip)).for_its_backend(&ipip));
     }
-    // To itself, port and all (LAND).
-    let land = spoof(kind.request(LOCAL), VIP.ip(kind.family)).with_client_port(LOCAL);
+    // A LAND packet: source and destination have the same address and port.
+    let land = with_source(kind.request(LOCAL), VIP.ip(kind.family)).with_client_port(LOCAL);
     let given = arrives(format!("hostile {kind} to itself"), AS_NODE, land.frame());
     cases.push(given.dropped(DropSpoofed).for_service(&land));
     // The address of the node is no secret, and its kernel knows what to do.
-    let own = spoof(kind.request(LOCAL), NODE.ip(kind.family));
+    let own = with_source(kind.request(LOCAL), NODE.ip(kind.family));
     let given = arrives(format!("hostile {kind} from this machine"), AS_NODE, own.frame());
     cases.push(given.becomes(Deliver, at_endpoint(&own, pod(1)).frame()).for_service(&own));
     cases
 }
 
-fn spoof(mut request: Request, from: IpAddr) -> Request {
+fn with_source(mut request: Request, from: IpAddr) -> Request {
     request.ip.src = from;
     request
 }
 
-fn not_a_client(family: Family) -> Vec<IpAddr> {
+fn impossible_sources(family: Family) -> Vec<IpAddr> {
     let texts: &[&str] = match family {
         Family::V4 => &[
             "0.0.0.0",
@@ -232,20 +232,20 @@ fn without_port(kind: Kind) -> Vec<Case> {
 
 /// GUE's port, where no tunnel ends.
 fn to_the_port_of_tunnels(outer: Family) -> Vec<Case> {
-    let inner = gue(&KINDS[0].request(LOCAL).ip);
+    let inner = gue_around(&KINDS[0].request(LOCAL).ip);
     let mut cases = Vec::new();
     for setup in [AS_DIRECTOR, AS_NODE, AS_BOTH] {
         let name = |what: &str| format!("hostile GUE over {outer:?} to {what} on {setup}");
-        let to_vip = arrives(name("a VIP"), setup, sent(outer, CLIENT, VIP, &inner));
+        let to_vip = arrives(name("a VIP"), setup, gue_frame(outer, CLIENT, VIP, &inner));
         cases.push(to_vip.dropped(DropNoSuchPort));
     }
     let name = format!("hostile GUE over {outer:?} to a director that is no node");
-    cases.push(arrives(name, AS_DIRECTOR, sent(outer, OTHER_NODE, NODE, &inner)).untouched(Pass));
+    cases.push(arrives(name, AS_DIRECTOR, gue_frame(outer, OTHER_NODE, NODE, &inner)).untouched(Pass));
     cases
 }
 
 /// IPv6 packets with the addresses by which our tables know IPv4 ones.
-fn mapped() -> Vec<Case> {
+fn mapped_addresses() -> Vec<Case> {
     let mapped = |ip: IpAddr| match ip {
         IpAddr::V4(v4) => IpAddr::V6(v4.to_ipv6_mapped()),
         IpAddr::V6(v6) => IpAddr::V6(v6),
@@ -266,7 +266,7 @@ fn mapped() -> Vec<Case> {
             let tunnel = Ip {
                 src: director,
                 dst: node,
-                ..Ip::new(director, node, gue(&kind.request(LOCAL).ip).payload())
+                ..Ip::new(director, node, gue_around(&kind.request(LOCAL).ip).payload())
             };
             cases.push(given("in a mapped tunnel", &tunnel).untouched(Pass));
         }
@@ -279,7 +279,7 @@ fn hostile_packets_get_nowhere() {
     check_all(&cases());
 }
 
-/// Nor do they leave anything behind.
+/// They leave no entry in the flow tables.
 #[test]
 fn spoofed_packets_are_not_remembered() {
     let machine = Machine::new(AS_NODE);

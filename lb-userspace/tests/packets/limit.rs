@@ -8,36 +8,39 @@ use crate::{
     case::{Case, arrives, check_all},
     expect::{at_endpoint, by_mac},
     machine::{AS_DIRECTOR, AS_NODE, DIRECTOR_AT_LIMIT, Machine, NODE_AT_LIMIT, Setup},
-    services::{BARE, BARE_LIMITED, BARE_SERVERS, LIMITED, LOCAL, NEW_FLOWS, id, now, to_bare_server},
+    services::{
+        BARE, BARE_LIMITED, BARE_SERVERS, LIMITED, LOCAL, NEW_FLOWS, macs_to_bare_server, monotonic_seconds,
+        service_id,
+    },
     world::{KINDS, Kind, Request, pod},
 };
 
-fn name(setup: Setup, fate: &str, request: &Request) -> String {
+fn case_name(setup: Setup, fate: &str, request: &Request) -> String {
     format!("{} from {} on {setup} at its limit: {fate}", request.kind, request.client_port())
 }
 
 fn delivered(setup: Setup, request: &Request) -> Case {
-    let given = arrives(name(setup, "delivered", request), setup, request.frame());
+    let given = arrives(case_name(setup, "delivered", request), setup, request.frame());
     given.becomes(Deliver, at_endpoint(request, pod(1)).frame()).for_service(request)
 }
 
 fn forwarded(setup: Setup, request: &Request) -> Case {
-    let given = arrives(name(setup, "forwarded", request), setup, request.frame());
+    let given = arrives(case_name(setup, "forwarded", request), setup, request.frame());
     given
-        .becomes(ForwardL2, by_mac(to_bare_server(BARE_SERVERS[0]), request))
+        .becomes(ForwardL2, by_mac(macs_to_bare_server(BARE_SERVERS[0]), request))
         .for_backend(request, BARE_SERVERS[0])
 }
 
 fn refused(setup: Setup, request: &Request) -> Case {
-    let given = arrives(name(setup, "refused", request), setup, request.frame());
+    let given = arrives(case_name(setup, "refused", request), setup, request.frame());
     given.dropped(DropNewFlow).for_service(request)
 }
 
 pub fn cases() -> Vec<Case> {
-    KINDS.into_iter().flat_map(of_kind).collect()
+    KINDS.into_iter().flat_map(cases_of_kind).collect()
 }
 
-fn of_kind(kind: Kind) -> [Case; 4] {
+fn cases_of_kind(kind: Kind) -> [Case; 4] {
     let request = |port| kind.request(port);
     [
         refused(NODE_AT_LIMIT, &request(LIMITED)),
@@ -53,34 +56,34 @@ fn no_more_flows_begin_than_may() {
 }
 
 /// `port`: of a service with a limit.
-fn existing_flows_never_notice(setup: Setup, port: u16, arrives: fn(Setup, &Request) -> Case) {
+fn check_existing_flows(setup: Setup, port: u16, arrives: fn(Setup, &Request) -> Case) {
     for kind in KINDS {
         let machine = Machine::new(setup);
         let flow = |n: u32| kind.request(port).with_client_port(40_000 + n as u16);
         for n in 0..NEW_FLOWS {
-            arrives(setup, &flow(n)).happens_on(&machine);
+            arrives(setup, &flow(n)).assert_on(&machine);
         }
         for _ in 0..2 {
-            refused(setup, &flow(NEW_FLOWS)).happens_on(&machine);
+            refused(setup, &flow(NEW_FLOWS)).assert_on(&machine);
             for n in 0..NEW_FLOWS {
-                arrives(setup, &flow(n).later()).happens_on(&machine);
+                arrives(setup, &flow(n).into_later_packet()).assert_on(&machine);
             }
         }
         if kind.is_tcp {
             // Begun elsewhere: an RST of the endpoint's, or another director's flow.
-            arrives(setup, &flow(9).later()).happens_on(&machine);
+            arrives(setup, &flow(9).into_later_packet()).assert_on(&machine);
         }
     }
 }
 
 #[test]
-fn existing_flows_never_notice_on_a_node() {
-    existing_flows_never_notice(AS_NODE, LIMITED, delivered);
+fn existing_flows_are_not_limited_on_a_node() {
+    check_existing_flows(AS_NODE, LIMITED, delivered);
 }
 
 #[test]
-fn existing_flows_never_notice_on_a_director() {
-    existing_flows_never_notice(AS_DIRECTOR, BARE_LIMITED, forwarded);
+fn existing_flows_are_not_limited_on_a_director() {
+    check_existing_flows(AS_DIRECTOR, BARE_LIMITED, forwarded);
 }
 
 /// A SYN that is sent again has begun its flow already.
@@ -89,9 +92,9 @@ fn a_syn_counts_once_on_a_node() {
     for kind in KINDS {
         let mut machine = Machine::new(AS_NODE);
         for _ in 0..3 {
-            delivered(AS_NODE, &kind.request(LIMITED)).happens_on(&machine);
+            delivered(AS_NODE, &kind.request(LIMITED)).assert_on(&machine);
         }
-        assert_eq!(machine.begun(id(kind, LIMITED)), (u32::MAX, 1));
+        assert_eq!(machine.flows_begun(service_id(kind, LIMITED)), (u32::MAX, 1));
     }
 }
 
@@ -99,11 +102,11 @@ fn a_syn_counts_once_on_a_node() {
 fn a_new_second_counts_anew() {
     for kind in KINDS {
         let mut machine = Machine::new(AS_NODE);
-        let before = now();
-        machine.set_begun(id(kind, LIMITED), before - 1, NEW_FLOWS);
-        delivered(AS_NODE, &kind.request(LIMITED)).happens_on(&machine);
-        let (second, count) = machine.begun(id(kind, LIMITED));
-        assert!((before..=now()).contains(&second));
+        let before = monotonic_seconds();
+        machine.set_flows_begun(service_id(kind, LIMITED), before - 1, NEW_FLOWS);
+        delivered(AS_NODE, &kind.request(LIMITED)).assert_on(&machine);
+        let (second, count) = machine.flows_begun(service_id(kind, LIMITED));
+        assert!((before..=monotonic_seconds()).contains(&second));
         assert_eq!(count, 1);
     }
 }

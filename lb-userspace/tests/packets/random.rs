@@ -15,16 +15,16 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn byte(&mut self) -> u8 {
+    pub fn next_byte(&mut self) -> u8 {
         self.next() as u8
     }
 
-    /// Below `limit`, which is not zero.
-    pub fn below(&mut self, limit: usize) -> usize {
+    /// A number from 0 to `limit` - 1; `limit` must not be 0.
+    pub fn next_below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 
     pub fn choose<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
+        &from[self.next_below(from.len())]
     }
 }

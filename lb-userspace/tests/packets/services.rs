@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// `ingress_ifindex` in `BPF_PROG_TEST_RUN`: the loopback device's.
-pub const HERE: u32 = 1;
-const ELSEWHERE: u32 = 77;
+pub const LOOPBACK_IFINDEX: u32 = 1;
+const OTHER_IFINDEX: u32 = 77;
 
 /// What leaves for a backend has these addresses.
 pub const TO_BACKEND: Macs = [2, 0, 0, 0, 1, 0xb1, 2, 0, 0, 0, 0, 0xd1];
@@ -62,7 +62,7 @@ pub const FROM_SILENCE: u16 = 8029;
 pub const FROM_DEAD: u16 = 8043;
 /// The same endpoint as `LOCAL`, `world::pod(1)`, by another port.
 pub const LOCAL_TOO: u16 = 8031;
-/// As `L2`, and as `LOCAL` on a node; it admits `world::RANGES` only.
+/// As `L2`, and as `LOCAL` on a node; it admits only the source ranges that `machine::fill` writes.
 pub const RANGED: u16 = 8033;
 /// As `LOCAL_THREE`, but clients stay with their endpoints, for `AFFINITY` seconds.
 pub const STICKY: u16 = 8035;
@@ -83,7 +83,7 @@ pub const SILENT: u8 = 9;
 pub const DEAD: u8 = 7;
 
 /// The port for another outer family than IPv4.
-pub fn over(outer: Family, port: u16) -> u16 {
+pub fn port_over(outer: Family, port: u16) -> u16 {
     port + u16::from(outer == Family::V6)
 }
 
@@ -117,16 +117,16 @@ struct Entry {
     new_flows: u32,
 }
 
-const fn director(port: u16, backend: u16) -> Entry {
+const fn director_entry(port: u16, backend: u16) -> Entry {
     Entry { port, backend: Some(backend), flags: 0, endpoints: 0, owners: &[], new_flows: 0 }
 }
 
-const fn node(port: u16, owners: &'static [u16]) -> Entry {
-    Entry { endpoints: 1, owners, ..director(port, owners[0]) }
+const fn node_entry(port: u16, owners: &'static [u16]) -> Entry {
+    Entry { endpoints: 1, owners, ..director_entry(port, owners[0]) }
 }
 
 /// The backend that stands for this node.
-pub const ME: u16 = 9;
+pub const OWN_BACKEND: u16 = 9;
 
 /// The backend by which packets are handed on to a fellow.
 pub const fn fellow_id(outer: Family, number: u8) -> u16 {
@@ -146,48 +146,48 @@ const fn v6(fellow: u8) -> u16 {
 }
 
 const ENTRIES: [Entry; 39] = [
-    director(L2, 1),
-    director(IPIP4, 2),
-    director(IPIP6, 3),
-    director(L2_ELSEWHERE, 4),
-    director(IPIP4_ELSEWHERE, 5),
-    director(IPIP6_ELSEWHERE, 6),
-    director(UNRESOLVED, 7),
-    director(CLEARED, 8),
-    director(EMPTY_SLOT, NO_BACKEND),
-    director(BEYOND_THE_TABLE, u16::MAX),
-    Entry { backend: None, ..director(NO_RING, NO_BACKEND) },
-    Entry { flags: service_flags::BARE, ..director(BARE, BARE_SERVERS[0] as u16) },
-    Entry { endpoints: 1, ..director(LOCAL, ME) },
-    Entry { endpoints: 3, ..director(LOCAL_THREE, ME) },
-    director(GUE, 10),
-    director(GUE + 1, 11),
-    director(GUE_ELSEWHERE, 12),
-    director(GUE_ELSEWHERE + 1, 13),
-    node(OWNED, &[ME, v4(1), v4(2), v4(3)]),
-    node(OWNED + 1, &[ME, v6(1), v6(2), v6(3)]),
-    node(FORMERLY, &[v4(1), v4(2), ME, v4(3)]),
-    node(FORMERLY + 1, &[v6(1), v6(2), ME, v6(3)]),
-    Entry { endpoints: 0, ..node(LEFT, &[v4(1), ME]) },
-    Entry { endpoints: 0, ..node(LEFT + 1, &[v6(1), ME]) },
-    node(ALWAYS, &[ME]),
-    node(ALWAYS + 1, &[ME]),
-    node(FROM_AFAR, &[ME, v4(DISTANT)]),
-    node(FROM_AFAR + 1, &[ME, v6(DISTANT)]),
-    node(FROM_SILENCE, &[ME, v4(SILENT)]),
-    node(FROM_SILENCE + 1, &[ME, v6(SILENT)]),
-    node(FROM_DEAD, &[ME, v4(DEAD)]),
-    node(FROM_DEAD + 1, &[ME, v6(DEAD)]),
-    Entry { flags: service_flags::AFFINITY, ..node(STICKY_OWNED, &[ME, v4(1)]) },
-    Entry { flags: service_flags::AFFINITY, ..node(STICKY_OWNED + 1, &[ME, v6(1)]) },
-    Entry { endpoints: 1, ..director(LOCAL_TOO, ME) },
-    Entry { flags: service_flags::RANGES, endpoints: 1, ..director(RANGED, 1) },
-    Entry { flags: service_flags::AFFINITY, endpoints: 3, ..director(STICKY, ME) },
-    Entry { endpoints: 1, new_flows: NEW_FLOWS, ..director(LIMITED, ME) },
+    director_entry(L2, 1),
+    director_entry(IPIP4, 2),
+    director_entry(IPIP6, 3),
+    director_entry(L2_ELSEWHERE, 4),
+    director_entry(IPIP4_ELSEWHERE, 5),
+    director_entry(IPIP6_ELSEWHERE, 6),
+    director_entry(UNRESOLVED, 7),
+    director_entry(CLEARED, 8),
+    director_entry(EMPTY_SLOT, NO_BACKEND),
+    director_entry(BEYOND_THE_TABLE, u16::MAX),
+    Entry { backend: None, ..director_entry(NO_RING, NO_BACKEND) },
+    Entry { flags: service_flags::BARE, ..director_entry(BARE, BARE_SERVERS[0] as u16) },
+    Entry { endpoints: 1, ..director_entry(LOCAL, OWN_BACKEND) },
+    Entry { endpoints: 3, ..director_entry(LOCAL_THREE, OWN_BACKEND) },
+    director_entry(GUE, 10),
+    director_entry(GUE + 1, 11),
+    director_entry(GUE_ELSEWHERE, 12),
+    director_entry(GUE_ELSEWHERE + 1, 13),
+    node_entry(OWNED, &[OWN_BACKEND, v4(1), v4(2), v4(3)]),
+    node_entry(OWNED + 1, &[OWN_BACKEND, v6(1), v6(2), v6(3)]),
+    node_entry(FORMERLY, &[v4(1), v4(2), OWN_BACKEND, v4(3)]),
+    node_entry(FORMERLY + 1, &[v6(1), v6(2), OWN_BACKEND, v6(3)]),
+    Entry { endpoints: 0, ..node_entry(LEFT, &[v4(1), OWN_BACKEND]) },
+    Entry { endpoints: 0, ..node_entry(LEFT + 1, &[v6(1), OWN_BACKEND]) },
+    node_entry(ALWAYS, &[OWN_BACKEND]),
+    node_entry(ALWAYS + 1, &[OWN_BACKEND]),
+    node_entry(FROM_AFAR, &[OWN_BACKEND, v4(DISTANT)]),
+    node_entry(FROM_AFAR + 1, &[OWN_BACKEND, v6(DISTANT)]),
+    node_entry(FROM_SILENCE, &[OWN_BACKEND, v4(SILENT)]),
+    node_entry(FROM_SILENCE + 1, &[OWN_BACKEND, v6(SILENT)]),
+    node_entry(FROM_DEAD, &[OWN_BACKEND, v4(DEAD)]),
+    node_entry(FROM_DEAD + 1, &[OWN_BACKEND, v6(DEAD)]),
+    Entry { flags: service_flags::AFFINITY, ..node_entry(STICKY_OWNED, &[OWN_BACKEND, v4(1)]) },
+    Entry { flags: service_flags::AFFINITY, ..node_entry(STICKY_OWNED + 1, &[OWN_BACKEND, v6(1)]) },
+    Entry { endpoints: 1, ..director_entry(LOCAL_TOO, OWN_BACKEND) },
+    Entry { flags: service_flags::RANGES, endpoints: 1, ..director_entry(RANGED, 1) },
+    Entry { flags: service_flags::AFFINITY, endpoints: 3, ..director_entry(STICKY, OWN_BACKEND) },
+    Entry { endpoints: 1, new_flows: NEW_FLOWS, ..director_entry(LIMITED, OWN_BACKEND) },
     Entry {
         flags: service_flags::BARE,
         new_flows: NEW_FLOWS,
-        ..director(BARE_LIMITED, BARE_SERVERS[0] as u16)
+        ..director_entry(BARE_LIMITED, BARE_SERVERS[0] as u16)
     },
 ];
 
@@ -199,13 +199,13 @@ fn position(port: u16) -> usize {
 }
 
 /// The id of a service; 0 is none's.
-pub fn id(kind: Kind, port: u16) -> u32 {
+pub fn service_id(kind: Kind, port: u16) -> u32 {
     let within = KINDS.iter().position(|k| *k == kind).expect("all kinds are in KINDS");
     (position(port) * KINDS.len() + within) as u32 + 1
 }
 
 /// Do all flows of a client go to the same endpoint?
-pub fn keeps_clients(port: u16) -> bool {
+pub fn has_affinity(port: u16) -> bool {
     let mut entries = ENTRIES.iter().filter(|entry| entry.port == port);
     entries.any(|entry| entry.flags & service_flags::AFFINITY != 0)
 }
@@ -215,7 +215,7 @@ pub fn backend_of(port: u16) -> u32 {
     ENTRIES[position(port)].backend.map_or(0, u32::from)
 }
 
-pub fn key(kind: Kind, port: u16) -> ServiceKey {
+pub fn service_key(kind: Kind, port: u16) -> ServiceKey {
     ServiceKey { addr: VIP.addr(kind.family), port: port.to_be(), protocol: kind.protocol(), pad: 0 }
 }
 
@@ -226,19 +226,19 @@ pub fn services() -> Vec<(ServiceKey, Service)> {
         // The first element of RINGS stays empty, for services without a ring.
         let chunk = if entry.backend.is_some() { 1 + position as u32 * RING_CHUNKS } else { 0 };
         let service = Service {
-            id: id(kind, entry.port),
+            id: service_id(kind, entry.port),
             flags: entry.flags,
             ring_offset: chunk * CHUNK_SLOTS,
             ring_len: if entry.backend.is_some() { RING_LEN } else { 0 },
             endpoints: u32::from(entry.endpoints),
             generation: 1,
             history_offset: if entry.owners.is_empty() { 0 } else { history_offset(position) },
-            changed: now(),
-            affinity: if keeps_clients(entry.port) { AFFINITY } else { 0 },
+            changed: monotonic_seconds(),
+            affinity: if has_affinity(entry.port) { AFFINITY } else { 0 },
             new_flows: entry.new_flows,
             ..Service::default()
         };
-        (key(kind, entry.port), service)
+        (service_key(kind, entry.port), service)
     })
     .collect()
 }
@@ -250,7 +250,7 @@ fn history_offset(position: usize) -> u32 {
 }
 
 /// Seconds of `CLOCK_MONOTONIC`.
-pub fn now() -> u32 {
+pub fn monotonic_seconds() -> u32 {
     rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec as u32
 }
 
@@ -269,44 +269,47 @@ pub fn rings() -> impl Iterator<Item = (u16, u16)> {
 pub fn backends() -> Vec<(u32, Backend)> {
     let entry = |delivery, family, ifindex| backend(delivery, family, OTHER_NODE, ifindex);
     let fellows = FAMILIES.into_iter().flat_map(|outer| {
-        FELLOWS.map(move |number| (u32::from(fellow_id(outer, number)), to_fellow(outer, number)))
+        FELLOWS.map(move |number| (u32::from(fellow_id(outer, number)), fellow_backend(outer, number)))
     });
     let bare = |id| (id, Backend { flags: backend_flags::RESOLVED | backend_flags::BARE, ..bare_server(id) });
     let bare_too =
         |id: u16, flags, backend| (u32::from(id), Backend { flags: backend_flags::BARE | flags, ..backend });
     let others = [
-        (1, entry(delivery::L2, Family::V4, HERE)),
-        (2, entry(delivery::IPIP4, Family::V4, HERE)),
-        (3, entry(delivery::IPIP6, Family::V6, HERE)),
-        (4, entry(delivery::L2, Family::V4, ELSEWHERE)),
-        (5, entry(delivery::IPIP4, Family::V4, ELSEWHERE)),
-        (6, entry(delivery::IPIP6, Family::V6, ELSEWHERE)),
-        (7, Backend { flags: 0, ..entry(delivery::IPIP4, Family::V4, HERE) }),
+        (1, entry(delivery::L2, Family::V4, LOOPBACK_IFINDEX)),
+        (2, entry(delivery::IPIP4, Family::V4, LOOPBACK_IFINDEX)),
+        (3, entry(delivery::IPIP6, Family::V6, LOOPBACK_IFINDEX)),
+        (4, entry(delivery::L2, Family::V4, OTHER_IFINDEX)),
+        (5, entry(delivery::IPIP4, Family::V4, OTHER_IFINDEX)),
+        (6, entry(delivery::IPIP6, Family::V6, OTHER_IFINDEX)),
+        (7, Backend { flags: 0, ..entry(delivery::IPIP4, Family::V4, LOOPBACK_IFINDEX) }),
         (
-            u32::from(ME),
-            Backend { flags: backend_flags::LOCAL, ..backend(delivery::IPIP4, Family::V4, NODE, HERE) },
+            u32::from(OWN_BACKEND),
+            Backend {
+                flags: backend_flags::LOCAL,
+                ..backend(delivery::IPIP4, Family::V4, NODE, LOOPBACK_IFINDEX)
+            },
         ),
-        (10, entry(delivery::GUE4, Family::V4, HERE)),
-        (11, entry(delivery::GUE6, Family::V6, HERE)),
-        (12, entry(delivery::GUE4, Family::V4, ELSEWHERE)),
-        (13, entry(delivery::GUE6, Family::V6, ELSEWHERE)),
+        (10, entry(delivery::GUE4, Family::V4, LOOPBACK_IFINDEX)),
+        (11, entry(delivery::GUE6, Family::V6, LOOPBACK_IFINDEX)),
+        (12, entry(delivery::GUE4, Family::V4, OTHER_IFINDEX)),
+        (13, entry(delivery::GUE6, Family::V6, OTHER_IFINDEX)),
         bare(BARE_SERVERS[0]),
         bare(BARE_SERVERS[1]),
-        bare_too(BARE_IPIP4, backend_flags::RESOLVED, entry(delivery::IPIP4, Family::V4, HERE)),
-        bare_too(BARE_IPIP6, backend_flags::RESOLVED, entry(delivery::IPIP6, Family::V6, HERE)),
-        bare_too(BARE_ELSEWHERE, backend_flags::RESOLVED, entry(delivery::L2, Family::V4, ELSEWHERE)),
-        bare_too(BARE_UNRESOLVED, 0, entry(delivery::IPIP4, Family::V4, HERE)),
+        bare_too(BARE_IPIP4, backend_flags::RESOLVED, entry(delivery::IPIP4, Family::V4, LOOPBACK_IFINDEX)),
+        bare_too(BARE_IPIP6, backend_flags::RESOLVED, entry(delivery::IPIP6, Family::V6, LOOPBACK_IFINDEX)),
+        bare_too(BARE_ELSEWHERE, backend_flags::RESOLVED, entry(delivery::L2, Family::V4, OTHER_IFINDEX)),
+        bare_too(BARE_UNRESOLVED, 0, entry(delivery::IPIP4, Family::V4, LOOPBACK_IFINDEX)),
     ];
     others.into_iter().chain(fellows).collect()
 }
 
 /// A fellow, its number in its MAC address.
-fn to_fellow(outer: Family, number: u8) -> Backend {
+fn fellow_backend(outer: Family, number: u8) -> Backend {
     let delivery = if outer == Family::V4 { delivery::GUE4 } else { delivery::GUE6 };
-    let ifindex = if number == DISTANT { ELSEWHERE } else { HERE };
+    let ifindex = if number == DISTANT { OTHER_IFINDEX } else { LOOPBACK_IFINDEX };
     let (src, dst) = (NODE.addr(outer), fellow(number).addr(outer));
     Backend {
-        macs: macs_to(number),
+        macs: macs_to_fellow(number),
         outer_src: src,
         outer_sum: Backend::outer_sum(&src, &dst),
         flags: match number {
@@ -320,18 +323,18 @@ fn to_fellow(outer: Family, number: u8) -> Backend {
 
 /// A bare server on the same link, its id in its MAC address.
 fn bare_server(id: u32) -> Backend {
-    let mut backend = backend(delivery::L2, Family::V4, OTHER_NODE, HERE);
-    backend.macs = to_bare_server(id);
+    let mut backend = backend(delivery::L2, Family::V4, OTHER_NODE, LOOPBACK_IFINDEX);
+    backend.macs = macs_to_bare_server(id);
     backend
 }
 
 /// What leaves for a bare server has these addresses.
-pub fn to_bare_server(id: u32) -> Macs {
-    macs_to(id as u8)
+pub fn macs_to_bare_server(id: u32) -> Macs {
+    macs_to_fellow(id as u8)
 }
 
 /// What leaves for a fellow has these addresses.
-pub fn macs_to(number: u8) -> Macs {
+pub fn macs_to_fellow(number: u8) -> Macs {
     let mut macs = TO_BACKEND;
     macs[5] = number;
     macs

@@ -11,10 +11,10 @@ use lb_common::{
 
 use crate::{
     case::{Case, Given, arrives, check_all, leaves},
-    expect::{at_endpoint, by_mac, from_director, from_vip, in_gue, in_tunnel, reply, tunnel},
+    expect::{at_endpoint, by_mac, from_director, from_vip, in_gue, in_tunnel, ip_in_ip_packet, reply},
     machine::{AS_BOTH, AS_DIRECTOR, AS_NODE, Machine, Setup, WITH_FLOWS},
     packet::{Tag, frame, tagged},
-    services::{self, GUE, IPIP4, IPIP6, L2, L2_ELSEWHERE, LOCAL, NO_SERVICE, TO_BACKEND, over},
+    services::{self, GUE, IPIP4, IPIP6, L2, L2_ELSEWHERE, LOCAL, NO_SERVICE, TO_BACKEND, port_over},
     world::{ARRIVING, DIRECTOR, FAMILIES, Family, KINDS, Kind, LEAVING, NODE, Request, STRANGER, VIP, pod},
 };
 
@@ -28,12 +28,12 @@ const TAGS: [&[Tag]; 3] = [ONE, SERVICE, TWO];
 pub fn cases() -> Vec<Case> {
     let all = KINDS.into_iter().flat_map(|kind| TAGS.map(|tags| (kind, tags)));
     all.flat_map(|(kind, tags)| {
-        let mut cases = sent_on(kind, tags);
-        cases.extend(stays(kind, tags));
-        cases.extend(replies(kind, tags));
+        let mut cases = forwarded_cases(kind, tags);
+        cases.extend(local_cases(kind, tags));
+        cases.extend(reply_cases(kind, tags));
         cases
     })
-    .chain(KINDS.into_iter().map(beyond))
+    .chain(KINDS.into_iter().map(three_tags_case))
     .collect()
 }
 
@@ -42,7 +42,7 @@ fn given(name: &str, setup: Setup, tags: &[Tag], frame: &[u8]) -> Given {
 }
 
 /// To a backend that is in no VLAN.
-fn sent_on(kind: Kind, tags: &[Tag]) -> Vec<Case> {
+fn forwarded_cases(kind: Kind, tags: &[Tag]) -> Vec<Case> {
     let case = |setup, port, verdict: Verdict, output: fn(Family, &Request) -> Vec<u8>, outer| {
         let request = kind.request(port);
         given(&format!("{kind} to {port}"), setup, tags, &request.frame())
@@ -58,13 +58,13 @@ fn sent_on(kind: Kind, tags: &[Tag]) -> Vec<Case> {
             case(setup, IPIP4, ForwardIpip, in_tunnel, Family::V4),
             case(setup, IPIP6, ForwardIpip, in_tunnel, Family::V6),
         ]);
-        cases.extend(FAMILIES.map(|outer| case(setup, over(outer, GUE), ForwardGue, in_gue, outer)));
+        cases.extend(FAMILIES.map(|outer| case(setup, port_over(outer, GUE), ForwardGue, in_gue, outer)));
     }
     cases
 }
 
 /// What the kernel gets has the tags it came with.
-fn stays(kind: Kind, tags: &[Tag]) -> Vec<Case> {
+fn local_cases(kind: Kind, tags: &[Tag]) -> Vec<Case> {
     let local = kind.request(LOCAL);
     let at_pod = tagged(tags, &at_endpoint(&local, pod(1)).frame());
     let name = |what: &str| format!("{kind}: {what}");
@@ -75,8 +75,8 @@ fn stays(kind: Kind, tags: &[Tag]) -> Vec<Case> {
         cases.push(direct.becomes(Deliver, at_pod.clone()).for_service(&local));
         for outer in FAMILIES {
             let name = |what: &str| format!("{kind} in {outer:?}: {what}");
-            let foreign = frame(ARRIVING, &tunnel(&local.ip, STRANGER.ip(outer), NODE.ip(outer)));
-            let to_vip = frame(ARRIVING, &tunnel(&local.ip, DIRECTOR.ip(outer), VIP.ip(outer)));
+            let foreign = frame(ARRIVING, &ip_in_ip_packet(&local.ip, STRANGER.ip(outer), NODE.ip(outer)));
+            let to_vip = frame(ARRIVING, &ip_in_ip_packet(&local.ip, DIRECTOR.ip(outer), VIP.ip(outer)));
             cases.extend([
                 given(&name("a director's"), setup, tags, &from_director(outer, &local.ip))
                     .becomes(Deliver, at_pod.clone())
@@ -98,7 +98,7 @@ fn stays(kind: Kind, tags: &[Tag]) -> Vec<Case> {
 }
 
 /// Of a device that leaves the tag to the kernel, egress sees it in the frame.
-fn replies(kind: Kind, tags: &[Tag]) -> Vec<Case> {
+fn reply_cases(kind: Kind, tags: &[Tag]) -> Vec<Case> {
     let request = kind.request(LOCAL);
     let reply = reply(&request, pod(1)).ip;
     let foreign = crate::packet::Ip { src: pod(2).ip(kind.family), ..reply.clone() };
@@ -112,18 +112,18 @@ fn replies(kind: Kind, tags: &[Tag]) -> Vec<Case> {
     ]
 }
 
-/// Three tags are more than anybody has.
-fn beyond(kind: Kind) -> Case {
+/// Three tags are more than the programs look behind: the frame passes.
+fn three_tags_case(kind: Kind) -> Case {
     given(&format!("{kind}"), AS_BOTH, THREE, &kind.request(L2).frame()).untouched(Pass)
 }
 
 #[test]
-fn tags_are_nobody_elses_business() {
+fn tagged_packets_are_handled_like_untagged_ones() {
     check_all(&cases());
 }
 
 /// As `BACKENDS` has them.
-fn in_backend(tags: &[Tag]) -> [u32; 2] {
+fn backend_tags(tags: &[Tag]) -> [u32; 2] {
     let word = |n: usize| {
         tags.get(n).map_or(0, |(kind, tci)| {
             let [[a, b], [c, d]] = [kind.to_be_bytes(), tci.to_be_bytes()];
@@ -142,15 +142,15 @@ fn what_goes_to_a_backend_has_the_tags_of_the_backend() {
         (L2_ELSEWHERE, RedirectL2, l2, Family::V4),
         (IPIP4, ForwardIpip, in_tunnel, Family::V4),
         (IPIP6, ForwardIpip, in_tunnel, Family::V6),
-        (over(Family::V4, GUE), ForwardGue, in_gue, Family::V4),
-        (over(Family::V6, GUE), ForwardGue, in_gue, Family::V6),
+        (port_over(Family::V4, GUE), ForwardGue, in_gue, Family::V4),
+        (port_over(Family::V6, GUE), ForwardGue, in_gue, Family::V6),
     ];
     let mut machine = Machine::new(AS_DIRECTOR);
     for tags in TAGS {
         for (id, backend) in services::backends() {
             machine.set_backend(
                 id,
-                Backend { tags: in_backend(tags), flags: backend.flags | TAGGED, ..backend },
+                Backend { tags: backend_tags(tags), flags: backend.flags | TAGGED, ..backend },
             );
         }
         for (kind, (port, verdict, output, outer)) in
@@ -166,7 +166,7 @@ fn what_goes_to_a_backend_has_the_tags_of_the_backend() {
                 )
                 .becomes(verdict, tagged(tags, &output(outer, &request)))
                 .for_its_backend(&request)
-                .happens_on(&machine);
+                .assert_on(&machine);
             }
         }
     }

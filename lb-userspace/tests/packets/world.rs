@@ -1,5 +1,4 @@
-//! The small world that all packets live in: hosts, kinds of traffic, and
-//! what a client sends.
+//! Hosts, kinds of traffic, and client requests that all tables use.
 
 use std::{
     fmt,
@@ -44,7 +43,7 @@ pub const fn pod(number: u8) -> Host {
     host([10, 1, 0, number], 0x1000 + number as u16)
 }
 
-/// Other nodes, which have been and are owners of slots.
+/// Other nodes, owners or former owners of slots.
 pub const fn fellow(number: u8) -> Host {
     host([10, 0, 1, number], 0xf00 + number as u16)
 }
@@ -65,7 +64,7 @@ impl Host {
         }
     }
 
-    /// As the maps have it.
+    /// Its address in the form that the maps use.
     pub fn addr(self, family: Family) -> Addr {
         Addr::from(self.ip(family))
     }
@@ -112,7 +111,7 @@ impl Kind {
     /// The first packet of a client to this port of the VIP.
     pub fn request(self, port: u16) -> Request {
         let transport = if self.is_tcp { Transport::tcp(SYN) } else { Transport::udp() };
-        let payload = Payload::Transport(transport.between(40_001, port));
+        let payload = Payload::Transport(transport.with_ports(40_001, port));
         let ip = Ip::new(CLIENT.ip(self.family), VIP.ip(self.family), payload);
         let ip = Ip { tos: 0xb8, id: 0x1c46, label: 0x3_1415, ttl: 57, ..ip };
         Request { kind: self, port, ip }
@@ -149,7 +148,7 @@ impl Request {
     }
 
     /// A packet later in the same flow.
-    pub fn later(self) -> Self {
+    pub fn into_later_packet(self) -> Self {
         if self.kind.is_tcp { self.with_tcp_flags(ACK) } else { self }
     }
 
@@ -171,8 +170,8 @@ impl Request {
         packet::frame(ARRIVING, &self.ip)
     }
 
-    /// The same packet, but from an address so many after the client's own.
-    pub fn with_neighbour(mut self, distance: i8) -> Self {
+    /// The same packet, but from the address `distance` after the client's own.
+    pub fn with_client_offset(mut self, distance: i8) -> Self {
         self.ip.src = match self.ip.src {
             IpAddr::V4(v4) => Ipv4Addr::from(u32::from(v4).wrapping_add_signed(distance.into())).into(),
             IpAddr::V6(v6) => Ipv6Addr::from(u128::from(v6).wrapping_add_signed(distance.into())).into(),
@@ -194,7 +193,7 @@ impl Request {
 
     /// The id of the service it is for.
     pub fn service(&self) -> u32 {
-        services::id(self.kind, self.port)
+        services::service_id(self.kind, self.port)
     }
 
     pub fn client_port(&self) -> u16 {
@@ -202,7 +201,7 @@ impl Request {
     }
 
     pub fn hash(&self) -> u64 {
-        let port = if services::keeps_clients(self.port) { 0 } else { self.client_port().to_be() };
+        let port = if services::has_affinity(self.port) { 0 } else { self.client_port().to_be() };
         hash::flow(&Addr::from(self.ip.src), port)
     }
 

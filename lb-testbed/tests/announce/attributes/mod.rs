@@ -1,11 +1,11 @@
-//! What a `BgpAdvertisement` says of routes, as routers see it.
+//! Route attributes and aggregates of a `BgpAdvertisement`, as routers see them.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use lb_testbed::Route;
 
-use super::lab::{Lab, prefixes, small};
+use super::lab::{Lab, small_config, vip_prefixes};
 
 mod wide_as;
 
@@ -13,10 +13,10 @@ pub const BIRD: &str = include_str!("bird.conf");
 pub const FRR: &str = include_str!("frr.conf");
 pub const OBJECTS: &str = include_str!("objects.yaml");
 
-/// Around the VIPs.
+/// The aggregates around the VIPs.
 const NETWORKS: [&str; 2] = ["192.0.2.0/25", "2001:db8:1::/64"];
 
-fn set(words: &[&str]) -> BTreeSet<String> {
+fn string_set(words: &[&str]) -> BTreeSet<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
@@ -29,8 +29,8 @@ fn two_paths(lab: &Lab, prefix: &str) -> Result<(Route, Route)> {
     Ok((external, internal))
 }
 
-fn attributes_arrive(lab: &mut Lab) -> Result<()> {
-    for prefix in prefixes() {
+fn check_attributes(lab: &mut Lab) -> Result<()> {
+    for prefix in vip_prefixes() {
         let (external, internal) = two_paths(lab, &prefix)?;
         println!("{external:?}\n{internal:?}");
         for route in [&external, &internal] {
@@ -38,7 +38,7 @@ fn attributes_arrive(lab: &mut Lab) -> Result<()> {
                 route.communities.contains("65535:65282") || route.communities.contains("no-advertise");
             let others = ["64512:100", "64512:7"].iter().all(|one| route.communities.contains(*one));
             ensure!(well_known && others && route.communities.len() == 3, "{route:?}");
-            ensure!(route.large_communities == set(&["64512:1:2", "4200000001:3:4"]), "{route:?}");
+            ensure!(route.large_communities == string_set(&["64512:1:2", "4200000001:3:4"]), "{route:?}");
             ensure!(route.med == Some(77), "{route:?}");
         }
         ensure!(external.as_path == [64512; 3], "prepended twice: {external:?}");
@@ -58,10 +58,10 @@ fn attributes_arrive(lab: &mut Lab) -> Result<()> {
 
 #[test]
 fn bird_sees_attributes() -> Result<()> {
-    Lab::bird(small(), BIRD, OBJECTS)?.told(attributes_arrive)
+    Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(check_attributes)
 }
 
 #[test]
 fn frr_sees_attributes() -> Result<()> {
-    Lab::frr(small(), FRR, OBJECTS)?.told(attributes_arrive)
+    Lab::start_frr(small_config(), FRR, OBJECTS)?.run_with_diagnostics(check_attributes)
 }

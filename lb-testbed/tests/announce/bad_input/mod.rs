@@ -1,19 +1,19 @@
-//! Objects that cannot be are refused, with object, field and remedy; all others are not.
+//! Bad objects are refused, with a problem that names object, field and remedy; all others are applied.
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use super::{
-    common::within,
-    lab::{Lab, SOON, small},
+    common::wait_at_most,
+    lab::{Lab, SOON, small_config},
 };
 
 const BIRD: &str = include_str!("bird.conf");
 const GOOD: &str = include_str!("good.yaml");
 const BAD: &str = include_str!("bad.yaml");
 
-/// Object, field, and a word of the remedy.
-const SAID: [[&str; 3]; 5] = [
+/// Of each problem: the object, the field and a part of the remedy.
+const EXPECTED_PROBLEMS: [[&str; 3]; 5] = [
     ["BgpPeer default/worse-both-as", "spec.dynamicASN", "remove one of the two"],
     ["BgpPeer default/worse-profile", "spec.bfdProfile", "add the BfdProfile"],
     ["BgpPeer default/worse-password", "spec.password", "1 to 80 bytes"],
@@ -21,7 +21,7 @@ const SAID: [[&str; 3]; 5] = [
     ["BgpAdvertisement default/worse-advertisement", "spec.localPref", "write the same in both"],
 ];
 
-fn problems(lab: &Lab) -> Result<Vec<String>> {
+fn reported_problems(lab: &Lab) -> Result<Vec<String>> {
     let testbed = &lab.triangle.testbed;
     let status = testbed.status(testbed.machine("director1")?)?;
     let words = |value: &Value| value.as_str().map(ToOwned::to_owned);
@@ -29,26 +29,26 @@ fn problems(lab: &Lab) -> Result<Vec<String>> {
 }
 
 #[test]
-fn bad_objects_are_named_and_the_rest_goes_on() -> Result<()> {
-    Lab::bird(small(), BIRD, GOOD)?.told(|lab| {
+fn bad_objects_are_reported_and_the_others_stay_in_effect() -> Result<()> {
+    Lab::start_bird(small_config(), BIRD, GOOD)?.run_with_diagnostics(|lab| {
         lab.wait_announced()?;
-        lab.write(&format!("{GOOD}---\n{BAD}"))?;
-        for parts in SAID {
-            within(SOON, &format!("{parts:?} in `trigon status`"), || {
-                let problems = problems(lab)?;
+        lab.write_objects(&format!("{GOOD}---\n{BAD}"))?;
+        for parts in EXPECTED_PROBLEMS {
+            wait_at_most(SOON, &format!("{parts:?} in `trigon status`"), || {
+                let problems = reported_problems(lab)?;
                 let is_said = problems.iter().any(|one| parts.iter().all(|part| one.contains(part)));
                 ensure!(is_said, "{problems:?}");
                 Ok(true)
             })?;
         }
-        let found = problems(lab)?;
+        let found = reported_problems(lab)?;
         println!("{}", found.join("\n"));
-        ensure!(found.len() == SAID.len(), "{found:?}");
+        ensure!(found.len() == EXPECTED_PROBLEMS.len(), "{found:?}");
         ensure!(!found.iter().any(|one| one.contains("1234567890")), "a password is shown: {found:?}");
         lab.wait_announced()?;
-        let told = lab.peer("director1", "v4")?;
+        let told = lab.peer_status("director1", "v4")?;
         ensure!(told["established"] == 1 && told["state"] == "Established", "{told}");
-        lab.write(GOOD)?;
-        within(SOON, "no problem", || Ok(problems(lab)?.is_empty())).map(drop)
+        lab.write_objects(GOOD)?;
+        wait_at_most(SOON, "no problem", || Ok(reported_problems(lab)?.is_empty())).map(drop)
     })
 }

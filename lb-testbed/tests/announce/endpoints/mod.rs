@@ -10,18 +10,18 @@ use lb_testbed::{
 };
 use serde_json::json;
 
-use super::lab::{Lab, prefixes, small};
+use super::lab::{Lab, small_config, vip_prefixes};
 
 const BIRD: &str = include_str!("bird.conf");
 const OBJECTS: &str = include_str!("objects.yaml");
 
-/// Of Services that kube-proxy carries.
-const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 50);
-const CLUSTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 51);
+/// VIPs of Services that kube-proxy carries.
+const LOCAL_VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 50);
+const CLUSTER_VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 51);
 
 #[test]
 fn a_vip_is_withdrawn_when_its_endpoints_go_and_comes_back_with_them() -> Result<()> {
-    Lab::bird(small(), BIRD, OBJECTS)?.told(|lab| {
+    Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(|lab| {
         lab.wait_announced()?;
         let web = ServiceSpec::everything("web");
         let gone = [
@@ -31,20 +31,20 @@ fn a_vip_is_withdrawn_when_its_endpoints_go_and_comes_back_with_them() -> Result
         ];
         for service in gone {
             lab.triangle.write(&[service])?;
-            for prefix in prefixes() {
+            for prefix in vip_prefixes() {
                 lab.wait_routes(&prefix, <[_]>::is_empty)?;
             }
             lab.triangle.write(std::slice::from_ref(&web))?;
             lab.wait_announced()?;
         }
-        let told = lab.peer("director1", "of-director1")?;
+        let told = lab.peer_status("director1", "of-director1")?;
         ensure!(told["established"] == 1, "the session was reset: {told}");
         Ok(())
     })
 }
 
 /// A Service that kube-proxy carries, with Pods that are ready or not.
-fn kube_proxys(name: &str, vip: Ipv4Addr, policy: &str, ready: [bool; 2]) -> ServiceSpec {
+fn kube_proxy_service(name: &str, vip: Ipv4Addr, policy: &str, ready: [bool; 2]) -> ServiceSpec {
     let port = PortSpec::new("udp-echo", Protocol::Udp, UDP_ECHO_PORT, UDP_ECHO_PORT);
     let [first, second] = ready.map(|is_ready| if is_ready { Ready } else { NotReady });
     ServiceSpec::new(name, vec![port])
@@ -55,7 +55,7 @@ fn kube_proxys(name: &str, vip: Ipv4Addr, policy: &str, ready: [bool; 2]) -> Ser
 }
 
 /// Waits until these machines, and no others, announce a VIP.
-fn wait_by(lab: &Lab, vip: Ipv4Addr, machines: &[&str]) -> Result<()> {
+fn wait_announced_by(lab: &Lab, vip: Ipv4Addr, machines: &[&str]) -> Result<()> {
     let is_so = |from: BTreeSet<&str>| from.iter().eq(machines);
     lab.wait_routes(&format!("{vip}/32"), |routes| is_so(routes.iter().map(|route| &*route.from).collect()))
         .map(drop)
@@ -63,8 +63,8 @@ fn wait_by(lab: &Lab, vip: Ipv4Addr, machines: &[&str]) -> Result<()> {
 
 #[test]
 fn with_a_local_policy_only_nodes_with_a_ready_endpoint_announce() -> Result<()> {
-    let config = Config { nodes: 2, ..small() };
-    Lab::bird(config, BIRD, OBJECTS)?.told(|lab| {
+    let config = Config { nodes: 2, ..small_config() };
+    Lab::start_bird(config, BIRD, OBJECTS)?.run_with_diagnostics(|lab| {
         let all: &[&str] = &["director1", "node1", "node2"];
         let table: [([bool; 2], &[&str], &[&str]); 5] = [
             ([true, true], &["node1", "node2"], all),
@@ -76,12 +76,12 @@ fn with_a_local_policy_only_nodes_with_a_ready_endpoint_announce() -> Result<()>
         for (ready, local, everywhere) in table {
             let services = [
                 ServiceSpec::everything("web"),
-                kube_proxys("local", LOCAL, "Local", ready),
-                kube_proxys("cluster", CLUSTER, "Cluster", ready),
+                kube_proxy_service("local", LOCAL_VIP, "Local", ready),
+                kube_proxy_service("cluster", CLUSTER_VIP, "Cluster", ready),
             ];
             lab.triangle.write(&services)?;
-            wait_by(lab, LOCAL, local)?;
-            wait_by(lab, CLUSTER, everywhere)?;
+            wait_announced_by(lab, LOCAL_VIP, local)?;
+            wait_announced_by(lab, CLUSTER_VIP, everywhere)?;
         }
         Ok(())
     })

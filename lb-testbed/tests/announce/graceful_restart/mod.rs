@@ -10,8 +10,8 @@ use anyhow::{Result, ensure};
 use lb_testbed::{Route, ServiceSpec, UDP_ECHO_PORT, UdpStream, UdpStreamOptions, VIP};
 
 use super::{
-    common::{at, within},
-    lab::{Lab, Router, SOON, prefixes, small},
+    common::{socket_address, wait_at_most},
+    lab::{Lab, Router, SOON, small_config, vip_prefixes},
 };
 
 mod router;
@@ -23,13 +23,13 @@ const OBJECTS: &str = include_str!("objects.yaml");
 const STREAM: Duration = Duration::from_secs(12);
 /// Longer than an agent needs to start.
 const ABSENCE: Duration = Duration::from_secs(2);
-/// The End-of-RIB is over, and what was not told again is gone.
-const SETTLED: Duration = Duration::from_secs(3);
+/// Longer than a router needs after End-of-RIB to drop what was not announced again.
+const SETTLE_TIME: Duration = Duration::from_secs(3);
 
-/// The one path to each VIP that there always is.
-fn paths(lab: &Lab) -> Result<Vec<Route>> {
+/// The path to each VIP; an error if a VIP has none, or more than one.
+fn single_paths(lab: &Lab) -> Result<Vec<Route>> {
     let mut paths = Vec::new();
-    for prefix in prefixes() {
+    for prefix in vip_prefixes() {
         let mut routes = lab.router.routes(&prefix)?;
         ensure!(routes.len() == 1, "{prefix}: {routes:?}");
         paths.append(&mut routes);
@@ -39,8 +39,8 @@ fn paths(lab: &Lab) -> Result<Vec<Route>> {
 
 /// How many of the two sessions are down with their routes kept. BIRD says so of
 /// the session, FRR of each route.
-fn kept(lab: &Lab) -> Result<usize> {
-    let paths = paths(lab)?;
+fn count_kept_sessions(lab: &Lab) -> Result<usize> {
+    let paths = single_paths(lab)?;
     match &lab.router {
         Router::Bird(bird) => {
             Ok(bird.ask("show protocols all")?.matches("Neighbor graceful restart active").count())
@@ -49,11 +49,12 @@ fn kept(lab: &Lab) -> Result<usize> {
     }
 }
 
-/// Looks until routes of so many sessions are but kept; there must be no moment without them.
-fn watch(lab: &Lab, wanted: usize, patience: Duration) -> Result<()> {
+/// Waits until the routes of `wanted` sessions are kept while these are down; an error if a VIP is
+/// without its path meanwhile.
+fn wait_kept_sessions(lab: &Lab, wanted: usize, patience: Duration) -> Result<()> {
     let start = Instant::now();
     loop {
-        let kept = kept(lab)?;
+        let kept = count_kept_sessions(lab)?;
         if kept == wanted {
             return Ok(());
         }
@@ -61,11 +62,11 @@ fn watch(lab: &Lab, wanted: usize, patience: Duration) -> Result<()> {
     }
 }
 
-/// By each family.
-fn streams(lab: &Lab, length: Duration) -> Result<Vec<UdpStream>> {
+/// Starts a stream to the VIP of each family.
+fn start_streams(lab: &Lab, length: Duration) -> Result<Vec<UdpStream>> {
     let stream = |vip| {
         lab.triangle.testbed.udp_stream(&UdpStreamOptions {
-            target: at(vip, UDP_ECHO_PORT),
+            target: socket_address(vip, UDP_ECHO_PORT),
             rate: 1000,
             length,
             source: None,
@@ -75,7 +76,7 @@ fn streams(lab: &Lab, length: Duration) -> Result<Vec<UdpStream>> {
     VIP.both().into_iter().map(stream).collect()
 }
 
-fn none_lost(streams: Vec<UdpStream>) -> Result<()> {
+fn check_none_lost(streams: Vec<UdpStream>) -> Result<()> {
     for stream in streams {
         let report = stream.finish()?;
         println!("{} of {} lost, longest silence {} ms", report.lost, report.sent, report.max_gap_ms);
@@ -85,52 +86,52 @@ fn none_lost(streams: Vec<UdpStream>) -> Result<()> {
 }
 
 /// Kills the agent and starts another; the router has the routes all the while, and afterwards.
-fn restart(lab: &mut Lab) -> Result<()> {
+fn restart_agent(lab: &mut Lab) -> Result<()> {
     let start = Instant::now();
     lab.triangle.agent("director1")?.kill()?;
-    watch(lab, 2, Duration::from_secs(2))?;
+    wait_kept_sessions(lab, 2, Duration::from_secs(2))?;
     while start.elapsed() < ABSENCE {
-        paths(lab)?;
+        single_paths(lab)?;
     }
     lab.triangle.launch("director1", &[])?;
-    watch(lab, 0, SOON)?;
+    wait_kept_sessions(lab, 0, SOON)?;
     println!("fresh again {:?} after the kill", start.elapsed());
     lab.triangle.wait_ready("director1")?;
     lab.wait_established("director1", "v4")?;
     lab.wait_established("director1", "v6")?;
-    thread::sleep(SETTLED);
-    paths(lab)?;
+    thread::sleep(SETTLE_TIME);
+    single_paths(lab)?;
     Ok(())
 }
 
-fn nothing_is_lost(lab: &mut Lab) -> Result<()> {
+fn check_restart_loses_nothing(lab: &mut Lab) -> Result<()> {
     lab.wait_established("director1", "v4")?;
     lab.wait_established("director1", "v6")?;
     lab.wait_announced()?;
     lab.wait_forwarding()?;
-    let streams = streams(lab, STREAM)?;
+    let streams = start_streams(lab, STREAM)?;
     let start = Instant::now();
-    restart(lab)?;
+    restart_agent(lab)?;
     ensure!(start.elapsed() < STREAM, "the streams were over after {STREAM:?}");
-    none_lost(streams)
+    check_none_lost(streams)
 }
 
 #[test]
 fn bird_keeps_routes_while_the_agent_restarts() -> Result<()> {
-    Lab::bird(small(), BIRD, OBJECTS)?.told(nothing_is_lost)
+    Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(check_restart_loses_nothing)
 }
 
 #[test]
 fn frr_keeps_routes_while_the_agent_restarts() -> Result<()> {
-    Lab::frr(small(), FRR, OBJECTS)?.told(nothing_is_lost)
+    Lab::start_frr(small_config(), FRR, OBJECTS)?.run_with_diagnostics(check_restart_loses_nothing)
 }
 
-/// Of such Services nothing is in the kernel that would tell of an earlier agent.
+/// The kernel has nothing of such Services that would show the new agent that there was an earlier one.
 #[test]
 fn bird_keeps_routes_of_services_that_kube_proxy_carries() -> Result<()> {
-    Lab::bird(small(), BIRD, OBJECTS)?.told(|lab| {
+    Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(|lab| {
         lab.triangle.write(&[ServiceSpec::everything("web").annotation("trigon.dev/dsr", "false")])?;
-        within(SOON, "nothing in the data path", || {
+        wait_at_most(SOON, "nothing in the data path", || {
             let testbed = &lab.triangle.testbed;
             let services = testbed.trigon_json(testbed.machine("director1")?, &["services"])?;
             Ok(services.as_array().is_some_and(Vec::is_empty))
@@ -138,21 +139,22 @@ fn bird_keeps_routes_of_services_that_kube_proxy_carries() -> Result<()> {
         lab.wait_established("director1", "v4")?;
         lab.wait_established("director1", "v6")?;
         lab.wait_announced()?;
-        restart(lab)?;
-        // Else it drops what it kept, if only for the moment until it is told again.
+        restart_agent(lab)?;
+        // Without the Restart State bit (RFC 4724, 3) BIRD would drop the routes that it kept, until
+        // they are announced again.
         let told = lab.router.bird()?.ask("show protocols all")?;
         ensure!(told.matches("Restart recovery").count() == 2, "{told}");
         Ok(())
     })
 }
 
-/// A router that finds no agent again takes the routes for lost when the time is over.
+/// If no agent comes back, the router drops the routes when the restart time is over.
 #[test]
 fn bird_drops_routes_when_the_restart_time_is_over() -> Result<()> {
     let soon = OBJECTS.replace("gracefulRestartTime: 60s", "gracefulRestartTime: 2s");
-    Lab::bird(small(), BIRD, &soon)?.told(|lab| {
+    Lab::start_bird(small_config(), BIRD, &soon)?.run_with_diagnostics(|lab| {
         lab.wait_announced()?;
         lab.triangle.agent("director1")?.kill()?;
-        prefixes().iter().try_for_each(|prefix| lab.wait_routes(prefix, <[_]>::is_empty).map(drop))
+        vip_prefixes().iter().try_for_each(|prefix| lab.wait_routes(prefix, <[_]>::is_empty).map(drop))
     })
 }

@@ -1,30 +1,30 @@
-//! The router is killed and restarts: it forwards meanwhile, and waits for us to say that all is
-//! told again (End-of-RIB) before it drops what was not.
+//! The router is killed and restarts: its kernel forwards meanwhile, and it waits for our
+//! End-of-RIB before it drops what was not announced again.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{BIRD, FRR, OBJECTS, none_lost, streams};
+use super::{BIRD, FRR, OBJECTS, check_none_lost, start_streams};
 use crate::{
-    common::within,
-    lab::{Lab, Router, SOON, small},
+    common::wait_at_most,
+    lab::{Lab, Router, SOON, small_config},
 };
 
 /// Longer than the router needs to be back.
 const STREAM: Duration = Duration::from_secs(8);
 const PEERS: [&str; 2] = ["v4", "v6"];
 
-fn announced_and_forwarding(lab: &Lab) -> Result<()> {
+fn wait_announced_and_forwarding(lab: &Lab) -> Result<()> {
     PEERS.iter().try_for_each(|peer| lab.wait_established("director1", peer))?;
     lab.wait_announced()?;
     lab.wait_forwarding()
 }
 
-/// The router has heard of both sessions that this is all.
-fn is_told_all(lab: &Lab) -> Result<bool> {
+/// The router has got End-of-RIB on both sessions.
+fn has_end_of_rib(lab: &Lab) -> Result<bool> {
     match &lab.router {
-        // It would give up only after minutes.
+        // Without End-of-RIB, BIRD would be done only after minutes.
         Router::Bird(bird) => ensure!(bird.log().contains("Graceful restart done"), "{}", bird.log()),
         Router::Frr(frr) => {
             for (peer, family) in [("10.77.1.2", "ipv4Unicast"), ("fd77:1::2", "ipv6Unicast")] {
@@ -37,9 +37,9 @@ fn is_told_all(lab: &Lab) -> Result<bool> {
     Ok(true)
 }
 
-fn comes_back_and_is_told_all(lab: &mut Lab) -> Result<()> {
+fn check_router_restarts_and_gets_all_routes(lab: &mut Lab) -> Result<()> {
     let before: Vec<_> =
-        PEERS.iter().map(|peer| lab.established("director1", peer)).collect::<Result<_>>()?;
+        PEERS.iter().map(|peer| lab.times_established("director1", peer)).collect::<Result<_>>()?;
     lab.router.kill()?;
     for peer in PEERS {
         lab.wait_peer("director1", peer, "down", |told| told["state"] != "Established")?;
@@ -55,7 +55,7 @@ fn comes_back_and_is_told_all(lab: &mut Lab) -> Result<()> {
         })?;
     }
     lab.wait_announced()?;
-    within(SOON, "the router knows that all is told", || is_told_all(lab)).map(drop)
+    wait_at_most(SOON, "the router knows that all is told", || has_end_of_rib(lab)).map(drop)
 }
 
 #[test]
@@ -63,20 +63,20 @@ fn bird_restarts_and_no_packet_is_lost() -> Result<()> {
     let bird = BIRD
         .replace("protocol kernel {", "protocol kernel { persist; graceful restart on;")
         .replace("as 64512;\n", "as 64512;\n  graceful restart on;\n");
-    Lab::bird(small(), &bird, OBJECTS)?.told(|lab| {
-        announced_and_forwarding(lab)?;
-        let streams = streams(lab, STREAM)?;
-        comes_back_and_is_told_all(lab)?;
-        none_lost(streams)
+    Lab::start_bird(small_config(), &bird, OBJECTS)?.run_with_diagnostics(|lab| {
+        wait_announced_and_forwarding(lab)?;
+        let streams = start_streams(lab, STREAM)?;
+        check_router_restarts_and_gets_all_routes(lab)?;
+        check_none_lost(streams)
     })
 }
 
-/// Its zebra has no way to replace an IPv6 route without a gap: packets are not counted.
+/// FRR's zebra cannot replace an IPv6 route without a gap, so lost packets are not counted.
 #[test]
-fn frr_restarts_and_is_told_all() -> Result<()> {
-    Lab::frr(small(), FRR, OBJECTS)?.told(|lab| {
-        announced_and_forwarding(lab)?;
-        comes_back_and_is_told_all(lab)?;
+fn frr_restarts_and_gets_all_routes() -> Result<()> {
+    Lab::start_frr(small_config(), FRR, OBJECTS)?.run_with_diagnostics(|lab| {
+        wait_announced_and_forwarding(lab)?;
+        check_router_restarts_and_gets_all_routes(lab)?;
         lab.wait_forwarding()
     })
 }

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    common::within,
-    lab::{Lab, Router, SOON, small},
-    wire::{Message, ROUTE_REFRESH, Wire},
+    common::wait_at_most,
+    lab::{Lab, Router, SOON, small_config},
+    wire::{BgpCapture, Message, ROUTE_REFRESH},
 };
 
 pub const BIRD: &str = include_str!("bird.conf");
@@ -15,10 +15,10 @@ pub const FRR: &str = include_str!("frr.conf");
 pub const OBJECTS: &str = include_str!("objects.yaml");
 
 const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 1, 1));
-const TIMES: usize = 3;
+const REFRESHES: usize = 3;
 
-/// How many routes, or messages with such, the router has been sent on the session.
-fn received(lab: &Lab) -> Result<u64> {
+/// How many routes (BIRD) or UPDATEs (FRR) the router has received on the session.
+fn updates_received(lab: &Lab) -> Result<u64> {
     match &lab.router {
         Router::Bird(bird) => {
             let told = bird.ask("show protocols all both")?;
@@ -35,7 +35,7 @@ fn received(lab: &Lab) -> Result<u64> {
     }
 }
 
-fn ask_again(lab: &mut Lab) -> Result<()> {
+fn request_refresh(lab: &mut Lab) -> Result<()> {
     match &lab.router {
         Router::Bird(bird) => bird.tell("reload in both"),
         Router::Frr(frr) => frr.ask("clear bgp * soft in"),
@@ -43,8 +43,8 @@ fn ask_again(lab: &mut Lab) -> Result<()> {
     .map(drop)
 }
 
-/// Around the routes of each family there were a beginning (1) and an end (2), each time.
-fn refreshes_have_ends(messages: &[Message]) -> Result<()> {
+/// Checks that each refresh of each family had a beginning (BoRR, 1) and an end (EoRR, 2).
+fn check_refresh_markers(messages: &[Message]) -> Result<()> {
     for family in [1, 2] {
         let to_router =
             messages.iter().filter(|message| message.to == ROUTER && message.kind == ROUTE_REFRESH);
@@ -53,36 +53,36 @@ fn refreshes_have_ends(messages: &[Message]) -> Result<()> {
             _ => None,
         });
         let kinds: Vec<u8> = kinds.collect();
-        ensure!(kinds == [1, 2].repeat(TIMES), "{kinds:?} of address family {family}");
+        ensure!(kinds == [1, 2].repeat(REFRESHES), "{kinds:?} of address family {family}");
     }
     Ok(())
 }
 
-fn routes_come_again(lab: &mut Lab) -> Result<()> {
+fn check_routes_come_again(lab: &mut Lab) -> Result<()> {
     lab.wait_announced()?;
-    let sessions = lab.established("director1", "router")?;
-    let wire = Wire::listen(lab)?;
-    for _ in 0..TIMES {
-        let before = received(lab)?;
-        ask_again(lab)?;
-        within(SOON, "routes of both families come again", || {
-            let now = received(lab)?;
+    let sessions = lab.times_established("director1", "router")?;
+    let wire = BgpCapture::start(lab)?;
+    for _ in 0..REFRESHES {
+        let before = updates_received(lab)?;
+        request_refresh(lab)?;
+        wait_at_most(SOON, "routes of both families come again", || {
+            let now = updates_received(lab)?;
             ensure!(now >= before + 2, "{now} after {before}");
             Ok(true)
         })?;
         lab.wait_announced()?;
     }
-    let told = lab.peer("director1", "router")?;
+    let told = lab.peer_status("director1", "router")?;
     ensure!(told["established"] == sessions && told["state"] == "Established", "{told}");
-    refreshes_have_ends(&wire.finish()?)
+    check_refresh_markers(&wire.finish()?)
 }
 
 #[test]
-fn bird_gets_routes_again() -> Result<()> {
-    Lab::bird(small(), BIRD, OBJECTS)?.told(routes_come_again)
+fn bird_gets_routes_again_on_request() -> Result<()> {
+    Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(check_routes_come_again)
 }
 
 #[test]
-fn frr_gets_routes_again() -> Result<()> {
-    Lab::frr(small(), FRR, OBJECTS)?.told(routes_come_again)
+fn frr_gets_routes_again_on_request() -> Result<()> {
+    Lab::start_frr(small_config(), FRR, OBJECTS)?.run_with_diagnostics(check_routes_come_again)
 }

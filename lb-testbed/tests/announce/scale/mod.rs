@@ -1,4 +1,4 @@
-//! 5,000 VIPs.
+//! 5,000 VIPs are announced, and withdrawn.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -9,25 +9,26 @@ use anyhow::{Context, Result, ensure};
 use lb_testbed::{PortSpec, Protocol, ServiceSpec, UDP_ECHO_PORT};
 
 use super::{
-    common::within,
-    lab::{Lab, Router, small},
+    common::wait_at_most,
+    lab::{Lab, Router, small_config},
     refresh::{BIRD, FRR, OBJECTS},
 };
 
-/// Of each family.
-const VIPS: u16 = 2500;
-const PER_SERVICE: u16 = 50;
-/// A machine with two cores has to program them first.
+/// VIPs of each family.
+const VIPS_PER_FAMILY: u16 = 2500;
+const VIPS_PER_SERVICE: u16 = 50;
+/// A machine with two cores needs time to program the data path first.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub fn services() -> Vec<ServiceSpec> {
+pub fn many_services() -> Vec<ServiceSpec> {
     let mut all = vec![ServiceSpec::everything("web")];
-    for first in (0..VIPS).step_by(PER_SERVICE.into()) {
-        let v4 = (first..first + PER_SERVICE).map(|n| {
+    for first in (0..VIPS_PER_FAMILY).step_by(VIPS_PER_SERVICE.into()) {
+        let v4 = (first..first + VIPS_PER_SERVICE).map(|n| {
             let [high, low] = n.to_be_bytes();
             IpAddr::from(Ipv4Addr::new(198, 18, high, low))
         });
-        let v6 = (first..first + PER_SERVICE).map(|n| Ipv6Addr::new(0x2001, 0xdb8, 5, 0, 0, 0, 0, n).into());
+        let v6 =
+            (first..first + VIPS_PER_SERVICE).map(|n| Ipv6Addr::new(0x2001, 0xdb8, 5, 0, 0, 0, 0, n).into());
         let port = PortSpec::new("udp-echo", Protocol::Udp, UDP_ECHO_PORT, UDP_ECHO_PORT);
         all.push(
             ServiceSpec::new(&format!("many-{first}"), vec![port]).vips(v4.chain(v6).collect::<Vec<_>>()),
@@ -37,7 +38,7 @@ pub fn services() -> Vec<ServiceSpec> {
 }
 
 /// How many routes the router has, of each family.
-fn counts(lab: &mut Lab) -> Result<[u64; 2]> {
+fn route_counts(lab: &mut Lab) -> Result<[u64; 2]> {
     match &lab.router {
         Router::Bird(bird) => {
             let count = |table: &str| {
@@ -58,10 +59,10 @@ fn counts(lab: &mut Lab) -> Result<[u64; 2]> {
     }
 }
 
-fn wait_counts(lab: &mut Lab, wanted: u64) -> Result<()> {
+fn wait_route_counts(lab: &mut Lab, wanted: u64) -> Result<()> {
     let start = Instant::now();
-    within(PATIENCE, &format!("{wanted} routes of each family"), || {
-        let counts = counts(lab)?;
+    wait_at_most(PATIENCE, &format!("{wanted} routes of each family"), || {
+        let counts = route_counts(lab)?;
         ensure!(counts == [wanted; 2], "{counts:?}");
         Ok(true)
     })?;
@@ -69,27 +70,27 @@ fn wait_counts(lab: &mut Lab, wanted: u64) -> Result<()> {
     Ok(())
 }
 
-fn many_come_and_go(lab: &mut Lab) -> Result<()> {
-    wait_counts(lab, 1)?;
-    let sessions = lab.established("director1", "router")?;
-    lab.triangle.write(&services())?;
-    wait_counts(lab, u64::from(VIPS) + 1)?;
+fn check_many_vips_come_and_go(lab: &mut Lab) -> Result<()> {
+    wait_route_counts(lab, 1)?;
+    let sessions = lab.times_established("director1", "router")?;
+    lab.triangle.write(&many_services())?;
+    wait_route_counts(lab, u64::from(VIPS_PER_FAMILY) + 1)?;
     lab.wait_peer("director1", "router", "all sent", |told| {
-        told["routes_sent"] == 2 * (VIPS + 1) && told["routes_pending"] == 0
+        told["routes_sent"] == 2 * (VIPS_PER_FAMILY + 1) && told["routes_pending"] == 0
     })?;
     lab.triangle.write(&[ServiceSpec::everything("web")])?;
-    wait_counts(lab, 1)?;
-    let told = lab.peer("director1", "router")?;
+    wait_route_counts(lab, 1)?;
+    let told = lab.peer_status("director1", "router")?;
     ensure!(told["established"] == sessions && told["state"] == "Established", "{told}");
     Ok(())
 }
 
 #[test]
 fn bird_learns_and_forgets_5000_vips() -> Result<()> {
-    Lab::bird(small(), BIRD, OBJECTS)?.told(many_come_and_go)
+    Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(check_many_vips_come_and_go)
 }
 
 #[test]
 fn frr_learns_and_forgets_5000_vips() -> Result<()> {
-    Lab::frr(small(), FRR, OBJECTS)?.told(many_come_and_go)
+    Lab::start_frr(small_config(), FRR, OBJECTS)?.run_with_diagnostics(check_many_vips_come_and_go)
 }

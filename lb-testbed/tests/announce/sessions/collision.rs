@@ -1,19 +1,19 @@
-//! Both sides call at once, and one connection remains: that of the higher identifier (RFC
-//! 4271, 6.8).
+//! Both sides connect at once, and one connection remains: that which the side with the higher
+//! identifier has opened (RFC 4271, 6.8).
 
 use anyhow::{Result, ensure};
 
 use crate::{
-    common::within,
-    lab::{Lab, Router, SOON, signal},
-    pair::{DIRECTOR, Pair, stand},
-    wire::{NOTIFICATION, Wire},
+    common::wait_at_most,
+    lab::{Lab, Router, SOON, send_signal},
+    pair::{DIRECTOR_ADDRESSES, SessionPair, wait_sessions},
+    wire::{BgpCapture, NOTIFICATION},
 };
 
 /// Cease, Connection Collision Resolution
 const COLLISION: [u8; 2] = [6, 7];
 
-/// Drops calls at the router: those that it sends, those that it gets.
+/// Drops connection attempts (SYN) at the router: those that it sends, those that it gets.
 fn drop_calls(lab: &Lab, sent: bool, received: bool) -> Result<()> {
     let rule = |is_wanted| if is_wanted { "tcp dport 179 tcp flags & (syn | ack) == syn drop;" } else { "" };
     lab.triangle.testbed.router().nft(&format!(
@@ -25,7 +25,7 @@ fn drop_calls(lab: &Lab, sent: bool, received: bool) -> Result<()> {
     ))
 }
 
-/// The router's connections with an address of the director, by who called.
+/// The router's connections with an address of the director, by who opened them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Connections {
     ours: usize,
@@ -51,20 +51,21 @@ fn connections(lab: &Lab, state: &str, director: &str) -> Result<Connections> {
     Ok(connections)
 }
 
-/// Until OPEN has come by all connections to a router that hangs.
-fn wait_unread(lab: &Lab) -> Result<()> {
-    within(SOON, "OPEN waits to be read", || {
+/// Waits until our OPEN has arrived on all connections of the router, which hangs.
+fn wait_open_unread(lab: &Lab) -> Result<()> {
+    wait_at_most(SOON, "OPEN waits to be read", || {
         let listed = lab.triangle.testbed.router().run(&["ss", "-Htn", "state", "established"])?;
-        let mut ours = listed.lines().filter(|line| DIRECTOR.iter().any(|address| line.contains(address)));
+        let mut ours =
+            listed.lines().filter(|line| DIRECTOR_ADDRESSES.iter().any(|address| line.contains(address)));
         ensure!(ours.all(|line| !line.starts_with("0 ")), "{listed}");
         Ok(true)
     })
     .map(drop)
 }
 
-fn wait(lab: &Lab, state: &str, wanted: [Connections; 2]) -> Result<()> {
-    for (director, wanted) in DIRECTOR.into_iter().zip(wanted) {
-        within(SOON, &format!("the router's {state} connections with {director}"), || {
+fn wait_connections(lab: &Lab, state: &str, wanted: [Connections; 2]) -> Result<()> {
+    for (director, wanted) in DIRECTOR_ADDRESSES.into_iter().zip(wanted) {
+        wait_at_most(SOON, &format!("the router's {state} connections with {director}"), || {
             let there = connections(lab, state, director)?;
             ensure!(there == wanted, "{there:?}, not {wanted:?}");
             Ok(true)
@@ -73,54 +74,55 @@ fn wait(lab: &Lab, state: &str, wanted: [Connections; 2]) -> Result<()> {
     Ok(())
 }
 
-fn enable(lab: &Lab) -> Result<()> {
+fn enable_sessions(lab: &Lab) -> Result<()> {
     match &lab.router {
         Router::Bird(bird) => bird.tell("enable all").map(drop),
         Router::Frr(frr) => {
-            let lines = DIRECTOR.map(|director| format!(" no neighbor {director} shutdown\n"));
+            let lines = DIRECTOR_ADDRESSES.map(|director| format!(" no neighbor {director} shutdown\n"));
             frr.configure(&format!("router bgp 64513\n{}exit\n", lines.concat()))
         }
     }
 }
 
-/// Two connections by each family, of which the router has read nothing, and we have said OPEN.
+/// Makes two connections by each family, on which we have sent OPEN, and the router, which hangs
+/// from then on, has read nothing.
 fn connect_twice(lab: &mut Lab) -> Result<()> {
     drop_calls(lab, true, true)?;
-    enable(lab)?;
-    wait(lab, "syn-sent", [ROUTERS; 2])?;
-    signal(lab.router.id(), "STOP")?;
+    enable_sessions(lab)?;
+    wait_connections(lab, "syn-sent", [ROUTERS; 2])?;
+    send_signal(lab.router.process_id(), "STOP")?;
     drop_calls(lab, true, false)?;
-    wait(lab, "established", [OURS; 2])?;
+    wait_connections(lab, "established", [OURS; 2])?;
     drop_calls(lab, false, false)?;
-    wait(lab, "established", [BOTH; 2])?;
-    wait_unread(lab)
+    wait_connections(lab, "established", [BOTH; 2])?;
+    wait_open_unread(lab)
 }
 
 #[test]
-fn of_two_connections_one_remains() -> Result<()> {
-    // The router has 10.77.1.1: by IPv4 its connection stays, and ours by IPv6.
-    let pair = Pair::new()
+fn of_two_connections_that_of_the_higher_identifier_remains() -> Result<()> {
+    // The router's identifier is 10.77.1.1: by IPv4 its connection stays, and ours by IPv6.
+    let pair = SessionPair::new()
         .replace("peerAddress: 10.77.1.1\n", "peerAddress: 10.77.1.1\n  routerID: 1.1.1.1\n")
         .replace("peerAddress: fd77:1::1\n", "peerAddress: fd77:1::1\n  routerID: 223.1.1.1\n")
-        // It calls once.
+        // The router tries only once to connect.
         .replace("connect retry time 1;", "connect retry time 120;")
         .replace("timers connect 1\n", "timers connect 120\n");
-    pair.bird("disabled;").frr("shutdown").with_both(|lab| {
-        let wire = Wire::listen(lab)?;
+    pair.bird_setting("disabled;").frr_setting("shutdown").run_with_both(|lab| {
+        let wire = BgpCapture::start(lab)?;
         connect_twice(lab)?;
         // So that no session is established before the router has read OPEN on both connections.
         let agent = lab.triangle.agent("director1")?.id();
-        signal(agent, "STOP")?;
-        signal(lab.router.id(), "CONT")?;
-        wait(lab, "established", [ROUTERS, OURS])?;
-        signal(agent, "CONT")?;
-        stand(lab, 1)?;
-        wait(lab, "established", [ROUTERS, OURS])?;
+        send_signal(agent, "STOP")?;
+        send_signal(lab.router.process_id(), "CONT")?;
+        wait_connections(lab, "established", [ROUTERS, OURS])?;
+        send_signal(agent, "CONT")?;
+        wait_sessions(lab, 1)?;
+        wait_connections(lab, "established", [ROUTERS, OURS])?;
         let mut told = wire.finish()?;
         told.retain(|message| message.kind == NOTIFICATION);
         for is_v4 in [true, false] {
             let is_told = told.iter().any(|one| one.to.is_ipv4() == is_v4 && one.body == COLLISION);
-            ensure!(is_told, "nobody says so, IPv4: {is_v4}: {told:?}");
+            ensure!(is_told, "no Connection Collision Resolution was sent, IPv4: {is_v4}: {told:?}");
         }
         Ok(())
     })

@@ -6,22 +6,23 @@ use lb_testbed::{Config, Route};
 
 use super::{
     attributes::{BIRD, FRR, OBJECTS},
-    common::within,
-    lab::{Lab, Router, SOON, prefixes, small},
-    pair::{Pair, stand},
+    common::wait_at_most,
+    lab::{Lab, Router, SOON, small_config, vip_prefixes},
+    pair::{SessionPair, wait_sessions},
 };
 
 const PEERS: [&str; 2] = ["external", "internal"];
 /// The same, as BIRD and FRR call them.
 const SESSIONS: [(&str, &str); 2] = [("outside", "10.77.1.2"), ("inside", "fd77:1::2")];
 
-/// Time to look at each step.
-fn slow() -> Config {
+/// Each step of a drain takes long enough to observe it.
+fn slow_drain_config() -> Config {
     let agent_args = ["--drain-time", "2s", "--settle-time", "3s"].map(str::to_owned).into();
-    Config { agent_args, ..small() }
+    Config { agent_args, ..small_config() }
 }
 
-/// GRACEFUL_SHUTDOWN beside what else there is; and within the AS, any other path is better.
+/// The route has GRACEFUL_SHUTDOWN beside its own community; within the AS also LOCAL_PREF 0, so
+/// that any other path is better.
 fn is_warned(route: &Route) -> bool {
     let is_named = |name: &str| route.communities.contains(name);
     (is_named("65535:0") || is_named("graceful-shutdown"))
@@ -29,7 +30,7 @@ fn is_warned(route: &Route) -> bool {
         && (!route.as_path.is_empty() || route.local_pref == Some(0))
 }
 
-fn drain(lab: &Lab, argument: &str) -> Result<()> {
+fn drain_director(lab: &Lab, argument: &str) -> Result<()> {
     let testbed = &lab.triangle.testbed;
     let told = testbed.trigon(testbed.machine("director1")?, &["drain", argument])?;
     ensure!(told.status.success(), "{told:?}");
@@ -37,7 +38,7 @@ fn drain(lab: &Lab, argument: &str) -> Result<()> {
 }
 
 /// What the router says of how the session ended.
-fn last_words(lab: &Lab, (bird_name, frr_name): (&str, &str)) -> Result<String> {
+fn session_end_report(lab: &Lab, (bird_name, frr_name): (&str, &str)) -> Result<String> {
     match &lab.router {
         Router::Bird(bird) => bird.ask(&format!("show protocols all {bird_name}")),
         Router::Frr(frr) => {
@@ -48,33 +49,33 @@ fn last_words(lab: &Lab, (bird_name, frr_name): (&str, &str)) -> Result<String> 
     }
 }
 
-fn is_warned_then_withdrawn_then_closed(lab: &mut Lab) -> Result<()> {
+fn check_warned_then_withdrawn_then_closed(lab: &mut Lab) -> Result<()> {
     let every =
         |good: fn(&Route) -> bool| move |routes: &[Route]| routes.len() == 2 && routes.iter().all(good);
-    for prefix in prefixes() {
+    for prefix in vip_prefixes() {
         lab.wait_routes(&prefix, every(|route| !is_warned(route)))?;
     }
-    drain(lab, "--no-wait")?;
-    for prefix in prefixes() {
+    drain_director(lab, "--no-wait")?;
+    for prefix in vip_prefixes() {
         lab.wait_routes(&prefix, every(is_warned))?;
     }
-    for prefix in prefixes() {
+    for prefix in vip_prefixes() {
         lab.wait_routes(&prefix, <[_]>::is_empty)?;
     }
     for peer in PEERS {
-        let told = lab.peer("director1", peer)?;
+        let told = lab.peer_status("director1", peer)?;
         ensure!(told["state"] == "Established", "closed before packets have had time to settle: {told}");
     }
     for session in SESSIONS {
-        within(SOON, "the router knows why", || {
-            let told = last_words(lab, session)?;
+        wait_at_most(SOON, "the router knows why", || {
+            let told = session_end_report(lab, session)?;
             let words = told.to_lowercase();
             ensure!(words.contains("administrative shutdown") && words.contains("drained"), "{told}");
             Ok(true)
         })?;
     }
-    drain(lab, "--undo")?;
-    for prefix in prefixes() {
+    drain_director(lab, "--undo")?;
+    for prefix in vip_prefixes() {
         lab.wait_routes(&prefix, every(|route| !is_warned(route)))?;
     }
     Ok(())
@@ -82,21 +83,23 @@ fn is_warned_then_withdrawn_then_closed(lab: &mut Lab) -> Result<()> {
 
 #[test]
 fn bird_is_warned_of_a_drain() -> Result<()> {
-    Lab::bird(slow(), BIRD, OBJECTS)?.told(is_warned_then_withdrawn_then_closed)
+    Lab::start_bird(slow_drain_config(), BIRD, OBJECTS)?
+        .run_with_diagnostics(check_warned_then_withdrawn_then_closed)
 }
 
 #[test]
 fn frr_is_warned_of_a_drain() -> Result<()> {
-    Lab::frr(slow(), FRR, OBJECTS)?.told(is_warned_then_withdrawn_then_closed)
+    Lab::start_frr(slow_drain_config(), FRR, OBJECTS)?
+        .run_with_diagnostics(check_warned_then_withdrawn_then_closed)
 }
 
-/// The router's operator says why, and ours reads it (RFC 9003).
+/// `trigon bgp` shows the message with which the router's operator closes a session (RFC 9003).
 #[test]
-fn messages_of_routers_are_shown() -> Result<()> {
+fn shutdown_messages_of_routers_are_shown() -> Result<()> {
     const MESSAGE: &str = "new line card until noon";
-    Pair::new().with_both(|lab| {
-        stand(lab, 1)?;
-        let sessions = lab.established("director1", "v6")?;
+    SessionPair::new().run_with_both(|lab| {
+        wait_sessions(lab, 1)?;
+        let sessions = lab.times_established("director1", "v6")?;
         match &lab.router {
             Router::Bird(bird) => drop(bird.tell(&format!("disable v4 \"{MESSAGE}\""))?),
             Router::Frr(frr) => frr.configure(&format!(
@@ -112,7 +115,7 @@ fn messages_of_routers_are_shown() -> Result<()> {
         let shown = testbed.trigon(testbed.machine("director1")?, &["bgp"])?;
         let shown = String::from_utf8(shown.stdout).context("`trigon bgp` prints text")?;
         ensure!(shown.contains(MESSAGE), "{shown}");
-        let told = lab.peer("director1", "v6")?;
+        let told = lab.peer_status("director1", "v6")?;
         ensure!(told["state"] == "Established" && told["established"] == sessions, "{told}");
         Ok(())
     })

@@ -55,9 +55,9 @@ proptest! {
         for (vip, candidates) in &plan.l2.vips {
             let ballot = &candidates.ballot;
             prop_assert!(!ballot.nodes().is_empty());
-            prop_assert!(!candidates.ready || ballot.has(node));
+            prop_assert!(!candidates.ready || ballot.has_node(node));
             let is_known = |name| plan.l2.nodes.contains_key(name);
-            prop_assert!(!ballot.has(node) || ballot.nodes().iter().all(is_known), "{vip}");
+            prop_assert!(!ballot.has_node(node) || ballot.nodes().iter().all(is_known), "{vip}");
         }
     }
 

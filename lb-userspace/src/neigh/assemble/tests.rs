@@ -12,11 +12,11 @@ fn link() -> Link {
     Link { name: "eth0".into(), mtu: 1500, up: true, running: true, mac: Some(LINK_MAC), vlan: None }
 }
 
-fn via(source: &str, gateway: Option<&str>, mtu: Option<u32>) -> Route {
+fn route_via(source: &str, gateway: Option<&str>, mtu: Option<u32>) -> Route {
     Route::Via { ifindex: 7, source: Some(ip(source)), gateway: gateway.map(ip), mtu }
 }
 
-fn peer(address: &str, mac: Option<[u8; 6]>, tended: bool) -> Neighbours {
+fn neighbours_with(address: &str, mac: Option<[u8; 6]>, tended: bool) -> Neighbours {
     [(NeighbourKey { ifindex: 7, address: ip(address) }, Neighbour { mac, tended })].into()
 }
 
@@ -36,8 +36,13 @@ fn a_route_with_its_link_and_neighbour_is_a_next_hop() {
         ("2001:db8:1::1", "2001:db8::1", Some("fe80::1"), None, "fe80::1", some, 1500, some),
     ];
     for row @ (target, source, gateway, route_mtu, neighbour, mac, mtu, dst_mac) in table {
-        let route = via(source, gateway, route_mtu);
-        let reach = assemble(ip(target), &route, &[(7, link())].into(), &peer(neighbour, mac, false));
+        let route = route_via(source, gateway, route_mtu);
+        let reach = assemble_next_hop(
+            ip(target),
+            &route,
+            &[(7, link())].into(),
+            &neighbours_with(neighbour, mac, false),
+        );
         let want = NextHop {
             ifindex: 7,
             interface: "eth0".into(),
@@ -60,9 +65,9 @@ fn a_neighbour_counts_on_its_own_interface_only() {
         NeighbourKey { ifindex: 8, address: ip("192.0.2.9") },
         Neighbour { mac: Some(PEER_MAC), tended: false },
     )];
-    let reach = assemble(
+    let reach = assemble_next_hop(
         ip("192.0.2.9"),
-        &via("192.0.2.1", None, None),
+        &route_via("192.0.2.1", None, None),
         &[(7, link())].into(),
         &Neighbours::from(neighbours),
     );
@@ -71,7 +76,7 @@ fn a_neighbour_counts_on_its_own_interface_only() {
 
 #[test]
 fn without_a_usable_link_a_target_is_unreachable() {
-    let route = via("192.0.2.1", None, None);
+    let route = route_via("192.0.2.1", None, None);
     let no_source = Route::Via { ifindex: 7, source: None, gateway: None, mtu: None };
     let table = [
         (Route::None("no route".into()), Some(link()), "no route"),
@@ -83,14 +88,14 @@ fn without_a_usable_link_a_target_is_unreachable() {
     ];
     for (route, link, reason) in table {
         let links = link.into_iter().map(|link| (7, link)).collect();
-        let reach = assemble(ip("192.0.2.9"), &route, &links, &Neighbours::new());
+        let reach = assemble_next_hop(ip("192.0.2.9"), &route, &links, &Neighbours::new());
         assert_eq!(reach, Reach::Unreachable(reason.into()));
     }
 }
 
 #[test]
 fn own_addresses_need_no_link() {
-    let reach = assemble(ip("192.0.2.1"), &Route::Local, &Links::new(), &Neighbours::new());
+    let reach = assemble_next_hop(ip("192.0.2.1"), &Route::Local, &Links::new(), &Neighbours::new());
     assert_eq!(reach, Reach::Local);
 }
 
@@ -98,19 +103,19 @@ fn own_addresses_need_no_link() {
 fn neighbours_that_nobody_tends_are_found() {
     let mut view = Routing {
         routes: [
-            (ip("192.0.2.9"), via("192.0.2.1", None, None)),
-            (ip("198.51.100.1"), via("192.0.2.1", Some("192.0.2.254"), None)),
-            (ip("198.51.100.2"), via("192.0.2.1", Some("192.0.2.254"), None)),
+            (ip("192.0.2.9"), route_via("192.0.2.1", None, None)),
+            (ip("198.51.100.1"), route_via("192.0.2.1", Some("192.0.2.254"), None)),
+            (ip("198.51.100.2"), route_via("192.0.2.1", Some("192.0.2.254"), None)),
             (ip("192.0.2.1"), Route::Local),
             (ip("203.0.113.1"), Route::None("no route".into())),
         ]
         .into(),
         links: [(7, link())].into(),
-        neighbours: peer("192.0.2.254", Some(PEER_MAC), false),
+        neighbours: neighbours_with("192.0.2.254", Some(PEER_MAC), false),
     };
     let target = NeighbourKey { ifindex: 7, address: ip("192.0.2.9") };
     let gateway = NeighbourKey { ifindex: 7, address: ip("192.0.2.254") };
     assert_eq!(view.untended_neighbours(&view.next_hops()), [(target, false), (gateway, true)].into());
-    view.neighbours = peer("192.0.2.254", Some(PEER_MAC), true);
+    view.neighbours = neighbours_with("192.0.2.254", Some(PEER_MAC), true);
     assert_eq!(view.untended_neighbours(&view.next_hops()), [(target, false)].into());
 }

@@ -10,14 +10,14 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn reply(kind: RouteType, attributes: Vec<RouteAttribute>) -> RouteMessage {
+fn route_reply(kind: RouteType, attributes: Vec<RouteAttribute>) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.kind = kind;
     message.attributes = attributes;
     message
 }
 
-fn none(reason: &str) -> Route {
+fn no_route_because(reason: &str) -> Route {
     Route::None(reason.into())
 }
 
@@ -29,7 +29,7 @@ fn route_replies_become_routes() {
     let six: Ipv6Addr = "fe80::1".parse().unwrap();
     let via = |gateway, mtu| Route::Via { ifindex: 7, source: Some(source), gateway, mtu };
     let with = |more: Vec<RouteAttribute>| {
-        reply(RouteType::Unicast, [vec![Oif(7), PrefSource(source.into())], more].concat())
+        route_reply(RouteType::Unicast, [vec![Oif(7), PrefSource(source.into())], more].concat())
     };
     let table = [
         (with(vec![]), via(None, None)),
@@ -38,22 +38,31 @@ fn route_replies_become_routes() {
         (with(vec![Via(RouteVia::Inet6(six))]), via(Some(six.into()), None)),
         (with(vec![Metrics(vec![RouteMetric::Lock(4), RouteMetric::Mtu(1400)])]), via(None, Some(1400))),
         (with(vec![Metrics(vec![RouteMetric::Mtu(0)])]), via(None, None)),
-        (with(vec![EncapType(RouteLwEnCapType::Mpls)]), none("the route to it encapsulates (Mpls)")),
-        (reply(RouteType::Unicast, vec![]), none("the route to it has no interface")),
         (
-            reply(RouteType::Unicast, vec![MultiPath(vec![RouteNextHop::default()])]),
-            none("the route to it has no interface"),
+            with(vec![EncapType(RouteLwEnCapType::Mpls)]),
+            no_route_because("the route to it encapsulates (Mpls)"),
+        ),
+        (route_reply(RouteType::Unicast, vec![]), no_route_because("the route to it has no interface")),
+        (
+            route_reply(RouteType::Unicast, vec![MultiPath(vec![RouteNextHop::default()])]),
+            no_route_because("the route to it has no interface"),
         ),
         (
-            reply(RouteType::Unicast, vec![Oif(7)]),
+            route_reply(RouteType::Unicast, vec![Oif(7)]),
             Route::Via { ifindex: 7, source: None, gateway: None, mtu: None },
         ),
-        (reply(RouteType::Local, vec![Oif(1)]), Route::Local),
-        (reply(RouteType::Broadcast, vec![Oif(7)]), none("it is a broadcast or multicast address")),
-        (reply(RouteType::BlackHole, vec![]), none("the route to it is of type blackhole")),
-        (reply(RouteType::Prohibit, vec![]), none("the route to it is of type prohibit")),
-        (reply(RouteType::Unreachable, vec![]), none("the route to it is of type unreachable")),
-        (reply(RouteType::Other(99), vec![]), none("the route to it is of type Other(99)")),
+        (route_reply(RouteType::Local, vec![Oif(1)]), Route::Local),
+        (
+            route_reply(RouteType::Broadcast, vec![Oif(7)]),
+            no_route_because("it is a broadcast or multicast address"),
+        ),
+        (route_reply(RouteType::BlackHole, vec![]), no_route_because("the route to it is of type blackhole")),
+        (route_reply(RouteType::Prohibit, vec![]), no_route_because("the route to it is of type prohibit")),
+        (
+            route_reply(RouteType::Unreachable, vec![]),
+            no_route_because("the route to it is of type unreachable"),
+        ),
+        (route_reply(RouteType::Other(99), vec![]), no_route_because("the route to it is of type Other(99)")),
     ];
     for (message, want) in table {
         assert_eq!(route(target, &message), want, "{message:?}");
@@ -70,7 +79,7 @@ fn refused_lookups_become_reasons() {
         (libc::ENODEV, "the kernel finds no route to it: No such device (os error 19)"),
     ];
     for (errno, reason) in table {
-        assert_eq!(no_route(&io::Error::from_raw_os_error(errno)), none(reason));
+        assert_eq!(no_route(&io::Error::from_raw_os_error(errno)), no_route_because(reason));
     }
 }
 
@@ -130,7 +139,7 @@ fn vlan_devices_have_a_tag_and_a_device_below() {
     }
 }
 
-fn entry(state: NeighbourState, mac: Option<&[u8]>) -> NeighbourMessage {
+fn neighbour_entry(state: NeighbourState, mac: Option<&[u8]>) -> NeighbourMessage {
     let mut message = NeighbourMessage::default();
     message.header.ifindex = 7;
     message.header.state = state;
@@ -157,20 +166,24 @@ fn neighbours_are_resolved_in_usable_states() {
     let hop = NeighbourKey { ifindex: 7, address: ip("192.0.2.9") };
     for (state, usable, tended) in table {
         let mac = usable.then_some(MAC);
-        assert_eq!(neighbour(&entry(state, Some(&MAC))), Some((hop, Neighbour { mac, tended })), "{state}");
+        assert_eq!(
+            neighbour(&neighbour_entry(state, Some(&MAC))),
+            Some((hop, Neighbour { mac, tended })),
+            "{state}"
+        );
         let bare = Neighbour { mac: Option::None, tended };
-        assert_eq!(neighbour(&entry(state, Option::None)), Some((hop, bare)), "{state}");
+        assert_eq!(neighbour(&neighbour_entry(state, Option::None)), Some((hop, bare)), "{state}");
     }
-    let (_, infiniband) = neighbour(&entry(Reachable, Some(&[0; 20]))).unwrap();
+    let (_, infiniband) = neighbour(&neighbour_entry(Reachable, Some(&[0; 20]))).unwrap();
     assert_eq!(infiniband.mac, Option::None);
 }
 
 #[test]
 fn neighbours_that_others_manage_are_tended() {
-    let mut learned = entry(NeighbourState::Reachable, Some(&MAC));
+    let mut learned = neighbour_entry(NeighbourState::Reachable, Some(&MAC));
     learned.header.flags = NeighbourFlags::ExtLearned;
     assert!(neighbour(&learned).unwrap().1.tended);
-    let mut managed = entry(NeighbourState::Reachable, Some(&MAC));
+    let mut managed = neighbour_entry(NeighbourState::Reachable, Some(&MAC));
     managed.attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
     assert!(neighbour(&managed).unwrap().1.tended);
     assert_eq!(neighbour(&NeighbourMessage::default()), None);

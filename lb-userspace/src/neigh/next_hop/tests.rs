@@ -32,8 +32,8 @@ fn next_hops_are_readable_as_json() {
 
 #[test]
 fn the_futures_can_be_spawned() {
-    fn sendable<T: Send + 'static>(_: T) {}
+    fn assert_send<T: Send + 'static>(_: T) {}
     let (_, targets) = tokio::sync::watch::channel(Default::default());
     let (out, _) = tokio::sync::watch::channel(Default::default());
-    sendable(crate::neigh::follow(targets, out));
+    assert_send(crate::neigh::follow(targets, out));
 }

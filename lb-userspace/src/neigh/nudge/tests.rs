@@ -5,7 +5,7 @@ fn hop(last: u8) -> NeighbourKey {
 }
 
 /// Milliseconds at which `nudges` come due until `end`.
-fn times(nudges: &mut Nudges, start: Instant, end: u64) -> Vec<u128> {
+fn nudge_times(nudges: &mut Nudges, start: Instant, end: u64) -> Vec<u128> {
     let mut times = Vec::new();
     while let Some(due) = nudges.next_deadline().filter(|due| *due <= start + Duration::from_millis(end)) {
         assert_eq!(nudges.take_due(due), [hop(1)]);
@@ -17,25 +17,25 @@ fn times(nudges: &mut Nudges, start: Instant, end: u64) -> Vec<u128> {
 #[test]
 fn unresolved_neighbours_are_nudged_ever_less_often() {
     let (mut nudges, start) = (Nudges::default(), Instant::now());
-    nudges.track(&[(hop(1), false)].into(), start);
+    nudges.track_neighbours(&[(hop(1), false)].into(), start);
     let want = [0, 100, 300, 700, 1500, 3100, 6300, 11300, 16300];
-    assert_eq!(times(&mut nudges, start, 20_000), want);
+    assert_eq!(nudge_times(&mut nudges, start, 20_000), want);
 }
 
 #[test]
 fn resolved_neighbours_are_nudged_periodically() {
     let (mut nudges, start) = (Nudges::default(), Instant::now());
-    nudges.track(&[(hop(1), true)].into(), start);
-    assert_eq!(times(&mut nudges, start, 50_000), [0, 15_000, 30_000, 45_000]);
+    nudges.track_neighbours(&[(hop(1), true)].into(), start);
+    assert_eq!(nudge_times(&mut nudges, start, 50_000), [0, 15_000, 30_000, 45_000]);
 }
 
 #[test]
 fn tracking_the_same_neighbour_again_changes_nothing() {
     let (mut nudges, start) = (Nudges::default(), Instant::now());
     let hops = [(hop(1), false)].into();
-    nudges.track(&hops, start);
+    nudges.track_neighbours(&hops, start);
     assert_eq!(nudges.take_due(start), [hop(1)]);
-    nudges.track(&hops, start);
+    nudges.track_neighbours(&hops, start);
     assert_eq!(nudges.take_due(start), []);
     assert_eq!(nudges.next_deadline(), Some(start + RETRY_FIRST));
 }
@@ -43,10 +43,10 @@ fn tracking_the_same_neighbour_again_changes_nothing() {
 #[test]
 fn a_neighbour_that_is_lost_is_nudged_at_once() {
     let (mut nudges, start) = (Nudges::default(), Instant::now());
-    nudges.track(&[(hop(1), true)].into(), start);
+    nudges.track_neighbours(&[(hop(1), true)].into(), start);
     assert_eq!(nudges.take_due(start), [hop(1)]);
     let later = start + Duration::from_secs(3);
-    nudges.track(&[(hop(1), false)].into(), later);
+    nudges.track_neighbours(&[(hop(1), false)].into(), later);
     assert_eq!(nudges.take_due(later), [hop(1)]);
     assert_eq!(nudges.next_deadline(), Some(later + RETRY_FIRST));
 }
@@ -54,11 +54,11 @@ fn a_neighbour_that_is_lost_is_nudged_at_once() {
 #[test]
 fn neighbours_no_longer_tracked_are_not_nudged() {
     let (mut nudges, start) = (Nudges::default(), Instant::now());
-    nudges.track(&[(hop(1), true), (hop(2), false)].into(), start);
+    nudges.track_neighbours(&[(hop(1), true), (hop(2), false)].into(), start);
     assert_eq!(nudges.take_due(start), [hop(1), hop(2)]);
-    nudges.track(&[(hop(2), false)].into(), start);
+    nudges.track_neighbours(&[(hop(2), false)].into(), start);
     assert_eq!(nudges.next_deadline(), Some(start + RETRY_FIRST));
-    nudges.track(&BTreeMap::new(), start);
+    nudges.track_neighbours(&BTreeMap::new(), start);
     assert_eq!(nudges.next_deadline(), None);
     assert_eq!(nudges.take_due(start), []);
 }

@@ -33,7 +33,7 @@ pub fn parse_v4(packet: &[u8]) -> Option<PathMtuReport> {
     if protocol != ICMP || !has_right_checksum(message) {
         return None;
     }
-    let mtu = u32::from(word(message, 6)?);
+    let mtu = u32::from(u16_at(message, 6)?);
     let quoted = message.get(HEADER..)?;
     let (protocol, inside) = skip_v4_header(quoted)?;
     let address = |at: usize| Some(IpAddr::from(Ipv4Addr::from(*quoted.get(at..)?.first_chunk::<4>()?)));
@@ -61,7 +61,7 @@ pub fn parse_v6(message: &[u8]) -> Option<PathMtuReport> {
 fn skip_v4_header(packet: &[u8]) -> Option<(u8, &[u8])> {
     let first = *packet.first()?;
     let header = usize::from(first & 15) * 4;
-    let is_first = word(packet, 6)? & 0x1fff == 0;
+    let is_first = u16_at(packet, 6)? & 0x1fff == 0;
     if first >> 4 != 4 || header < 20 || !is_first {
         return None;
     }
@@ -72,12 +72,12 @@ fn skip_v4_header(packet: &[u8]) -> Option<(u8, &[u8])> {
 fn is_tunnel(protocol: u8, payload: &[u8]) -> bool {
     match protocol {
         IPV4 | IPV6 => true,
-        UDP => word(payload, 2) == Some(gue::PORT),
+        UDP => u16_at(payload, 2) == Some(gue::PORT),
         _ => false,
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u16> {
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 

@@ -29,7 +29,7 @@ impl PathMtus {
     /// Takes a report into account; true if that changes a path MTU. Ignores a report
     /// about a packet that did not go from here to a target, and one whose MTU is larger
     /// than the known one: it is meant for somebody else, or forged.
-    pub fn learn(&mut self, report: &PathMtuReport, hops: &NextHops, now: Instant) -> bool {
+    pub fn learn_report(&mut self, report: &PathMtuReport, hops: &NextHops, now: Instant) -> bool {
         let PathMtuReport { source, target, mtu } = *report;
         let Some(Reach::Via(hop)) = hops.get(&target) else { return false };
         let known = self.0.get(&target).map_or(hop.mtu, |learnt| learnt.mtu.min(hop.mtu));
@@ -50,7 +50,7 @@ impl PathMtus {
     }
 
     /// The next hops, with the path MTU in place of the MTU where it is smaller.
-    pub fn applied(&self, hops: &Arc<NextHops>) -> Arc<NextHops> {
+    pub fn adjusted_hops(&self, hops: &Arc<NextHops>) -> Arc<NextHops> {
         if self.0.is_empty() {
             return hops.clone();
         }

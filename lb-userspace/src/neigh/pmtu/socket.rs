@@ -50,11 +50,11 @@ impl Socket {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(family, SocketType::RAW, flags, Some(protocol))?;
         if family == AddressFamily::INET {
-            sockopt::set(&socket, SOL_RAW, ICMP_FILTER, &!(1u32 << UNREACHABLE))?;
+            sockopt::set_option(&socket, SOL_RAW, ICMP_FILTER, &!(1u32 << UNREACHABLE))?;
         } else {
             let mut unwanted = [u32::MAX; 8];
             unwanted[0] = !(1 << PACKET_TOO_BIG);
-            sockopt::set(&socket, libc::IPPROTO_ICMPV6, ICMPV6_FILTER, &unwanted)?;
+            sockopt::set_option(&socket, libc::IPPROTO_ICMPV6, ICMPV6_FILTER, &unwanted)?;
         }
         // SAFETY: the AsyncFd owns the descriptor, which stays open with it.
         Ok(Self(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?))

@@ -35,7 +35,7 @@ fn next_hops_use_the_device_below_vlans_and_its_tags() {
         (7, Err("loop has more than 2 VLAN tags".to_owned())),
     ];
     for (ifindex, want) in table {
-        assert_eq!(resolve(ifindex, &links()), want);
+        assert_eq!(resolve_device(ifindex, &links()), want);
     }
 }
 
@@ -43,6 +43,6 @@ fn next_hops_use_the_device_below_vlans_and_its_tags() {
 fn a_tag_is_readable_and_is_encoded_as_in_a_frame() {
     let tag = Tag { kind: AD, id: 0x123 };
     assert_eq!(tag.to_string(), "802.1ad 291");
-    assert_eq!(tag.word().to_ne_bytes(), [0x88, 0xa8, 0x01, 0x23]);
+    assert_eq!(tag.wire_word().to_ne_bytes(), [0x88, 0xa8, 0x01, 0x23]);
     assert_eq!(Tag { kind: Q, id: 20 }.to_string(), "802.1Q 20");
 }

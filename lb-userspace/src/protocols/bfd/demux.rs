@@ -37,7 +37,7 @@ pub fn select_session<'a>(
     candidates
         .filter(|candidate| is_near_enough(candidate, arrival))
         .filter(|candidate| match packet.yours {
-            0 => is_between(candidate.key, arrival),
+            0 => has_matching_addresses(candidate.key, arrival),
             yours => {
                 candidate.discriminator == yours && candidate.key.remote.is_ipv4() == arrival.to.is_ipv4()
             }
@@ -52,7 +52,7 @@ fn is_near_enough(candidate: &Candidate<'_>, arrival: &Arrival<'_>) -> bool {
     candidate.key.multihop == arrival.is_multihop && arrival.ttl >= least
 }
 
-fn is_between(key: &SessionKey, arrival: &Arrival<'_>) -> bool {
+fn has_matching_addresses(key: &SessionKey, arrival: &Arrival<'_>) -> bool {
     key.remote == arrival.from
         && key.local.is_none_or(|local| local == arrival.to)
         && key.interface.as_deref().is_none_or(|interface| Some(interface) == arrival.interface)

@@ -19,7 +19,7 @@ use super::{
     socket::{Datagram, ListenPort, Receiver, Sender, random_number},
     wire::ControlPacket,
 };
-use crate::os::{moment::at, priority::prefer_this_thread};
+use crate::os::{moment::wait_until, priority::prefer_this_thread};
 
 /// How many datagrams of a port are processed before timers are.
 const BATCH: usize = 256;
@@ -48,7 +48,7 @@ pub async fn run(
         tokio::select! {
             biased;
             () = wait_readable(&driver.receivers) => {}
-            () = at(driver.next_deadline()) => {}
+            () = wait_until(driver.next_deadline()) => {}
             changed = wanted.changed(), if !is_ending => {
                 is_ending = changed.is_err();
                 let profiles = if is_ending { WantedSessions::default() } else { wanted.borrow_and_update().clone() };
@@ -57,9 +57,9 @@ pub async fn run(
         }
         driver.open_receivers(Instant::now());
         // Packets before timers: a packet that has arrived may stop a detection timer.
-        driver.receive();
+        driver.receive_datagrams();
         driver.run_timers(Instant::now());
-        driver.publish(&statuses);
+        driver.publish_statuses(&statuses);
         if is_ending && driver.sessions.is_empty() {
             return Ok(());
         }
@@ -164,7 +164,7 @@ impl Driver {
         }
     }
 
-    fn receive(&mut self) {
+    fn receive_datagrams(&mut self) {
         let mut failed = Vec::new();
         for (port, receiver) in &self.receivers {
             for taken in 0.. {
@@ -200,7 +200,7 @@ impl Driver {
         self.sessions.retain(|_, entry| !entry.session.has_ended());
     }
 
-    fn publish(&mut self, statuses: &watch::Sender<Statuses>) {
+    fn publish_statuses(&mut self, statuses: &watch::Sender<Statuses>) {
         if !std::mem::take(&mut self.has_news) {
             return;
         }
@@ -231,7 +231,7 @@ fn process_datagram(
         }
     };
     // The interface matters only for packets without Your Discriminator.
-    let interface = (packet.yours == 0).then(|| receiver.interface(datagram.ifindex)).flatten();
+    let interface = (packet.yours == 0).then(|| receiver.interface_name(datagram.ifindex)).flatten();
     let arrival = Arrival {
         from: datagram.from,
         to: datagram.to,

@@ -130,7 +130,7 @@ impl BfdSession {
             goodbyes: None,
             random: Random::new(discriminator.into()),
         };
-        session.schedule(now);
+        session.reschedule(now);
         session
     }
 
@@ -141,24 +141,26 @@ impl BfdSession {
         match input {
             SessionInput::Packet(_) if self.state == SessionState::AdminDown => {}
             SessionInput::Packet(packet) => {
-                self.receive(&packet, now);
+                self.process_packet(&packet, now);
                 asks_for_final = packet.is_poll;
             }
-            SessionInput::Timer if self.detection_deadline().is_some_and(|at| at <= now) => self.expire(),
+            SessionInput::Timer if self.detection_deadline().is_some_and(|at| at <= now) => {
+                self.expire_detection()
+            }
             SessionInput::Timer => {}
             SessionInput::Profile(profile) => self.profile = profile,
-            SessionInput::Stop => self.stop(),
+            SessionInput::Stop => self.begin_goodbyes(),
         }
         let has_news = self.update_announced() || self.state != before;
-        self.schedule(now);
+        self.reschedule(now);
         if asks_for_final {
             // A packet with the Final bit must not have the Poll bit: a Poll of ours is sent
             // after this one.
             self.due = if has_news { Some(now) } else { self.due };
-            return Some(ControlPacket { is_poll: false, is_final: true, ..self.packet() });
+            return Some(ControlPacket { is_poll: false, is_final: true, ..self.build_packet() });
         }
         let is_due = self.due.is_some_and(|at| at <= now);
-        (is_due || has_news && self.can_speak()).then(|| self.send(now))
+        (is_due || has_news && self.can_send()).then(|| self.next_packet(now))
     }
 
     /// When [`SessionInput::Timer`] is due.
@@ -190,7 +192,7 @@ impl BfdSession {
     }
 
     /// Takes in a packet (section 6.8.6).
-    fn receive(&mut self, packet: &ControlPacket, now: Instant) {
+    fn process_packet(&mut self, packet: &ControlPacket, now: Instant) {
         self.heard = Some(now);
         self.remote = RemoteSide {
             discriminator: packet.mine,
@@ -207,18 +209,20 @@ impl BfdSession {
         match (self.state, packet.state) {
             (SessionState::Init | SessionState::Up, SessionState::AdminDown)
             | (SessionState::Up, SessionState::Down) => {
-                self.enter(SessionState::Down, Diagnostic::NEIGHBOUR_DOWN);
+                self.enter_state(SessionState::Down, Diagnostic::NEIGHBOUR_DOWN);
             }
-            (SessionState::Down, SessionState::Down) => self.enter(SessionState::Init, Diagnostic::NONE),
+            (SessionState::Down, SessionState::Down) => {
+                self.enter_state(SessionState::Init, Diagnostic::NONE)
+            }
             (SessionState::Down, SessionState::Init)
             | (SessionState::Init, SessionState::Init | SessionState::Up) => {
-                self.enter(SessionState::Up, Diagnostic::NONE);
+                self.enter_state(SessionState::Up, Diagnostic::NONE);
             }
             _ => {}
         }
     }
 
-    fn enter(&mut self, state: SessionState, diagnostic: Diagnostic) {
+    fn enter_state(&mut self, state: SessionState, diagnostic: Diagnostic) {
         self.downs += u64::from(self.state == SessionState::Up && state == SessionState::Down);
         (self.state, self.diagnostic) = (state, diagnostic);
     }
@@ -229,9 +233,9 @@ impl BfdSession {
 
     /// The detection time has passed without a packet. A side that had announced AdminDown
     /// keeps counting as AdminDown: its silence is no failure (RFC 5882, section 4.2).
-    fn expire(&mut self) {
+    fn expire_detection(&mut self) {
         if matches!(self.state, SessionState::Init | SessionState::Up) {
-            self.enter(SessionState::Down, Diagnostic::EXPIRED);
+            self.enter_state(SessionState::Down, Diagnostic::EXPIRED);
         }
         self.heard = None;
         let is_on_purpose = self.remote.state == SessionState::AdminDown;
@@ -241,12 +245,12 @@ impl BfdSession {
 
     /// Section 6.8.16. The goodbyes keep the interval of before, but are all sent within a
     /// second: an agent that ends must not wait for a slow session.
-    fn stop(&mut self) {
+    fn begin_goodbyes(&mut self) {
         if self.goodbyes.is_some() {
             return;
         }
         // If no packet ever came, there is nobody to say goodbye to.
-        let left = if self.can_speak() && self.remote.discriminator != 0 {
+        let left = if self.can_send() && self.remote.discriminator != 0 {
             self.profile.multiplier.max(GOODBYES)
         } else {
             0
@@ -276,7 +280,7 @@ impl BfdSession {
     }
 
     /// A passive side sends only after it has received.
-    fn can_speak(&self) -> bool {
+    fn can_send(&self) -> bool {
         !self.has_ended() && (!self.profile.passive || self.remote.discriminator != 0)
     }
 
@@ -287,7 +291,7 @@ impl BfdSession {
         }
         let is_demand =
             self.remote.is_demand && self.state == SessionState::Up && self.remote.state == SessionState::Up;
-        if !self.can_speak() || is_demand && !self.is_polling || self.remote.receive.is_zero() {
+        if !self.can_send() || is_demand && !self.is_polling || self.remote.receive.is_zero() {
             return None;
         }
         // A shorter interval holds at once, a longer one only after the Poll Sequence.
@@ -296,34 +300,34 @@ impl BfdSession {
     }
 
     /// Computes anew when the next packet is due if the interval has changed.
-    fn schedule(&mut self, now: Instant) {
+    fn reschedule(&mut self, now: Instant) {
         let interval = self.wanted_interval();
         if interval != self.interval {
             self.interval = interval;
             let sent = self.sent;
-            self.due =
-                interval.map(|interval| sent.map_or(now, |sent| (sent + self.jitter(interval)).max(now)));
+            self.due = interval
+                .map(|interval| sent.map_or(now, |sent| (sent + self.apply_jitter(interval)).max(now)));
         }
     }
 
     /// 75 to 100 % of the interval, or 75 to 90 % with a Detect Mult of 1 (section 6.8.7).
-    fn jitter(&mut self, interval: Duration) -> Duration {
+    fn apply_jitter(&mut self, interval: Duration) -> Duration {
         let spread = if self.profile.multiplier <= 1 { 150 } else { 250 };
         interval * (750 + self.random.below(spread + 1) as u32) / 1000
     }
 
-    fn send(&mut self, now: Instant) -> ControlPacket {
-        let packet = self.packet();
+    fn next_packet(&mut self, now: Instant) -> ControlPacket {
+        let packet = self.build_packet();
         self.sent = Some(now);
         if let Some(goodbyes) = &mut self.goodbyes {
             goodbyes.left = goodbyes.left.saturating_sub(1);
         }
         self.interval = self.wanted_interval();
-        self.due = self.interval.map(|interval| now + self.jitter(interval));
+        self.due = self.interval.map(|interval| now + self.apply_jitter(interval));
         packet
     }
 
-    fn packet(&self) -> ControlPacket {
+    fn build_packet(&self) -> ControlPacket {
         ControlPacket {
             diagnostic: self.diagnostic,
             state: self.state,

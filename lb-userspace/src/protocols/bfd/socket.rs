@@ -71,7 +71,7 @@ impl Receiver {
             [(level, libc::IPV6_RECVHOPLIMIT), (level, libc::IPV6_RECVPKTINFO)]
         };
         for (level, name) in options {
-            sockopt::set(&socket, level, name, &on)?;
+            sockopt::set_option(&socket, level, name, &on)?;
         }
         socket.bind(&SocketAddr::new(unspecified_address(port.is_v4), port.number()).into())?;
         // SAFETY: the socket owns its descriptor and never exchanges it.
@@ -95,7 +95,7 @@ impl Receiver {
         }
     }
 
-    pub fn interface(&self, ifindex: u32) -> Option<String> {
+    pub fn interface_name(&self, ifindex: u32) -> Option<String> {
         netdevice::index_to_name(self.0.get_ref(), ifindex).ok()
     }
 }

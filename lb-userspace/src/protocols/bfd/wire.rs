@@ -102,7 +102,7 @@ impl ControlPacket {
         };
         let packet = Self {
             diagnostic: Diagnostic(first & Diagnostic::BITS),
-            state: state_in(flags),
+            state: decode_state(flags),
             is_poll: flags & POLL != 0,
             is_final: flags & FINAL != 0,
             is_demand: flags & DEMAND != 0,
@@ -112,10 +112,10 @@ impl ControlPacket {
             transmit: Duration::from_micros(number(12)?.into()),
             receive: Duration::from_micros(number(16)?.into()),
         };
-        packet.check(flags).map(|()| packet)
+        packet.check_fields(flags).map(|()| packet)
     }
 
-    fn check(&self, flags: u8) -> Result<(), MalformedPacket> {
+    fn check_fields(&self, flags: u8) -> Result<(), MalformedPacket> {
         if self.multiplier == 0 {
             Err(MalformedPacket::Multiplier)
         } else if flags & MULTIPOINT != 0 {
@@ -140,7 +140,7 @@ impl ControlPacket {
         let mut bytes = [0; LEN];
         let first = VERSION << 5 | self.diagnostic.0 & Diagnostic::BITS;
         bytes[..4].copy_from_slice(&[first, flags, self.multiplier, LEN as u8]);
-        let numbers = [self.mine, self.yours, micros(self.transmit), micros(self.receive)];
+        let numbers = [self.mine, self.yours, whole_micros(self.transmit), whole_micros(self.receive)];
         for (place, number) in bytes[4..].chunks_exact_mut(4).zip(numbers) {
             place.copy_from_slice(&number.to_be_bytes());
         }
@@ -148,7 +148,7 @@ impl ControlPacket {
     }
 }
 
-fn state_in(flags: u8) -> SessionState {
+fn decode_state(flags: u8) -> SessionState {
     match flags >> 6 {
         0 => SessionState::AdminDown,
         1 => SessionState::Down,
@@ -157,7 +157,7 @@ fn state_in(flags: u8) -> SessionState {
     }
 }
 
-fn micros(interval: Duration) -> u32 {
+fn whole_micros(interval: Duration) -> u32 {
     interval.as_micros().try_into().unwrap_or(u32::MAX)
 }
 

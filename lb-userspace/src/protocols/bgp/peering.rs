@@ -138,7 +138,7 @@ impl Peering {
 
     pub fn process(&mut self, input: PeerEvent, now: Instant) -> Vec<PeeringCommand> {
         let outputs = self.peer.process(input, now);
-        let commands = outputs.into_iter().filter_map(|output| self.carry_out(output, now)).collect();
+        let commands = outputs.into_iter().filter_map(|output| self.execute_action(output, now)).collect();
         let state = self.peer.state();
         if state != self.state {
             debug!(from = ?self.state, to = ?state, "state changes");
@@ -184,7 +184,7 @@ impl Peering {
         None
     }
 
-    fn carry_out(&mut self, output: PeerAction, now: Instant) -> Option<PeeringCommand> {
+    fn execute_action(&mut self, output: PeerAction, now: Instant) -> Option<PeeringCommand> {
         match output {
             PeerAction::Connect => return Some(PeeringCommand::Connect),
             PeerAction::Abandon => return Some(PeeringCommand::Abandon),
@@ -297,11 +297,11 @@ impl Peering {
             capabilities: negotiated
                 .map(|n| n.capabilities.iter().map(|name| (*name).to_owned()).collect())
                 .unwrap_or_default(),
-            routes_sent: rib.map_or(0, AdjRibOut::sent),
-            routes_pending: rib.map_or_else(|| self.unsent_routes(), AdjRibOut::pending),
+            routes_sent: rib.map_or(0, AdjRibOut::sent_count),
+            routes_pending: rib.map_or_else(|| self.unsent_routes(), AdjRibOut::pending_count),
             routes_refused: self.refused,
             established: self.established,
-            bfd: self.config.bfd.map(|_| self.bfd_word().to_owned()),
+            bfd: self.config.bfd.map(|_| self.bfd_state_name().to_owned()),
             problems: self.problems(),
             last_error: self
                 .last_error
@@ -343,7 +343,7 @@ impl Peering {
         }
     }
 
-    fn bfd_word(&self) -> &'static str {
+    fn bfd_state_name(&self) -> &'static str {
         match self.bfd.map(|status| status.state) {
             Some(bfd::SessionState::Up) => "up",
             Some(bfd::SessionState::Init) => "init",

@@ -68,7 +68,7 @@ impl AdjRibOut {
         self.problems.clear();
         self.desired.clear();
         if matches!(leaving, Leaving::No | Leaving::Draining) {
-            self.export(routes, leaving == Leaving::Draining);
+            self.export_routes(routes, leaving == Leaving::Draining);
         }
         self.plan_changes();
     }
@@ -109,12 +109,12 @@ impl AdjRibOut {
     }
 
     /// The number of routes that the peer has.
-    pub fn sent(&self) -> usize {
+    pub fn sent_count(&self) -> usize {
         self.sent.len()
     }
 
     /// The number of routes that are still to be announced or withdrawn.
-    pub fn pending(&self) -> usize {
+    pub fn pending_count(&self) -> usize {
         self.withdraw.values().map(BTreeSet::len).sum::<usize>()
             + self.announce.values().map(BTreeSet::len).sum::<usize>()
     }
@@ -126,16 +126,16 @@ impl AdjRibOut {
 
     /// Have all routes and End-of-RIB been sent?
     pub fn is_finished(&self) -> bool {
-        self.is_complete && self.unfinished.is_empty() && self.pending() == 0
+        self.is_complete && self.unfinished.is_empty() && self.pending_count() == 0
     }
 
-    fn export(&mut self, routes: &Routes, is_draining: bool) {
+    fn export_routes(&mut self, routes: &Routes, is_draining: bool) {
         let mut paths: BTreeMap<(Family, *const Attributes), Result<Arc<Path>, String>> = BTreeMap::new();
         for (prefix, attributes) in routes {
             let family = Family::of_prefix(prefix);
             let path = paths
                 .entry((family, Arc::as_ptr(attributes)))
-                .or_insert_with(|| self.session.path(family, attributes, is_draining).map(Arc::new));
+                .or_insert_with(|| self.session.export_path(family, attributes, is_draining).map(Arc::new));
             let path = match path {
                 _ if prefix.network().is_multicast() => Err("a multicast prefix is no route to a VIP"),
                 Ok(path) => Ok(path.clone()),

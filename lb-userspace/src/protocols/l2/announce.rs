@@ -36,7 +36,7 @@ impl Schedule {
 
     /// Announces a VIP that has become ours, with its first repeats.
     pub fn start(&mut self, vip: IpAddr, now: Instant) {
-        self.schedule(vip, now, 0);
+        self.schedule_vip(vip, now, 0);
     }
 
     pub fn stop(&mut self, vip: &IpAddr) {
@@ -56,7 +56,7 @@ impl Schedule {
         for vip in &vips {
             let times = self.vips.get(vip).map_or(0, |(_, times)| *times);
             let pause = REPEATS.get(times).copied().unwrap_or_else(|| self.random_period());
-            self.schedule(*vip, now + pause, times + 1);
+            self.schedule_vip(*vip, now + pause, times + 1);
         }
         vips
     }
@@ -70,7 +70,7 @@ impl Schedule {
         PERIOD - Duration::from_millis(self.random.below(SPREAD_MS))
     }
 
-    fn schedule(&mut self, vip: IpAddr, due: Instant, times: usize) {
+    fn schedule_vip(&mut self, vip: IpAddr, due: Instant, times: usize) {
         self.stop(&vip);
         self.vips.insert(vip, (due, times));
         self.due.insert((due, vip));

@@ -22,7 +22,7 @@ impl Ballot {
         &self.nodes
     }
 
-    pub fn has(&self, node: &str) -> bool {
+    pub fn has_node(&self, node: &str) -> bool {
         self.nodes.contains(node)
     }
 }

@@ -13,7 +13,7 @@ pub struct Circle {
 
 impl Circle {
     /// Sets the nodes that may be elected; true if one is new or has other addresses.
-    pub fn set(&mut self, wanted: &BTreeMap<Arc<str>, Vec<IpAddr>>, now: Instant) -> bool {
+    pub fn set_nodes(&mut self, wanted: &BTreeMap<Arc<str>, Vec<IpAddr>>, now: Instant) -> bool {
         let mut is_changed = false;
         for (node, addresses) in wanted {
             let known = self.nodes.insert(node.clone(), (addresses.clone(), None));
@@ -57,19 +57,19 @@ mod tests {
         let names = |circle: &Circle| circle.nodes().map(|node| node.to_string()).collect::<Vec<_>>();
         let nodes = |names: &[&str]| names.iter().map(|name| (Arc::from(*name), Vec::new())).collect();
         let mut circle = Circle::default();
-        assert!(circle.set(&nodes(&["a", "b"]), start));
-        assert!(!circle.set(&nodes(&["a"]), start));
+        assert!(circle.set_nodes(&nodes(&["a", "b"]), start));
+        assert!(!circle.set_nodes(&nodes(&["a"]), start));
         // No longer because of another change.
-        assert!(!circle.set(&BTreeMap::new(), start + Duration::from_millis(500)));
+        assert!(!circle.set_nodes(&BTreeMap::new(), start + Duration::from_millis(500)));
         assert_eq!(circle.next_deadline(), Some(start + GRACE));
         assert!(!circle.forget_expired(start + Duration::from_millis(999)));
         assert_eq!(names(&circle), ["a", "b"]);
         assert!(circle.forget_expired(start + GRACE));
         assert_eq!(names(&circle), ["a"]);
         // Back in time.
-        assert!(!circle.set(&nodes(&["a"]), start + GRACE));
+        assert!(!circle.set_nodes(&nodes(&["a"]), start + GRACE));
         assert_eq!(circle.next_deadline(), None);
         let elsewhere = BTreeMap::from([(Arc::from("a"), vec![IpAddr::from([192, 0, 2, 1])])]);
-        assert!(circle.set(&elsewhere, start + GRACE));
+        assert!(circle.set_nodes(&elsewhere, start + GRACE));
     }
 }

@@ -24,7 +24,7 @@ use super::{
     talk::Talk,
     wire::{self, AddressQuestion},
 };
-use crate::os::{moment::at, priority::prefer_this_thread};
+use crate::os::{moment::wait_until, priority::prefer_this_thread};
 
 /// Time from a change of an interface until it is read: changes come in bursts.
 const SETTLE: Duration = Duration::from_millis(5);
@@ -82,15 +82,15 @@ async fn run_announcer(
                 changed.context(CANNOT_LISTEN)?;
                 announcer.read_interfaces_by(Instant::now() + SETTLE);
             }
-            () = at(announcer.next_deadline()) => {}
+            () = wait_until(announcer.next_deadline()) => {}
         }
         if announcer.read_at.is_some_and(|at| at <= Instant::now()) {
-            links.drain().context(CANNOT_LISTEN)?;
-            let there = links.read(&announcer.interface_names()).await.context(CANNOT_LISTEN)?;
+            links.discard_changes().context(CANNOT_LISTEN)?;
+            let there = links.read_interfaces(&announcer.interface_names()).await.context(CANNOT_LISTEN)?;
             announcer.apply_interfaces(there, Instant::now());
         }
         announcer.run_turn();
-        announcer.publish(statuses, Instant::now());
+        announcer.publish_statuses(statuses, Instant::now());
     }
 }
 
@@ -161,7 +161,7 @@ impl Announcer {
             self.peers = OtherAgents::new(wanted.me.clone(), self.incarnation);
             self.circle = Circle::default();
         }
-        if self.circle.set(&wanted.nodes, now) || wanted.me != self.wanted.me {
+        if self.circle.set_nodes(&wanted.nodes, now) || wanted.me != self.wanted.me {
             self.update_circle(&wanted.me, now);
         }
         self.election.set_orders(&wanted, now);
@@ -177,7 +177,7 @@ impl Announcer {
     }
 
     fn interface_names(&self) -> BTreeSet<Arc<str>> {
-        self.interfaces.names(self.election.vips().map(|(_, candidates)| candidates))
+        self.interfaces.relevant_names(self.election.vips().map(|(_, candidates)| candidates))
     }
 
     /// Opens and closes sockets as interfaces come and go. We are not ready for a VIP without
@@ -185,15 +185,15 @@ impl Announcer {
     /// that we cannot talk with.
     fn apply_interfaces(&mut self, there: BTreeMap<Arc<str>, InterfaceState>, now: Instant) {
         self.read_at = None;
-        self.is_changed |= self.interfaces.set(there);
+        self.is_changed |= self.interfaces.set_seen(there);
         self.open_ports(now);
         if self.talk.open_sockets() {
             self.read_interfaces_by(now + RETRY);
         }
-        let is_cut_off = self.talk.is_mute() && self.wanted.nodes.len() > 1;
+        let is_cut_off = self.talk.has_no_socket() && self.wanted.nodes.len() > 1;
         if self.is_cut_off != is_cut_off {
             (self.is_cut_off, self.is_changed) = (is_cut_off, true);
-            self.peers.listen_anew(now);
+            self.peers.reset_lost_agents(now);
         }
         if self.is_changed {
             let ready =
@@ -205,7 +205,7 @@ impl Announcer {
     fn open_ports(&mut self, now: Instant) {
         let mut wants: BTreeMap<Arc<str>, [bool; 2]> = BTreeMap::new();
         for (vip, candidates) in self.election.vips() {
-            for name in self.interfaces.suitable(candidates) {
+            for name in self.interfaces.suitable_for(candidates) {
                 wants.entry(name.clone()).or_default()[usize::from(vip.is_ipv6())] = true;
             }
         }
@@ -222,7 +222,7 @@ impl Announcer {
             let Some(link) = self.interfaces.usable_link(&name) else { continue };
             let port = self.ports.entry(name.clone()).or_insert_with(|| {
                 // Agents that were not heard may be reachable by this interface.
-                self.peers.listen_anew(now);
+                self.peers.reset_lost_agents(now);
                 LinkPort::new(link)
             });
             match port.open(wants) {
@@ -255,7 +255,7 @@ impl Announcer {
         let questions = self.receive_questions();
         let now = Instant::now();
         let peers = &mut self.peers;
-        if self.talk.receive(|hello| peers.hear(hello, now)) {
+        if self.talk.receive_hellos(|hello| peers.process_hello(hello, now)) {
             self.turn_again_at = Some(now);
         }
         if self.circle.forget_expired(now) {
@@ -266,7 +266,7 @@ impl Announcer {
         if self.peers.take_news() | std::mem::take(&mut self.is_changed) | is_due {
             self.run_election(now);
         }
-        if self.peers.take_victory() {
+        if self.peers.take_rival_yielded() {
             self.announce_anew(now);
         }
         for (node, hello) in hellos {
@@ -275,18 +275,18 @@ impl Announcer {
         for (name, question) in questions {
             if self.is_announced_on(&question.target, &name)
                 && let Some(port) = self.ports.get(&name)
-                && let Some(rival) = port.answer(&question)
+                && let Some(rival) = port.answer_question(&question)
             {
                 self.rivals.warn_about(question.target, rival, now);
             }
         }
         for vip in self.schedule.take_due(now) {
-            self.announce(vip);
+            self.announce_vip(vip);
         }
     }
 
     fn run_election(&mut self, now: Instant) {
-        let changes = self.election.decide(&self.peers, now);
+        let changes = self.election.decide_owners(&self.peers, now);
         self.peers.set_announced(self.election.announced(), now);
         for vip in &changes.started {
             self.schedule.start(*vip, now);
@@ -323,7 +323,7 @@ impl Announcer {
     fn receive_questions(&mut self) -> Vec<(Arc<str>, AddressQuestion)> {
         let mut questions = Vec::new();
         for (name, port) in &self.ports {
-            let asked = port.receive(|question| {
+            let asked = port.receive_questions(|question| {
                 if self.is_announced_on(&question.target, name) {
                     questions.push((name.clone(), question));
                 }
@@ -341,10 +341,10 @@ impl Announcer {
     }
 
     /// Tells all hosts on the link the VIP's MAC address.
-    fn announce(&self, vip: IpAddr) {
+    fn announce_vip(&self, vip: IpAddr) {
         for (name, port) in &self.ports {
             if self.is_announced_on(&vip, name) {
-                port.announce(vip);
+                port.announce_vip(vip);
             }
         }
     }
@@ -353,7 +353,7 @@ impl Announcer {
         is_announced_on(&self.election, &self.interfaces, vip, interface)
     }
 
-    fn publish(&mut self, statuses: &watch::Sender<Arc<Vec<VipStatus>>>, now: Instant) {
+    fn publish_statuses(&mut self, statuses: &watch::Sender<Arc<Vec<VipStatus>>>, now: Instant) {
         if self.publish_at.is_none_or(|at| at > now) {
             return;
         }
@@ -373,7 +373,7 @@ impl Announcer {
         self.peers.set_ready(BTreeMap::new(), true, Instant::now());
         for _ in 0..3 {
             self.run_turn();
-            self.peers.speak_to_all(Instant::now());
+            self.peers.schedule_hellos(Instant::now());
             sleep(GOODBYE).await;
         }
     }
@@ -381,5 +381,7 @@ impl Announcer {
 
 /// Do we announce the VIP on this interface?
 fn is_announced_on(election: &Election, interfaces: &Interfaces, vip: &IpAddr, interface: &Arc<str>) -> bool {
-    election.announced_candidates(vip).is_some_and(|candidates| interfaces.is_on(candidates, interface))
+    election
+        .announced_candidates(vip)
+        .is_some_and(|candidates| interfaces.is_wanted_on(candidates, interface))
 }

@@ -54,7 +54,7 @@ impl Election {
     pub fn announceable(&self, interfaces: &Interfaces) -> BTreeMap<IpAddr, Arc<Ballot>> {
         let ready = self.vips.iter().filter(|(_, vip)| {
             let candidates = &vip.candidates;
-            candidates.ready && candidates.ballot.has(&self.me) && interfaces.can_announce(candidates)
+            candidates.ready && candidates.ballot.has_node(&self.me) && interfaces.can_announce(candidates)
         });
         ready.map(|(vip, entry)| (*vip, entry.candidates.ballot.clone())).collect()
     }
@@ -62,7 +62,7 @@ impl Election {
     /// Elects anew. A VIP with a better candidate is let go at once. A VIP that becomes ours
     /// waits until all other candidates know that we are ready for it, and while there is
     /// a doubt, for `GRACE` at most.
-    pub fn decide(&mut self, peers: &OtherAgents, now: Instant) -> Changes {
+    pub fn decide_owners(&mut self, peers: &OtherAgents, now: Instant) -> Changes {
         let mut changes = Changes::default();
         let mut announced = BTreeSet::new();
         let before = std::mem::take(&mut self.doubts);
@@ -72,7 +72,7 @@ impl Election {
             if !is_ours || !(had || peers.is_known_by_all(vip, &entry.candidates.ballot)) {
                 continue;
             }
-            if !had && let Some(doubt) = entry.doubt(vip, peers, now) {
+            if !had && let Some(doubt) = entry.find_doubt(vip, peers, now) {
                 let same = before.get(vip).filter(|(old, _)| *old == doubt);
                 let since = same.map_or(now, |(_, since)| *since);
                 if now < since + GRACE {
@@ -115,7 +115,7 @@ impl Election {
             vip: *vip,
             owner: entry.owner(&self.me, vip, peers).map(|owner| owner.to_string()),
             announcing: self.announced.contains(vip),
-            interfaces: interfaces.usable(&entry.candidates).map(|name| name.to_string()).collect(),
+            interfaces: interfaces.usable_for(&entry.candidates).map(|name| name.to_string()).collect(),
             faults: interfaces.faults(&entry.candidates),
             candidates: entry.ranking.iter().map(|node| self.candidate_status(node, vip, peers)).collect(),
         };
@@ -137,11 +137,11 @@ impl Election {
 impl Vip {
     fn new(vip: &IpAddr, candidates: Candidates, old: Option<Self>, now: Instant) -> Self {
         let Some(mut old) = old else {
-            let ranking = rank(vip, candidates.ballot.nodes());
+            let ranking = rank_nodes(vip, candidates.ballot.nodes());
             return Self { ranking, candidates, former: Vec::new() };
         };
         if old.candidates.ballot != candidates.ballot {
-            old.ranking = rank(vip, candidates.ballot.nodes());
+            old.ranking = rank_nodes(vip, candidates.ballot.nodes());
             old.former.retain(|(_, until)| now < *until);
             old.former.push((old.candidates.ballot, now + GRACE));
         }
@@ -154,14 +154,14 @@ impl Vip {
             .find(|node| if *node == me { peers.is_ready_here(vip) } else { peers.is_candidate(node, vip) })
     }
 
-    fn doubt(&self, vip: &IpAddr, peers: &OtherAgents, now: Instant) -> Option<u64> {
+    fn find_doubt(&self, vip: &IpAddr, peers: &OtherAgents, now: Instant) -> Option<u64> {
         let former = self.former.iter().filter(|(_, until)| now < *until);
-        peers.doubt(vip, self.candidates.ballot.id(), former.flat_map(|(ballot, _)| ballot.nodes()))
+        peers.find_doubt(vip, self.candidates.ballot.id(), former.flat_map(|(ballot, _)| ballot.nodes()))
     }
 }
 
 /// The nodes in their order for this VIP, the best first.
-pub fn rank(vip: &IpAddr, nodes: &BTreeSet<Arc<str>>) -> Vec<Arc<str>> {
+pub fn rank_nodes(vip: &IpAddr, nodes: &BTreeSet<Arc<str>>) -> Vec<Arc<str>> {
     let key = fnv1a(&vip.to_string());
     let mut ranking: Vec<_> = nodes.iter().map(|node| (mix(key ^ mix(fnv1a(node))), node)).collect();
     ranking.sort_unstable_by(|a, b| b.cmp(a));

@@ -30,7 +30,7 @@ impl Groups {
     }
 
     /// Joins these groups and leaves all others; returns the first error.
-    pub fn set(&mut self, wanted: &BTreeSet<Ipv6Addr>) -> io::Result<()> {
+    pub fn set_groups(&mut self, wanted: &BTreeSet<Ipv6Addr>) -> io::Result<()> {
         let mut result = Ok(());
         let mut missing: BTreeMap<_, _> = wanted.iter().map(|group| (*group, ())).collect();
         for membership in &mut self.sockets {
@@ -44,12 +44,12 @@ impl Groups {
         }
         self.sockets.retain(|membership| !membership.groups.is_empty());
         for group in missing.keys() {
-            result = result.and(self.join(*group));
+            result = result.and(self.join_group(*group));
         }
         result
     }
 
-    fn join(&mut self, group: Ipv6Addr) -> io::Result<()> {
+    fn join_group(&mut self, group: Ipv6Addr) -> io::Result<()> {
         let free = self.sockets.iter_mut().position(|membership| membership.groups.len() < PER_SOCKET);
         let at = match free {
             Some(at) => at,

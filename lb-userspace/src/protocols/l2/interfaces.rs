@@ -55,33 +55,33 @@ impl Interfaces {
     }
 
     /// Sets what the kernel reports; true if that is a change.
-    pub fn set(&mut self, seen: BTreeMap<Arc<str>, InterfaceState>) -> bool {
+    pub fn set_seen(&mut self, seen: BTreeMap<Arc<str>, InterfaceState>) -> bool {
         let is_new = self.seen != seen;
         self.seen = seen;
         is_new
     }
 
     /// The names of all interfaces that these VIPs may be announced on, and of the agent's own.
-    pub fn names<'a>(&self, vips: impl Iterator<Item = &'a Candidates>) -> BTreeSet<Arc<str>> {
+    pub fn relevant_names<'a>(&self, vips: impl Iterator<Item = &'a Candidates>) -> BTreeSet<Arc<str>> {
         vips.flat_map(|candidates| &candidates.interfaces).chain(&self.own).cloned().collect()
     }
 
     /// The interfaces that a VIP can be announced on now.
-    pub fn usable<'a>(&'a self, candidates: &'a Candidates) -> impl Iterator<Item = &'a Arc<str>> {
-        self.suitable(candidates).filter(|name| self.usable_link(name).is_some())
+    pub fn usable_for<'a>(&'a self, candidates: &'a Candidates) -> impl Iterator<Item = &'a Arc<str>> {
+        self.suitable_for(candidates).filter(|name| self.usable_link(name).is_some())
     }
 
     /// The interfaces that a VIP is to be announced on, as soon as they are up.
-    pub fn suitable<'a>(&'a self, candidates: &'a Candidates) -> impl Iterator<Item = &'a Arc<str>> {
-        self.named(candidates).iter().filter(|name| self.is_suitable(candidates, name))
+    pub fn suitable_for<'a>(&'a self, candidates: &'a Candidates) -> impl Iterator<Item = &'a Arc<str>> {
+        self.named_for(candidates).iter().filter(|name| self.is_suitable(candidates, name))
     }
 
-    pub fn is_on(&self, candidates: &Candidates, name: &Arc<str>) -> bool {
-        self.named(candidates).contains(name) && self.is_suitable(candidates, name)
+    pub fn is_wanted_on(&self, candidates: &Candidates, name: &Arc<str>) -> bool {
+        self.named_for(candidates).contains(name) && self.is_suitable(candidates, name)
     }
 
     /// The interfaces named for the VIP; without any, all of the agent's.
-    fn named<'a>(&'a self, candidates: &'a Candidates) -> &'a BTreeSet<Arc<str>> {
+    fn named_for<'a>(&'a self, candidates: &'a Candidates) -> &'a BTreeSet<Arc<str>> {
         if candidates.interfaces.is_empty() { &self.own } else { &candidates.interfaces }
     }
 
@@ -90,7 +90,7 @@ impl Interfaces {
     }
 
     pub fn can_announce(&self, candidates: &Candidates) -> bool {
-        self.usable(candidates).next().is_some()
+        self.usable_for(candidates).next().is_some()
     }
 
     /// The interface if it is Ethernet and up.

@@ -47,22 +47,22 @@ impl LinkWatcher {
 
     /// Waits until an interface may have changed. Cancel safe.
     pub async fn wait_for_change(&self) -> io::Result<()> {
-        self.events.wait().await
+        self.events.wait_for_change().await
     }
 
     /// Discards the changes that are waiting.
-    pub fn drain(&self) -> io::Result<()> {
-        self.events.drain()
+    pub fn discard_changes(&self) -> io::Result<()> {
+        self.events.discard_changes()
     }
 
     /// Reads the interfaces of these names; those that do not exist are left out.
-    pub async fn read(
+    pub async fn read_interfaces(
         &self,
         names: &BTreeSet<Arc<str>>,
     ) -> Result<BTreeMap<Arc<str>, InterfaceState>, NetlinkError> {
         let mut links = BTreeMap::new();
         for name in names {
-            let named = self.kernel.link_named(name).await?;
+            let named = self.kernel.read_link_named(name).await?;
             links.extend(named.map(|named| (name.clone(), InterfaceState::from(named))));
         }
         Ok(links)

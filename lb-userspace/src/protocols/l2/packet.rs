@@ -18,7 +18,7 @@ impl PacketSocket {
     /// solicitations: a filter in the kernel drops everything else.
     pub fn open(is_v4: bool, ifindex: u32) -> io::Result<Self> {
         let (protocol, filter) =
-            if is_v4 { (ETH_P_ARP, arp_requests()) } else { (ETH_P_IPV6, solicitations()) };
+            if is_v4 { (ETH_P_ARP, arp_request_filter()) } else { (ETH_P_IPV6, solicitation_filter()) };
         // Until it is bound, the socket has no protocol and receives nothing: so no frame
         // comes in past the filter.
         let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
@@ -97,10 +97,10 @@ fn build_filter(demands: &[(u16, u32, u32)]) -> Vec<SockFilter> {
     program
 }
 
-fn arp_requests() -> Vec<SockFilter> {
+fn arp_request_filter() -> Vec<SockFilter> {
     build_filter(&[(LOAD_HALF, 20, ARP_REQUEST.into())])
 }
 
-fn solicitations() -> Vec<SockFilter> {
+fn solicitation_filter() -> Vec<SockFilter> {
     build_filter(&[(LOAD_BYTE, 20, ICMPV6.into()), (LOAD_BYTE, 54, SOLICITATION.into())])
 }

@@ -17,7 +17,7 @@ pub struct OtherAgent {
     /// It was lost and has not risen since: it may still announce VIPs.
     pub was_lost: bool,
     /// It was lost, and we announce VIPs that it may still announce.
-    pub shares: bool,
+    pub shares_vips: bool,
     /// When its last hello came.
     pub heard: Instant,
     pub incarnation: u64,
@@ -69,7 +69,7 @@ impl OtherAgent {
         Self {
             presence: Presence::Unheard { since: now },
             was_lost: false,
-            shares: false,
+            shares_vips: false,
             heard: now,
             incarnation: 0,
             sequence: 0,
@@ -84,14 +84,14 @@ impl OtherAgent {
     }
 
     /// Is the hello newer than the last one, and not overtaken on its way?
-    pub fn is_news(&self, hello: &Hello, now: Instant) -> bool {
+    pub fn is_newer_hello(&self, hello: &Hello, now: Instant) -> bool {
         let is_newer = (hello.incarnation, hello.sequence) > (self.incarnation, self.sequence);
         // After a restart its incarnation is smaller if its clock was set back.
         let is_other = hello.incarnation != self.incarnation && now >= self.heard + SILENCE;
         is_newer || is_other
     }
 
-    pub fn hear(&mut self, hello: &Hello, own_incarnation: u64, now: Instant) {
+    pub fn process_hello(&mut self, hello: &Hello, own_incarnation: u64, now: Instant) {
         let is_new = hello.incarnation != self.incarnation;
         if is_new {
             // An agent that has restarted announces nothing yet.
@@ -104,7 +104,7 @@ impl OtherAgent {
         }
         (self.heard, self.sequence, self.is_leaving) = (now, hello.sequence, hello.is_leaving);
         (self.alive_count, self.version) = (hello.alive_count, hello.version);
-        self.theirs.learn(&hello.update);
+        self.theirs.apply_update(&hello.update);
         let is_about_us = hello.your_incarnation == own_incarnation;
         self.known = if is_about_us { hello.known } else { 0 };
         self.its_opinion =
@@ -131,7 +131,7 @@ impl OtherAgent {
         match (self.presence, self.its_opinion) {
             (Presence::Risen, Opinion::Heard | Opinion::Alive) => Opinion::Alive,
             (Presence::Risen, _) => Opinion::Heard,
-            _ if self.was_lost && self.shares => Opinion::Lost,
+            _ if self.was_lost && self.shares_vips => Opinion::Lost,
             _ => Opinion::Unknown,
         }
     }
@@ -145,21 +145,21 @@ impl OtherAgent {
     }
 
     /// Do both agents count each other as alive, and do we know all of its readiness?
-    pub fn is_settled(&self) -> bool {
-        self.its_opinion == Opinion::Alive && self.is_alive() && self.is_understood()
+    pub fn is_synchronised(&self) -> bool {
+        self.its_opinion == Opinion::Alive && self.is_alive() && self.is_readiness_known()
     }
 
-    fn is_understood(&self) -> bool {
+    fn is_readiness_known(&self) -> bool {
         self.theirs.known() == self.version
     }
 
     /// May it announce the VIP by another ballot than this one? The number stands for the
     /// reason and changes with it.
-    pub fn dissent(&self, vip: &IpAddr, ballot: BallotId) -> Option<u64> {
+    pub fn ballot_conflict(&self, vip: &IpAddr, ballot: BallotId) -> Option<u64> {
         const UNHEARD: u64 = 0;
         // An agent that has lost us hears none of our acknowledgements, so it does not send
         // the rest of its readiness.
-        let will_tell = !self.is_understood() && self.its_opinion != Opinion::Lost;
+        let will_tell = !self.is_readiness_known() && self.its_opinion != Opinion::Lost;
         match self.presence {
             Presence::Unheard { .. } => Some(UNHEARD),
             Presence::Rising { .. } | Presence::Risen if will_tell => Some(UNHEARD),
@@ -182,7 +182,7 @@ impl OtherAgent {
     }
 
     /// Completes the hello for this agent; the next one is due after `pause`.
-    pub fn hello_to(&mut self, hello: Hello, ours: &Ours, pause: Duration, now: Instant) -> Hello {
+    pub fn complete_hello(&mut self, hello: Hello, ours: &Ours, pause: Duration, now: Instant) -> Hello {
         self.due = now + pause;
         Hello {
             opinion: self.our_opinion(),

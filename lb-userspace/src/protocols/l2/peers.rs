@@ -91,7 +91,7 @@ impl OtherAgents {
     pub fn set_ready(&mut self, ready: BTreeMap<IpAddr, Arc<Ballot>>, is_leaving: bool, now: Instant) {
         if self.is_leaving != is_leaving {
             self.is_leaving = is_leaving;
-            self.speak_to_all(now);
+            self.schedule_hellos(now);
         }
         self.ready = ready;
         self.is_changed = true;
@@ -103,17 +103,17 @@ impl OtherAgents {
     /// `Lost`.
     pub fn set_announced(&mut self, announced: &BTreeSet<IpAddr>, now: Instant) {
         for (node, peer) in &mut self.peers {
-            let may_have = |vip: &IpAddr| self.ready.get(vip).is_some_and(|ballot| ballot.has(node));
+            let may_have = |vip: &IpAddr| self.ready.get(vip).is_some_and(|ballot| ballot.has_node(node));
             let shares = peer.was_lost && announced.iter().any(may_have);
-            if peer.shares != shares {
-                (peer.shares, peer.due) = (shares, now);
+            if peer.shares_vips != shares {
+                (peer.shares_vips, peer.due) = (shares, now);
             }
         }
         self.update_readiness(now);
     }
 
     /// This node could not hear for a while: so agents that count as lost may live.
-    pub fn listen_anew(&mut self, now: Instant) {
+    pub fn reset_lost_agents(&mut self, now: Instant) {
         for peer in self.peers.values_mut().filter(|peer| peer.presence == Presence::Lost) {
             peer.presence = Presence::Unheard { since: now };
         }
@@ -121,13 +121,13 @@ impl OtherAgents {
     }
 
     /// Takes in a hello, whose sender has been checked.
-    pub fn hear(&mut self, hello: &Hello, now: Instant) {
+    pub fn process_hello(&mut self, hello: &Hello, now: Instant) {
         let Some(peer) = self.peers.get_mut(hello.node.as_str()) else { return };
-        if !peer.is_news(hello, now) {
+        if !peer.is_newer_hello(hello, now) {
             return;
         }
         let before = peer.view();
-        peer.hear(hello, self.incarnation, now);
+        peer.process_hello(hello, self.incarnation, now);
         if peer.view() != before {
             peer.due = now;
             self.has_news = true;
@@ -148,7 +148,7 @@ impl OtherAgents {
         self.sequence += 1;
         let hello = self.common_hello();
         let due = self.peers.iter_mut().filter(|(_, peer)| peer.due <= now);
-        due.map(|(node, peer)| (node.clone(), peer.hello_to(hello.clone(), &self.ours, INTERVAL, now)))
+        due.map(|(node, peer)| (node.clone(), peer.complete_hello(hello.clone(), &self.ours, INTERVAL, now)))
             .collect()
     }
 
@@ -180,7 +180,7 @@ impl OtherAgents {
 
     /// Has another agent let go of VIPs of ours since the last call? Then hosts on the link
     /// may still send packets for these VIPs there.
-    pub fn take_victory(&mut self) -> bool {
+    pub fn take_rival_yielded(&mut self) -> bool {
         std::mem::take(&mut self.has_won)
     }
 
@@ -218,7 +218,7 @@ impl OtherAgents {
         id == ballot.id()
             && candidates.all(|peer| match peer.presence {
                 Presence::Unheard { .. } | Presence::Rising { .. } => false,
-                Presence::Risen => peer.is_settled() && peer.known >= since,
+                Presence::Risen => peer.is_synchronised() && peer.known >= since,
                 Presence::Lost => true,
             })
     }
@@ -227,16 +227,17 @@ impl OtherAgents {
     /// learn of a change at once. None if that can be ruled out. The number stands for the
     /// agents that are ready by another ballot, and for those of `former` ballots that are not
     /// heard; it changes with them.
-    pub fn doubt<'a>(
+    pub fn find_doubt<'a>(
         &self,
         vip: &IpAddr,
         ballot: BallotId,
         former: impl Iterator<Item = &'a Arc<str>>,
     ) -> Option<u64> {
-        let dissent = |(node, peer): (&Arc<str>, &OtherAgent)| Some(fnv1a(node) ^ peer.dissent(vip, ballot)?);
+        let conflict =
+            |(node, peer): (&Arc<str>, &OtherAgent)| Some(fnv1a(node) ^ peer.ballot_conflict(vip, ballot)?);
         let is_heard = |node: &Arc<str>| self.peers.get(node).is_some_and(OtherAgent::is_heard);
         let unheard = former.filter(|node| **node != self.me && !is_heard(node)).map(|node| fnv1a(node));
-        let reasons = self.peers.iter().filter_map(dissent).chain(unheard);
+        let reasons = self.peers.iter().filter_map(conflict).chain(unheard);
         reasons.reduce(|one, other| mix(one ^ other)).map(|all| mix(all ^ u64::from(ballot.get())))
     }
 
@@ -244,29 +245,29 @@ impl OtherAgents {
     /// of a ballot with an agent that has lost us, since that agent may have taken over.
     fn update_readiness(&mut self, now: Instant) {
         let (rivals, yielded): (BTreeSet<_>, _) =
-            self.accusers().into_iter().partition(|node| self.is_giving_way(node));
+            self.agents_that_lost_us().into_iter().partition(|node| self.has_to_yield(node));
         self.has_won |= !rivals.is_superset(&self.rivals);
         self.rivals = rivals;
         if self.yielded == yielded && !self.is_changed {
             return;
         }
         (self.yielded, self.is_changed) = (yielded, false);
-        let may_keep = |ballot: &Ballot| !self.yielded.iter().any(|node| ballot.has(node));
+        let may_keep = |ballot: &Ballot| !self.yielded.iter().any(|node| ballot.has_node(node));
         let ready = self.ready.iter().filter(|(_, ballot)| !self.is_leaving && may_keep(ballot));
-        if self.ours.set(&ready.map(|(vip, ballot)| (*vip, ballot.id())).collect()) {
+        if self.ours.set_ready(&ready.map(|(vip, ballot)| (*vip, ballot.id())).collect()) {
             self.has_news = true;
-            self.speak_to_all(now);
+            self.schedule_hellos(now);
         }
     }
 
     /// The living agents that have lost us.
-    fn accusers(&self) -> BTreeSet<Arc<str>> {
+    fn agents_that_lost_us(&self) -> BTreeSet<Arc<str>> {
         let accuses = |peer: &OtherAgent| peer.is_heard() && peer.its_opinion == Opinion::Lost;
         self.peers.iter().filter(|(_, peer)| accuses(peer)).map(|(node, _)| node.clone()).collect()
     }
 
     /// Have we lost that agent as well, and is it the one that has to let go?
-    fn is_giving_way(&self, node: &Arc<str>) -> bool {
+    fn has_to_yield(&self, node: &Arc<str>) -> bool {
         let has_less = |peer: &OtherAgent| (self.alive_count(), &self.me) > (peer.alive_count, node);
         self.peers.get(node).is_some_and(|peer| peer.our_opinion() == Opinion::Lost && has_less(peer))
     }
@@ -277,7 +278,7 @@ impl OtherAgents {
     }
 
     /// The next `poll` returns a hello to every agent.
-    pub fn speak_to_all(&mut self, now: Instant) {
+    pub fn schedule_hellos(&mut self, now: Instant) {
         for peer in self.peers.values_mut() {
             peer.due = now;
         }

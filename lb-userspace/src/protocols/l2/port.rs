@@ -65,11 +65,11 @@ impl LinkPort {
 
     /// Joins these multicast groups and leaves all others.
     pub fn set_groups(&mut self, groups: &BTreeSet<Ipv6Addr>) -> io::Result<()> {
-        self.groups.set(groups)
+        self.groups.set_groups(groups)
     }
 
     /// Passes the questions that have arrived to `ask`.
-    pub fn receive(&self, mut ask: impl FnMut(AddressQuestion)) -> io::Result<Backlog> {
+    pub fn receive_questions(&self, mut ask: impl FnMut(AddressQuestion)) -> io::Result<Backlog> {
         let mut frame = [0; LONGEST];
         let mut asked = Backlog::Empty;
         for socket in self.sockets.iter().flatten() {
@@ -88,24 +88,24 @@ impl LinkPort {
     }
 
     /// Tells everybody on the link that the VIP is here.
-    pub fn announce(&self, vip: IpAddr) {
-        for frame in wire::announcements(vip, self.link.mac) {
-            self.send(&vip, &frame);
+    pub fn announce_vip(&self, vip: IpAddr) {
+        for frame in wire::announcement_frames(vip, self.link.mac) {
+            self.send_frame(&vip, &frame);
         }
     }
 
     /// Answers a question. Returns the MAC address of a host that claims the VIP itself.
     #[must_use]
-    pub fn answer(&self, question: &AddressQuestion) -> Option<Mac> {
+    pub fn answer_question(&self, question: &AddressQuestion) -> Option<Mac> {
         if question.is_claim() {
             return Some(question.mac).filter(|mac| *mac != self.link.mac);
         }
-        self.send(&question.target, &question.answer(self.link.mac));
+        self.send_frame(&question.target, &question.answer_frame(self.link.mac));
         None
     }
 
     /// Sends a frame. Errors are only logged: a host that misses the answer asks again.
-    fn send(&self, vip: &IpAddr, frame: &[u8]) {
+    fn send_frame(&self, vip: &IpAddr, frame: &[u8]) {
         let socket = self.sockets[usize::from(vip.is_ipv6())].as_ref();
         if let Some(Err(error)) = socket.map(|socket| socket.send(frame)) {
             debug!("cannot send a frame: {error}");

@@ -34,15 +34,15 @@ impl Ours {
     }
 
     /// Sets the VIPs that we are ready for, with their ballots; true if that is a change.
-    pub fn set(&mut self, ready: &BTreeMap<IpAddr, BallotId>) -> bool {
+    pub fn set_ready(&mut self, ready: &BTreeMap<IpAddr, BallotId>) -> bool {
         let before = self.version;
         let lost = self.vips.iter().filter(|(vip, (_, ballot))| ballot.is_some() && !ready.contains_key(vip));
         for vip in lost.map(|(vip, _)| *vip).collect::<Vec<_>>() {
-            self.change(vip, None);
+            self.set_ballot(vip, None);
         }
         for (vip, ballot) in ready {
             if self.vips.get(vip).is_none_or(|(_, known)| *known != Some(*ballot)) {
-                self.change(*vip, Some(*ballot));
+                self.set_ballot(*vip, Some(*ballot));
             }
         }
         if self.gone > MAX_GONE {
@@ -51,7 +51,7 @@ impl Ours {
         self.version != before
     }
 
-    fn change(&mut self, vip: IpAddr, ballot: Option<BallotId>) {
+    fn set_ballot(&mut self, vip: IpAddr, ballot: Option<BallotId>) {
         self.version += 1;
         self.gone += usize::from(ballot.is_none());
         if let Some((old, before)) = self.vips.insert(vip, (self.version, ballot)) {
@@ -66,7 +66,7 @@ impl Ours {
         self.changes.clear();
         for (vip, (_, ballot)) in std::mem::take(&mut self.vips) {
             if ballot.is_some() {
-                self.change(vip, ballot);
+                self.set_ballot(vip, ballot);
             }
         }
     }
@@ -116,7 +116,7 @@ impl Theirs {
     }
 
     /// Takes in a part; one that comes twice or out of order is ignored.
-    pub fn learn(&mut self, update: &ReadinessUpdate) {
+    pub fn apply_update(&mut self, update: &ReadinessUpdate) {
         let is_next = update.from == self.known && update.to != self.known;
         let is_first = update.from == 0 && self.known != 0;
         if !is_next && !is_first {

@@ -64,7 +64,7 @@ impl Talk {
     }
 
     /// Is there no socket at all?
-    pub fn is_mute(&self) -> bool {
+    pub fn has_no_socket(&self) -> bool {
         self.sockets.values().all(Option::is_none)
     }
 
@@ -80,7 +80,7 @@ impl Talk {
 
     /// Passes the hellos that have arrived to `hear`, if they come from an address of the Node
     /// that they name. True if there may be more.
-    pub fn receive(&self, mut hear: impl FnMut(&Hello)) -> bool {
+    pub fn receive_hellos(&self, mut hear: impl FnMut(&Hello)) -> bool {
         let sockets = self.sockets.values().flatten();
         sockets.map(|socket| self.receive_from(socket.get_ref(), &mut hear)).fold(false, |a, b| a | b)
     }
@@ -90,7 +90,7 @@ impl Talk {
         for _ in 0..BATCH {
             match socket.recv_from(&mut bytes) {
                 Ok((len, from)) => {
-                    match Hello::decode(&bytes[..len]).filter(|hello| self.is_from(hello, from)) {
+                    match Hello::decode(&bytes[..len]).filter(|hello| self.is_from_its_node(hello, from)) {
                         Some(hello) => hear(&hello),
                         None => debug!(
                             "discarded a datagram from {from}, which is no address of a Node that we know"
@@ -108,7 +108,7 @@ impl Talk {
         true
     }
 
-    fn is_from(&self, hello: &Hello, from: SocketAddr) -> bool {
+    fn is_from_its_node(&self, hello: &Hello, from: SocketAddr) -> bool {
         let addresses = self.nodes.get(hello.node.as_str()).map(Vec::as_slice).unwrap_or_default();
         *hello.node != *self.me && addresses.contains(&from.ip())
     }
@@ -116,12 +116,12 @@ impl Talk {
     /// Sends a hello to the first address of that node of whose family we have an address.
     pub fn send(&self, to: &str, hello: &Hello) {
         let addresses = self.nodes.get(to).map(Vec::as_slice).unwrap_or_default();
-        let way = addresses.iter().find_map(|address| {
+        let path = addresses.iter().find_map(|address| {
             let same = |own: &&IpAddr| own.is_ipv4() == address.is_ipv4();
             let own = self.nodes.get(&self.me)?.iter().find(same)?;
             Some((self.sockets.get(own)?.as_ref()?, address))
         });
-        if let Some((socket, address)) = way
+        if let Some((socket, address)) = path
             && let Err(error) = socket.get_ref().send_to(&hello.encode(), (*address, self.port))
         {
             debug!("cannot send a hello to {to} at {address}: {error}");

@@ -48,7 +48,7 @@ impl AddressQuestion {
     }
 
     /// The frame that answers: the target is at `mac`.
-    pub fn answer(&self, mac: Mac) -> Vec<u8> {
+    pub fn answer_frame(&self, mac: Mac) -> Vec<u8> {
         match (self.target, self.asker) {
             (IpAddr::V4(target), IpAddr::V4(asker)) => {
                 arp_frame(ARP_REPLY, mac, target, self.mac, asker, self.mac)
@@ -75,7 +75,7 @@ pub fn parse_question(frame: &[u8]) -> Option<AddressQuestion> {
 
 /// Frames that tell all hosts on the link that `vip` is at `mac`: an ARP request and a
 /// reply, since some hosts heed only one of them, or a neighbour advertisement.
-pub fn announcements(vip: IpAddr, mac: Mac) -> Vec<Vec<u8>> {
+pub fn announcement_frames(vip: IpAddr, mac: Mac) -> Vec<Vec<u8>> {
     match vip {
         IpAddr::V4(vip) => vec![gratuitous_arp(ARP_REQUEST, mac, vip), gratuitous_arp(ARP_REPLY, mac, vip)],
         IpAddr::V6(vip) => vec![unsolicited_advertisement(mac, vip)],
@@ -107,7 +107,7 @@ fn parse_solicitation(packet: &[u8], from: Mac) -> Option<AddressQuestion> {
     let is_solicitation = header[0] >> 4 == 6
         && header[6..8] == [ICMPV6, HOP_LIMIT]
         && message[..2] == [SOLICITATION, 0]
-        && checksum(asker, to, message) == 0
+        && icmpv6_checksum(asker, to, message) == 0
         && !target.is_multicast()
         && !asker.is_multicast();
     let mac = link_layer_option(message.get(ND_LEN..)?).ok()?;
@@ -177,7 +177,7 @@ fn advertisement_frame(mac: Mac, vip: Ipv6Addr, destination: Mac, to: Ipv6Addr, 
     message.extend(vip.octets());
     message.extend([TARGET_LINK_LAYER, 1]);
     message.extend(mac);
-    let sum = checksum(vip, to, &message);
+    let sum = icmpv6_checksum(vip, to, &message);
     message[2..4].copy_from_slice(&sum.to_be_bytes());
     let len = (message.len() as u16).to_be_bytes();
     let header = [0x60, 0, 0, 0, len[0], len[1], ICMPV6, HOP_LIMIT];
@@ -196,7 +196,7 @@ fn ethernet_header(destination: Mac, source: Mac, ethertype: u16) -> [u8; ETH_LE
 
 /// The ICMPv6 checksum (RFC 8200, section 8.1); 0 for a message that contains the right
 /// checksum.
-fn checksum(from: Ipv6Addr, to: Ipv6Addr, message: &[u8]) -> u16 {
+fn icmpv6_checksum(from: Ipv6Addr, to: Ipv6Addr, message: &[u8]) -> u16 {
     let words = |bytes: &[u8]| -> u64 {
         let word = |pair: &[u8]| u64::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u64::from(*low));
         bytes.chunks(2).map(word).sum()

@@ -10,20 +10,20 @@ use crate::{
     expect::{self, in_gue, source_port},
     machine::{AS_DIRECTOR, WITHOUT_HEADROOM},
     packet::{ACK, Ip, SYN},
-    services::{GUE, GUE_ELSEWHERE, MTU, over},
+    services::{GUE, GUE_ELSEWHERE, MTU, port_over},
     world::{FAMILIES, Family, KINDS, Kind, Request},
 };
 
 pub fn cases() -> Vec<Case> {
     KINDS
         .into_iter()
-        .flat_map(|kind| FAMILIES.into_iter().flat_map(move |outer| of_kind(kind, outer)))
+        .flat_map(|kind| FAMILIES.into_iter().flat_map(move |outer| cases_of_kind(kind, outer)))
         .collect()
 }
 
-fn of_kind(kind: Kind, outer: Family) -> Vec<Case> {
+fn cases_of_kind(kind: Kind, outer: Family) -> Vec<Case> {
     let name = |what: &str| format!("{kind} in GUE over {outer:?}: {what}");
-    let (here, elsewhere) = (over(outer, GUE), over(outer, GUE_ELSEWHERE));
+    let (here, elsewhere) = (port_over(outer, GUE), port_over(outer, GUE_ELSEWHERE));
     let overhead = Kind { family: outer, ..kind }.header_len() + 8 + 4;
     let request = kind.request(here);
     let with = |change: fn(Ip) -> Ip| Request { ip: change(request.ip.clone()), ..request.clone() };
@@ -71,7 +71,7 @@ fn forwarded(name: String, outer: Family, request: Request) -> Case {
 /// Told to the client, with what fits if it has to be handed on.
 fn too_big(name: String, outer: Family, request: Request) -> Case {
     let fits = MTU - Kind { family: outer, ..request.kind }.header_len() - 8 - 20;
-    let output = expect::too_big(&request, fits);
+    let output = expect::too_big_frame(&request, fits);
     arrives(name, AS_DIRECTOR, request.frame()).becomes(TellTooBig, output).for_its_backend(&request)
 }
 

@@ -15,11 +15,11 @@ use crate::{
 pub fn cases() -> Vec<Case> {
     KINDS
         .into_iter()
-        .flat_map(|kind| FAMILIES.into_iter().flat_map(move |outer| of_kind(kind, outer)))
+        .flat_map(|kind| FAMILIES.into_iter().flat_map(move |outer| cases_of_kind(kind, outer)))
         .collect()
 }
 
-fn of_kind(kind: Kind, outer: Family) -> Vec<Case> {
+fn cases_of_kind(kind: Kind, outer: Family) -> Vec<Case> {
     let name = |what: &str| format!("{kind} in an outer {outer:?} header: {what}");
     let (here, elsewhere, overhead) = match outer {
         Family::V4 => (IPIP4, IPIP4_ELSEWHERE, 20),
@@ -68,7 +68,7 @@ fn forwarded(name: String, outer: Family, request: Request) -> Case {
 /// Told to the client, with what fits if it has to be handed on.
 fn too_big(name: String, outer: Family, request: Request) -> Case {
     let fits = MTU - Kind { family: outer, ..request.kind }.header_len() - 8 - 20;
-    let output = expect::too_big(&request, fits);
+    let output = expect::too_big_frame(&request, fits);
     arrives(name, AS_DIRECTOR, request.frame()).becomes(TellTooBig, output).for_its_backend(&request)
 }
 

@@ -13,12 +13,12 @@ use crate::{
 };
 
 pub fn cases() -> Vec<Case> {
-    let mut cases: Vec<_> = KINDS.into_iter().flat_map(of_kind).collect();
+    let mut cases: Vec<_> = KINDS.into_iter().flat_map(cases_of_kind).collect();
     cases.extend(KINDS.into_iter().filter(|kind| !kind.is_tcp).flat_map(of_udp));
     cases
 }
 
-fn of_kind(kind: Kind) -> Vec<Case> {
+fn cases_of_kind(kind: Kind) -> Vec<Case> {
     let mut cases = Vec::new();
     for setup in DIRECTORS {
         for (port, verdict) in [(L2, ForwardL2), (L2_ELSEWHERE, RedirectL2)] {
@@ -66,7 +66,7 @@ fn hop_limit(name: String, request: Request) -> Case {
 
 fn too_big(name: String, request: Request) -> Case {
     // A node may have to hand it on, in IPv4.
-    let output = expect::too_big(&request, MTU - 20 - 8 - 20);
+    let output = expect::too_big_frame(&request, MTU - 20 - 8 - 20);
     arrives(name, AS_DIRECTOR, request.frame()).becomes(TellTooBig, output).for_its_backend(&request)
 }
 
@@ -91,7 +91,7 @@ fn one_hop_less_leaves_any_header_checksum_right() {
         let request = Kind { family: Family::V4, is_tcp: false }.request(L2);
         let before = Ip { id, ..request.ip };
         let after = Ip { ttl: before.ttl - 1, ..before.clone() };
-        let output = machine.xdp(&frame(ARRIVING, &before)).output;
+        let output = machine.run_xdp(&frame(ARRIVING, &before)).output;
         assert_eq!(output, frame(TO_BACKEND, &after), "identification {id:#x}");
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     machine::{AS_BOTH, AS_DIRECTOR, Setup},
 };
 
-/// Whoever is a director does what directors do, a node too or not.
+/// The setups with the role of a director.
 const DIRECTORS: [Setup; 2] = [AS_DIRECTOR, AS_BOTH];
 
 pub fn cases() -> Vec<Case> {

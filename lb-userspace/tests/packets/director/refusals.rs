@@ -10,10 +10,10 @@ use crate::{
 };
 
 pub fn cases() -> Vec<Case> {
-    KINDS.into_iter().flat_map(of_kind).collect()
+    KINDS.into_iter().flat_map(cases_of_kind).collect()
 }
 
-fn of_kind(kind: Kind) -> Vec<Case> {
+fn cases_of_kind(kind: Kind) -> Vec<Case> {
     let mut cases = Vec::new();
     for setup in DIRECTORS {
         let given = |port| {

@@ -10,10 +10,10 @@ use lb_common::{
 
 use crate::{
     case::arrives,
-    expect::tunnel,
+    expect::ip_in_ip_packet,
     machine::{Machine, SPREAD, SPREADING},
     packet::{Ip, frame},
-    services::{BARE, BARE_SERVERS, HERE, MTU, TO_BACKEND},
+    services::{BARE, BARE_SERVERS, LOOPBACK_IFINDEX, MTU, TO_BACKEND},
     world::{FAMILIES, Family, KINDS, OTHER_NODE, Request},
 };
 
@@ -29,7 +29,7 @@ fn server(outer: Family) -> Backend {
     let (outer_src, outer_dst) = (Addr::from(prefix(outer)), OTHER_NODE.addr(outer));
     Backend {
         macs: TO_BACKEND,
-        ifindex: HERE,
+        ifindex: LOOPBACK_IFINDEX,
         outer_src,
         outer_dst,
         delivery: if outer == Family::V4 { delivery::IPIP4 } else { delivery::IPIP6 },
@@ -41,7 +41,7 @@ fn server(outer: Family) -> Backend {
 }
 
 /// The prefix, and behind it bits of the flow's hash.
-fn source(outer: Family, request: &Request) -> IpAddr {
+fn spread_source(outer: Family, request: &Request) -> IpAddr {
     // As the programs have it: the hash's first bytes in memory.
     let hash = u32::from_be_bytes((request.hash() as u32).to_ne_bytes());
     match prefix(outer) {
@@ -58,14 +58,14 @@ fn sources_towards_bare_servers_are_spread_by_flow() {
         let mut seen = BTreeSet::new();
         for port in 40_000..40_100 {
             let request = kind.request(BARE).with_client_port(port);
-            let source = source(outer, &request);
+            let source = spread_source(outer, &request);
             seen.insert(source);
             let label = if outer == Family::V6 { request.hash() as u32 & 0xf_ffff } else { 0 };
-            let output = Ip { label, ..tunnel(&request.ip, source, OTHER_NODE.ip(outer)) };
+            let output = Ip { label, ..ip_in_ip_packet(&request.ip, source, OTHER_NODE.ip(outer)) };
             arrives(format!("{kind} from {port} in {outer:?}"), SPREADING, request.frame())
                 .becomes(ForwardIpip, frame(TO_BACKEND, &output))
                 .for_backend(&request, BARE_SERVERS[0])
-                .happens_on(&machine);
+                .assert_on(&machine);
         }
         assert!(seen.len() > 50, "{kind}: {} sources", seen.len());
     }

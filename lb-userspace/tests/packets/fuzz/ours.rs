@@ -1,5 +1,5 @@
-//! Whose business is a frame? As little as can be said of it without a look at
-//! what the programs do.
+//! Whether a frame may be handled at all, decided without any knowledge of how the
+//! programs work.
 
 use std::net::IpAddr;
 

@@ -7,7 +7,7 @@ use lb_common::{Verdict, verdict::Fate};
 use super::ours::is_ours;
 use crate::{
     case::{TC_ACT_SHOT, TC_ACT_UNSPEC},
-    machine::{Hook, Machine, Ran, Setup},
+    machine::{Hook, Machine, RunResult, Setup},
 };
 
 const XDP_ABORTED: u32 = 0;
@@ -16,16 +16,16 @@ const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
 const XDP_REDIRECT: u32 = 4;
 
-pub struct Run {
+pub struct FuzzRun {
     machine: Machine,
     setup: Setup,
     hook: Hook,
     verdicts: BTreeMap<u32, u64>,
 }
 
-/// What packets came out as, by what can be seen of them.
+/// Numbers of packets by their observable outcome.
 #[derive(Default, PartialEq, Eq, Debug)]
-struct Seen {
+struct Outcomes {
     dropped: u64,
     transmitted: u64,
     redirected: u64,
@@ -35,35 +35,35 @@ struct Seen {
     changed: u64,
 }
 
-impl Run {
+impl FuzzRun {
     /// None where this kernel cannot have such a machine.
     pub fn new(setup: Setup, hook: Hook) -> Option<Self> {
         let machine = Machine::new(setup);
         let run = Self { machine, setup, hook, verdicts: BTreeMap::new() };
-        run.machine.is_possible_here().then_some(run)
+        run.machine.is_supported_by_kernel().then_some(run)
     }
 
     /// `BPF_PROG_TEST_RUN` refuses some frames.
-    pub fn takes(&self, frame: &[u8]) -> bool {
-        self.hook == Hook::Xdp || Machine::takes_for_egress(frame)
+    pub fn accepts_frame(&self, frame: &[u8]) -> bool {
+        self.hook == Hook::Xdp || Machine::can_test_egress(frame)
     }
 
     /// Send all of them.
     pub fn check(&mut self, frames: &[Vec<u8>]) -> Result<(), String> {
-        let result = self.batch(frames);
+        let result = self.check_batch(frames);
         if frames.len() > 1
             && let Err(why) = result
         {
-            // One by one: which is it? It may have needed those before it.
-            frames.iter().try_for_each(|frame| self.batch(std::slice::from_ref(frame)))?;
+            // One by one, to find the frame; it may fail only after those before it.
+            frames.iter().try_for_each(|frame| self.check_batch(std::slice::from_ref(frame)))?;
             return Err(format!("{why}, but not again one by one"));
         }
         result
     }
 
-    fn batch(&mut self, frames: &[Vec<u8>]) -> Result<(), String> {
+    fn check_batch(&mut self, frames: &[Vec<u8>]) -> Result<(), String> {
         let before = self.machine.counts();
-        let mut seen = Seen::default();
+        let mut seen = Outcomes::default();
         for frame in frames {
             self.send(frame, &mut seen).map_err(|why| format!("{}: {why}: {frame:02x?}", self.setup))?;
         }
@@ -71,7 +71,7 @@ impl Run {
         for (verdict, count) in &verdicts {
             *self.verdicts.entry(*verdict as u32).or_default() += count;
         }
-        let counted = self.counted(&verdicts);
+        let counted = self.expected_outcomes(&verdicts);
         if counted == seen {
             return Ok(());
         }
@@ -79,8 +79,8 @@ impl Run {
         Err(format!("{}: counted {verdicts:?}, that is {counted:?}, but seen {seen:?}{which}", self.setup))
     }
 
-    fn send(&self, frame: &[u8], seen: &mut Seen) -> Result<(), String> {
-        let Ran { action, output } = self.machine.run(self.hook, frame);
+    fn send(&self, frame: &[u8], seen: &mut Outcomes) -> Result<(), String> {
+        let RunResult { action, output } = self.machine.run(self.hook, frame);
         let is_same = output == *frame;
         let place = match (self.hook, action) {
             (Hook::Xdp, XDP_ABORTED) => return Err("aborted".into()),
@@ -102,14 +102,14 @@ impl Run {
     }
 
     /// What must have been seen of packets with these verdicts.
-    fn counted(&self, verdicts: &[(Verdict, u64)]) -> Seen {
-        let mut seen = Seen::default();
+    fn expected_outcomes(&self, verdicts: &[(Verdict, u64)]) -> Outcomes {
+        let mut seen = Outcomes::default();
         for (verdict, count) in verdicts {
             let place = match verdict.fate() {
                 Fate::Drop => &mut seen.dropped,
                 Fate::Transmit => &mut seen.transmitted,
                 Fate::Redirect => &mut seen.redirected,
-                Fate::Pass if changes(*verdict) => &mut seen.changed,
+                Fate::Pass if is_packet_changed(*verdict) => &mut seen.changed,
                 Fate::Pass => &mut seen.passed,
             };
             *place += count;
@@ -124,7 +124,7 @@ impl Run {
 }
 
 /// Does a packet that passes leave as another one?
-fn changes(verdict: Verdict) -> bool {
+fn is_packet_changed(verdict: Verdict) -> bool {
     matches!(
         verdict,
         Verdict::Deliver | Verdict::TellTooBigRouted | Verdict::EgressReply | Verdict::EgressCheck

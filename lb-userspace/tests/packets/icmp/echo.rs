@@ -6,7 +6,7 @@ use lb_common::{
     maps::{Vip, names},
 };
 
-use super::{carrying, protocol};
+use super::{icmp_protocol, icmp_to_vip};
 use crate::{
     case::{Case, arrives, check_all},
     machine::{AS_BOTH, AS_DIRECTOR, AS_NODE, Machine},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Request and reply.
-fn types(family: Family) -> [u8; 2] {
+fn echo_types(family: Family) -> [u8; 2] {
     match family {
         Family::V4 => [8, 0],
         Family::V6 => [128, 129],
@@ -23,21 +23,21 @@ fn types(family: Family) -> [u8; 2] {
 }
 
 fn request(family: Family, rest: u32, data: &[u8]) -> Ip {
-    carrying(family, Icmp::echo(protocol(family), types(family)[0], rest, data))
+    icmp_to_vip(family, Icmp::echo(icmp_protocol(family), echo_types(family)[0], rest, data))
 }
 
 /// What comes back: all the same but for addresses, type and TTL.
 fn reply(family: Family, request: &Ip) -> Ip {
     let Payload::Icmp(icmp) = &request.payload else { panic!("no ICMP: {request:?}") };
-    let payload = Payload::Icmp(Icmp { kind: types(family)[1], ..icmp.clone() });
+    let payload = Payload::Icmp(Icmp { kind: echo_types(family)[1], ..icmp.clone() });
     Ip { src: request.dst, dst: request.src, ttl: 64, payload, ..request.clone() }
 }
 
 pub fn cases() -> Vec<Case> {
-    FAMILIES.into_iter().flat_map(of_family).collect()
+    FAMILIES.into_iter().flat_map(cases_of_family).collect()
 }
 
-fn of_family(family: Family) -> Vec<Case> {
+fn cases_of_family(family: Family) -> Vec<Case> {
     let name = |what: &str| format!("an echo request over {family:?}: {what}");
     let ping = request(family, 0x1234_0001, b"abcdefghijklmnop");
     let given = |what: &str, setup, ip: &Ip| arrives(name(what), setup, frame(ARRIVING, ip));
@@ -81,7 +81,7 @@ fn any_identifier_is_answered() {
     for family in FAMILIES {
         for n in (0..=u16::MAX).step_by(7) {
             let ping = Ip { id: n, ..request(family, u32::from(n) << 16 | 0xfff0, b"data") };
-            let output = machine.xdp(&frame(ARRIVING, &ping)).output;
+            let output = machine.run_xdp(&frame(ARRIVING, &ping)).output;
             assert!(output == frame(LEAVING, &reply(family, &ping)), "{family:?}, {n}");
         }
     }
@@ -93,6 +93,6 @@ fn answers_can_be_switched_off() {
     for family in FAMILIES {
         machine.map::<Addr, Vip>(names::VIPS).insert(VIP.addr(family), Vip { flags: 0 }, 0).unwrap();
         let ping = frame(ARRIVING, &request(family, 1, b"data"));
-        arrives("switched off", AS_DIRECTOR, ping).dropped(DropIcmp).happens_on(&machine);
+        arrives("switched off", AS_DIRECTOR, ping).dropped(DropIcmp).assert_on(&machine);
     }
 }

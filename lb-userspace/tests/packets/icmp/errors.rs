@@ -6,20 +6,21 @@ use lb_common::Verdict::{
     ForwardIpip, ForwardL2,
 };
 
-use super::protocol;
+use super::icmp_protocol;
 use crate::{
     case::{Case, arrives, check_all},
-    expect::{around, around_gue, from_director, from_vip, hop_less, reply},
+    expect::{encapsulated_in_gue, encapsulated_in_ip, from_director, from_vip, reply, with_decremented_ttl},
     machine::{AS_BOTH, AS_DIRECTOR, AS_NODE, Machine, WITH_FLOWS},
     packet::{Extension, Icmp, Ip, Payload, frame},
     services::{
-        self, BARE, BARE_SERVERS, GUE, IPIP4, IPIP6, L2, LOCAL, MTU, NO_SERVICE, TO_BACKEND, to_bare_server,
+        self, BARE, BARE_SERVERS, GUE, IPIP4, IPIP6, L2, LOCAL, MTU, NO_SERVICE, TO_BACKEND,
+        macs_to_bare_server,
     },
     world::{ARRIVING, FAMILIES, Family, KINDS, Kind, Request, STRANGER, VIP, pod},
 };
 
 /// Type and code of the errors that a router or a client sends.
-fn kinds_of(family: Family) -> &'static [(u8, u8)] {
+fn error_types(family: Family) -> &'static [(u8, u8)] {
     match family {
         Family::V4 => &[(3, 1), (3, 3), (3, 4), (11, 0), (12, 0)],
         Family::V6 => &[(1, 0), (1, 4), (2, 0), (3, 0), (4, 1)],
@@ -56,7 +57,7 @@ fn fragment(ip: &Ip, offset: u16, more: bool) -> Ip {
 }
 
 /// Frag-needed or packet-too-big, as most are.
-fn too_big_for_a_router(family: Family) -> (u8, u8) {
+fn too_big_type(family: Family) -> (u8, u8) {
     if family == Family::V4 { (3, 4) } else { (2, 0) }
 }
 
@@ -68,7 +69,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// How much may be quoted: ports alone, a header, more, all.
-fn lengths(request: &Request) -> [(&'static str, usize); 5] {
+fn quoted_lengths(request: &Request) -> [(&'static str, usize); 5] {
     let header = request.kind.header_len();
     let transport = if request.kind.is_tcp { 20 } else { 8 };
     [
@@ -92,16 +93,19 @@ fn at_node(kind: Kind) -> Vec<Case> {
         for (way, frame) in ways.chain(tunnels.map(|(way, outer)| (way, from_director(outer, input)))) {
             let given = arrives(name(way), WITH_FLOWS, frame);
             cases.push(
-                given.becomes(Deliver, delivered.clone()).for_service(&request).of_len(input.bytes().len()),
+                given
+                    .becomes(Deliver, delivered.clone())
+                    .for_service(&request)
+                    .with_counted_len(input.bytes().len()),
             );
         }
     };
-    for what in kinds_of(kind.family) {
+    for what in error_types(kind.family) {
         let make = |about| error(&request, *what, about, usize::MAX);
         delivered(format!("{what:?}"), &make(&seen), &make(&sent));
     }
-    let what = too_big_for_a_router(kind.family);
-    for (how_much, len) in lengths(&request) {
+    let what = too_big_type(kind.family);
+    for (how_much, len) in quoted_lengths(&request) {
         let make = |about| error(&request, what, about, len);
         delivered(format!("{how_much} quoted"), &make(&seen), &make(&sent));
     }
@@ -128,12 +132,12 @@ fn at_node(kind: Kind) -> Vec<Case> {
     let padded = |ip: &Ip| [frame(ARRIVING, ip), vec![0xee; 18]].concat();
     let given = arrives(format!("a padded error about {kind}"), WITH_FLOWS, padded(&input));
     let len = input.bytes().len();
-    cases.push(given.becomes(Deliver, padded(&output)).for_service(&request).of_len(len));
+    cases.push(given.becomes(Deliver, padded(&output)).for_service(&request).with_counted_len(len));
     cases
 }
 
 fn at_director(kind: Kind) -> Vec<Case> {
-    let what = too_big_for_a_router(kind.family);
+    let what = too_big_type(kind.family);
     let about = |port| {
         let request = kind.request(port);
         let error = error(&request, what, &seen_by_client(&request), usize::MAX);
@@ -146,14 +150,21 @@ fn at_director(kind: Kind) -> Vec<Case> {
             let name = format!("an error about {kind} leaves by {verdict:?} to {port} on {setup}");
             let given = arrives(name, setup, frame(ARRIVING, &error));
             let output = make(&request, &error);
-            cases.push(given.becomes(verdict, output).for_its_backend(&request).of_len(error.bytes().len()));
+            cases.push(
+                given
+                    .becomes(verdict, output)
+                    .for_its_backend(&request)
+                    .with_counted_len(error.bytes().len()),
+            );
         }
     };
-    forwarded(L2, ForwardL2, &|_, error| frame(TO_BACKEND, &hop_less(error)));
-    forwarded(IPIP4, ForwardIpip, &|request, error| around(Family::V4, error, request.hash()));
-    forwarded(IPIP6, ForwardIpip, &|request, error| around(Family::V6, error, request.hash()));
-    forwarded(GUE, ForwardGue, &|request, error| around_gue(Family::V4, error, request.hash()));
-    forwarded(BARE, ForwardL2, &|_, error| frame(to_bare_server(BARE_SERVERS[0]), &hop_less(error)));
+    forwarded(L2, ForwardL2, &|_, error| frame(TO_BACKEND, &with_decremented_ttl(error)));
+    forwarded(IPIP4, ForwardIpip, &|request, error| encapsulated_in_ip(Family::V4, error, request.hash()));
+    forwarded(IPIP6, ForwardIpip, &|request, error| encapsulated_in_ip(Family::V6, error, request.hash()));
+    forwarded(GUE, ForwardGue, &|request, error| encapsulated_in_gue(Family::V4, error, request.hash()));
+    forwarded(BARE, ForwardL2, &|_, error| {
+        frame(macs_to_bare_server(BARE_SERVERS[0]), &with_decremented_ttl(error))
+    });
     // Nobody is told about an error.
     let request = kind.request(IPIP4);
     let error = error(&request, what, &seen_by_client(&request.clone().with_len(1460)), usize::MAX);
@@ -161,7 +172,7 @@ fn at_director(kind: Kind) -> Vec<Case> {
     assert!(len + 20 > MTU);
     let given =
         arrives(format!("an error about {kind} that is too big"), AS_DIRECTOR, frame(ARRIVING, &error));
-    cases.push(given.dropped(DropTooBig).for_its_backend(&request).of_len(len));
+    cases.push(given.dropped(DropTooBig).for_its_backend(&request).with_counted_len(len));
     cases
 }
 
@@ -169,7 +180,7 @@ fn at_director(kind: Kind) -> Vec<Case> {
 fn refused(kind: Kind) -> Vec<Case> {
     let request = kind.request(LOCAL);
     let seen = seen_by_client(&request);
-    let what = too_big_for_a_router(kind.family);
+    let what = too_big_type(kind.family);
     let header = kind.header_len();
     let about =
         |ip: &Ip, len| frame(ARRIVING, &Ip { dst: VIP.ip(kind.family), ..error(&request, what, ip, len) });
@@ -184,7 +195,7 @@ fn refused(kind: Kind) -> Vec<Case> {
         ("half a header quoted", about(&seen, header - 1), DropIcmp),
         ("no ports quoted", about(&seen, header), DropIcmp),
         ("not all ports quoted", about(&seen, header + 7), DropIcmp),
-        ("ICMP quoted", with_protocol(protocol(kind.family)), DropIcmp),
+        ("ICMP quoted", with_protocol(icmp_protocol(kind.family)), DropIcmp),
         ("a fragment or extension header quoted", with_protocol(44), DropIcmp),
         ("GRE quoted", with_protocol(47), DropIcmp),
         ("a port without service quoted", about(&unserved, usize::MAX), DropNoSuchPort),
@@ -206,7 +217,7 @@ fn refused(kind: Kind) -> Vec<Case> {
         arrives(name("of an unknown flow"), AS_NODE, in_tunnel(&seen))
             .dropped(DropIcmpFlow)
             .for_service(&request)
-            .of_len(len),
+            .with_counted_len(len),
     );
     cases
 }
@@ -221,12 +232,12 @@ fn errors_go_where_the_flow_goes() {
 fn a_rewrite_leaves_any_checksum_right() {
     let machine = Machine::new(AS_NODE);
     for kind in KINDS {
-        let what = too_big_for_a_router(kind.family);
+        let what = too_big_type(kind.family);
         for port in (1..=u16::MAX).step_by(13) {
             let request = kind.request(LOCAL).with_client_port(port);
-            machine.xdp(&request.frame());
+            machine.run_xdp(&request.frame());
             let make = |about: &Ip| frame(ARRIVING, &error(&request, what, about, usize::MAX));
-            let output = machine.xdp(&make(&seen_by_client(&request))).output;
+            let output = machine.run_xdp(&make(&seen_by_client(&request))).output;
             assert!(output == make(&sent_by_endpoint(&request)), "{kind} from port {port}");
         }
     }
@@ -238,18 +249,18 @@ fn errors_follow_the_flows_of_bare_servers() {
     for kind in KINDS {
         let mut machine = Machine::new(AS_DIRECTOR);
         let request = kind.request(BARE);
-        let error = error(&request, too_big_for_a_router(kind.family), &seen_by_client(&request), usize::MAX);
+        let error = error(&request, too_big_type(kind.family), &seen_by_client(&request), usize::MAX);
         let error_goes_to = |id, machine: &Machine| {
             arrives("an error", AS_DIRECTOR, frame(ARRIVING, &error))
-                .becomes(ForwardL2, frame(to_bare_server(id), &hop_less(&error)))
+                .becomes(ForwardL2, frame(macs_to_bare_server(id), &with_decremented_ttl(&error)))
                 .for_backend(&request, id)
-                .of_len(error.bytes().len())
-                .happens_on(machine);
+                .with_counted_len(error.bytes().len())
+                .assert_on(machine);
         };
         error_goes_to(BARE_SERVERS[0], &machine);
         machine.set_ring(BARE, &[BARE_SERVERS[1] as u16; services::RING_LEN as usize]);
         error_goes_to(BARE_SERVERS[1], &machine);
-        machine.xdp(&request.frame());
+        machine.run_xdp(&request.frame());
         machine.set_ring(BARE, &[BARE_SERVERS[0] as u16; services::RING_LEN as usize]);
         error_goes_to(BARE_SERVERS[1], &machine);
     }
@@ -261,13 +272,13 @@ fn a_node_delivers_errors_of_the_flows_that_it_knows() {
     let machine = Machine::new(AS_BOTH);
     for (kind, outer) in KINDS.into_iter().flat_map(|kind| FAMILIES.map(|outer| (kind, outer))) {
         let request = kind.request(LOCAL);
-        machine.xdp(&from_director(outer, &request.ip));
-        let error = |about: &Ip| error(&request, too_big_for_a_router(kind.family), about, usize::MAX);
+        machine.run_xdp(&from_director(outer, &request.ip));
+        let error = |about: &Ip| error(&request, too_big_type(kind.family), about, usize::MAX);
         let (input, output) = (error(&seen_by_client(&request)), error(&sent_by_endpoint(&request)));
         arrives("an error", AS_BOTH, from_director(outer, &input))
             .becomes(Deliver, frame(ARRIVING, &output))
             .for_service(&request)
-            .of_len(input.bytes().len())
-            .happens_on(&machine);
+            .with_counted_len(input.bytes().len())
+            .assert_on(&machine);
     }
 }

@@ -16,13 +16,13 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// From the client to the VIP.
-fn carrying(family: Family, icmp: Icmp) -> Ip {
+fn icmp_to_vip(family: Family, icmp: Icmp) -> Ip {
     let ip = Ip::new(CLIENT.ip(family), VIP.ip(family), Payload::Icmp(icmp));
     Ip { tos: 0xb8, id: 0x1c46, label: 0x3_1415, ttl: 57, ..ip }
 }
 
 /// The number of ICMP for this family.
-fn protocol(family: Family) -> u8 {
+fn icmp_protocol(family: Family) -> u8 {
     match family {
         Family::V4 => 1,
         Family::V6 => 58,

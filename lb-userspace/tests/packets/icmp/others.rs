@@ -3,7 +3,7 @@
 
 use lb_common::Verdict::{DropIcmp, DropTruncated, Pass, PassForeignTunnel};
 
-use super::{carrying, protocol};
+use super::{icmp_protocol, icmp_to_vip};
 use crate::{
     case::{Case, arrives, check_all},
     expect::from_director,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub fn cases() -> Vec<Case> {
-    FAMILIES.into_iter().flat_map(of_family).collect()
+    FAMILIES.into_iter().flat_map(cases_of_family).collect()
 }
 
 /// Types that are neither echo requests, nor errors, nor of neighbours.
@@ -24,8 +24,8 @@ fn unwanted(family: Family) -> &'static [u8] {
     }
 }
 
-fn of_family(family: Family) -> Vec<Case> {
-    let of_type = |kind| carrying(family, Icmp::echo(protocol(family), kind, 0, &[0x45; 64]));
+fn cases_of_family(family: Family) -> Vec<Case> {
+    let of_type = |kind| icmp_to_vip(family, Icmp::echo(icmp_protocol(family), kind, 0, &[0x45; 64]));
     let name = |kind: u8, whom: &str| format!("ICMP type {kind} over {family:?} {whom}");
     let mut cases = Vec::new();
     for setup in [AS_DIRECTOR, AS_NODE, AS_BOTH] {

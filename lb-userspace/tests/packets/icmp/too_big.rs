@@ -1,10 +1,10 @@
-//! Clients whose packets do not fit are told so; not more often than may be.
+//! Clients whose packets do not fit are told so, up to a rate limit.
 
 use lb_common::Verdict::{DropNoRoom, DropTooBig, TellTooBig};
 
 use crate::{
     case::{Case, arrives, check_all},
-    expect::too_big,
+    expect::too_big_frame,
     machine::{AS_DIRECTOR, Machine, WITHOUT_HEADROOM},
     services::{BARE, GUE, L2, MTU},
     world::{Family, KINDS, Kind},
@@ -12,15 +12,15 @@ use crate::{
 
 /// Which the tables of the deliveries do not have.
 pub fn cases() -> Vec<Case> {
-    KINDS.into_iter().flat_map(of_kind).collect()
+    KINDS.into_iter().flat_map(cases_of_kind).collect()
 }
 
-fn of_kind(kind: Kind) -> Vec<Case> {
+fn cases_of_kind(kind: Kind) -> Vec<Case> {
     let name = |what: &str| format!("{kind}, too big: {what}");
     let long = kind.request(L2).with_len(MTU + 1);
     let bare = kind.request(BARE).with_len(MTU + 1);
     let padded = [long.frame(), vec![0xee; 18]].concat();
-    let told = too_big(&long, MTU - 48);
+    let told = too_big_frame(&long, MTU - 48);
     vec![
         arrives(name("no headroom"), WITHOUT_HEADROOM, long.frame())
             .dropped(DropNoRoom)
@@ -29,7 +29,7 @@ fn of_kind(kind: Kind) -> Vec<Case> {
             .becomes(TellTooBig, told)
             .for_its_backend(&long),
         arrives(name("nobody hands a bare server's packets on"), AS_DIRECTOR, bare.frame())
-            .becomes(TellTooBig, too_big(&bare, MTU))
+            .becomes(TellTooBig, too_big_frame(&bare, MTU))
             .for_its_backend(&bare),
     ]
 }
@@ -39,7 +39,8 @@ fn clients_are_told_what_fits() {
     check_all(&cases());
 }
 
-/// No host has to do with less; a path that cannot carry it is of no use.
+/// No client is told an MTU below 576 bytes (IPv4) or 1280 bytes (IPv6); a packet of
+/// that length that does not fit is dropped.
 #[test]
 fn no_client_is_told_to_send_less_than_any_host_may() {
     for (kind, least) in KINDS.map(|kind| (kind, if kind.family == Family::V4 { 576 } else { 1280 })) {
@@ -47,14 +48,14 @@ fn no_client_is_told_to_send_less_than_any_host_may() {
         machine.set_mtu(GUE, 600);
         let long = kind.request(GUE).with_len(least + 1);
         arrives("told the least", AS_DIRECTOR, long.frame())
-            .becomes(TellTooBig, too_big(&long, least))
+            .becomes(TellTooBig, too_big_frame(&long, least))
             .for_its_backend(&long)
-            .happens_on(&machine);
+            .assert_on(&machine);
         let least = kind.request(GUE).with_len(least);
         arrives("would be told in vain", AS_DIRECTOR, least.frame())
             .dropped(DropTooBig)
             .for_its_backend(&least)
-            .happens_on(&machine);
+            .assert_on(&machine);
     }
 }
 
@@ -64,9 +65,9 @@ fn a_flood_is_not_answered() {
     let machine = Machine::new(AS_DIRECTOR);
     let long = KINDS[0].request(L2).with_len(MTU + 1).frame();
     for _ in 0..4000 {
-        machine.xdp(&long);
+        machine.run_xdp(&long);
     }
-    let [told, dropped, no_room] = [TellTooBig, DropTooBig, DropNoRoom].map(|v| machine.counted(v));
+    let [told, dropped, no_room] = [TellTooBig, DropTooBig, DropNoRoom].map(|v| machine.verdict_count(v));
     assert_eq!((told + dropped, no_room), (4000, 0));
     assert!((1000..4000).contains(&told), "{told} of 4000 told");
 }

@@ -53,7 +53,7 @@ impl Machine {
     }
 
     /// How often a verdict was counted.
-    pub fn counted(&self, verdict: Verdict) -> u64 {
+    pub fn verdict_count(&self, verdict: Verdict) -> u64 {
         read_verdicts(&self.ebpf).unwrap()[verdict as usize]
     }
 }

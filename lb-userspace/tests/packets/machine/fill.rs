@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-pub fn all(ebpf: &mut Ebpf) {
+pub fn write_all_maps(ebpf: &mut Ebpf) {
     for (key, service) in services::services() {
         hash_map::<ServiceKey, Service>(ebpf, names::SERVICES).insert(key, service, 0).unwrap();
         let family = if key.addr.is_v4() { Family::V4 } else { Family::V6 };
@@ -33,12 +33,16 @@ pub fn all(ebpf: &mut Ebpf) {
             hash_map::<EndpointKey, Endpoint>(ebpf, names::ENDPOINTS).insert(place, value, 0).unwrap();
         }
     }
-    for (key, (len, addr)) in KINDS.iter().flat_map(|kind| admitted(kind.family).map(|range| (kind, range))) {
-        let key =
-            Key::new(RangeKey::SERVICE_BITS + len, RangeKey { service: services::id(*key, RANGED), addr });
+    for (key, (len, addr)) in
+        KINDS.iter().flat_map(|kind| admitted_ranges(kind.family).map(|range| (kind, range)))
+    {
+        let key = Key::new(
+            RangeKey::SERVICE_BITS + len,
+            RangeKey { service: services::service_id(*key, RANGED), addr },
+        );
         LpmTrie::try_from(ebpf.map_mut(names::RANGES).unwrap()).unwrap().insert(&key, 0u32, 0).unwrap();
     }
-    set_begun(ebpf, 0);
+    set_flows_begun(ebpf, 0);
     for (id, backend) in services::backends() {
         array::<Backend>(ebpf, names::BACKENDS).set(id, backend, 0).unwrap();
     }
@@ -46,7 +50,7 @@ pub fn all(ebpf: &mut Ebpf) {
         write_owners(ebpf, port, owners);
     }
     for (port, backend) in services::rings() {
-        write_ring(ebpf, offset(port), &[backend; RING_LEN as usize]);
+        write_ring(ebpf, ring_offset(port), &[backend; RING_LEN as usize]);
     }
     for family in FAMILIES {
         hash_map::<Addr, Vip>(ebpf, names::VIPS)
@@ -65,14 +69,14 @@ pub fn all(ebpf: &mut Ebpf) {
     }
 }
 
-/// As if nothing had come yet.
+/// Empty the flow tables.
 fn forget_flows(ebpf: &mut Ebpf) {
-    clear::<FlowKey, NodeFlow>(ebpf, names::NODE_FLOWS);
-    clear::<ReplyKey, Reply>(ebpf, names::NODE_REPLIES);
-    clear::<FlowKey, Holder>(ebpf, names::BARE_FLOWS);
+    clear_map::<FlowKey, NodeFlow>(ebpf, names::NODE_FLOWS);
+    clear_map::<ReplyKey, Reply>(ebpf, names::NODE_REPLIES);
+    clear_map::<FlowKey, Holder>(ebpf, names::BARE_FLOWS);
 }
 
-fn clear<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &str) {
+fn clear_map<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &str) {
     let mut map = hash_map::<K, V>(ebpf, name);
     let keys: Vec<K> = map.keys().map(Result::unwrap).collect();
     keys.iter().for_each(|key| map.remove(key).unwrap());
@@ -80,7 +84,7 @@ fn clear<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &str) {
 
 /// Prefix length in bits and address of whom `RANGED` admits: some of the
 /// client's neighbours, and one machine.
-fn admitted(family: Family) -> [(u32, Addr); 2] {
+fn admitted_ranges(family: Family) -> [(u32, Addr); 2] {
     let len = match family {
         Family::V4 => 96 + 30,
         Family::V6 => 126,
@@ -88,23 +92,24 @@ fn admitted(family: Family) -> [(u32, Addr); 2] {
     [(len, CLIENT.addr(family)), (128, STRANGER.addr(family))]
 }
 
-/// So many flows have begun in a second that never ends.
-pub fn set_begun(ebpf: &mut Ebpf, count: u32) {
+/// Set the number of new flows of every service, in second `u32::MAX`: a second
+/// that is not over during the tests.
+pub fn set_flows_begun(ebpf: &mut Ebpf, count: u32) {
     for id in 0..services::IDS {
-        array::<u64>(ebpf, names::NEW_FLOWS).set(id, begun(u32::MAX, count), 0).unwrap();
+        array::<u64>(ebpf, names::NEW_FLOWS).set(id, new_flows_entry(u32::MAX, count), 0).unwrap();
     }
 }
 
 /// The entry of `NEW_FLOWS` of a service of which so many have begun.
-pub fn begun(second: u32, count: u32) -> u64 {
+pub fn new_flows_entry(second: u32, count: u32) -> u64 {
     u64::from(second) << 32 | u64::from(count)
 }
 
 /// The MSS that clients are offered at most, by the flows of [`flows`].
 pub const MSS: u16 = 1400;
 
-/// As if `Kind::request(LOCAL)` had come, of every kind.
-pub fn flows(ebpf: &mut Ebpf) {
+/// Write the entries of a flow that `Kind::request(LOCAL)` opened, of every kind.
+pub fn open_flows(ebpf: &mut Ebpf) {
     for request in KINDS.map(|kind| kind.request(LOCAL)) {
         let (key, reply) = reply_entry(&request, pod(1));
         let reply = Reply { mss: MSS, ..reply };
@@ -132,7 +137,7 @@ pub fn flow_entry(request: &Request, pod: Host) -> (FlowKey, NodeFlow) {
 
 /// As if other services had brought a flow to `pod(1)` from each port that the
 /// node could show it for `Kind::request(LOCAL)`.
-pub fn taken_ports(ebpf: &mut Ebpf) {
+pub fn take_all_ports(ebpf: &mut Ebpf) {
     for request in KINDS.map(|kind| kind.request(LOCAL)) {
         let substitutes =
             (1..=8).map(|attempt| hash::substitute_port(request.hash(), request.service(), attempt));
@@ -152,7 +157,7 @@ pub fn endpoint(pod: Host, family: Family) -> Endpoint {
 }
 
 /// Where the ring of a service lies, which is the same for all kinds.
-fn offset(port: u16) -> u32 {
+fn ring_offset(port: u16) -> u32 {
     service(port).ring_offset
 }
 
@@ -186,7 +191,7 @@ fn write_ring(ebpf: &mut Ebpf, offset: u32, slots: &[u16]) {
 impl Machine {
     /// Write the ring of the services with this port, slot by slot.
     pub fn set_ring(&mut self, port: u16, slots: &[u16]) {
-        write_ring(&mut self.ebpf, offset(port), slots);
+        write_ring(&mut self.ebpf, ring_offset(port), slots);
     }
 
     /// Write who owns and owned the slots of the services with this port,
@@ -203,7 +208,7 @@ impl Machine {
     /// Change the entry of a service.
     pub fn set_service(&mut self, (kind, port): (Kind, u16), change: impl FnOnce(&mut Service)) {
         let mut services = self.map::<ServiceKey, Service>(names::SERVICES);
-        let key = services::key(kind, port);
+        let key = services::service_key(kind, port);
         let mut service = services.get(&key, 0).unwrap();
         change(&mut service);
         services.insert(key, service, 0).unwrap();
@@ -213,7 +218,7 @@ impl Machine {
         forget_flows(&mut self.ebpf);
     }
 
-    /// Let the path to the backend of this port carry just so much.
+    /// Set the MTU, in bytes, of the path to the backend of this port.
     pub fn set_mtu(&mut self, port: u16, mtu: u16) {
         let id = services::backend_of(port);
         let backend = array::<Backend>(&mut self.ebpf, names::BACKENDS).get(&id, 0).unwrap();
@@ -224,19 +229,19 @@ impl Machine {
         array(&mut self.ebpf, names::BACKENDS).set(id, backend, 0).unwrap();
     }
 
-    /// So many flows of these services have begun in this second.
-    pub fn set_begun(&mut self, id: u32, second: u32, count: u32) {
-        array::<u64>(&mut self.ebpf, names::NEW_FLOWS).set(id, begun(second, count), 0).unwrap();
+    /// Set the number of flows of a service that have begun in this second.
+    pub fn set_flows_begun(&mut self, id: u32, second: u32, count: u32) {
+        array::<u64>(&mut self.ebpf, names::NEW_FLOWS).set(id, new_flows_entry(second, count), 0).unwrap();
     }
 
     /// The second and number of the flows of a service that began last.
-    pub fn begun(&mut self, id: u32) -> (u32, u32) {
+    pub fn flows_begun(&mut self, id: u32) -> (u32, u32) {
         let entry = array::<u64>(&mut self.ebpf, names::NEW_FLOWS).get(&id, 0).unwrap();
         ((entry >> 32) as u32, entry as u32)
     }
 
     pub fn set_endpoint(&mut self, (kind, port): (Kind, u16), index: u32, pod: Host) {
-        let place = EndpointKey { service: services::id(kind, port), index };
+        let place = EndpointKey { service: services::service_id(kind, port), index };
         self.map::<_, Endpoint>(names::ENDPOINTS).insert(place, endpoint(pod, kind.family), 0).unwrap();
     }
 }

@@ -17,7 +17,7 @@ use lb_userspace::datapath::kernel::ebpf_object;
 
 pub use counts::Added;
 pub use fill::{MSS, endpoint, flow_entry, reply_entry};
-pub use pool::{Lent, lend};
+pub use pool::{LentMachine, lend_machine};
 pub use setup::{
     AS_BOTH, AS_DIRECTOR, AS_NODE, Condition, DIRECTOR_AT_LIMIT, FLOWS_FULL, NODE_AT_LIMIT,
     NODE_WITHOUT_HEADROOM, REPLIES_FULL, SPREADING, Setup, WITH_FLOWS, WITH_PORTS_TAKEN, WITHOUT_HEADROOM,
@@ -38,7 +38,7 @@ pub enum Hook {
 }
 
 /// One run of a program.
-pub struct Ran {
+pub struct RunResult {
     pub action: u32,
     pub output: Vec<u8>,
 }
@@ -54,7 +54,7 @@ pub struct Machine {
 pub const SPREAD: [u32; 2] = [0xff, 0xffff];
 
 /// Leaves 16 of the 216 bytes that `BPF_PROG_TEST_RUN` gives.
-const MUCH_METADATA: usize = 200;
+const LARGE_METADATA: usize = 200;
 /// Room for the most that a program puts in front: IPv6, UDP, GUE with private data.
 const GROWTH: usize = 40 + 8 + 20;
 
@@ -63,14 +63,14 @@ impl Machine {
         Self::load(setup, false)
     }
 
-    /// Its copy of the programs that only tells.
-    pub fn of_dry_runs(setup: Setup) -> Self {
+    /// The same with `DRY_RUN`: the programs only report what they would do.
+    pub fn new_dry_run(setup: Setup) -> Self {
         Self::load(setup, true)
     }
 
     fn load(setup: Setup, dry_run: bool) -> Self {
         let mut loader = EbpfLoader::new();
-        let log_drops = u32::from(setup.condition == Condition::TellsDrops);
+        let log_drops = u32::from(setup.condition == Condition::ReportsDrops);
         // For the lists of all services of these tests.
         loader.map_max_entries(names::HISTORY, 2048);
         loader.override_global("ROLES", &setup.roles, true);
@@ -90,40 +90,40 @@ impl Machine {
             Condition::Full(table) => table.load(&mut loader, object),
             _ => loader.load(object).unwrap(),
         };
-        fill::all(&mut ebpf);
+        fill::write_all_maps(&mut ebpf);
         match setup.condition {
-            Condition::FlowsOpen => fill::flows(&mut ebpf),
-            Condition::AtLimit => fill::set_begun(&mut ebpf, NEW_FLOWS),
-            Condition::PortsTaken => fill::taken_ports(&mut ebpf),
+            Condition::FlowsOpen => fill::open_flows(&mut ebpf),
+            Condition::AtLimit => fill::set_flows_begun(&mut ebpf, NEW_FLOWS),
+            Condition::PortsTaken => fill::take_all_ports(&mut ebpf),
             _ => {}
         }
         let xdp: &mut Xdp = ebpf.program_mut("trigon_xdp").unwrap().try_into().unwrap();
         xdp.load().unwrap();
         let egress: &mut SchedClassifier = ebpf.program_mut("trigon_egress").unwrap().try_into().unwrap();
         egress.load().unwrap();
-        let metadata = if setup.condition == Condition::NoHeadroom { MUCH_METADATA } else { 0 };
+        let metadata = if setup.condition == Condition::NoHeadroom { LARGE_METADATA } else { 0 };
         Self { ebpf, metadata }
     }
 
     /// Kernels before 6.8 take no more than 32 bytes of metadata, so that
     /// there is always headroom in a test.
-    pub fn is_possible_here(&self) -> bool {
-        self.metadata == 0 || self.try_xdp(&[0; ETH_LEN]).is_ok()
+    pub fn is_supported_by_kernel(&self) -> bool {
+        self.metadata == 0 || self.try_run_xdp(&[0; ETH_LEN]).is_ok()
     }
 
-    pub fn run(&self, hook: Hook, frame: &[u8]) -> Ran {
+    pub fn run(&self, hook: Hook, frame: &[u8]) -> RunResult {
         match hook {
-            Hook::Xdp => self.xdp(frame),
-            Hook::Egress => self.egress(frame, 0),
-            Hook::Marked(mark) => self.egress(frame, mark),
+            Hook::Xdp => self.run_xdp(frame),
+            Hook::Egress => self.run_egress(frame, 0),
+            Hook::Marked(mark) => self.run_egress(frame, mark),
         }
     }
 
-    pub fn xdp(&self, frame: &[u8]) -> Ran {
-        self.try_xdp(frame).unwrap_or_else(|e| panic!("{} bytes: {e:?}", frame.len()))
+    pub fn run_xdp(&self, frame: &[u8]) -> RunResult {
+        self.try_run_xdp(frame).unwrap_or_else(|e| panic!("{} bytes: {e:?}", frame.len()))
     }
 
-    fn try_xdp(&self, frame: &[u8]) -> Result<Ran, ProgramError> {
+    fn try_run_xdp(&self, frame: &[u8]) -> Result<RunResult, ProgramError> {
         let program: &Xdp = self.ebpf.program("trigon_xdp").unwrap().try_into().unwrap();
         if self.metadata == 0 {
             return run(program, frame, None);
@@ -131,11 +131,11 @@ impl Machine {
         let data = [vec![0; self.metadata], frame.to_vec()].concat();
         let context = xdp_md(self.metadata, data.len());
         let ran = run(program, &data, Some(&context))?;
-        Ok(Ran { output: ran.output[self.metadata..].to_vec(), ..ran })
+        Ok(RunResult { output: ran.output[self.metadata..].to_vec(), ..ran })
     }
 
     /// `BPF_PROG_TEST_RUN` refuses frames of IP without a whole header of it.
-    pub fn takes_for_egress(frame: &[u8]) -> bool {
+    pub fn can_test_egress(frame: &[u8]) -> bool {
         let header_len = match frame[12..ETH_LEN] {
             [0x08, 0x00] => 20,
             [0x86, 0xdd] => 40,
@@ -144,13 +144,13 @@ impl Machine {
         frame.len() >= ETH_LEN + header_len
     }
 
-    fn egress(&self, frame: &[u8], mark: u32) -> Ran {
+    fn run_egress(&self, frame: &[u8], mark: u32) -> RunResult {
         let program: &SchedClassifier = self.ebpf.program("trigon_egress").unwrap().try_into().unwrap();
         run(program, frame, Some(&sk_buff(mark))).unwrap_or_else(|e| panic!("{} bytes: {e:?}", frame.len()))
     }
 
-    /// What it has told of dropped packets since the last time.
-    pub fn told(&mut self) -> Vec<Dropped> {
+    /// The reports of dropped packets since the last call.
+    pub fn take_drop_reports(&mut self) -> Vec<Dropped> {
         let mut ring = RingBuf::try_from(self.ebpf.map_mut(names::DROPPED).unwrap()).unwrap();
         let mut told = Vec::new();
         while let Some(item) = ring.next() {
@@ -167,7 +167,7 @@ impl Machine {
     }
 }
 
-fn run<P>(program: &P, data: &[u8], context: Option<&[u8]>) -> Result<Ran, ProgramError>
+fn run<P>(program: &P, data: &[u8], context: Option<&[u8]>) -> Result<RunResult, ProgramError>
 where
     P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = aya::TestRunResult>,
 {
@@ -180,7 +180,7 @@ where
     };
     let result = program.test_run(options)?;
     output.truncate(result.data_size_out as usize);
-    Ok(Ran { action: result.return_value, output })
+    Ok(RunResult { action: result.return_value, output })
 }
 
 /// `struct __sk_buff` as far as its mark, which is taken of it.

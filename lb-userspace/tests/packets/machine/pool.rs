@@ -1,5 +1,5 @@
-//! Machines that stories are over with. To load one anew for every story would
-//! take most of the time that the tests take.
+//! Machines of finished tests, for reuse: to load a new one for every test would
+//! take most of the tests' time.
 
 use std::{
     collections::BTreeMap,
@@ -12,23 +12,23 @@ use super::{Machine, Setup, fill};
 static IDLE: Mutex<BTreeMap<Setup, Vec<Machine>>> = Mutex::new(BTreeMap::new());
 
 /// A machine for one story.
-pub struct Lent {
+pub struct LentMachine {
     setup: Setup,
     /// Taken only when it is dropped.
     machine: Option<Machine>,
 }
 
-/// A machine like a new one; but its counters go on from where they were, and
-/// so do entries that no other story has.
-pub fn lend(setup: Setup) -> Lent {
+/// A machine with its maps written anew and its flow tables empty. Counters and all
+/// other entries are as the last test left them.
+pub fn lend_machine(setup: Setup) -> LentMachine {
     let idle = IDLE.lock().unwrap().get_mut(&setup).and_then(Vec::pop);
     let mut machine = idle.unwrap_or_else(|| Machine::new(setup));
-    fill::all(&mut machine.ebpf);
+    fill::write_all_maps(&mut machine.ebpf);
     machine.forget_flows();
-    Lent { setup, machine: Some(machine) }
+    LentMachine { setup, machine: Some(machine) }
 }
 
-impl Deref for Lent {
+impl Deref for LentMachine {
     type Target = Machine;
 
     fn deref(&self) -> &Machine {
@@ -36,13 +36,13 @@ impl Deref for Lent {
     }
 }
 
-impl DerefMut for Lent {
+impl DerefMut for LentMachine {
     fn deref_mut(&mut self) -> &mut Machine {
         self.machine.as_mut().unwrap()
     }
 }
 
-impl Drop for Lent {
+impl Drop for LentMachine {
     fn drop(&mut self) {
         if let (Ok(mut idle), Some(machine)) = (IDLE.lock(), self.machine.take()) {
             idle.entry(self.setup).or_default().push(machine);

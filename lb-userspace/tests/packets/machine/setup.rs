@@ -35,8 +35,8 @@ pub enum Condition {
     PortsTaken,
     /// As many flows of each service have begun in this second as may.
     AtLimit,
-    /// An agent wants to be told of every packet that is dropped.
-    TellsDrops,
+    /// `LOG_DROPS`: every dropped packet is reported.
+    ReportsDrops,
     /// The driver leaves too little room in front of a frame.
     NoHeadroom,
     /// Sources of tunnels to bare servers are spread over a /24 and a /112.

@@ -10,17 +10,17 @@ use crate::{
     case::arrives,
     expect::{at_endpoint, by_mac, from_director},
     machine::{AS_DIRECTOR, AS_NODE, Machine, endpoint},
-    services::{AFFINITY, L2, LOCAL_THREE, RING_LEN, STICKY, TO_BACKEND, now},
+    services::{AFFINITY, L2, LOCAL_THREE, RING_LEN, STICKY, TO_BACKEND, monotonic_seconds},
     world::{KINDS, Kind, Request, pod},
 };
 
-struct Story {
+struct NodeAffinityStory {
     machine: Machine,
     kind: Kind,
 }
 
-impl Story {
-    fn of(kind: Kind) -> Self {
+impl NodeAffinityStory {
+    fn new(kind: Kind) -> Self {
         Self { machine: Machine::new(AS_NODE), kind }
     }
 
@@ -32,11 +32,11 @@ impl Story {
         let output = at_endpoint(request, pod(number)).frame();
         let name = format!("{} from {} to {number}", self.kind, request.client_port());
         let given = arrives(name, AS_NODE, from_director(self.kind.family, &request.ip));
-        given.becomes(Deliver, output).for_service(request).happens_on(&self.machine);
+        given.becomes(Deliver, output).for_service(request).assert_on(&self.machine);
     }
 
     /// The Pods that are there now, by their number.
-    fn endpoints_are(&mut self, numbers: &[u8]) {
+    fn set_endpoints(&mut self, numbers: &[u8]) {
         for (index, number) in (0..).zip(numbers) {
             self.machine.set_endpoint((self.kind, STICKY), index, pod(*number));
         }
@@ -52,9 +52,9 @@ impl Story {
     }
 
     /// The client was here last so many seconds ago.
-    fn was_idle_for(&mut self, seconds: u32) {
+    fn set_idle_for(&mut self, seconds: u32) {
         for (key, affinity) in self.affinities() {
-            let affinity = Affinity { used: now() - seconds, ..affinity };
+            let affinity = Affinity { used: monotonic_seconds() - seconds, ..affinity };
             self.machine.map(names::AFFINITIES).insert(key, affinity, 0).unwrap();
         }
     }
@@ -68,7 +68,7 @@ fn first_choice(kind: Kind) -> u8 {
 #[test]
 fn all_flows_of_a_client_go_to_one_endpoint() {
     for kind in KINDS {
-        let mut story = Story::of(kind);
+        let mut story = NodeAffinityStory::new(kind);
         let number = first_choice(kind);
         for port in 40_000..40_020 {
             story.goes_to(&story.request(port), number);
@@ -78,22 +78,22 @@ fn all_flows_of_a_client_go_to_one_endpoint() {
         let [(key, affinity)] = affinities.as_slice() else { panic!("{affinities:?}") };
         assert_eq!(*key, FlowKey { client_port: 0, ..request.flow() });
         assert_eq!((affinity.endpoint, affinity.generation), (endpoint(pod(number), kind.family), 1));
-        assert!(now() - affinity.used < 60);
+        assert!(monotonic_seconds() - affinity.used < 60);
     }
 }
 
 #[test]
 fn a_client_stays_while_other_endpoints_come_and_go() {
     for kind in KINDS {
-        let mut story = Story::of(kind);
+        let mut story = NodeAffinityStory::new(kind);
         let number = first_choice(kind);
         story.goes_to(&story.request(40_000), number);
         // Wherever its hash leads now, it is one of the others.
-        story.endpoints_are(&[7, 8, 9, number, 7, 8, 9]);
+        story.set_endpoints(&[7, 8, 9, number, 7, 8, 9]);
         for port in 40_001..40_004 {
             story.goes_to(&story.request(port), number);
         }
-        story.endpoints_are(&[number]);
+        story.set_endpoints(&[number]);
         story.goes_to(&story.request(40_005), number);
     }
 }
@@ -101,42 +101,43 @@ fn a_client_stays_while_other_endpoints_come_and_go() {
 #[test]
 fn a_client_whose_endpoint_is_gone_or_drains_gets_another_one_and_stays_there() {
     for kind in KINDS {
-        let mut story = Story::of(kind);
+        let mut story = NodeAffinityStory::new(kind);
         let number = first_choice(kind);
         let old = story.request(40_000);
         story.goes_to(&old, number);
-        story.endpoints_are(&[8]);
+        story.set_endpoints(&[8]);
         story.goes_to(&story.request(40_001), 8);
-        story.endpoints_are(&[number, 8, number]);
+        story.set_endpoints(&[number, 8, number]);
         story.goes_to(&story.request(40_002), 8);
-        // A flow that has begun is another matter.
-        story.goes_to(&old.later(), number);
+        // A flow that exists keeps its endpoint.
+        story.goes_to(&old.into_later_packet(), number);
     }
 }
 
 #[test]
 fn a_client_that_was_idle_for_too_long_chooses_anew() {
     for kind in KINDS {
-        let mut story = Story::of(kind);
+        let mut story = NodeAffinityStory::new(kind);
         let number = first_choice(kind);
         story.goes_to(&story.request(40_000), number);
-        story.endpoints_are(&[7, 7, 7, number]);
-        story.was_idle_for(AFFINITY - 60);
+        story.set_endpoints(&[7, 7, 7, number]);
+        story.set_idle_for(AFFINITY - 60);
         story.goes_to(&story.request(40_001), number);
-        // Which is a use of it.
-        assert!(story.affinities().iter().all(|(_, affinity)| now() - affinity.used < 40));
-        story.was_idle_for(AFFINITY + 1);
+        // That request has renewed the affinity.
+        assert!(story.affinities().iter().all(|(_, affinity)| monotonic_seconds() - affinity.used < 40));
+        story.set_idle_for(AFFINITY + 1);
         let choice = hash::endpoint(story.request(40_002).hash(), 4);
         story.goes_to(&story.request(40_002), if choice == 3 { number } else { 7 });
     }
 }
 
-/// It ends in an RST; where the next connection goes is not its business.
+/// The endpoint answers it with an RST: it must not decide where the next
+/// connection goes.
 #[test]
 fn what_does_not_open_a_flow_is_not_remembered() {
     for kind in KINDS.into_iter().filter(|kind| kind.is_tcp) {
-        let mut story = Story::of(kind);
-        story.goes_to(&story.request(40_000).later(), first_choice(kind));
+        let mut story = NodeAffinityStory::new(kind);
+        story.goes_to(&story.request(40_000).into_later_packet(), first_choice(kind));
         assert_eq!(story.affinities(), []);
     }
 }
@@ -144,7 +145,7 @@ fn what_does_not_open_a_flow_is_not_remembered() {
 #[test]
 fn services_without_affinity_remember_no_clients() {
     for kind in KINDS {
-        let mut story = Story::of(kind);
+        let mut story = NodeAffinityStory::new(kind);
         let request = kind.request(LOCAL_THREE);
         let number = hash::endpoint(request.hash(), 3) as u8 + 1;
         story.goes_to(&request, number);
@@ -168,7 +169,7 @@ fn a_director_sends_all_of_a_client_to_the_same_slot() {
             given
                 .becomes(ForwardL2, by_mac(TO_BACKEND, &request))
                 .for_its_backend(&request)
-                .happens_on(&machine);
+                .assert_on(&machine);
         }
     }
 }

@@ -5,7 +5,7 @@ use lb_common::Verdict::{Deliver, DropCongestion};
 use super::kinds_in_tunnels;
 use crate::{
     case::{Case, arrives, check_all},
-    expect::{at_endpoint, tunnel},
+    expect::{at_endpoint, ip_in_ip_packet},
     machine::AS_NODE,
     packet::{Ip, frame},
     services::LOCAL,
@@ -47,7 +47,7 @@ pub fn cases() -> Vec<Case> {
 
 fn case(kind: Kind, outer: Family, (inside, outside, result): (u8, u8, Option<u8>)) -> Case {
     let request = marked(kind, inside);
-    let tunnel = tunnel(&request.ip, DIRECTOR.ip(outer), NODE.ip(outer));
+    let tunnel = ip_in_ip_packet(&request.ip, DIRECTOR.ip(outer), NODE.ip(outer));
     let input = frame(ARRIVING, &Ip { tos: OUTER_DSCP | outside, ..tunnel });
     let given = arrives(format!("{kind}, {inside:02b} in {outer:?}, {outside:02b}"), AS_NODE, input);
     let case = match result {

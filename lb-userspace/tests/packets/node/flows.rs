@@ -19,20 +19,20 @@ use crate::{
 };
 
 /// A node, and a kind of traffic that comes to it.
-struct Story {
+struct NodeFlowStory {
     machine: Machine,
     kind: Kind,
 }
 
-impl Story {
-    fn of(kind: Kind) -> Self {
+impl NodeFlowStory {
+    fn new(kind: Kind) -> Self {
         Self { machine: Machine::new(AS_NODE), kind }
     }
 
     fn goes_to(&self, request: &Request, pod: Host) {
         let output = at_endpoint(request, pod).frame();
         let given = arrives(format!("{}", self.kind), AS_NODE, from_director(self.kind.family, &request.ip));
-        given.becomes(Deliver, output).for_service(request).happens_on(&self.machine);
+        given.becomes(Deliver, output).for_service(request).assert_on(&self.machine);
     }
 
     /// The reply leaves the Pod, and the machine as one of the VIP.
@@ -40,7 +40,7 @@ impl Story {
         let input = frame(LEAVING, &reply(request, pod).ip);
         let output = frame(LEAVING, &from_vip(request, &reply(request, pod).ip));
         let given = leaves(format!("reply, {}", self.kind), AS_NODE, input);
-        given.becomes(EgressReply, output).happens_on(&self.machine);
+        given.becomes(EgressReply, output).assert_on(&self.machine);
     }
 
     fn flows(&mut self) -> Vec<(FlowKey, NodeFlow)> {
@@ -61,7 +61,7 @@ impl Story {
 #[test]
 fn both_directions_of_a_flow_are_remembered() {
     for kind in KINDS {
-        let mut story = Story::of(kind);
+        let mut story = NodeFlowStory::new(kind);
         let request = kind.request(LOCAL);
         story.goes_to(&request, pod(1));
         story.remembers(&request, pod(1));
@@ -72,29 +72,29 @@ fn both_directions_of_a_flow_are_remembered() {
 #[test]
 fn a_flow_stays_with_its_endpoint_when_endpoints_change() {
     for kind in KINDS {
-        let mut story = Story::of(kind);
+        let mut story = NodeFlowStory::new(kind);
         let request = kind.request(LOCAL);
         story.goes_to(&request, pod(1));
         story.machine.set_endpoint((kind, LOCAL), 0, pod(2));
-        story.goes_to(&request.clone().later(), pod(1));
+        story.goes_to(&request.clone().into_later_packet(), pod(1));
         story.remembers(&request, pod(1));
         story.goes_to(&kind.request(LOCAL).with_client_port(40_002), pod(2));
-        story.goes_to(&request.clone().later(), pod(1));
-        story.is_answered_from_the_vip(&request.later(), pod(1));
+        story.goes_to(&request.clone().into_later_packet(), pod(1));
+        story.is_answered_from_the_vip(&request.into_later_packet(), pod(1));
     }
 }
 
 #[test]
 fn a_flow_ends_when_the_last_endpoint_is_gone_only_for_newcomers() {
     for kind in KINDS {
-        let mut story = Story::of(kind);
+        let mut story = NodeFlowStory::new(kind);
         story.goes_to(&kind.request(LOCAL), pod(1));
-        let place = EndpointKey { service: services::id(kind, LOCAL), index: 0 };
+        let place = EndpointKey { service: services::service_id(kind, LOCAL), index: 0 };
         story.machine.map::<_, Endpoint>(names::ENDPOINTS).remove(&place).unwrap();
-        story.goes_to(&kind.request(LOCAL).later(), pod(1));
+        story.goes_to(&kind.request(LOCAL).into_later_packet(), pod(1));
         let newcomer = kind.request(LOCAL).with_client_port(40_002);
         let given = arrives(format!("{kind}"), AS_NODE, from_director(kind.family, &newcomer.ip));
-        given.dropped(DropNoEndpoint).for_service(&newcomer).happens_on(&story.machine);
+        given.dropped(DropNoEndpoint).for_service(&newcomer).assert_on(&story.machine);
         assert_eq!(story.flows().len(), 1);
         assert_eq!(story.replies().len(), 1);
     }
@@ -104,8 +104,8 @@ fn a_flow_ends_when_the_last_endpoint_is_gone_only_for_newcomers() {
 #[test]
 fn a_flow_met_in_the_middle_gets_an_endpoint_and_a_reply() {
     for kind in KINDS {
-        let mut story = Story::of(kind);
-        let request = kind.request(LOCAL).later();
+        let mut story = NodeFlowStory::new(kind);
+        let request = kind.request(LOCAL).into_later_packet();
         story.goes_to(&request, pod(1));
         story.remembers(&request, pod(1));
         story.is_answered_from_the_vip(&request, pod(1));
@@ -115,12 +115,12 @@ fn a_flow_met_in_the_middle_gets_an_endpoint_and_a_reply() {
 #[test]
 fn it_is_one_flow_however_the_packets_come() {
     for (kind, outer) in kinds_in_tunnels() {
-        let mut story = Story { machine: Machine::new(AS_BOTH), kind };
+        let mut story = NodeFlowStory { machine: Machine::new(AS_BOTH), kind };
         let request = kind.request(LOCAL);
         let output = at_endpoint(&request, pod(1)).frame();
         for input in [request.frame(), from_director(outer, &request.ip)] {
             let given = arrives(format!("{kind}, {outer:?}"), AS_BOTH, input);
-            given.becomes(Deliver, output.clone()).for_service(&request).happens_on(&story.machine);
+            given.becomes(Deliver, output.clone()).for_service(&request).assert_on(&story.machine);
         }
         story.remembers(&request, pod(1));
     }
@@ -129,7 +129,7 @@ fn it_is_one_flow_however_the_packets_come() {
 #[test]
 fn the_flow_hash_spreads_flows_over_endpoints() {
     for kind in KINDS {
-        let story = Story::of(kind);
+        let story = NodeFlowStory::new(kind);
         let mut seen = BTreeSet::new();
         for port in 40_000..40_050 {
             let request = kind.request(LOCAL_THREE).with_client_port(port);

@@ -6,7 +6,7 @@ use lb_common::Verdict::{DropOtherProtocol, Pass, PassForeignTunnel};
 use super::{NODES, kinds_in_tunnels};
 use crate::{
     case::{Case, arrives, check_all},
-    expect::{from_director, tunnel},
+    expect::{from_director, ip_in_ip_packet},
     machine::{AS_DIRECTOR, AS_NODE},
     packet::{ETH_LEN, frame},
     services::LOCAL,
@@ -14,13 +14,14 @@ use crate::{
 };
 
 pub fn cases() -> Vec<Case> {
-    kinds_in_tunnels().flat_map(|(kind, outer)| of_kind(kind, outer)).collect()
+    kinds_in_tunnels().flat_map(|(kind, outer)| cases_of_kind(kind, outer)).collect()
 }
 
-fn of_kind(kind: Kind, outer: Family) -> Vec<Case> {
+fn cases_of_kind(kind: Kind, outer: Family) -> Vec<Case> {
     let request = kind.request(LOCAL);
     let name = |what: &str| format!("{kind} in {outer:?}: {what}");
-    let between = |from: Host, to: Host| frame(ARRIVING, &tunnel(&request.ip, from.ip(outer), to.ip(outer)));
+    let between =
+        |from: Host, to: Host| frame(ARRIVING, &ip_in_ip_packet(&request.ip, from.ip(outer), to.ip(outer)));
     let to_pod = from_director(outer, &request.clone().with_destination(pod(1)).ip);
     let mut cases = Vec::new();
     for setup in NODES {
@@ -38,13 +39,13 @@ fn of_kind(kind: Kind, outer: Family) -> Vec<Case> {
     cases.extend([
         arrives(name("a director alone ends none"), AS_DIRECTOR, between(DIRECTOR, NODE)).untouched(Pass),
         arrives(name("to a VIP at a director"), AS_DIRECTOR, between(CLIENT, VIP)).dropped(DropOtherProtocol),
-        garbage(kind, outer),
+        garbage_inside(kind, outer),
     ]);
     cases
 }
 
 /// What is inside is no IP packet at all.
-fn garbage(kind: Kind, outer: Family) -> Case {
+fn garbage_inside(kind: Kind, outer: Family) -> Case {
     let mut input = from_director(outer, &kind.request(LOCAL).ip);
     input[ETH_LEN + if outer == Family::V4 { 20 } else { 40 }] = 0x15;
     let name = format!("{kind} in {outer:?}: an inner header of version 1");

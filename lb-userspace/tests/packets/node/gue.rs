@@ -8,7 +8,7 @@ use lb_common::Verdict::{
 use super::{NODES, kinds_in_tunnels};
 use crate::{
     case::{Case, arrives, check_all},
-    expect::{at_endpoint, source_port, tunnel, within},
+    expect::{at_endpoint, gue_packet, ip_in_ip_packet, source_port},
     machine::{AS_DIRECTOR, AS_NODE},
     packet::{ETH_LEN, Gue, Ip, Payload, Transport, frame},
     services::{LOCAL, NO_SERVICE},
@@ -19,21 +19,24 @@ use crate::{
 const OVER: [u8; 16] = [b'T', 0xff, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 pub fn cases() -> Vec<Case> {
-    kinds_in_tunnels().flat_map(|(kind, outer)| of_kind(Gate { kind, outer })).collect()
+    kinds_in_tunnels().flat_map(|(kind, outer)| cases_of_kind(GueCases { kind, outer })).collect()
 }
 
-fn of_kind(gate: Gate) -> Vec<Case> {
-    [gate.opens(), gate.stays_shut(), gate.knows_whom(), gate.looks_inside()].into_iter().flatten().collect()
+fn cases_of_kind(gate: GueCases) -> Vec<Case> {
+    [gate.delivered_tunnels(), gate.foreign_headers(), gate.foreign_addresses(), gate.unfit_contents()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// A kind of packet within UDP over this family.
 #[derive(Clone, Copy)]
-struct Gate {
+struct GueCases {
     kind: Kind,
     outer: Family,
 }
 
-impl Gate {
+impl GueCases {
     fn name(self, what: &str) -> String {
         format!("{} in GUE over {:?}: {what}", self.kind, self.outer)
     }
@@ -43,48 +46,48 @@ impl Gate {
     }
 
     /// As a director sends it.
-    fn plain(self) -> Gue {
+    fn gue_from_director(self) -> Gue {
         let request = self.request();
         Gue::new(source_port(&request), &[], &request.ip)
     }
 
     /// As a node sends it.
-    fn handed(self) -> Gue {
-        Gue { private: OVER.to_vec(), ..self.plain() }
+    fn gue_from_node(self) -> Gue {
+        Gue { private: OVER.to_vec(), ..self.gue_from_director() }
     }
 
-    fn between(self, from: Host, to: Host, gue: &Gue) -> Vec<u8> {
-        frame(ARRIVING, &within(gue, self.outer, from, to, 0))
+    fn frame_between(self, from: Host, to: Host, gue: &Gue) -> Vec<u8> {
+        frame(ARRIVING, &gue_packet(gue, self.outer, from, to, 0))
     }
 
-    fn frame(self, gue: &Gue) -> Vec<u8> {
-        self.between(DIRECTOR, NODE, gue)
+    fn frame_from_director(self, gue: &Gue) -> Vec<u8> {
+        self.frame_between(DIRECTOR, NODE, gue)
     }
 
-    fn opens(self) -> Vec<Case> {
-        let (request, plain, handed) = (self.request(), self.plain(), self.handed());
+    fn delivered_tunnels(self) -> Vec<Case> {
+        let (request, plain, handed) = (self.request(), self.gue_from_director(), self.gue_from_node());
         let output = at_endpoint(&request, pod(1)).frame();
         let marked =
             |ecn: u8| Request { ip: Ip { tos: 0xb8 | ecn, ..request.ip.clone() }, ..request.clone() };
         let congested = Ip {
             tos: 3,
-            ..within(&Gue { inner: marked(2).ip, ..plain.clone() }, self.outer, DIRECTOR, NODE, 0)
+            ..gue_packet(&Gue { inner: marked(2).ip, ..plain.clone() }, self.outer, DIRECTOR, NODE, 0)
         };
         let mut cases = Vec::new();
         for setup in NODES {
             let inputs = [
-                ("base header", self.frame(&plain)),
-                ("from another node", self.between(OTHER_NODE, NODE, &plain)),
-                ("private data", self.between(OTHER_NODE, NODE, &handed)),
-                ("any source port", self.frame(&Gue { src_port: 1, ..plain.clone() })),
-                ("source port 6080", self.frame(&Gue { src_port: 6080, ..plain.clone() })),
+                ("base header", self.frame_from_director(&plain)),
+                ("from another node", self.frame_between(OTHER_NODE, NODE, &plain)),
+                ("private data", self.frame_between(OTHER_NODE, NODE, &handed)),
+                ("any source port", self.frame_from_director(&Gue { src_port: 1, ..plain.clone() })),
+                ("source port 6080", self.frame_from_director(&Gue { src_port: 6080, ..plain.clone() })),
             ];
             cases.extend(inputs.map(|(what, input)| {
                 let given = arrives(self.name(&format!("{what} on {setup}")), setup, input);
                 given.becomes(Deliver, output.clone()).for_service(&request)
             }));
         }
-        let padded = [self.frame(&handed), vec![0xee; 18]].concat();
+        let padded = [self.frame_from_director(&handed), vec![0xee; 18]].concat();
         let with_padding = [output.clone(), vec![0xee; 18]].concat();
         cases.extend([
             arrives(self.name("padding"), AS_NODE, padded)
@@ -97,41 +100,42 @@ impl Gate {
         cases
     }
 
-    /// Whatever the header says that no header of ours does.
-    fn stays_shut(self) -> Vec<Case> {
-        let (plain, handed) = (self.plain(), self.handed());
-        let mut doors = vec![
+    /// Headers that neither directors nor nodes write.
+    fn foreign_headers(self) -> Vec<Case> {
+        let (plain, handed) = (self.gue_from_director(), self.gue_from_node());
+        let mut headers = vec![
             ("variant 1".into(), Gue { variant: 0x40, ..plain.clone() }),
             ("variant 2".into(), Gue { variant: 0x80, ..plain.clone() }),
             ("a control message".into(), Gue { variant: 0x20, ..plain.clone() }),
             ("a control message with private data".into(), Gue { variant: 0x20, ..handed.clone() }),
         ];
-        doors.extend((0..16).map(|bit| (format!("flag {bit}"), Gue { flags: 1 << bit, ..plain.clone() })));
-        doors.extend([4, 8, 12, 20, 124].map(|len| {
+        headers.extend((0..16).map(|bit| (format!("flag {bit}"), Gue { flags: 1 << bit, ..plain.clone() })));
+        headers.extend([4, 8, 12, 20, 124].map(|len| {
             let private = OVER.iter().copied().cycle().take(len).collect();
             (format!("{len} bytes of private data"), Gue { private, ..plain.clone() })
         }));
-        doors.extend([0, b't', b'T' ^ 0x80, 0xff].map(|magic| {
+        headers.extend([0, b't', b'T' ^ 0x80, 0xff].map(|magic| {
             let private = [&[magic], &OVER[1..]].concat();
             (format!("private data of {magic:#04x}"), Gue { private, ..plain.clone() })
         }));
-        doors.extend(
+        headers.extend(
             [0, 1, 6, 17, 47, 58, 59, 255]
                 .map(|protocol| (format!("protocol {protocol}"), Gue { protocol, ..plain.clone() })),
         );
         let other = plain.protocol ^ 4 ^ 41;
-        doors.push(("the other family's protocol".into(), Gue { protocol: other, ..plain.clone() }));
-        let shut = |(what, gue): (String, Gue)| {
-            arrives(self.name(&what), AS_NODE, self.frame(&gue)).untouched(PassForeignTunnel)
+        headers.push(("the other family's protocol".into(), Gue { protocol: other, ..plain.clone() }));
+        let untouched = |(what, gue): (String, Gue)| {
+            arrives(self.name(&what), AS_NODE, self.frame_from_director(&gue)).untouched(PassForeignTunnel)
         };
-        doors.into_iter().map(shut).collect()
+        headers.into_iter().map(untouched).collect()
     }
 
     /// Only from peers to this node.
-    fn knows_whom(self) -> Vec<Case> {
+    fn foreign_addresses(self) -> Vec<Case> {
         let mut cases = Vec::new();
-        for (what, gue) in [("base header", self.plain()), ("private data", self.handed())] {
-            let between = |from, to| self.between(from, to, &gue);
+        for (what, gue) in [("base header", self.gue_from_director()), ("private data", self.gue_from_node())]
+        {
+            let between = |from, to| self.frame_between(from, to, &gue);
             for setup in NODES {
                 let given = |whom: &str, input| {
                     arrives(self.name(&format!("{what}, {whom} on {setup}")), setup, input)
@@ -159,7 +163,7 @@ impl Gate {
         cases.extend(
             [("TCP to port 6080", Transport::tcp(0x18), 6080), ("UDP to port 6081", Transport::udp(), 6081)]
                 .map(|(what, transport, port)| {
-                    let payload = Payload::Transport(transport.between(50_000, port));
+                    let payload = Payload::Transport(transport.with_ports(50_000, port));
                     let ip = Ip::new(DIRECTOR.ip(self.outer), NODE.ip(self.outer), payload);
                     arrives(self.name(what), AS_NODE, frame(ARRIVING, &ip)).untouched(Pass)
                 }),
@@ -167,12 +171,12 @@ impl Gate {
         cases
     }
 
-    fn looks_inside(self) -> Vec<Case> {
-        let around = |inner: Ip| self.frame(&Gue { inner, ..self.plain() });
+    fn unfit_contents(self) -> Vec<Case> {
+        let around = |inner: Ip| self.frame_from_director(&Gue { inner, ..self.gue_from_director() });
         let ip = self.request().ip;
         let other = Payload::Other { protocol: 47, bytes: vec![0; 40] };
-        let nested = tunnel(&ip, CLIENT.ip(self.kind.family), VIP.ip(self.kind.family));
-        let whole = self.frame(&self.plain());
+        let nested = ip_in_ip_packet(&ip, CLIENT.ip(self.kind.family), VIP.ip(self.kind.family));
+        let whole = self.frame_from_director(&self.gue_from_director());
         let mut cases = vec![
             arrives(self.name("to a Pod"), AS_NODE, around(self.request().with_destination(pod(1)).ip))
                 .untouched(PassForeignTunnel),
@@ -182,7 +186,7 @@ impl Gate {
                 .dropped(DropOtherProtocol),
             arrives(self.name("a tunnel"), AS_NODE, around(nested)).dropped(DropOtherProtocol),
         ];
-        // Without a whole packet around it, it is nobody's.
+        // If the outer packet is cut, it passes.
         cases.extend((ETH_LEN..whole.len()).map(|len| {
             arrives(self.name(&format!("cut to {len} bytes")), AS_NODE, whole[..len].to_vec()).untouched(Pass)
         }));
@@ -193,7 +197,7 @@ impl Gate {
 
     /// The outer packet is whole; the one inside is not what it says.
     fn cut_inside(self, missing: usize) -> Case {
-        let whole = within(&self.plain(), self.outer, DIRECTOR, NODE, 0);
+        let whole = gue_packet(&self.gue_from_director(), self.outer, DIRECTOR, NODE, 0);
         let mut payload = whole.payload.clone();
         if let Payload::Other { bytes, .. } = &mut payload {
             bytes.truncate(bytes.len() - missing);

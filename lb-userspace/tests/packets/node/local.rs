@@ -12,13 +12,13 @@ use crate::{
 };
 
 pub fn cases() -> Vec<Case> {
-    KINDS.into_iter().flat_map(of_kind).collect()
+    KINDS.into_iter().flat_map(cases_of_kind).collect()
 }
 
-fn of_kind(kind: Kind) -> [Case; 3] {
+fn cases_of_kind(kind: Kind) -> [Case; 3] {
     let requests = [
         ("a first packet", kind.request(LOCAL)),
-        ("a later packet", kind.request(LOCAL).later()),
+        ("a later packet", kind.request(LOCAL).into_later_packet()),
         ("a long packet", kind.request(LOCAL).with_len(MTU)),
     ];
     requests.map(|(what, request)| {

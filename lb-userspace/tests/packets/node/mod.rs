@@ -18,7 +18,7 @@ use crate::{
     world::{FAMILIES, Family, KINDS, Kind},
 };
 
-/// Whoever is a node does what nodes do, a director too or not.
+/// The setups with the role of a node.
 const NODES: [Setup; 2] = [AS_NODE, AS_BOTH];
 
 pub fn cases() -> Vec<Case> {

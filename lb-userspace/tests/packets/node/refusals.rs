@@ -8,7 +8,7 @@ use lb_common::Verdict::{
 use super::{NODES, kinds_in_tunnels};
 use crate::{
     case::{Case, arrives, check_all},
-    expect::{from_director, tunnel},
+    expect::{from_director, ip_in_ip_packet},
     machine::AS_NODE,
     packet::{ETH_LEN, Ip, Payload},
     services::{IPIP4, LOCAL, NO_SERVICE},
@@ -18,7 +18,7 @@ use crate::{
 pub fn cases() -> Vec<Case> {
     let mut cases: Vec<_> = kinds_in_tunnels().flat_map(|(kind, outer)| in_tunnel(kind, outer)).collect();
     cases.extend(KINDS.into_iter().flat_map(by_mac));
-    cases.extend(FAMILIES.into_iter().flat_map(|outer| FAMILIES.map(|inner| nested(outer, inner))));
+    cases.extend(FAMILIES.into_iter().flat_map(|outer| FAMILIES.map(|inner| tunnel_in_tunnel(outer, inner))));
     cases.extend(FAMILIES.into_iter().flat_map(unfit_inside));
     cases
 }
@@ -72,13 +72,13 @@ fn cut_tcp(kind: Kind, len: usize) -> Case {
     };
     frame[at..at + 2].copy_from_slice(&(said as u16).to_be_bytes());
     let given = arrives(format!("{kind}: {len} bytes of TCP header"), AS_NODE, frame);
-    given.dropped(DropTruncated).for_service(&request).of_len(ip_len)
+    given.dropped(DropTruncated).for_service(&request).with_counted_len(ip_len)
 }
 
 /// A tunnel in a tunnel.
-fn nested(outer: Family, inner: Family) -> Case {
+fn tunnel_in_tunnel(outer: Family, inner: Family) -> Case {
     let request = KINDS[0].request(LOCAL);
-    let middle = tunnel(&request.ip, CLIENT.ip(inner), VIP.ip(inner));
+    let middle = ip_in_ip_packet(&request.ip, CLIENT.ip(inner), VIP.ip(inner));
     let name = format!("a tunnel to a VIP over {inner:?} in one over {outer:?}");
     arrives(name, AS_NODE, from_director(outer, &middle)).dropped(DropOtherProtocol)
 }

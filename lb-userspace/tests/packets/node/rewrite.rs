@@ -5,7 +5,7 @@ use lb_common::Verdict::Deliver;
 use super::{NODES, kinds_in_tunnels};
 use crate::{
     case::{Case, arrives, check_all},
-    expect::{at_endpoint, balanced, from_director, tunnel},
+    expect::{at_endpoint, from_director, ip_in_ip_packet, with_zero_checksum},
     machine::{AS_NODE, Machine},
     packet::{ACK, FIN, Ip, RST, frame},
     services::LOCAL,
@@ -28,7 +28,7 @@ fn in_tunnel(kind: Kind, outer: Family) -> Vec<Case> {
             given.becomes(Deliver, output.clone()).for_service(&request)
         })
         .into();
-    let from_node = frame(ARRIVING, &tunnel(&request.ip, OTHER_NODE.ip(outer), NODE.ip(outer)));
+    let from_node = frame(ARRIVING, &ip_in_ip_packet(&request.ip, OTHER_NODE.ip(outer), NODE.ip(outer)));
     let given = arrives(name("another node's tunnel ends"), AS_NODE, from_node);
     cases.push(given.becomes(Deliver, output.clone()).for_service(&request));
     let padding = [0xee; 18];
@@ -39,7 +39,7 @@ fn in_tunnel(kind: Kind, outer: Family) -> Vec<Case> {
 }
 
 /// Of a packet as it is, in a tunnel of its own family.
-fn delivered(name: String, request: &Request) -> Case {
+fn delivered_case(name: String, request: &Request) -> Case {
     let output = at_endpoint(request, pod(1)).frame();
     let input = from_director(request.kind.family, &request.ip);
     arrives(name, AS_NODE, input).becomes(Deliver, output).for_service(request)
@@ -48,20 +48,26 @@ fn delivered(name: String, request: &Request) -> Case {
 fn rewrites(kind: Kind) -> Vec<Case> {
     let request = kind.request(LOCAL);
     let mut cases = vec![
-        delivered(format!("{kind} as long as may be"), &request.clone().with_len(1480)),
-        delivered(format!("{kind} of an odd length"), &request.clone().with_len(99)),
-        delivered(format!("{kind} with its last hop"), &with(&request, |ip| Ip { ttl: 1, ..ip })),
-        delivered(format!("{kind} whose checksum comes out as zero"), &sum_becomes_zero(kind)),
-        delivered(format!("{kind} whose checksum was zero"), &sum_is_zero(kind)),
+        delivered_case(format!("{kind} as long as may be"), &request.clone().with_len(1480)),
+        delivered_case(format!("{kind} of an odd length"), &request.clone().with_len(99)),
+        delivered_case(
+            format!("{kind} with its last hop"),
+            &with_changed_ip(&request, |ip| Ip { ttl: 1, ..ip }),
+        ),
+        delivered_case(
+            format!("{kind} whose checksum comes out as zero"),
+            &request_whose_checksum_becomes_zero(kind),
+        ),
+        delivered_case(format!("{kind} whose checksum was zero"), &request_with_zero_checksum(kind)),
     ];
     if kind.is_tcp {
         cases.extend([ACK, ACK | FIN, RST].map(|flags| {
             let request = request.clone().with_tcp_flags(flags);
-            delivered(format!("{kind}, flags {flags:#04x}"), &request)
+            delivered_case(format!("{kind}, flags {flags:#04x}"), &request)
         }));
     } else if kind.family == Family::V4 {
         let without = kind.request(LOCAL).without_checksum();
-        cases.push(delivered(format!("{kind} without checksum has none afterwards"), &without));
+        cases.push(delivered_case(format!("{kind} without checksum has none afterwards"), &without));
     }
     cases
 }
@@ -76,19 +82,19 @@ fn by_mac(kind: Kind) -> [Case; 2] {
     })
 }
 
-fn with(request: &Request, change: fn(Ip) -> Ip) -> Request {
+fn with_changed_ip(request: &Request, change: fn(Ip) -> Ip) -> Request {
     Request { ip: change(request.ip.clone()), ..request.clone() }
 }
 
-fn sum_is_zero(kind: Kind) -> Request {
+fn request_with_zero_checksum(kind: Kind) -> Request {
     let request = kind.request(LOCAL);
-    Request { ip: balanced(request.ip.clone(), Ip::clone), ..request }
+    Request { ip: with_zero_checksum(request.ip.clone(), Ip::clone), ..request }
 }
 
-fn sum_becomes_zero(kind: Kind) -> Request {
+fn request_whose_checksum_becomes_zero(kind: Kind) -> Request {
     let request = kind.request(LOCAL);
     let at_endpoint = |ip: &Ip| at_endpoint(&Request { ip: ip.clone(), ..request.clone() }, pod(1)).ip;
-    Request { ip: balanced(request.ip.clone(), at_endpoint), ..request.clone() }
+    Request { ip: with_zero_checksum(request.ip.clone(), at_endpoint), ..request.clone() }
 }
 
 #[test]
@@ -103,7 +109,7 @@ fn a_rewrite_leaves_any_transport_checksum_right() {
     for kind in KINDS {
         for port in (1..=u16::MAX).step_by(3) {
             let request = kind.request(LOCAL).with_client_port(port);
-            let output = machine.xdp(&request.frame()).output;
+            let output = machine.run_xdp(&request.frame()).output;
             assert!(output == at_endpoint(&request, pod(1)).frame(), "{kind} from port {port}");
         }
     }

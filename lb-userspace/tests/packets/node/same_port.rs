@@ -16,13 +16,13 @@ use crate::{
     world::{KINDS, Kind, LEAVING, Request, pod},
 };
 
-struct Story {
+struct SamePortStory {
     machine: Machine,
     kind: Kind,
 }
 
-impl Story {
-    fn of(kind: Kind) -> Self {
+impl SamePortStory {
+    fn new(kind: Kind) -> Self {
         Self { machine: Machine::new(AS_NODE), kind }
     }
 
@@ -31,7 +31,7 @@ impl Story {
         let output = at_endpoint(request, pod(1)).with_client_port(port).frame();
         let name = format!("{} to {} seen from {port}", self.kind, request.port);
         let given = arrives(name, AS_NODE, from_director(self.kind.family, &request.ip));
-        given.becomes(Deliver, output).for_service(request).happens_on(&self.machine);
+        given.becomes(Deliver, output).for_service(request).assert_on(&self.machine);
     }
 
     /// What it answers to that port gets to the client's own, from the VIP.
@@ -41,26 +41,26 @@ impl Story {
         expected.transport().dst_port = request.client_port();
         let name = format!("{} from {} to {port}", self.kind, request.port);
         let given = leaves(name, AS_NODE, frame(LEAVING, &answer));
-        given.becomes(EgressReply, frame(LEAVING, &expected)).happens_on(&self.machine);
+        given.becomes(EgressReply, frame(LEAVING, &expected)).assert_on(&self.machine);
     }
 
-    fn forgets(&mut self, request: &Request) {
+    fn forget_flow(&mut self, request: &Request) {
         self.machine.map::<FlowKey, NodeFlow>(names::NODE_FLOWS).remove(&request.flow()).unwrap();
     }
 }
 
 /// The port that the endpoint sees instead, at the first attempt.
-fn substitute(request: &Request) -> u16 {
+fn substitute_port(request: &Request) -> u16 {
     u16::from_be(hash::substitute_port(request.hash(), request.service(), 1))
 }
 
 #[test]
 fn each_of_two_flows_from_one_port_gets_its_own_replies() {
     for kind in KINDS {
-        let story = Story::of(kind);
+        let story = SamePortStory::new(kind);
         let (first, second) = (kind.request(LOCAL), kind.request(LOCAL_TOO));
         let own = first.client_port();
-        let other = substitute(&second);
+        let other = substitute_port(&second);
         assert_ne!(own, other);
         story.is_seen_from(&first, own);
         story.is_seen_from(&second, other);
@@ -69,31 +69,31 @@ fn each_of_two_flows_from_one_port_gets_its_own_replies() {
             story.is_seen_from(&second, other);
             story.is_answered_to(&first, own);
             story.is_answered_to(&second, other);
-            story.is_seen_from(&second.clone().later(), other);
-            story.is_seen_from(&first.clone().later(), own);
+            story.is_seen_from(&second.clone().into_later_packet(), other);
+            story.is_seen_from(&first.clone().into_later_packet(), own);
         }
     }
 }
 
-/// The checksum without which IPv4 allows UDP to be stays away.
+/// In IPv4, UDP needs no checksum; a rewrite must not add one.
 #[test]
 fn a_datagram_without_checksum_has_none_with_another_port_either() {
     for kind in KINDS.into_iter().filter(|kind| !kind.is_tcp && kind.header_len() == 20) {
-        let story = Story::of(kind);
+        let story = SamePortStory::new(kind);
         let second = kind.request(LOCAL_TOO).without_checksum();
         story.is_seen_from(&kind.request(LOCAL), second.client_port());
-        story.is_seen_from(&second, substitute(&second));
-        story.is_answered_to(&second, substitute(&second));
+        story.is_seen_from(&second, substitute_port(&second));
+        story.is_answered_to(&second, substitute_port(&second));
     }
 }
 
 #[test]
 fn the_port_is_the_next_flows_when_the_first_one_is_over() {
     for kind in KINDS {
-        let mut story = Story::of(kind);
+        let mut story = SamePortStory::new(kind);
         let (first, second) = (kind.request(LOCAL), kind.request(LOCAL_TOO));
         story.is_seen_from(&first, first.client_port());
-        story.forgets(&first);
+        story.forget_flow(&first);
         story.is_seen_from(&second, second.client_port());
         story.is_answered_to(&second, second.client_port());
     }
@@ -102,13 +102,13 @@ fn the_port_is_the_next_flows_when_the_first_one_is_over() {
 #[test]
 fn a_flow_that_was_forgotten_gets_the_same_port_again() {
     for kind in KINDS {
-        let mut story = Story::of(kind);
+        let mut story = SamePortStory::new(kind);
         let (first, second) = (kind.request(LOCAL), kind.request(LOCAL_TOO));
         story.is_seen_from(&first, first.client_port());
-        story.is_seen_from(&second, substitute(&second));
-        story.forgets(&second);
-        story.is_seen_from(&second, substitute(&second));
-        story.forgets(&first);
+        story.is_seen_from(&second, substitute_port(&second));
+        story.forget_flow(&second);
+        story.is_seen_from(&second, substitute_port(&second));
+        story.forget_flow(&first);
         story.is_seen_from(&first, first.client_port());
         story.is_answered_to(&first, first.client_port());
     }
@@ -118,14 +118,14 @@ fn a_flow_that_was_forgotten_gets_the_same_port_again() {
 #[test]
 fn the_owner_of_a_substitute_gets_a_substitute_too() {
     for kind in KINDS {
-        let story = Story::of(kind);
+        let story = SamePortStory::new(kind);
         let (first, second) = (kind.request(LOCAL), kind.request(LOCAL_TOO));
-        let third = first.clone().with_client_port(substitute(&second));
+        let third = first.clone().with_client_port(substitute_port(&second));
         story.is_seen_from(&first, first.client_port());
-        story.is_seen_from(&second, substitute(&second));
-        story.is_seen_from(&third, substitute(&third));
-        story.is_answered_to(&third, substitute(&third));
-        story.is_answered_to(&second, substitute(&second));
+        story.is_seen_from(&second, substitute_port(&second));
+        story.is_seen_from(&third, substitute_port(&third));
+        story.is_answered_to(&third, substitute_port(&third));
+        story.is_answered_to(&second, substitute_port(&second));
     }
 }
 

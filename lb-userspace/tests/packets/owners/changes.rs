@@ -31,10 +31,10 @@ struct Round<'a> {
 
 impl<'a> Round<'a> {
     fn new(network: &'a mut Network, seed: u64) -> Self {
-        network.begin_anew();
+        network.restart_all();
         let mut random = Random::new(seed);
-        let members = some_of(&mut random);
-        (1..=NODES).for_each(|number| network.hear(number, &members));
+        let members = random_members(&mut random);
+        (1..=NODES).for_each(|number| network.learn_ring(number, &members));
         Self {
             network,
             random,
@@ -45,31 +45,33 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Only this much of a change gets round; with the next one, all of it.
-    fn change(&mut self, is_heard: impl Fn(&mut Random) -> bool) {
-        self.new = some_of(&mut self.random);
-        let late: Vec<_> = (1..=NODES).filter(|number| !self.hears(*number, &is_heard)).collect();
-        self.flows_go_on();
+    /// Choose a new ring. Nodes for which `is_heard` is true hear of it before flows
+    /// continue, all others afterwards.
+    fn change_ring(&mut self, is_heard: impl Fn(&mut Random) -> bool) {
+        self.new = random_members(&mut self.random);
+        let late: Vec<_> =
+            (1..=NODES).filter(|number| !self.announce_ring_if_heard(*number, &is_heard)).collect();
+        self.continue_flows();
         for number in late {
-            self.network.hear(number, &self.new);
+            self.network.learn_ring(number, &self.new);
         }
         self.old = self.new.clone();
     }
 
-    fn hears(&mut self, number: u8, is_heard: impl Fn(&mut Random) -> bool) -> bool {
+    fn announce_ring_if_heard(&mut self, number: u8, is_heard: impl Fn(&mut Random) -> bool) -> bool {
         let hears = is_heard(&mut self.random);
         if hears {
-            self.network.hear(number, &self.new);
+            self.network.learn_ring(number, &self.new);
         }
         hears
     }
 
-    fn flows_go_on(&mut self) {
+    fn continue_flows(&mut self) {
         for port in self.flows.keys().copied().collect::<Vec<_>>() {
-            let packet = self.network.packet(port).later();
-            let journey = self.goes(&packet).unwrap();
+            let packet = self.network.packet(port).into_later_packet();
+            let journey = self.send_by_either_ring(&packet).unwrap();
             let holder = self.flows[&port];
-            assert_eq!(journey.end(), holder, "{journey:?}, from {:?} to {:?}", self.old, self.new);
+            assert_eq!(journey.last_node(), holder, "{journey:?}, from {:?} to {:?}", self.old, self.new);
             // The first packet may be searched for; what follows goes straight, if
             // whoever has the flow knows of the one who searched: not all have
             // heard of a change as long as it goes round.
@@ -81,24 +83,25 @@ impl<'a> Round<'a> {
         }
         for _ in 0..FLOWS_PER_CHANGE {
             let first = self.network.packet(self.next_port);
-            if let Some(journey) = self.goes(&first) {
-                self.flows.insert(self.next_port, journey.end());
+            if let Some(journey) = self.send_by_either_ring(&first) {
+                self.flows.insert(self.next_port, journey.last_node());
             }
             self.next_port += 1;
         }
-        self.nobodys_packet();
+        self.send_packet_of_no_flow();
     }
 
-    /// Of a flow, or of none; from anybody to anybody.
-    fn forgery(&mut self) {
-        let anybody = |random: &mut Random| 1 + random.below(usize::from(NODES)) as u8;
-        let port = 40_000 + self.random.below(usize::from(self.next_port - 40_000) + 5) as u16;
+    /// Send a packet of some flow or of none, with a random trail, from any peer to any
+    /// node.
+    fn send_forgery(&mut self) {
+        let anybody = |random: &mut Random| 1 + random.next_below(usize::from(NODES)) as u8;
+        let port = 40_000 + self.random.next_below(usize::from(self.next_port - 40_000) + 5) as u16;
         let packet = self.network.packet(port);
-        let packet = if self.random.below(4) == 0 { packet } else { packet.later() };
+        let packet = if self.random.next_below(4) == 0 { packet } else { packet.into_later_packet() };
         let hops = *self.random.choose(&[0, 1, 2, 6, 7, 8, 0x80, 0xfc, FOUND, DIRECT, OVER]);
-        let tags = self.random.below(8);
+        let tags = self.random.next_below(8);
         let been = (0..tags).map(|_| fellow(anybody(&mut self.random))).collect();
-        let trail = Trail { hops, been };
+        let trail = Trail { hops, visited: been };
         let to = anybody(&mut self.random);
         let from = match anybody(&mut self.random) {
             number if number == to => DIRECTOR,
@@ -109,51 +112,51 @@ impl<'a> Round<'a> {
     }
 
     /// A node comes back without its history, and without flows.
-    fn someone_restarts(&mut self) {
-        let number = 1 + self.random.below(usize::from(NODES)) as u8;
+    fn restart_random_node(&mut self) {
+        let number = 1 + self.random.next_below(usize::from(NODES)) as u8;
         self.network.restart(number);
-        self.network.hear(number, &self.new);
+        self.network.learn_ring(number, &self.new);
         self.flows.retain(|_, holder| *holder != number);
     }
 
-    /// By either ring.
-    fn goes(&mut self, packet: &Request) -> Option<Journey> {
-        let ring = if self.random.below(2) == 0 { &self.old } else { &self.new };
-        self.network.send(Network::owner(packet, ring), packet)
+    /// Send a packet to its owner by the old ring or by the new one, at random.
+    fn send_by_either_ring(&mut self, packet: &Request) -> Option<Journey> {
+        let ring = if self.random.next_below(2) == 0 { &self.old } else { &self.new };
+        self.network.send(Network::slot_owner(packet, ring), packet)
     }
 
-    /// When all know the ring, it is the owner who answers it.
-    fn nobodys_packet(&mut self) {
-        let packet = self.network.packet(self.next_port).later();
+    /// Send a packet of no flow. When all nodes know the ring, its owner delivers it.
+    fn send_packet_of_no_flow(&mut self) {
+        let packet = self.network.packet(self.next_port).into_later_packet();
         self.next_port += 1;
-        let journey = self.goes(&packet);
+        let journey = self.send_by_either_ring(&packet);
         if self.old == self.new {
-            assert_eq!(journey.unwrap().end(), Network::owner(&packet, &self.new));
+            assert_eq!(journey.unwrap().last_node(), Network::slot_owner(&packet, &self.new));
         }
     }
 }
 
-/// Whatever a packet says of its way so far, it comes to an end.
+/// Whatever trail a packet carries, it is handed on a limited number of times.
 #[test]
-fn no_words_send_a_packet_round() {
+fn no_forged_trail_makes_a_packet_loop() {
     for mut network in networks() {
         for seed in 0..ROUNDS {
             let mut round = Round::new(&mut network, seed);
             for _ in 0..CHANGES {
-                round.change(|random| random.below(2) == 0);
-                (0..50).for_each(|_| round.forgery());
+                round.change_ring(|random| random.next_below(2) == 0);
+                (0..50).for_each(|_| round.send_forgery());
                 round.flows.clear();
             }
         }
     }
 }
 
-/// At least two of the nodes.
-fn some_of(random: &mut Random) -> BTreeSet<u8> {
-    let count = 2 + random.below(usize::from(NODES) - 1);
+/// Random nodes, at least two.
+fn random_members(random: &mut Random) -> BTreeSet<u8> {
+    let count = 2 + random.next_below(usize::from(NODES) - 1);
     let mut members = BTreeSet::new();
     while members.len() < count {
-        members.insert(1 + random.below(usize::from(NODES)) as u8);
+        members.insert(1 + random.next_below(usize::from(NODES)) as u8);
     }
     members
 }
@@ -171,8 +174,8 @@ fn flows_stay_where_they_are_when_rings_change() {
         for seed in 0..ROUNDS {
             let mut round = Round::new(&mut network, seed);
             for _ in 0..CHANGES {
-                round.flows_go_on();
-                round.change(|_| true);
+                round.continue_flows();
+                round.change_ring(|_| true);
             }
         }
     }
@@ -185,7 +188,7 @@ fn flows_stay_where_they_are_while_changes_go_round() {
         for seed in 0..ROUNDS {
             let mut round = Round::new(&mut network, seed);
             for _ in 0..CHANGES {
-                round.change(|random| random.below(2) == 0);
+                round.change_ring(|random| random.next_below(2) == 0);
             }
         }
     }
@@ -199,9 +202,9 @@ fn flows_are_found_by_nodes_that_are_new() {
         for seed in 0..ROUNDS {
             let mut round = Round::new(&mut network, seed);
             for _ in 0..CHANGES {
-                round.flows_go_on();
-                round.someone_restarts();
-                round.change(|_| true);
+                round.continue_flows();
+                round.restart_random_node();
+                round.change_ring(|_| true);
             }
         }
     }

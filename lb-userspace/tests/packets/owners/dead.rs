@@ -5,16 +5,16 @@ use lb_common::{
     maps::{Backend, backend_flags},
 };
 
-use super::{FOUND, been, kinds_between_nodes, story::Story};
+use super::{DIRECT, FOUND, kinds_between_nodes, story::SearchStory, trail_of};
 use crate::{
     services::{self, OWNED, fellow_id},
     world::{Family, NODE},
 };
 
-/// Of those who are in the list of `OWNED`.
+/// Numbers of the fellows that owned the slots of `OWNED` before.
 const FORMER: [u8; 3] = [1, 2, 3];
 
-fn dies(story: &mut Story, outer: Family, number: u8) {
+fn mark_dead(story: &mut SearchStory, outer: Family, number: u8) {
     let id = u32::from(fellow_id(outer, number));
     let (_, entry) = services::backends().into_iter().find(|(other, _)| *other == id).unwrap();
     let flags = entry.flags | backend_flags::DEAD;
@@ -22,40 +22,42 @@ fn dies(story: &mut Story, outer: Family, number: u8) {
 }
 
 #[test]
-fn the_next_one_is_asked() {
+fn a_search_skips_a_dead_fellow() {
     for way in kinds_between_nodes() {
-        let mut story = Story::of(OWNED, way);
-        let packet = story.later();
-        dies(&mut story, way.1, 1);
-        story.comes(&packet).goes_to(2, &been(&[NODE]));
+        let mut story = SearchStory::on_node(OWNED, way);
+        let packet = story.later_packet();
+        mark_dead(&mut story, way.1, 1);
+        story.comes_from_director(&packet).goes_to_fellow(2, &trail_of(&[NODE]));
     }
 }
 
 /// What was found there is searched for again.
 #[test]
-fn nothing_follows_to_who_has_died() {
+fn a_flow_found_at_a_dead_fellow_is_searched_for_again() {
     for way in kinds_between_nodes() {
-        let mut story = Story::of(OWNED, way);
-        let packet = story.later();
-        story.comes_from(3, &been(&[NODE]).saying(FOUND), &packet);
-        dies(&mut story, way.1, 3);
-        story.comes(&packet).goes_to(1, &been(&[NODE]));
+        let mut story = SearchStory::on_node(OWNED, way);
+        let packet = story.later_packet();
+        story
+            .comes_from_fellow(3, &trail_of(&[NODE]).with_word(FOUND), &packet)
+            .goes_to_fellow(3, &trail_of(&[NODE]).with_word(DIRECT));
+        mark_dead(&mut story, way.1, 3);
+        story.comes_from_director(&packet).goes_to_fellow(1, &trail_of(&[NODE]));
     }
 }
 
-/// It may be his: its end would be that of a connection that he perhaps still
-/// has. A flow that can begin with any packet begins here.
+/// A dead fellow may still have the connection, so it must not be ended with an RST.
+/// A UDP flow can begin with any packet, and begins here.
 #[test]
 fn a_connection_that_only_the_dead_may_know_waits() {
     for way in kinds_between_nodes() {
-        let mut story = Story::of(OWNED, way);
-        let packet = story.later();
-        FORMER.into_iter().for_each(|number| dies(&mut story, way.1, number));
+        let mut story = SearchStory::on_node(OWNED, way);
+        let packet = story.later_packet();
+        FORMER.into_iter().for_each(|number| mark_dead(&mut story, way.1, number));
         if way.0.is_tcp {
-            story.comes(&packet).goes_nowhere(DropDeadOwner);
+            story.comes_from_director(&packet).goes_nowhere(DropDeadOwner);
             assert_eq!(story.flows(), []);
         } else {
-            story.comes(&packet).stays_here();
+            story.comes_from_director(&packet).stays_here();
         }
     }
 }

@@ -2,10 +2,13 @@
 
 use lb_common::Verdict::EgressReply;
 
-use super::{DIRECT, FOUND, OVER, been, direct, handed, kinds_between_nodes, story::Story, strangers};
+use super::{
+    DIRECT, FOUND, OVER, direct_trail, gue_between_nodes, kinds_between_nodes, story::SearchStory, strangers,
+    trail_of,
+};
 use crate::{
     case::leaves,
-    expect::{from_vip, reply, within},
+    expect::{from_vip, gue_packet, reply},
     machine::AS_NODE,
     packet::frame,
     services::{ALWAYS, FORMERLY, LEFT, OWNED},
@@ -17,19 +20,19 @@ use crate::{
 #[test]
 fn a_flow_that_nobody_knows_begins_at_the_owner() {
     for way in kinds_between_nodes() {
-        let mut story = Story::of(OWNED, way);
-        let packet = story.later();
-        story.comes(&packet).goes_to(1, &been(&[NODE]));
+        let mut story = SearchStory::on_node(OWNED, way);
+        let packet = story.later_packet();
+        story.comes_from_director(&packet).goes_to_fellow(1, &trail_of(&[NODE]));
         assert_eq!(story.flows(), []);
-        let trail = been(&[NODE, fellow(1), fellow(2)]).saying(OVER);
-        story.comes_from(3, &trail, &packet).stays_here();
-        story.has_only(&packet);
-        story.comes(&packet).stays_here();
+        let trail = trail_of(&[NODE, fellow(1), fellow(2)]).with_word(OVER);
+        story.comes_from_fellow(3, &trail, &packet).stays_here();
+        story.has_only_flow(&packet);
+        story.comes_from_director(&packet).stays_here();
         let answer = reply(&packet, pod(1));
         let output = frame(LEAVING, &from_vip(&packet, &answer.ip));
         leaves("the answer", AS_NODE, frame(LEAVING, &answer.ip))
             .becomes(EgressReply, output)
-            .happens_on(&story.machine);
+            .assert_on(&story.machine);
     }
 }
 
@@ -37,10 +40,10 @@ fn a_flow_that_nobody_knows_begins_at_the_owner() {
 #[test]
 fn what_is_over_begins_wherever_it_arrives() {
     for way in kinds_between_nodes() {
-        let mut story = Story::of(FORMERLY, way);
-        let packet = story.later();
-        story.comes_from(1, &been(&[fellow(1)]).saying(OVER), &packet).stays_here();
-        story.has_only(&packet);
+        let mut story = SearchStory::on_node(FORMERLY, way);
+        let packet = story.later_packet();
+        story.comes_from_fellow(1, &trail_of(&[fellow(1)]).with_word(OVER), &packet).stays_here();
+        story.has_only_flow(&packet);
     }
 }
 
@@ -48,11 +51,13 @@ fn what_is_over_begins_wherever_it_arrives() {
 #[test]
 fn a_search_that_ends_at_the_owner_is_over() {
     for way in kinds_between_nodes() {
-        for trail in [been(&[1, 2, 3].map(fellow)), been(&strangers(7)), been(&strangers(7)).saying(8)] {
-            let mut story = Story::of(OWNED, way);
-            let packet = story.later();
-            story.comes_from(3, &trail, &packet).stays_here();
-            story.has_only(&packet);
+        for trail in
+            [trail_of(&[1, 2, 3].map(fellow)), trail_of(&strangers(7)), trail_of(&strangers(7)).with_word(8)]
+        {
+            let mut story = SearchStory::on_node(OWNED, way);
+            let packet = story.later_packet();
+            story.comes_from_fellow(3, &trail, &packet).stays_here();
+            story.has_only_flow(&packet);
         }
     }
 }
@@ -60,10 +65,10 @@ fn a_search_that_ends_at_the_owner_is_over() {
 #[test]
 fn without_others_there_is_nothing_to_search() {
     for way in kinds_between_nodes() {
-        let mut story = Story::of(ALWAYS, way);
-        let packet = story.later();
-        story.comes(&packet).stays_here();
-        story.has_only(&packet);
+        let mut story = SearchStory::on_node(ALWAYS, way);
+        let packet = story.later_packet();
+        story.comes_from_director(&packet).stays_here();
+        story.has_only_flow(&packet);
     }
 }
 
@@ -71,21 +76,23 @@ fn without_others_there_is_nothing_to_search() {
 #[test]
 fn without_history_a_search_ends_at_once() {
     for way in kinds_between_nodes() {
-        let mut story = Story::of(ALWAYS, way);
-        let packet = story.later();
-        story.comes_from(1, &been(&[fellow(1)]), &packet).stays_here();
-        story.has_only(&packet);
+        let mut story = SearchStory::on_node(ALWAYS, way);
+        let packet = story.later_packet();
+        story.comes_from_fellow(1, &trail_of(&[fellow(1)]), &packet).stays_here();
+        story.has_only_flow(&packet);
     }
 }
 
 /// Who was said to know the flow does not know it any more.
 #[test]
-fn the_way_back_is_over_too() {
+fn a_packet_sent_directly_to_a_node_without_the_flow_goes_back() {
     for way in kinds_between_nodes() {
         for port in [OWNED, FORMERLY, LEFT, ALWAYS] {
-            let mut story = Story::of(port, way);
-            let packet = story.later();
-            story.comes_from(4, &direct(), &packet).goes_to(4, &been(&[]).saying(OVER));
+            let mut story = SearchStory::on_node(port, way);
+            let packet = story.later_packet();
+            story
+                .comes_from_fellow(4, &direct_trail(), &packet)
+                .goes_to_fellow(4, &trail_of(&[]).with_word(OVER));
             assert_eq!(story.flows(), []);
             story.remembers(&[]);
         }
@@ -94,15 +101,15 @@ fn the_way_back_is_over_too() {
 
 /// It is from a node, but from none to which there is a way back.
 #[test]
-fn the_words_of_no_fellow_end_it() {
+fn a_trail_from_a_node_that_is_no_fellow_ends_the_search() {
     for (kind, outer) in kinds_between_nodes() {
         for word in [DIRECT, FOUND] {
-            let mut story = Story::of(OWNED, (kind, outer));
-            let packet = story.later();
-            let gue = handed(outer, &been(&[NODE]).saying(word), &packet);
-            let input = frame(ARRIVING, &within(&gue, outer, OTHER_NODE, NODE, 0));
-            story.step("from another node", input, &packet).stays_here();
-            story.has_only(&packet);
+            let mut story = SearchStory::on_node(OWNED, (kind, outer));
+            let packet = story.later_packet();
+            let gue = gue_between_nodes(outer, &trail_of(&[NODE]).with_word(word), &packet);
+            let input = frame(ARRIVING, &gue_packet(&gue, outer, OTHER_NODE, NODE, 0));
+            story.packet_comes("from another node", input, &packet).stays_here();
+            story.has_only_flow(&packet);
             story.remembers(&[]);
         }
     }

@@ -7,7 +7,7 @@ use lb_common::{
     roles,
 };
 
-use super::{DIRECT, FOUND, OVER, been, direct, kinds_between_nodes, story::Story};
+use super::{DIRECT, FOUND, OVER, direct_trail, kinds_between_nodes, story::SearchStory, trail_of};
 use crate::{
     machine::{Condition, Setup, WITHOUT_STRAYS},
     services::{self, FORMERLY, OWNED},
@@ -22,15 +22,15 @@ const LIMIT: u32 = 20;
 fn no_more_than_the_limit_are_handed_on_in_a_second() {
     let way = kinds_between_nodes().next().unwrap();
     let setup = Setup { roles: roles::NODE, condition: Condition::Strays(LIMIT) };
-    let story = Story::on(setup, OWNED, way);
-    let packets: Vec<_> = (41_000..41_050).map(|port| story.later().with_client_port(port)).collect();
+    let story = SearchStory::new(setup, OWNED, way);
+    let packets: Vec<_> = (41_000..41_050).map(|port| story.later_packet().with_client_port(port)).collect();
     stay_on_one_cpu();
     for _ in 0..10 {
-        let second = a_new_second();
+        let second = wait_for_next_second();
         let before = story.machine.counts();
-        packets.iter().for_each(|packet| drop(story.machine.xdp(&packet.frame())));
+        packets.iter().for_each(|packet| drop(story.machine.run_xdp(&packet.frame())));
         let verdicts = story.machine.counts().since(&before).verdicts;
-        if services::now() == second {
+        if services::monotonic_seconds() == second {
             let strays = packets.len() as u64 - u64::from(LIMIT);
             assert_eq!(verdicts, [(HandOn, u64::from(LIMIT)), (DropStray, strays)]);
             return;
@@ -39,12 +39,12 @@ fn no_more_than_the_limit_are_handed_on_in_a_second() {
     panic!("never {} packets in one second", packets.len());
 }
 
-fn a_new_second() -> u32 {
-    let before = services::now();
-    while services::now() == before {
+fn wait_for_next_second() -> u32 {
+    let before = services::monotonic_seconds();
+    while services::monotonic_seconds() == before {
         std::thread::sleep(Duration::from_millis(10));
     }
-    services::now()
+    services::monotonic_seconds()
 }
 
 /// Each has a limit of its own.
@@ -58,17 +58,19 @@ fn stay_on_one_cpu() {
 #[test]
 fn what_is_no_search_has_no_limit() {
     for way in kinds_between_nodes() {
-        let story = Story::on(WITHOUT_STRAYS, OWNED, way);
-        let (packet, trail) = (story.later(), been(&[NODE]));
-        story.comes(&packet).goes_nowhere(DropStray);
-        story.comes_from(2, &trail.clone().saying(FOUND), &packet).goes_to(2, &trail.saying(DIRECT));
-        story.comes(&packet).goes_to(2, &direct());
+        let story = SearchStory::new(WITHOUT_STRAYS, OWNED, way);
+        let (packet, trail) = (story.later_packet(), trail_of(&[NODE]));
+        story.comes_from_director(&packet).goes_nowhere(DropStray);
         story
-            .comes_from(2, &direct(), &story.later().with_client_port(40_002))
-            .goes_to(2, &been(&[]).saying(OVER));
-        story.comes_from(2, &been(&[]).saying(OVER), &packet).stays_here();
+            .comes_from_fellow(2, &trail.clone().with_word(FOUND), &packet)
+            .goes_to_fellow(2, &trail.with_word(DIRECT));
+        story.comes_from_director(&packet).goes_to_fellow(2, &direct_trail());
+        story
+            .comes_from_fellow(2, &direct_trail(), &story.later_packet().with_client_port(40_002))
+            .goes_to_fellow(2, &trail_of(&[]).with_word(OVER));
+        story.comes_from_fellow(2, &trail_of(&[]).with_word(OVER), &packet).stays_here();
         if way.0.is_tcp {
-            story.comes(&story.first().with_client_port(40_003)).stays_here();
+            story.comes_from_director(&story.first_packet().with_client_port(40_003)).stays_here();
         }
     }
 }
@@ -77,11 +79,15 @@ fn what_is_no_search_has_no_limit() {
 #[test]
 fn the_way_back_has_no_limit() {
     for way in kinds_between_nodes() {
-        let story = Story::on(WITHOUT_STRAYS, FORMERLY, way);
-        let (packet, asked) = (story.later(), [1, 2, 3].map(fellow));
-        story.comes_from(2, &been(&asked[..2]), &packet).goes_nowhere(DropStray);
-        story.comes_from(3, &been(&asked), &packet).goes_to(1, &been(&[&asked[..], &[NODE]].concat()));
-        let story = Story::on(WITHOUT_STRAYS, FORMERLY, way).has_flow();
-        story.comes_from(2, &been(&asked[..2]), &packet).goes_to(1, &been(&asked[..2]).saying(FOUND));
+        let story = SearchStory::new(WITHOUT_STRAYS, FORMERLY, way);
+        let (packet, asked) = (story.later_packet(), [1, 2, 3].map(fellow));
+        story.comes_from_fellow(2, &trail_of(&asked[..2]), &packet).goes_nowhere(DropStray);
+        story
+            .comes_from_fellow(3, &trail_of(&asked), &packet)
+            .goes_to_fellow(1, &trail_of(&[&asked[..], &[NODE]].concat()));
+        let story = SearchStory::new(WITHOUT_STRAYS, FORMERLY, way).with_open_flow();
+        story
+            .comes_from_fellow(2, &trail_of(&asked[..2]), &packet)
+            .goes_to_fellow(1, &trail_of(&asked[..2]).with_word(FOUND));
     }
 }

@@ -11,10 +11,10 @@ use lb_common::{
 use lb_userspace::plan::{history, maglev};
 
 use crate::{
-    expect::{at_endpoint, source_port, within},
+    expect::{at_endpoint, gue_packet, source_port},
     machine::{AS_NODE, Machine},
     packet::{ETH_LEN, Gue, frame},
-    services::{self, OWNED, RING_LEN, macs_to, over},
+    services::{self, OWNED, RING_LEN, macs_to_fellow, port_over},
     world::{ARRIVING, DIRECTOR, Family, Host, Kind, Request, fellow, pod},
 };
 
@@ -22,9 +22,9 @@ use crate::{
 /// backend of this id, to all.
 pub const NODES: u8 = 8;
 
-/// The starter, seven others, the starter again, who has had the flow, and once
-/// more the starter.
-const LONGEST: usize = 11;
+/// Nodes of the longest journey, with repeats: the node that starts the search, seven
+/// others, the starter again, a node that had the flow once, and the starter.
+const LONGEST_JOURNEY: usize = 11;
 
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
@@ -48,7 +48,7 @@ struct Node {
 pub struct Journey(pub Vec<u8>);
 
 impl Journey {
-    pub fn end(&self) -> u8 {
+    pub fn last_node(&self) -> u8 {
         self.0[self.0.len() - 1]
     }
 }
@@ -66,15 +66,15 @@ impl Network {
     }
 
     fn port(&self) -> u16 {
-        over(self.outer, OWNED)
+        port_over(self.outer, OWNED)
     }
 
     fn node(&mut self, number: u8) -> &mut Node {
         &mut self.nodes[usize::from(number) - 1]
     }
 
-    /// Flows and histories are no more.
-    pub fn begin_anew(&mut self) {
+    /// Empty the flow tables and histories of all nodes.
+    pub fn restart_all(&mut self) {
         (1..=NODES).for_each(|number| self.restart(number));
     }
 
@@ -86,7 +86,7 @@ impl Network {
     }
 
     /// A node hears of a new ring.
-    pub fn hear(&mut self, number: u8, members: &BTreeSet<u8>) {
+    pub fn learn_ring(&mut self, number: u8, members: &BTreeSet<u8>) {
         let (kind, port) = (self.kind, self.port());
         let mut others = members.clone();
         let is_member = others.remove(&number);
@@ -100,7 +100,7 @@ impl Network {
         node.machine.set_history(port, &node.lists);
         node.machine.set_service((kind, port), |service| {
             service.endpoints = u32::from(is_member);
-            service.changed = services::now();
+            service.changed = services::monotonic_seconds();
         });
     }
 
@@ -110,7 +110,7 @@ impl Network {
     }
 
     /// Who has the packet's slot.
-    pub fn owner(request: &Request, members: &BTreeSet<u8>) -> u8 {
+    pub fn slot_owner(request: &Request, members: &BTreeSet<u8>) -> u8 {
         ring_of(members)[hash::slot(request.hash(), RING_LEN) as usize] as u8
     }
 
@@ -123,11 +123,11 @@ impl Network {
     /// The same, from anybody, with private data.
     pub fn send_from(&self, from: Host, private: &[u8], first: u8, request: &Request) -> Option<Journey> {
         let gue = Gue::new(source_port(request), private, &request.ip);
-        let mut packet = frame(ARRIVING, &within(&gue, self.outer, from, fellow(first), 0));
+        let mut packet = frame(ARRIVING, &gue_packet(&gue, self.outer, from, fellow(first), 0));
         let mut journey = Journey(vec![first]);
-        while journey.0.len() <= LONGEST {
-            let node = &self.nodes[usize::from(journey.end()) - 1];
-            let ran = node.machine.xdp(&packet);
+        while journey.0.len() <= LONGEST_JOURNEY {
+            let node = &self.nodes[usize::from(journey.last_node()) - 1];
+            let ran = node.machine.run_xdp(&packet);
             packet = ran.output;
             match ran.action {
                 XDP_PASS => {
@@ -178,8 +178,8 @@ fn backend(outer: Family, me: u8, number: u8) -> Backend {
     use lb_common::maps::{backend_flags, delivery};
     let (outer_src, outer_dst) = (fellow(me).addr(outer), fellow(number).addr(outer));
     Backend {
-        macs: macs_to(number),
-        ifindex: services::HERE,
+        macs: macs_to_fellow(number),
+        ifindex: services::LOOPBACK_IFINDEX,
         outer_src,
         outer_dst,
         delivery: if outer == Family::V4 { delivery::GUE4 } else { delivery::GUE6 },

@@ -4,78 +4,102 @@ use lb_common::Verdict::{
     DropDeadOwner, DropNoRoom, DropStray, DropUnresolved, HandOn, HandOnRedirect, TellTooBigRouted,
 };
 
-use super::{OVER, Trail, been, from, kinds_between_nodes, strangers, to};
+use super::{OVER, Trail, frame_from_fellow, frame_to_fellow, kinds_between_nodes, strangers, trail_of};
 use crate::{
     case::{Case, arrives, check_all},
-    expect::{about_size, from_director, source_port, within},
+    expect::{from_director, gue_packet, source_port, too_big_message},
     machine::{AS_BOTH, AS_NODE, NODE_WITHOUT_HEADROOM, WITHOUT_STRAYS},
     packet::{ACK, FIN, Gue, RST, SYN, frame},
-    services::{DISTANT, FORMERLY, FROM_AFAR, FROM_DEAD, FROM_SILENCE, LEFT, MTU, OWNED, over},
+    services::{DISTANT, FORMERLY, FROM_AFAR, FROM_DEAD, FROM_SILENCE, LEFT, MTU, OWNED, port_over},
     world::{ARRIVING, DIRECTOR, Family, Kind, LEAVING, NODE, Request, fellow},
 };
 
 /// From where and with what trail; to whom, and with what trail.
-type Row = (&'static str, u16, Option<(u8, Trail)>, (u8, Trail));
+type SearchRow = (&'static str, u16, Option<(u8, Trail)>, (u8, Trail));
 
 /// Packets that are no beginning of a connection. Without a fellow to come
 /// from, they are from the director.
-fn table() -> Vec<Row> {
+fn table() -> Vec<SearchRow> {
     let [f1, f2, f3, f4] = [1, 2, 3, 4].map(fellow);
     let mut rows = vec![
-        ("the newest former owner is first", OWNED, None, (1, been(&[NODE]))),
-        ("not back to who asked", OWNED, Some((1, been(&[f1]))), (2, been(&[f1, NODE]))),
-        ("not to who was asked", OWNED, Some((2, been(&[f1, f2]))), (3, been(&[f1, f2, NODE]))),
-        ("the list is one of names, not of places", OWNED, Some((2, been(&[f2]))), (1, been(&[f2, NODE]))),
-        ("to the owner too", FORMERLY, None, (1, been(&[NODE]))),
-        ("to the owner too, if he did not ask", FORMERLY, Some((4, been(&[f4]))), (1, been(&[f4, NODE]))),
-        ("a former owner asks the one before", FORMERLY, Some((1, been(&[f1]))), (2, been(&[f1, NODE]))),
-        ("himself left out", FORMERLY, Some((2, been(&[f1, f2]))), (3, been(&[f1, f2, NODE]))),
+        ("the newest former owner is first", OWNED, None, (1, trail_of(&[NODE]))),
+        ("not back to who asked", OWNED, Some((1, trail_of(&[f1]))), (2, trail_of(&[f1, NODE]))),
+        ("not to who was asked", OWNED, Some((2, trail_of(&[f1, f2]))), (3, trail_of(&[f1, f2, NODE]))),
+        (
+            "the list is one of names, not of places",
+            OWNED,
+            Some((2, trail_of(&[f2]))),
+            (1, trail_of(&[f2, NODE])),
+        ),
+        ("to the owner too", FORMERLY, None, (1, trail_of(&[NODE]))),
+        (
+            "to the owner too, if he did not ask",
+            FORMERLY,
+            Some((4, trail_of(&[f4]))),
+            (1, trail_of(&[f4, NODE])),
+        ),
+        (
+            "a former owner asks the one before",
+            FORMERLY,
+            Some((1, trail_of(&[f1]))),
+            (2, trail_of(&[f1, NODE])),
+        ),
+        ("himself left out", FORMERLY, Some((2, trail_of(&[f1, f2]))), (3, trail_of(&[f1, f2, NODE]))),
         (
             "the last one asks the owner again",
             FORMERLY,
-            Some((3, been(&[f1, f2, f3]))),
-            (1, been(&[f1, f2, f3, NODE])),
+            Some((3, trail_of(&[f1, f2, f3]))),
+            (1, trail_of(&[f1, f2, f3, NODE])),
         ),
-        ("one of two asks him again", LEFT, Some((1, been(&[f1]))), (1, been(&[f1, NODE]))),
-        ("without endpoints, to the owner", LEFT, None, (1, been(&[NODE]))),
+        ("one of two asks him again", LEFT, Some((1, trail_of(&[f1]))), (1, trail_of(&[f1, NODE]))),
+        ("without endpoints, to the owner", LEFT, None, (1, trail_of(&[NODE]))),
         (
             "six were asked",
             FORMERLY,
-            Some((7, been(&strangers(6)))),
-            (1, been(&[strangers(6), vec![NODE]].concat())),
+            Some((7, trail_of(&strangers(6)))),
+            (1, trail_of(&[strangers(6), vec![NODE]].concat())),
         ),
-        ("seven were asked", FORMERLY, Some((7, been(&strangers(7)))), (1, been(&strangers(7)).saying(OVER))),
+        (
+            "seven were asked",
+            FORMERLY,
+            Some((7, trail_of(&strangers(7)))),
+            (1, trail_of(&strangers(7)).with_word(OVER)),
+        ),
     ];
     rows.extend([8, 0x80, 0xfc].map(|hops| {
-        let trail = been(&strangers(7)).saying(hops);
-        ("more hops than there can be", FORMERLY, Some((7, trail.clone())), (1, trail.saying(OVER)))
+        let trail = trail_of(&strangers(7)).with_word(hops);
+        ("more hops than there can be", FORMERLY, Some((7, trail.clone())), (1, trail.with_word(OVER)))
     }));
     rows
 }
 
 pub fn cases() -> Vec<Case> {
-    kinds_between_nodes().flat_map(|(kind, outer)| of_kind(kind, outer)).collect()
+    kinds_between_nodes().flat_map(|(kind, outer)| cases_of_kind(kind, outer)).collect()
 }
 
-fn of_kind(kind: Kind, outer: Family) -> Vec<Case> {
+fn cases_of_kind(kind: Kind, outer: Family) -> Vec<Case> {
     let name = |what: &str| format!("{kind} between nodes over {outer:?}: {what}");
     let mut cases = Vec::new();
     for (number, (what, port, came, (next, trail))) in table().into_iter().enumerate() {
-        let request = kind.request(over(outer, port)).later();
+        let request = kind.request(port_over(outer, port)).into_later_packet();
         let input = match came {
-            Some((fellow, trail)) => from(outer, fellow, &trail, &request),
+            Some((fellow, trail)) => frame_from_fellow(outer, fellow, &trail, &request),
             None => request.frame(),
         };
         let given = arrives(name(&format!("{number}, {what}")), AS_NODE, input);
-        cases.push(given.becomes(HandOn, to(outer, next, &trail, &request)).for_service(&request));
+        cases.push(
+            given.becomes(HandOn, frame_to_fellow(outer, next, &trail, &request)).for_service(&request),
+        );
     }
     cases.extend(from_directors(kind, outer));
-    cases.extend(other_ends(kind, outer));
+    cases.extend(other_outcomes(kind, outer));
     if kind.is_tcp {
         cases.extend([ACK | SYN, ACK | FIN, RST, RST | ACK, 0].map(|flags| {
-            let request = kind.request(over(outer, OWNED)).with_tcp_flags(flags);
+            let request = kind.request(port_over(outer, OWNED)).with_tcp_flags(flags);
             let given = arrives(name(&format!("flags {flags:#04x} begin nothing")), AS_NODE, request.frame());
-            given.becomes(HandOn, to(outer, 1, &been(&[NODE]), &request)).for_service(&request)
+            given
+                .becomes(HandOn, frame_to_fellow(outer, 1, &trail_of(&[NODE]), &request))
+                .for_service(&request)
         }));
     }
     cases
@@ -83,15 +107,15 @@ fn of_kind(kind: Kind, outer: Family) -> Vec<Case> {
 
 /// Whatever the way from the director, the way on is the same.
 fn from_directors(kind: Kind, outer: Family) -> Vec<Case> {
-    let request = kind.request(over(outer, OWNED)).later();
+    let request = kind.request(port_over(outer, OWNED)).into_later_packet();
     let gue = Gue::new(source_port(&request), &[], &request.ip);
     let padded = [request.frame(), vec![0xee; 18]].concat();
     let inputs = [
         ("by its MAC address", request.frame()),
         ("in an outer header", from_director(outer, &request.ip)),
-        ("in UDP", frame(ARRIVING, &within(&gue, outer, DIRECTOR, NODE, request.hash()))),
+        ("in UDP", frame(ARRIVING, &gue_packet(&gue, outer, DIRECTOR, NODE, request.hash()))),
     ];
-    let output = to(outer, 1, &been(&[NODE]), &request);
+    let output = frame_to_fellow(outer, 1, &trail_of(&[NODE]), &request);
     let mut cases = Vec::new();
     for setup in [AS_NODE, AS_BOTH] {
         for (way, input) in &inputs {
@@ -106,13 +130,13 @@ fn from_directors(kind: Kind, outer: Family) -> Vec<Case> {
     cases
 }
 
-fn other_ends(kind: Kind, outer: Family) -> Vec<Case> {
+fn other_outcomes(kind: Kind, outer: Family) -> Vec<Case> {
     let name = |what: &str| format!("{kind} between nodes over {outer:?}: {what}");
-    let request = |port| kind.request(over(outer, port)).later();
+    let request = |port| kind.request(port_over(outer, port)).into_later_packet();
     let [afar, silent, dead, owned] = [FROM_AFAR, FROM_SILENCE, FROM_DEAD, OWNED].map(request);
     let room = MTU - (Kind { family: outer, ..kind }.header_len() + 8 + 4 + 16);
     let [fits, too_long] = [room, room + 1].map(|len| request(OWNED).with_len(len));
-    let handed = |request: &Request, number| to(outer, number, &been(&[NODE]), request);
+    let handed = |request: &Request, number| frame_to_fellow(outer, number, &trail_of(&[NODE]), request);
     // What may begin with any datagram begins here: see `dead`.
     let unanswered = kind.is_tcp.then(|| {
         let case = arrives(name("only the dead may know it"), AS_NODE, dead.frame());
@@ -129,10 +153,10 @@ fn other_ends(kind: Kind, outer: Family) -> Vec<Case> {
             .becomes(HandOn, handed(&fits, 1))
             .for_service(&fits),
         arrives(name("one byte too long"), AS_NODE, too_long.frame())
-            .becomes(TellTooBigRouted, frame(LEAVING, &about_size(&too_long, room)))
+            .becomes(TellTooBigRouted, frame(LEAVING, &too_big_message(&too_long, room)))
             .for_service(&too_long),
         arrives(name("one byte too long, in an outer header"), AS_NODE, from_director(outer, &too_long.ip))
-            .becomes(TellTooBigRouted, frame(LEAVING, &about_size(&too_long, room)))
+            .becomes(TellTooBigRouted, frame(LEAVING, &too_big_message(&too_long, room)))
             .for_service(&too_long),
         arrives(name("no headroom"), NODE_WITHOUT_HEADROOM, owned.frame())
             .dropped(DropNoRoom)

@@ -7,75 +7,77 @@ use lb_common::{
     maps::{FlowKey, Holder, NodeFlow, names},
 };
 
-use super::{Trail, from, to};
+use super::{Trail, frame_from_fellow, frame_to_fellow};
 use crate::{
     case::{Given, arrives},
     expect::at_endpoint,
-    machine::{AS_NODE, Lent, Setup, flow_entry, lend},
-    services::{fellow_id, over},
+    machine::{AS_NODE, LentMachine, Setup, flow_entry, lend_machine},
+    services::{fellow_id, port_over},
     world::{Family, Kind, Request, pod},
 };
 
 /// A node, a kind of traffic that comes to it, and the family in which nodes
 /// reach each other.
-pub struct Story {
-    pub machine: Lent,
+pub struct SearchStory {
+    pub machine: LentMachine,
     setup: Setup,
     pub kind: Kind,
     pub outer: Family,
     port: u16,
 }
 
-/// A packet has come, and now?
+/// A packet that is about to come; its methods send it and check what becomes of it.
+#[must_use]
 pub struct Step<'a> {
-    story: &'a Story,
+    story: &'a SearchStory,
     given: Given,
     request: &'a Request,
 }
 
-impl Story {
+impl SearchStory {
     /// On a node, of a service.
-    pub fn of(port: u16, (kind, outer): (Kind, Family)) -> Self {
-        Self::on(AS_NODE, port, (kind, outer))
+    pub fn on_node(port: u16, (kind, outer): (Kind, Family)) -> Self {
+        Self::new(AS_NODE, port, (kind, outer))
     }
 
-    pub fn on(setup: Setup, port: u16, (kind, outer): (Kind, Family)) -> Self {
-        Self { machine: lend(setup), setup, kind, outer, port: over(outer, port) }
+    pub fn new(setup: Setup, port: u16, (kind, outer): (Kind, Family)) -> Self {
+        Self { machine: lend_machine(setup), setup, kind, outer, port: port_over(outer, port) }
     }
 
     /// The first packet of a client.
-    pub fn first(&self) -> Request {
+    pub fn first_packet(&self) -> Request {
         self.kind.request(self.port)
     }
 
     /// A packet that begins no connection.
-    pub fn later(&self) -> Request {
-        self.first().later()
+    pub fn later_packet(&self) -> Request {
+        self.first_packet().into_later_packet()
     }
 
     /// From the director, by its MAC address.
-    pub fn comes<'a>(&'a self, request: &'a Request) -> Step<'a> {
-        self.step("from the director", request.frame(), request)
+    pub fn comes_from_director<'a>(&'a self, request: &'a Request) -> Step<'a> {
+        self.packet_comes("from the director", request.frame(), request)
     }
 
-    pub fn comes_from<'a>(&'a self, fellow: u8, trail: &Trail, request: &'a Request) -> Step<'a> {
+    pub fn comes_from_fellow<'a>(&'a self, fellow: u8, trail: &Trail, request: &'a Request) -> Step<'a> {
         let what = format!("from {fellow} saying {:#04x}", trail.hops);
-        self.step(&what, from(self.outer, fellow, trail, request), request)
+        self.packet_comes(&what, frame_from_fellow(self.outer, fellow, trail, request), request)
     }
 
-    pub fn step<'a>(&'a self, what: &str, input: Vec<u8>, request: &'a Request) -> Step<'a> {
+    pub fn packet_comes<'a>(&'a self, what: &str, input: Vec<u8>, request: &'a Request) -> Step<'a> {
         let name = format!("{} between nodes over {:?}, {what}", self.kind, self.outer);
         Step { story: self, given: arrives(name, self.setup, input), request }
     }
 
     /// A client has opened a flow, and it is one of this node.
-    pub fn has_flow(self) -> Self {
-        self.comes_from(1, &super::been(&[]).saying(super::OVER), &self.first()).stays_here();
+    pub fn with_open_flow(self) -> Self {
+        self.comes_from_fellow(1, &super::trail_of(&[]).with_word(super::OVER), &self.first_packet())
+            .stays_here();
         self
     }
 
     /// Slots of the service changed hands then, in seconds of `CLOCK_MONOTONIC`.
-    pub fn changed_at(&mut self, time: u32) {
+    pub fn set_changed_at(&mut self, time: u32) {
         self.machine.set_service((self.kind, self.port), |service| service.changed = time);
     }
 
@@ -85,7 +87,7 @@ impl Story {
     }
 
     /// Exactly this flow is here.
-    pub fn has_only(&mut self, request: &Request) {
+    pub fn has_only_flow(&mut self, request: &Request) {
         let expected = [flow_entry(request, pod(1))];
         assert_eq!(self.flows(), expected, "{}", self.kind);
     }
@@ -105,18 +107,18 @@ impl Story {
 
 impl Step<'_> {
     /// The node hands it on to a fellow.
-    pub fn goes_to(self, fellow: u8, trail: &Trail) {
-        let output = to(self.story.outer, fellow, trail, self.request);
-        self.given.becomes(HandOn, output).for_service(self.request).happens_on(&self.story.machine);
+    pub fn goes_to_fellow(self, fellow: u8, trail: &Trail) {
+        let output = frame_to_fellow(self.story.outer, fellow, trail, self.request);
+        self.given.becomes(HandOn, output).for_service(self.request).assert_on(&self.story.machine);
     }
 
     /// To the one endpoint.
     pub fn stays_here(self) {
         let output = at_endpoint(self.request, pod(1)).frame();
-        self.given.becomes(Deliver, output).for_service(self.request).happens_on(&self.story.machine);
+        self.given.becomes(Deliver, output).for_service(self.request).assert_on(&self.story.machine);
     }
 
     pub fn goes_nowhere(self, verdict: Verdict) {
-        self.given.dropped(verdict).for_service(self.request).happens_on(&self.story.machine);
+        self.given.dropped(verdict).for_service(self.request).assert_on(&self.story.machine);
     }
 }

@@ -34,7 +34,7 @@ pub fn octets(ip: IpAddr) -> Vec<u8> {
 
 /// A header that many books print (IPv4, UDP, 192.168.0.1 to 192.168.0.199).
 #[test]
-fn the_sum_of_a_well_known_header() {
+fn a_well_known_header_has_its_known_checksum() {
     let header = [
         0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0, 0, 0xc0, 0xa8, 0x00, 0x01, 0xc0, 0xa8,
         0x00, 0xc7,

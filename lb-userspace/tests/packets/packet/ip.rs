@@ -1,4 +1,4 @@
-//! IPv4 and IPv6 as one type: headers differ, what they say hardly.
+//! IPv4 and IPv6 as one type, with the fields of both.
 
 use std::net::IpAddr;
 
@@ -50,7 +50,7 @@ pub enum Payload {
 }
 
 impl Ip {
-    /// With a TTL of 64, and everything else unremarkable.
+    /// With a TTL of 64, "don't fragment", and neither options nor extension headers.
     pub fn new(src: IpAddr, dst: IpAddr, payload: Payload) -> Self {
         let (id, fragment, options, extensions) = (0, DONT_FRAGMENT, Vec::new(), Vec::new());
         Self { src, dst, tos: 0, ttl: 64, id, fragment, options, extensions, label: 0, payload }
@@ -115,13 +115,13 @@ impl Ip {
         let mut offset = 0;
         for size in sizes.iter().copied().chain([usize::MAX]) {
             let end = all.len().min(offset + size.min(all.len()));
-            parts.push(self.part(id, offset, end < all.len(), all[offset..end].to_vec()));
+            parts.push(self.fragment_at(id, offset, end < all.len(), all[offset..end].to_vec()));
             offset = end;
         }
         parts
     }
 
-    fn part(&self, id: u16, offset: usize, more: bool, bytes: Vec<u8>) -> Ip {
+    fn fragment_at(&self, id: u16, offset: usize, more: bool, bytes: Vec<u8>) -> Ip {
         assert_eq!(offset % 8, 0);
         let mut part =
             Ip { payload: Payload::Other { protocol: self.payload.protocol(), bytes }, ..self.clone() };

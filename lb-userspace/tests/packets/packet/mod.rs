@@ -14,4 +14,4 @@ pub use gue::Gue;
 pub use icmp::Icmp;
 pub use ip::{Extension, Ip, Payload};
 pub use transport::{ACK, FIN, RST, SYN, Transport};
-pub use verify::checksums;
+pub use verify::verify_frame_checksums;

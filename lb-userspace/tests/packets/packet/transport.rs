@@ -14,14 +14,14 @@ pub const ACK: u8 = 0x10;
 pub struct Transport {
     pub src_port: u16,
     pub dst_port: u16,
-    kind: Kind,
+    kind: TransportKind,
     /// Of a TCP segment, a multiple of four bytes.
     pub options: Vec<u8>,
     pub data: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum TransportKind {
     Tcp(Tcp),
     Udp(Udp),
 }
@@ -39,50 +39,50 @@ struct Udp {
 
 impl Transport {
     pub fn tcp(flags: u8) -> Self {
-        Self::new(Kind::Tcp(Tcp { flags }), b"GET / HTTP/1.1")
+        Self::new(TransportKind::Tcp(Tcp { flags }), b"GET / HTTP/1.1")
     }
 
     pub fn udp() -> Self {
-        Self::new(Kind::Udp(Udp { has_checksum: true }), b"a question")
+        Self::new(TransportKind::Udp(Udp { has_checksum: true }), b"a question")
     }
 
-    fn new(kind: Kind, data: &[u8]) -> Self {
+    fn new(kind: TransportKind, data: &[u8]) -> Self {
         Self { src_port: 0, dst_port: 0, kind, options: Vec::new(), data: data.to_vec() }
     }
 
-    pub fn between(self, src_port: u16, dst_port: u16) -> Self {
+    pub fn with_ports(self, src_port: u16, dst_port: u16) -> Self {
         Self { src_port, dst_port, ..self }
     }
 
     /// Of a UDP datagram.
     pub fn remove_checksum(&mut self) {
-        assert!(matches!(self.kind, Kind::Udp(_)), "no UDP datagram: {self:?}");
-        self.kind = Kind::Udp(Udp { has_checksum: false });
+        assert!(matches!(self.kind, TransportKind::Udp(_)), "no UDP datagram: {self:?}");
+        self.kind = TransportKind::Udp(Udp { has_checksum: false });
     }
 
     /// Of a TCP segment.
     pub fn set_tcp_flags(&mut self, flags: u8) {
-        assert!(matches!(self.kind, Kind::Tcp(_)), "no TCP segment: {self:?}");
-        self.kind = Kind::Tcp(Tcp { flags });
+        assert!(matches!(self.kind, TransportKind::Tcp(_)), "no TCP segment: {self:?}");
+        self.kind = TransportKind::Tcp(Tcp { flags });
     }
 
     pub fn protocol(&self) -> u8 {
         match self.kind {
-            Kind::Tcp(_) => 6,
-            Kind::Udp(_) => 17,
+            TransportKind::Tcp(_) => 6,
+            TransportKind::Udp(_) => 17,
         }
     }
 
     pub fn bytes(&self, src: IpAddr, dst: IpAddr) -> Vec<u8> {
         let (mut bytes, check_at) = match self.kind {
-            Kind::Tcp(tcp) => (self.tcp_header(tcp), 16),
-            Kind::Udp(_) => (self.udp_header(), 6),
+            TransportKind::Tcp(tcp) => (self.tcp_header(tcp), 16),
+            TransportKind::Udp(_) => (self.udp_header(), 6),
         };
         bytes.extend(&self.data);
         let pseudo = pseudo_header(src, dst, self.protocol(), bytes.len());
         let check = match (self.kind, !sum(&[&pseudo, &bytes])) {
-            (Kind::Udp(Udp { has_checksum: false }), _) => 0,
-            (Kind::Udp(_), 0) => 0xffff,
+            (TransportKind::Udp(Udp { has_checksum: false }), _) => 0,
+            (TransportKind::Udp(_), 0) => 0xffff,
             (_, check) => check,
         };
         bytes[check_at..check_at + 2].copy_from_slice(&check.to_be_bytes());

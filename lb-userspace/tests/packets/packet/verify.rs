@@ -1,4 +1,4 @@
-//! Are all checksums of a frame right? Reads bytes, whoever made them.
+//! Verifies the checksums of a frame, from its bytes alone.
 
 use std::net::IpAddr;
 
@@ -9,11 +9,11 @@ use super::{
 };
 
 /// Every IP and transport checksum of a frame, however deep.
-pub fn checksums(frame: &[u8]) -> Result<(), String> {
-    network(&untagged(frame)[ETH_LEN..])
+pub fn verify_frame_checksums(frame: &[u8]) -> Result<(), String> {
+    verify_ip_packet(&untagged(frame)[ETH_LEN..])
 }
 
-fn network(packet: &[u8]) -> Result<(), String> {
+fn verify_ip_packet(packet: &[u8]) -> Result<(), String> {
     match packet[0] >> 4 {
         4 => {
             let (header, rest) = packet.split_at(usize::from(packet[0] & 15) * 4);
@@ -25,30 +25,30 @@ fn network(packet: &[u8]) -> Result<(), String> {
                 return Ok(());
             }
             let len = usize::from(u16::from_be_bytes([packet[2], packet[3]])) - header.len();
-            inside(v4(&packet[12..16]), v4(&packet[16..20]), packet[9], &rest[..len])
+            verify_payload(v4(&packet[12..16]), v4(&packet[16..20]), packet[9], &rest[..len])
         }
         6 => {
             let len = usize::from(u16::from_be_bytes([packet[4], packet[5]]));
-            let (protocol, payload) = behind_extensions(packet[6], &packet[40..40 + len]);
-            inside(v6(&packet[8..24]), v6(&packet[24..40]), protocol, payload)
+            let (protocol, payload) = skip_extensions(packet[6], &packet[40..40 + len]);
+            verify_payload(v6(&packet[8..24]), v6(&packet[24..40]), protocol, payload)
         }
         version => Err(format!("IP version {version}")),
     }
 }
 
 /// What the extension headers of IPv6 lead to; nothing in a fragment.
-fn behind_extensions(kind: u8, rest: &[u8]) -> (u8, &[u8]) {
+fn skip_extensions(kind: u8, rest: &[u8]) -> (u8, &[u8]) {
     match kind {
-        0 | 43 | 60 => behind_extensions(rest[0], &rest[(usize::from(rest[1]) + 1) * 8..]),
-        44 if rest[2..4] == [0, 0] => behind_extensions(rest[0], &rest[8..]),
+        0 | 43 | 60 => skip_extensions(rest[0], &rest[(usize::from(rest[1]) + 1) * 8..]),
+        44 if rest[2..4] == [0, 0] => skip_extensions(rest[0], &rest[8..]),
         _ => (kind, rest),
     }
 }
 
-fn inside(src: IpAddr, dst: IpAddr, protocol: u8, payload: &[u8]) -> Result<(), String> {
+fn verify_payload(src: IpAddr, dst: IpAddr, protocol: u8, payload: &[u8]) -> Result<(), String> {
     match protocol {
-        4 | 41 => network(payload),
-        17 if payload[2..4] == gue::PORT.to_be_bytes() => tunnel(payload),
+        4 | 41 => verify_ip_packet(payload),
+        17 if payload[2..4] == gue::PORT.to_be_bytes() => verify_gue(payload),
         17 if payload[6..8] == [0, 0] && src.is_ipv4() => Ok(()),
         17 if payload[6..8] == [0, 0] => Err("UDP without checksum in IPv6".into()),
         1 if src.is_ipv4() => {
@@ -65,11 +65,11 @@ fn inside(src: IpAddr, dst: IpAddr, protocol: u8, payload: &[u8]) -> Result<(), 
 }
 
 /// UDP with its length, and without checksum; then GUE.
-fn tunnel(udp: &[u8]) -> Result<(), String> {
+fn verify_gue(udp: &[u8]) -> Result<(), String> {
     if udp[4..8] != [(udp.len() >> 8) as u8, udp.len() as u8, 0, 0] {
         return Err(format!("UDP header {:02x?} of a tunnel, {} bytes", &udp[..8], udp.len()));
     }
-    network(&udp[12 + usize::from(udp[8] & 0x1f) * 4..])
+    verify_ip_packet(&udp[12 + usize::from(udp[8] & 0x1f) * 4..])
 }
 
 fn v4(bytes: &[u8]) -> IpAddr {
@@ -80,18 +80,18 @@ fn v6(bytes: &[u8]) -> IpAddr {
     IpAddr::from(<[u8; 16]>::try_from(bytes).unwrap())
 }
 
-/// It would be of little use if it found every sum right.
+/// Tests the verification itself.
 #[test]
 fn a_wrong_bit_anywhere_is_found() {
     use super::{Ip, Payload, Transport, frame};
     let (src, dst) = (v4(&[198, 51, 100, 7]), v4(&[192, 0, 2, 10]));
     let inner = Ip::new(src, dst, Payload::Transport(Transport::udp()));
     let good = frame([0; 12], &Ip::new(src, dst, Payload::Ip(Box::new(inner))));
-    assert_eq!(checksums(&good), Ok(()));
+    assert_eq!(verify_frame_checksums(&good), Ok(()));
     for at in ETH_LEN + 16..good.len() {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
-        let found = std::panic::catch_unwind(|| checksums(&bad));
+        let found = std::panic::catch_unwind(|| verify_frame_checksums(&bad));
         assert!(!matches!(found, Ok(Ok(()))), "byte {at}");
     }
 }

@@ -1,4 +1,4 @@
-//! A router that goes on talking, but reads nothing any more (RFC 9687).
+//! A router that goes on sending, but reads nothing (RFC 9687: the send hold timer).
 
 use std::{
     io::{Read, Write},
@@ -12,29 +12,29 @@ use lb_testbed::Namespace;
 use socket2::{Domain, Socket, Type};
 
 use crate::{
-    lab::{Lab, small},
-    pair::Pair,
+    lab::{Lab, small_config},
+    pair::SessionPair,
     scale,
 };
 
 const OBJECTS: &str = include_str!("objects.yaml");
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 1);
 const PORT: u16 = 1179;
-/// Time to fill the buffers of both kernels, and to find the deaf router out.
+/// Time to fill the socket buffers on both sides, and for the send hold timer to expire.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const MARKER: [u8; 16] = [0xff; 16];
 const OPEN: u8 = 1;
 const KEEPALIVE: u8 = 4;
 
-/// RFC 4271, 4.1
-fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+/// A message with its header (RFC 4271, 4.1).
+fn encode_message(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(19 + body.len()).unwrap_or(u16::MAX);
     [&MARKER[..], &length.to_be_bytes(), &[kind], body].concat()
 }
 
-/// AS 64513 with a hold time of 3 s, which speaks both families.
-fn open() -> Vec<u8> {
+/// An OPEN of AS 64513, with a hold time of 3 s and both address families.
+fn open_message() -> Vec<u8> {
     let capabilities = [1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1];
     let parameters = [&[2, capabilities.len() as u8][..], &capabilities].concat();
     let mut body = vec![4];
@@ -42,15 +42,16 @@ fn open() -> Vec<u8> {
     body.extend(3_u16.to_be_bytes());
     body.extend([203, 0, 113, 1, parameters.len() as u8]);
     body.extend(parameters);
-    message(OPEN, &body)
+    encode_message(OPEN, &body)
 }
 
-/// Hears nothing on its first connection, and everything on later ones; one at a time.
-fn start(router: &Namespace) -> Result<()> {
+/// Starts a router that reads nothing from its first connection, and everything from later ones;
+/// it serves one connection at a time.
+fn start_deaf_router(router: &Namespace) -> Result<()> {
     let listener: TcpListener = router.within(|| {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
-        // Full soon.
+        // A small buffer, so that it is soon full.
         socket.set_recv_buffer_size(2048)?;
         socket.bind(&SocketAddr::new(ADDRESS.into(), PORT).into())?;
         socket.listen(8)?;
@@ -58,39 +59,39 @@ fn start(router: &Namespace) -> Result<()> {
     })?;
     thread::spawn(move || {
         for (number, stream) in listener.incoming().flatten().enumerate() {
-            if let (true, Ok(mut heard)) = (number > 0, stream.try_clone()) {
-                thread::spawn(move || while heard.read(&mut [0; 4096]).is_ok_and(|len| len > 0) {});
+            if let (true, Ok(mut reader)) = (number > 0, stream.try_clone()) {
+                thread::spawn(move || while reader.read(&mut [0; 4096]).is_ok_and(|len| len > 0) {});
             }
-            talk(stream);
+            send_keepalives(stream);
         }
     });
     Ok(())
 }
 
-/// Until the other side has had enough.
-fn talk(mut stream: TcpStream) {
-    let mut said = stream.write_all(&open());
-    while said.is_ok() {
-        said = stream.write_all(&message(KEEPALIVE, &[]));
+/// Sends OPEN, and KEEPALIVEs until the other side closes the connection.
+fn send_keepalives(mut stream: TcpStream) {
+    let mut result = stream.write_all(&open_message());
+    while result.is_ok() {
+        result = stream.write_all(&encode_message(KEEPALIVE, &[]));
         thread::sleep(Duration::from_millis(500));
     }
 }
 
 #[test]
-fn a_router_that_stops_reading_is_given_up_and_told_again() -> Result<()> {
-    // By IPv4 there is the deaf one.
-    let pair = Pair::new().replace("v4 from director {", "v4 from director {\n  disabled;");
-    Lab::bird(small(), &pair.bird, OBJECTS)?.told(|lab| {
-        start(lab.triangle.testbed.router())?;
-        lab.triangle.write(&scale::services())?;
+fn a_router_that_stops_reading_is_disconnected_and_gets_its_routes_again() -> Result<()> {
+    // The deaf router takes BIRD's place on IPv4.
+    let pair = SessionPair::new().replace("v4 from director {", "v4 from director {\n  disabled;");
+    Lab::start_bird(small_config(), &pair.bird, OBJECTS)?.run_with_diagnostics(|lab| {
+        start_deaf_router(lab.triangle.testbed.router())?;
+        lab.triangle.write(&scale::many_services())?;
         lab.wait_established("director1", "deaf")?;
         lab.wait_established("director1", "v6")?;
         let begin = Instant::now();
         for community in 2.. {
-            ensure!(begin.elapsed() < PATIENCE, "{}", lab.peer("director1", "deaf")?);
-            lab.write(&OBJECTS.replace("64512:1", &format!("64512:{community}")))?;
+            ensure!(begin.elapsed() < PATIENCE, "{}", lab.peer_status("director1", "deaf")?);
+            lab.write_objects(&OBJECTS.replace("64512:1", &format!("64512:{community}")))?;
             thread::sleep(Duration::from_millis(300));
-            let told = lab.peer("director1", "deaf")?;
+            let told = lab.peer_status("director1", "deaf")?;
             if told["last_error"]["name"]
                 .as_str()
                 .is_some_and(|name| name.contains("Send Hold Timer Expired"))
@@ -102,7 +103,7 @@ fn a_router_that_stops_reading_is_given_up_and_told_again() -> Result<()> {
         lab.wait_peer("director1", "deaf", "told again", |told| {
             told["state"] == "Established" && told["established"] == 2 && told["routes_pending"] == 0
         })?;
-        let told = lab.peer("director1", "v6")?;
+        let told = lab.peer_status("director1", "v6")?;
         ensure!(told["state"] == "Established" && told["established"] == 1, "{told}");
         Ok(())
     })

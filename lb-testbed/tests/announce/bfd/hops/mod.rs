@@ -1,18 +1,18 @@
-//! A router behind another one: BFD on port 4784, with a TTL that has counted it.
+//! A router behind another one: BFD on port 4784 (RFC 5883), with a TTL that the first has decremented.
 
 use anyhow::Result;
 use lb_testbed::{Bird, Frr};
 
-use super::{PEERS, fall_with_the_link_and_come_back};
-use crate::lab::{Lab, Router, small};
+use super::{PEERS, check_sessions_fall_with_the_link_and_return};
+use crate::lab::{Lab, Router, small_config};
 
 const BIRD: &str = include_str!("bird.conf");
 const FRR: &str = include_str!("frr.conf");
 const OBJECTS: &str = include_str!("objects.yaml");
 
-/// At the client's place.
-fn behind(objects: &str, start: impl FnOnce(&Lab) -> Result<Router>) -> Result<Lab> {
-    let mut lab = Lab::bird(small(), "protocol device { }", objects)?;
+/// A lab whose BGP router is one hop away: `start` starts it where the client is.
+fn start_lab_behind_router(objects: &str, start: impl FnOnce(&Lab) -> Result<Router>) -> Result<Lab> {
+    let mut lab = Lab::start_bird(small_config(), "protocol device { }", objects)?;
     lab.router = start(&lab)?;
     Ok(lab)
 }
@@ -23,9 +23,10 @@ fn bird_several_hops_away_falls_with_the_link() -> Result<()> {
         let testbed = &lab.triangle.testbed;
         Ok(Router::Bird(Bird::start(testbed, testbed.client(), BIRD)?))
     };
-    // It sends with the usual TTL of 64.
+    // BIRD sends with a TTL of 64, which is 63 behind one router.
     let objects = OBJECTS.replace("detectMultiplier: 3", "detectMultiplier: 3, minimumTtl: 63");
-    behind(&objects, bird)?.told(|lab| fall_with_the_link_and_come_back(lab, PEERS))
+    start_lab_behind_router(&objects, bird)?
+        .run_with_diagnostics(|lab| check_sessions_fall_with_the_link_and_return(lab, PEERS))
 }
 
 #[test]
@@ -34,5 +35,6 @@ fn frr_several_hops_away_falls_with_the_link() -> Result<()> {
         let testbed = &lab.triangle.testbed;
         Ok(Router::Frr(Frr::start(testbed, testbed.client(), FRR)?))
     };
-    behind(OBJECTS, frr)?.told(|lab| fall_with_the_link_and_come_back(lab, PEERS))
+    start_lab_behind_router(OBJECTS, frr)?
+        .run_with_diagnostics(|lab| check_sessions_fall_with_the_link_and_return(lab, PEERS))
 }

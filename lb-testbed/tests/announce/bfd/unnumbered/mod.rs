@@ -1,9 +1,9 @@
-//! BFD with whoever is found on the interface, by link-local addresses.
+//! BFD with a router that is discovered on the interface, by link-local addresses.
 
 use anyhow::Result;
 
-use super::fall_with_the_link_and_come_back;
-use crate::lab::{Lab, small};
+use super::check_sessions_fall_with_the_link_and_return;
+use crate::lab::{Lab, small_config};
 
 const BIRD: &str = include_str!("bird.conf");
 const FRR: &str = include_str!("frr.conf");
@@ -11,10 +11,12 @@ const OBJECTS: &str = include_str!("objects.yaml");
 
 #[test]
 fn bird_found_on_the_interface_falls_with_the_link() -> Result<()> {
-    Lab::bird(small(), BIRD, OBJECTS)?.told(|lab| fall_with_the_link_and_come_back(lab, &["neighbour"]))
+    Lab::start_bird(small_config(), BIRD, OBJECTS)?
+        .run_with_diagnostics(|lab| check_sessions_fall_with_the_link_and_return(lab, &["neighbour"]))
 }
 
 #[test]
 fn frr_found_on_the_interface_falls_with_the_link() -> Result<()> {
-    Lab::frr(small(), FRR, OBJECTS)?.told(|lab| fall_with_the_link_and_come_back(lab, &["neighbour"]))
+    Lab::start_frr(small_config(), FRR, OBJECTS)?
+        .run_with_diagnostics(|lab| check_sessions_fall_with_the_link_and_return(lab, &["neighbour"]))
 }

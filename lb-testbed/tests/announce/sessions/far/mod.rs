@@ -6,52 +6,55 @@ use anyhow::{Context, Result, ensure};
 use lb_testbed::{Bird, Frr};
 
 use crate::{
-    lab::{Lab, Router, small},
-    pair::{PEERS, Pair, stand},
+    lab::{Lab, Router, small_config},
+    pair::{PEERS, SessionPair, wait_sessions},
 };
 
-/// For a session that would come up.
+/// Time in which a session would come up if it could.
 const LONG_ENOUGH: Duration = Duration::from_secs(4);
 
-fn far() -> Pair {
-    Pair::new().replace("10.77.1.1", "198.51.100.10").replace("fd77:1::1", "2001:db8:c::10")
+fn far_pair() -> SessionPair {
+    SessionPair::new().replace("10.77.1.1", "198.51.100.10").replace("fd77:1::1", "2001:db8:c::10")
 }
 
 /// With both routers: no session until our peers have the second field instead of the first.
-fn stand_only_with(pair: &Pair, wrong: &str, right: &str) -> Result<()> {
-    let (wrong, right) = (pair.clone().field(wrong).objects, pair.clone().field(right).objects);
+fn check_established_only_with(pair: &SessionPair, wrong: &str, right: &str) -> Result<()> {
+    let (wrong, right) = (pair.clone().peer_field(wrong).objects, pair.clone().peer_field(right).objects);
     let stands = |lab: &mut Lab| {
-        never_stand(lab)?;
-        lab.write(&right)?;
-        stand(lab, 1)
+        check_never_established(lab)?;
+        lab.write_objects(&right)?;
+        wait_sessions(lab, 1)
     };
-    let bird = Lab::start(small(), &wrong, |testbed| {
+    let bird = Lab::start(small_config(), &wrong, |testbed| {
         Ok(Router::Bird(Bird::start(testbed, testbed.client(), &pair.bird)?))
     });
-    bird?.told(stands).context("with BIRD")?;
-    let frr = Lab::start(small(), &wrong, |testbed| {
+    bird?.run_with_diagnostics(stands).context("with BIRD")?;
+    let frr = Lab::start(small_config(), &wrong, |testbed| {
         Ok(Router::Frr(Frr::start(testbed, testbed.client(), &pair.frr)?))
     });
-    frr?.told(stands).context("with FRR")
+    frr?.run_with_diagnostics(stands).context("with FRR")
 }
 
-fn never_stand(lab: &Lab) -> Result<()> {
+fn check_never_established(lab: &Lab) -> Result<()> {
     thread::sleep(LONG_ENOUGH);
     for peer in PEERS {
-        let told = lab.peer("director1", peer)?;
+        let told = lab.peer_status("director1", peer)?;
         ensure!(told["established"] == 0, "{told}");
     }
     Ok(())
 }
 
 #[test]
-fn ebgp_reaches_over_a_router_if_it_is_to() -> Result<()> {
-    let pair = far().bird("multihop 2;").frr("ebgp-multihop 2");
-    stand_only_with(&pair, "ebgpMultiHop: false", "ebgpMultiHop: true")
+fn ebgp_crosses_a_router_only_with_multihop() -> Result<()> {
+    let pair = far_pair().bird_setting("multihop 2;").frr_setting("ebgp-multihop 2");
+    check_established_only_with(&pair, "ebgpMultiHop: false", "ebgpMultiHop: true")
 }
 
 #[test]
 fn gtsm_counts_the_routers_between() -> Result<()> {
-    let pair = far().bird("multihop 2;").bird("ttl security on;").frr("ttl-security hops 2");
-    stand_only_with(&pair, "ttlSecurity: 1", "ttlSecurity: 2")
+    let pair = far_pair()
+        .bird_setting("multihop 2;")
+        .bird_setting("ttl security on;")
+        .frr_setting("ttl-security hops 2");
+    check_established_only_with(&pair, "ttlSecurity: 1", "ttlSecurity: 2")
 }

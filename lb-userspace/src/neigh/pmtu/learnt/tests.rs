@@ -27,8 +27,8 @@ fn report(source: &str, target: &str, mtu: u32) -> PathMtuReport {
     PathMtuReport { source: ip(source), target: ip(target), mtu }
 }
 
-fn mtu(mtus: &PathMtus, target: &str) -> u32 {
-    match &mtus.applied(&hops())[&ip(target)] {
+fn mtu_to(mtus: &PathMtus, target: &str) -> u32 {
+    match &mtus.adjusted_hops(&hops())[&ip(target)] {
         Reach::Via(hop) => hop.mtu,
         other => panic!("{other:?}"),
     }
@@ -38,22 +38,22 @@ fn mtu(mtus: &PathMtus, target: &str) -> u32 {
 fn the_smallest_reported_mtu_holds_for_ten_minutes() {
     let (mut mtus, start) = (PathMtus::default(), Instant::now());
     let later = |minutes: u64| start + Duration::from_secs(60 * minutes);
-    assert_eq!(mtu(&mtus, "10.1.0.2"), 1500);
-    assert!(mtus.learn(&report("10.0.0.1", "10.1.0.2", 1400), &hops(), start));
-    assert!(mtus.learn(&report("10.0.0.5", "10.1.0.2", 1300), &hops(), later(1)));
-    assert!(!mtus.learn(&report("10.0.0.1", "10.1.0.2", 1400), &hops(), later(2)), "it must not grow");
-    assert_eq!((mtu(&mtus, "10.1.0.2"), mtu(&mtus, "fd00::2")), (1300, 1500));
+    assert_eq!(mtu_to(&mtus, "10.1.0.2"), 1500);
+    assert!(mtus.learn_report(&report("10.0.0.1", "10.1.0.2", 1400), &hops(), start));
+    assert!(mtus.learn_report(&report("10.0.0.5", "10.1.0.2", 1300), &hops(), later(1)));
+    assert!(!mtus.learn_report(&report("10.0.0.1", "10.1.0.2", 1400), &hops(), later(2)), "it must not grow");
+    assert_eq!((mtu_to(&mtus, "10.1.0.2"), mtu_to(&mtus, "fd00::2")), (1300, 1500));
     assert!(!mtus.expire(later(10)));
     assert!(mtus.expire(later(11)));
-    assert_eq!(mtu(&mtus, "10.1.0.2"), 1500);
+    assert_eq!(mtu_to(&mtus, "10.1.0.2"), 1500);
 }
 
 #[test]
 fn a_repeated_report_holds_longer() {
     let (mut mtus, start) = (PathMtus::default(), Instant::now());
     let told = report("10.0.0.1", "10.1.0.2", 1400);
-    assert!(mtus.learn(&told, &hops(), start));
-    assert!(!mtus.learn(&told, &hops(), start + LIFETIME / 2), "no change");
+    assert!(mtus.learn_report(&told, &hops(), start));
+    assert!(!mtus.learn_report(&told, &hops(), start + LIFETIME / 2), "no change");
     assert!(!mtus.expire(start + LIFETIME));
     assert!(mtus.expire(start + LIFETIME * 2));
 }
@@ -71,7 +71,7 @@ fn unrelated_and_forged_reports_change_nothing() {
         ("nothing at all", "10.0.0.1", "10.1.0.2", 0),
         ("too little in IPv6", "10.0.0.1", "fd00::2", 1279),
     ] {
-        assert!(!mtus.learn(&report(source, target, mtu), &hops(), Instant::now()), "{what}");
+        assert!(!mtus.learn_report(&report(source, target, mtu), &hops(), Instant::now()), "{what}");
     }
     assert!(mtus.0.is_empty());
 }

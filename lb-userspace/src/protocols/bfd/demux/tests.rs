@@ -30,7 +30,7 @@ fn arrival(from: &str, to: &str) -> Arrival<'static> {
 
 /// The place of the session in the list, whose discriminators are the places
 /// and one more.
-fn selected(keys: &[SessionKey], yours: u32, arrival: &Arrival<'_>) -> Option<usize> {
+fn selected_index(keys: &[SessionKey], yours: u32, arrival: &Arrival<'_>) -> Option<usize> {
     let profile = Profile { minimum_ttl: 250, ..Profile::default() };
     let candidates =
         keys.iter().zip(1..).map(|(key, discriminator)| Candidate { key, profile: &profile, discriminator });
@@ -41,9 +41,9 @@ fn selected(keys: &[SessionKey], yours: u32, arrival: &Arrival<'_>) -> Option<us
 #[test]
 fn the_discriminator_decides_whatever_the_address() {
     let keys = [key("192.0.2.1", None, None, false), key("192.0.2.2", None, None, false)];
-    assert_eq!(selected(&keys, 2, &arrival("192.0.2.1", "192.0.2.9")), Some(1));
-    assert_eq!(selected(&keys, 3, &arrival("192.0.2.1", "192.0.2.9")), None);
-    assert_eq!(selected(&keys, 1, &arrival("2001:db8::1", "2001:db8::9")), None);
+    assert_eq!(selected_index(&keys, 2, &arrival("192.0.2.1", "192.0.2.9")), Some(1));
+    assert_eq!(selected_index(&keys, 3, &arrival("192.0.2.1", "192.0.2.9")), None);
+    assert_eq!(selected_index(&keys, 1, &arrival("2001:db8::1", "2001:db8::9")), None);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn without_a_discriminator_the_addresses_decide_and_the_closer_match_wins() {
         ("192.0.2.3", "192.0.2.9", None),
     ];
     for (from, to, expected) in table {
-        assert_eq!(selected(&keys, 0, &arrival(from, to)), expected, "{from} to {to}");
+        assert_eq!(selected_index(&keys, 0, &arrival(from, to)), expected, "{from} to {to}");
     }
 }
 
@@ -69,10 +69,10 @@ fn without_a_discriminator_the_addresses_decide_and_the_closer_match_wins() {
 fn link_local_neighbours_are_distinguished_by_interface() {
     let keys = [key("fe80::1", None, Some("eth1"), false), key("fe80::1", None, Some("eth0"), false)];
     let from = arrival("fe80::1", "fe80::9");
-    assert_eq!(selected(&keys, 0, &from), Some(1));
-    assert_eq!(selected(&keys, 0, &Arrival { interface: Some("eth1"), ..from }), Some(0));
-    assert_eq!(selected(&keys, 0, &Arrival { interface: Some("eth2"), ..from }), None);
-    assert_eq!(selected(&keys, 0, &Arrival { interface: None, ..from }), None);
+    assert_eq!(selected_index(&keys, 0, &from), Some(1));
+    assert_eq!(selected_index(&keys, 0, &Arrival { interface: Some("eth1"), ..from }), Some(0));
+    assert_eq!(selected_index(&keys, 0, &Arrival { interface: Some("eth2"), ..from }), None);
+    assert_eq!(selected_index(&keys, 0, &Arrival { interface: None, ..from }), None);
 }
 
 #[test]
@@ -89,9 +89,9 @@ fn a_packet_from_too_far_away_is_for_no_session() {
     ];
     for (ttl, is_multihop, expected) in table {
         let arrival = Arrival { ttl, is_multihop, ..from };
-        assert_eq!(selected(&keys, 0, &arrival), expected, "{arrival:?}");
+        assert_eq!(selected_index(&keys, 0, &arrival), expected, "{arrival:?}");
         let yours = if is_multihop { 2 } else { 1 };
-        assert_eq!(selected(&keys, yours, &arrival), expected, "{arrival:?}");
+        assert_eq!(selected_index(&keys, yours, &arrival), expected, "{arrival:?}");
     }
-    assert_eq!(selected(&keys, 1, &Arrival { is_multihop: true, ..from }), None, "another port");
+    assert_eq!(selected_index(&keys, 1, &Arrival { is_multihop: true, ..from }), None, "another port");
 }

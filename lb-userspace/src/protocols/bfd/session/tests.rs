@@ -31,7 +31,7 @@ fn packet(state: SessionState) -> ControlPacket {
     }
 }
 
-fn hear(session: &mut BfdSession, state: SessionState, now: Instant) -> Option<ControlPacket> {
+fn process_state(session: &mut BfdSession, state: SessionState, now: Instant) -> Option<ControlPacket> {
     session.process(SessionInput::Packet(packet(state)), now)
 }
 
@@ -40,14 +40,14 @@ fn session_in(state: SessionState, now: Instant) -> BfdSession {
     let mut session = BfdSession::new(OURS, profile(100, 100), now);
     session.process(SessionInput::Timer, now);
     if matches!(state, Init | Up) {
-        hear(&mut session, Down, now);
+        process_state(&mut session, Down, now);
     }
     if state == Up {
-        hear(&mut session, Init, now);
+        process_state(&mut session, Init, now);
         session.process(SessionInput::Packet(ControlPacket { is_final: true, ..packet(Up) }), now);
     }
     if state == AdminDown {
-        hear(&mut session, Down, now);
+        process_state(&mut session, Down, now);
         session.process(SessionInput::Stop, now);
     }
     assert_eq!(session.status().state, state);
@@ -68,7 +68,7 @@ fn every_cell_of_the_transition_table_holds() {
     for (from, after) in table {
         for (heard, to) in [AdminDown, Down, Init, Up].into_iter().zip(after) {
             let mut session = session_in(from, now);
-            let answer = hear(&mut session, heard, now);
+            let answer = process_state(&mut session, heard, now);
             assert_eq!(session.status().state, to, "{from:?} hears {heard:?}");
             assert_eq!(
                 answer.map(|packet| packet.state),
@@ -117,7 +117,7 @@ fn before_the_session_is_up_packets_are_a_second_apart() {
         assert!((ms(750)..=ms(1000)).contains(&(next - at)));
         at = next;
     }
-    let init = hear(&mut session, Down, at).unwrap();
+    let init = process_state(&mut session, Down, at).unwrap();
     assert_eq!((init.state, init.yours, init.transmit), (Init, THEIRS, SLOW));
 }
 
@@ -160,7 +160,7 @@ fn a_poll_is_repeated_until_it_is_answered() {
     let mut session = session_in(Up, now);
     assert!(session.process(SessionInput::Profile(profile(200, 200)), now).unwrap().is_poll);
     for _ in 0..5 {
-        hear(&mut session, Up, now);
+        process_state(&mut session, Up, now);
         now = session.next_deadline().unwrap();
         assert!(session.process(SessionInput::Timer, now).unwrap().is_poll);
     }
@@ -200,7 +200,7 @@ fn a_second_change_waits_for_the_end_of_the_first() {
     let finally = SessionInput::Packet(ControlPacket { is_final: true, ..packet(Up) });
     session.process(SessionInput::Profile(profile(200, 200)), now);
     assert_eq!(session.process(SessionInput::Profile(profile(400, 400)), now), None);
-    assert_eq!(session.packet().transmit, ms(200));
+    assert_eq!(session.build_packet().transmit, ms(200));
     let second = session.process(finally, now).unwrap();
     assert_eq!((second.is_poll, second.transmit), (true, ms(400)));
     assert_eq!(session.wanted_interval(), Some(ms(200)));
@@ -222,11 +222,11 @@ fn packets_are_jittered_and_never_late() {
     for (multiplier, least, most) in [(3, ms(75), ms(100)), (1, ms(75), ms(90))] {
         let mut now = Instant::now();
         let mut session = BfdSession::new(OURS, Profile { multiplier, ..profile(100, 100) }, now);
-        hear(&mut session, Init, now);
+        process_state(&mut session, Init, now);
         session.process(SessionInput::Packet(ControlPacket { is_final: true, ..packet(Up) }), now);
         let mut pauses = Vec::new();
         for _ in 0..1000 {
-            hear(&mut session, Up, now);
+            process_state(&mut session, Up, now);
             now = session.due.unwrap();
             session.process(SessionInput::Timer, now).unwrap();
             pauses.push(session.due.unwrap() - now);
@@ -243,8 +243,8 @@ fn a_passive_side_sends_only_after_it_has_received() {
     let passive = Profile { passive: true, ..profile(100, 100) };
     let mut session = BfdSession::new(OURS, passive, now);
     assert_eq!(session.next_deadline(), None);
-    assert_eq!(hear(&mut session, Down, now).unwrap().state, Init);
-    assert_eq!(hear(&mut session, Init, now).unwrap().state, Up);
+    assert_eq!(process_state(&mut session, Down, now).unwrap().state, Init);
+    assert_eq!(process_state(&mut session, Init, now).unwrap().state, Up);
     let expiry = session.detection_deadline().unwrap();
     assert_eq!(session.process(SessionInput::Timer, expiry), None, "nobody is there");
     assert_eq!((session.status().state, session.next_deadline()), (Down, None));
@@ -284,12 +284,12 @@ fn in_demand_mode_only_polls_are_sent_and_answered() {
 fn a_farewell_of_the_other_side_is_remembered_through_its_silence() {
     let now = Instant::now();
     let mut session = session_in(Up, now);
-    hear(&mut session, AdminDown, now);
+    process_state(&mut session, AdminDown, now);
     assert_eq!(session.status(), SessionStatus { state: Down, remote: AdminDown, downs: 1, heard: true });
     assert_eq!(session.diagnostic(), Diagnostic::NEIGHBOUR_DOWN);
     session.process(SessionInput::Timer, session.detection_deadline().unwrap());
     assert_eq!(session.status(), SessionStatus { state: Down, remote: AdminDown, downs: 1, heard: false });
-    hear(&mut session, Down, now);
+    process_state(&mut session, Down, now);
     assert_eq!(session.status(), SessionStatus { state: Init, remote: Down, downs: 1, heard: true });
 }
 
@@ -310,7 +310,7 @@ fn a_stopped_session_says_so_for_a_detection_time_and_ends() {
     assert_eq!(session.next_deadline(), None);
 }
 
-/// An agent waits for its last words.
+/// An agent that ends waits until the goodbyes are sent.
 #[test]
 fn however_slow_a_session_is_its_farewell_takes_a_second() {
     for (multiplier, interval) in [(255, 300), (3, 60_000), (2, 4_000_000)] {

@@ -76,7 +76,7 @@ prop_compose! {
         (transmit, receive) in any::<(u32, u32)>(),
     ) -> ControlPacket {
         ControlPacket {
-            diagnostic: Diagnostic(diagnostic), state: state_in(state << 6), is_poll, is_final, is_demand,
+            diagnostic: Diagnostic(diagnostic), state: decode_state(state << 6), is_poll, is_final, is_demand,
             multiplier, mine, yours,
             transmit: Duration::from_micros(transmit.into()), receive: Duration::from_micros(receive.into()),
         }

@@ -37,12 +37,12 @@ impl Watch {
     /// Stops holding the session down, until BFD comes up and goes down again. Many routers
     /// speak BFD only while they have a BGP session: each side would wait for the other
     /// (RFC 5882, section 4.1).
-    pub fn forgive(&mut self) {
+    pub fn release_hold(&mut self) {
         (self.was_up, self.is_down) = (false, false);
     }
 
     /// Takes in the status of the BFD session. None: BFD is off, or there is no session yet.
-    pub fn observe(&mut self, status: Option<SessionStatus>) -> BfdEffect {
+    pub fn observe_status(&mut self, status: Option<SessionStatus>) -> BfdEffect {
         let was_down = self.is_down;
         let Some(status) = status else {
             *self = Self::default();

@@ -160,7 +160,7 @@ impl Connection {
                 Ok(Step::Nothing)
             }
             ConnectionEvent::Timer => self.on_timer(now),
-            ConnectionEvent::Stop(notification) => Err(End::sending(self.harden(notification))),
+            ConnectionEvent::Stop(notification) => Err(End::sending(self.harden_notification(notification))),
         }
     }
 
@@ -182,16 +182,16 @@ impl Connection {
                 Ok(Step::Opened)
             }
             (Stage::OpenConfirm(session), Message::KeepAlive) => {
-                session.restart_hold(now);
+                session.restart_hold_timer(now);
                 self.stage = Stage::Established { session: session.clone(), since: now };
                 Ok(Step::Established)
             }
             (Stage::Established { session, .. }, Message::KeepAlive) => {
-                session.restart_hold(now);
+                session.restart_hold_timer(now);
                 Ok(Step::Nothing)
             }
             (Stage::Established { session, .. }, message @ Message::Update(_)) => {
-                session.restart_hold(now);
+                session.restart_hold_timer(now);
                 Ok(Step::RouteMessage(message))
             }
             (Stage::Established { .. }, message @ Message::RouteRefresh(_)) => {
@@ -223,7 +223,7 @@ impl Connection {
         match &mut session.timers {
             Some(timers) if timers.hold <= now => Err(hold_timer_expired()),
             Some(timers) if timers.keepalive <= now => {
-                let interval = session.negotiated.keepalive(&self.config);
+                let interval = session.negotiated.keepalive_interval(&self.config);
                 timers.keepalive = now + self.jitter.apply(interval);
                 Ok(Step::Send(Message::KeepAlive))
             }
@@ -246,14 +246,14 @@ impl Connection {
     fn begin_session(&mut self, negotiated: Negotiated, now: Instant) -> AgreedSession {
         let timers = negotiated.hold_time.map(|hold| SessionTimers {
             hold: now + hold,
-            keepalive: now + self.jitter.apply(negotiated.keepalive(&self.config)),
+            keepalive: now + self.jitter.apply(negotiated.keepalive_interval(&self.config)),
         });
         AgreedSession { negotiated: Arc::new(negotiated), timers }
     }
 
     /// Turns a NOTIFICATION that ends the session for good into a Hard Reset, so that the peer
     /// keeps no stale routes (RFC 8538, section 3).
-    fn harden(&self, notification: Notification) -> Notification {
+    fn harden_notification(&self, notification: Notification) -> Notification {
         const FOR_GOOD: [(u8, u8); 3] =
             [code::ADMINISTRATIVE_SHUTDOWN, code::PEER_DECONFIGURED, code::BFD_DOWN];
         let keeps_routes = self.negotiated().is_some_and(|negotiated| negotiated.hard_reset);
@@ -266,7 +266,7 @@ impl Connection {
 }
 
 impl AgreedSession {
-    fn restart_hold(&mut self, now: Instant) {
+    fn restart_hold_timer(&mut self, now: Instant) {
         if let (Some(timers), Some(hold)) = (&mut self.timers, self.negotiated.hold_time) {
             timers.hold = now + hold;
         }
@@ -276,7 +276,7 @@ impl AgreedSession {
 impl Negotiated {
     /// Time between KEEPALIVEs: at most a third of the hold time, at least a second (RFC 4271,
     /// section 4.4).
-    fn keepalive(&self, config: &PeerConfig) -> Duration {
+    fn keepalive_interval(&self, config: &PeerConfig) -> Duration {
         let third = self.hold_time.unwrap_or(SEND_HOLD) / 3;
         config.keepalive.map_or(third, |configured| configured.min(third)).max(Duration::from_secs(1))
     }

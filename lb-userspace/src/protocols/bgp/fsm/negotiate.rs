@@ -55,7 +55,7 @@ pub fn our_open(config: &PeerConfig, restart: Restart) -> Open {
             families: families.into_iter().map(|family| (family, restart.forwarding)).collect(),
         }));
     }
-    Open::new(config.local_as, seconds(config.hold_time), config.router_id, capabilities)
+    Open::new(config.local_as, whole_seconds(config.hold_time), config.router_id, capabilities)
 }
 
 /// Checks the peer's OPEN and returns what both sides agree on. An error is the NOTIFICATION
@@ -84,7 +84,7 @@ pub fn negotiate(config: &PeerConfig, theirs: &Open) -> Result<Negotiated, Notif
     if families.is_empty() {
         return Err(Notification::new(code::UNSUPPORTED_CAPABILITY));
     }
-    let hold_time = seconds(config.hold_time).min(theirs.hold_time);
+    let hold_time = whole_seconds(config.hold_time).min(theirs.hold_time);
     let restart = theirs.graceful_restart().filter(|_| config.graceful_restart.is_some());
     Ok(Negotiated {
         peer_as,
@@ -93,14 +93,14 @@ pub fn negotiate(config: &PeerConfig, theirs: &Open) -> Result<Negotiated, Notif
         hold_time: (hold_time > 0).then(|| Duration::from_secs(hold_time.into())),
         families,
         four_octet_as: theirs.four_octet_as().is_some(),
-        extended_next_hop: config.families.ipv4 && theirs.has(&Capability::ExtendedNextHop),
-        enhanced_refresh: theirs.has(&Capability::EnhancedRouteRefresh),
+        extended_next_hop: config.families.ipv4 && theirs.has_capability(&Capability::ExtendedNextHop),
+        enhanced_refresh: theirs.has_capability(&Capability::EnhancedRouteRefresh),
         graceful_restart: restart.is_some(),
         hard_reset: restart.is_some_and(|restart| restart.notification),
         capabilities: theirs.capabilities.iter().filter_map(Capability::name).collect(),
     })
 }
 
-fn seconds(duration: Duration) -> u16 {
+fn whole_seconds(duration: Duration) -> u16 {
     u16::try_from(duration.as_secs()).unwrap_or(u16::MAX)
 }

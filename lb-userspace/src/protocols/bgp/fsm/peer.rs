@@ -121,7 +121,7 @@ impl PeerFsm {
         match input {
             PeerEvent::Start => {
                 self.is_stopped = false;
-                self.resume(now, &mut out);
+                self.leave_idle(now, &mut out);
             }
             PeerEvent::Stop(notification) => {
                 self.is_stopped = true;
@@ -159,7 +159,7 @@ impl PeerFsm {
     }
 
     /// The connection that is established.
-    fn established(&self) -> Option<(ConnectionRole, &Connection)> {
+    fn established_connection(&self) -> Option<(ConnectionRole, &Connection)> {
         ConnectionRole::BOTH.into_iter().find_map(|role| {
             let connection = self.connection(role)?;
             (connection.state() == State::Established).then_some((role, connection))
@@ -167,14 +167,14 @@ impl PeerFsm {
     }
 
     /// Leaves Idle unless the peer is stopped or held down.
-    fn resume(&mut self, now: Instant, out: &mut Vec<PeerAction>) {
+    fn leave_idle(&mut self, now: Instant, out: &mut Vec<PeerAction>) {
         let may = !self.is_stopped && !self.bfd.is_down();
         if may && matches!(self.phase, Phase::Idle(None)) {
-            self.open(now, out);
+            self.enter_open(now, out);
         }
     }
 
-    fn open(&mut self, now: Instant, out: &mut Vec<PeerAction>) {
+    fn enter_open(&mut self, now: Instant, out: &mut Vec<PeerAction>) {
         self.retries.record_success();
         self.phase = Phase::Open { calling: self.begin_call(now, out), incoming: None };
     }
@@ -200,12 +200,12 @@ impl PeerFsm {
                 self.hang_up(role, end, now, out);
             }
         }
-        self.abandon(out);
+        self.abandon_attempt(out);
         self.phase = Phase::Idle(None);
         self.retries.reset();
     }
 
-    fn abandon(&mut self, out: &mut Vec<PeerAction>) {
+    fn abandon_attempt(&mut self, out: &mut Vec<PeerAction>) {
         if let Phase::Open { calling: calling @ Calling::Connecting(_), .. } = &mut self.phase {
             *calling = Calling::Dormant;
             out.push(PeerAction::Abandon);
@@ -214,17 +214,17 @@ impl PeerFsm {
 
     fn on_bfd(&mut self, status: Option<bfd::SessionStatus>, now: Instant, out: &mut Vec<PeerAction>) {
         let down = Notification::new(code::BFD_DOWN);
-        match self.bfd.observe(status) {
+        match self.bfd.observe_status(status) {
             BfdEffect::Nothing => {}
             BfdEffect::Fall => self.go_idle(&down, now, out),
             BfdEffect::Rise => {
                 self.set_idle_until(None);
-                self.resume(now, out);
+                self.leave_idle(now, out);
             }
             BfdEffect::Flap if self.is_stopped => {}
             BfdEffect::Flap => {
                 self.go_idle(&down, now, out);
-                self.resume(now, out);
+                self.leave_idle(now, out);
             }
         }
         if !self.is_stopped && self.bfd.is_down() {
@@ -242,7 +242,7 @@ impl PeerFsm {
     fn on_connected(&mut self, now: Instant, out: &mut Vec<PeerAction>) {
         match self.phase {
             Phase::Open { calling: Calling::Connecting(_), .. } => {
-                let connection = self.begin(ConnectionRole::Outgoing, now, out);
+                let connection = self.begin_connection(ConnectionRole::Outgoing, now, out);
                 if let Phase::Open { calling, .. } = &mut self.phase {
                     *calling = Calling::Talking(connection);
                 }
@@ -252,8 +252,13 @@ impl PeerFsm {
         }
     }
 
-    fn begin(&mut self, role: ConnectionRole, now: Instant, out: &mut Vec<PeerAction>) -> Connection {
-        let jitter = self.retries.jitter();
+    fn begin_connection(
+        &mut self,
+        role: ConnectionRole,
+        now: Instant,
+        out: &mut Vec<PeerAction>,
+    ) -> Connection {
+        let jitter = self.retries.split_jitter();
         let (connection, open) = Connection::begin(self.config.clone(), self.restart, jitter, now);
         out.extend([PeerAction::Adopt(role), PeerAction::Send(role, open)]);
         connection
@@ -269,7 +274,7 @@ impl PeerFsm {
     }
 
     fn on_accepted(&mut self, now: Instant, out: &mut Vec<PeerAction>) {
-        if let Some((role, connection)) = self.established() {
+        if let Some((role, connection)) = self.established_connection() {
             let is_late = connection.established_for(now) > Some(COLLISION_WINDOW);
             let restarts = connection.negotiated().is_some_and(|negotiated| negotiated.graceful_restart);
             if !(is_late && restarts) {
@@ -279,22 +284,28 @@ impl PeerFsm {
                 return;
             }
             // RFC 4724, section 4.2: the peer has restarted.
-            self.replace(role, "the peer has restarted and connected anew", now, out);
+            self.replace_connection(role, "the peer has restarted and connected anew", now, out);
         } else if self.connection(ConnectionRole::Incoming).is_some() {
-            self.replace(ConnectionRole::Incoming, "the peer has connected anew", now, out);
+            self.replace_connection(ConnectionRole::Incoming, "the peer has connected anew", now, out);
         }
         if !matches!(self.phase, Phase::Open { .. }) {
             out.push(PeerAction::Refuse(ConnectionRole::Incoming));
             return;
         }
-        let connection = self.begin(ConnectionRole::Incoming, now, out);
+        let connection = self.begin_connection(ConnectionRole::Incoming, now, out);
         if let Phase::Open { incoming, .. } = &mut self.phase {
             *incoming = Some(connection);
         }
     }
 
     /// Closes a connection in favour of another that is about to begin.
-    fn replace(&mut self, role: ConnectionRole, why: &str, now: Instant, out: &mut Vec<PeerAction>) {
+    fn replace_connection(
+        &mut self,
+        role: ConnectionRole,
+        why: &str,
+        now: Instant,
+        out: &mut Vec<PeerAction>,
+    ) {
         self.hang_up(role, End(Cause::Lost(why.to_owned())), now, out);
     }
 
@@ -310,8 +321,8 @@ impl PeerFsm {
     fn on_timer(&mut self, now: Instant, out: &mut Vec<PeerAction>) {
         match &self.phase {
             Phase::Idle(Some(until)) if *until <= now => {
-                self.bfd.forgive();
-                self.open(now, out);
+                self.bfd.release_hold();
+                self.enter_open(now, out);
             }
             Phase::Open { calling: Calling::Waiting(until), incoming } if *until <= now => {
                 let next = if incoming.is_some() { Calling::Dormant } else { self.begin_call(now, out) };
@@ -353,7 +364,7 @@ impl PeerFsm {
         if self.connection(role.other()).is_some() {
             self.close_for_collision(role.other(), now, out);
         }
-        self.abandon(out);
+        self.abandon_attempt(out);
         self.retries.record_success();
         if let Phase::Open { calling: calling @ Calling::Waiting(_), .. } = &mut self.phase {
             *calling = Calling::Dormant;
@@ -374,7 +385,7 @@ impl PeerFsm {
         if self.connection(role.other()).is_some() {
             return;
         }
-        self.abandon(out);
+        self.abandon_attempt(out);
         let pause = if was_refused {
             Pause::Wait(self.retries.record_failure())
         } else {

@@ -41,7 +41,7 @@ impl Retries {
     }
 
     /// A source of jitter for the timers of a connection.
-    pub fn jitter(&mut self) -> Jitter {
+    pub fn split_jitter(&mut self) -> Jitter {
         self.jitter.split()
     }
 

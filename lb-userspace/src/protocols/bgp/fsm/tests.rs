@@ -30,11 +30,11 @@ const SECOND: Duration = Duration::from_secs(1);
 const AGES: Duration = Duration::from_secs(1000);
 
 /// The OPEN of 65002, 10.0.0.2, that our config expects.
-fn theirs() -> Open {
-    theirs_with(65_002, Ipv4Addr::new(10, 0, 0, 2))
+fn their_open() -> Open {
+    their_open_with(65_002, Ipv4Addr::new(10, 0, 0, 2))
 }
 
-fn theirs_with(asn: u32, router_id: Ipv4Addr) -> Open {
+fn their_open_with(asn: u32, router_id: Ipv4Addr) -> Open {
     let restart = GracefulRestart { restarted: false, notification: true, time: 60, families: Vec::new() };
     let capabilities = vec![
         Capability::MultiProtocol(Family::Ipv4),
@@ -45,13 +45,13 @@ fn theirs_with(asn: u32, router_id: Ipv4Addr) -> Open {
 }
 
 fn without_graceful_restart() -> Open {
-    let mut open = theirs();
+    let mut open = their_open();
     open.capabilities.retain(|capability| !matches!(capability, Capability::GracefulRestart(_)));
     open
 }
 
 fn bad_as() -> Open {
-    theirs_with(65_003, Ipv4Addr::new(10, 0, 0, 2))
+    their_open_with(65_003, Ipv4Addr::new(10, 0, 0, 2))
 }
 
 fn received(message: Message) -> ConnectionEvent {
@@ -73,12 +73,12 @@ fn peer_with(config: PeerConfig, now: Instant) -> PeerFsm {
 }
 
 /// Outputs in a few words.
-fn words(outputs: &[PeerAction]) -> String {
-    let words: Vec<_> = outputs.iter().map(word).collect();
+fn actions_text(outputs: &[PeerAction]) -> String {
+    let words: Vec<_> = outputs.iter().map(action_text).collect();
     words.join(", ")
 }
 
-fn word(output: &PeerAction) -> String {
+fn action_text(output: &PeerAction) -> String {
     let side = |role: &ConnectionRole| if *role == ConnectionRole::Outgoing { "out" } else { "in" };
     match output {
         PeerAction::Connect => "connect".into(),

@@ -23,7 +23,7 @@ impl Peering {
             Cause::Sent(told) => (true, told),
             Cause::Received(told) => (false, told),
         };
-        let inner = told.unwrapped();
+        let inner = told.unwrap_hard_reset();
         let is_ours = sent && inner.code == code::ADMINISTRATIVE_SHUTDOWN;
         LastError {
             name: wire::error_name(inner.code),
@@ -61,7 +61,8 @@ impl Peering {
 }
 
 /// If we refused the peer's OPEN for its AS: which AS that was.
-fn wrong_as_detail(told: &Notification, sent: bool) -> Option<String> {
-    let asn: [u8; 4] = told.data[..].try_into().ok().filter(|_| sent && told.code == code::BAD_PEER_AS)?;
+fn wrong_as_detail(notification: &Notification, sent: bool) -> Option<String> {
+    let asn: [u8; 4] =
+        notification.data[..].try_into().ok().filter(|_| sent && notification.code == code::BAD_PEER_AS)?;
     Some(format!("the router is of AS {}", u32::from_be_bytes(asn)))
 }

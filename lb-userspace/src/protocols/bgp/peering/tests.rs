@@ -15,7 +15,7 @@ fn route_orders(count: u8, leaving: Leaving, complete: bool) -> RouteOrders {
     RouteOrders { routes: Arc::new((0..count).map(route).collect()), leaving, complete }
 }
 
-fn theirs() -> Message {
+fn their_open() -> Message {
     let restart = GracefulRestart { restarted: false, notification: false, time: 60, families: Vec::new() };
     let capabilities = vec![Capability::MultiProtocol(Family::Ipv4), Capability::GracefulRestart(restart)];
     Message::Open(Open::new(65_002, 90, Ipv4Addr::new(10, 0, 0, 2), capabilities))
@@ -38,7 +38,7 @@ fn establish(peering: &mut Peering, now: Instant) -> Open {
     let addresses = Addresses { local: Ipv4Addr::new(192, 0, 2, 1).into(), v4: None, v6: None };
     peering.set_addresses(ConnectionRole::Outgoing, addresses);
     let commands = peering.process(PeerEvent::Connected, now);
-    for message in [theirs(), Message::KeepAlive] {
+    for message in [their_open(), Message::KeepAlive] {
         peering.process_connection(ConnectionRole::Outgoing, ConnectionEvent::Received(message), now);
     }
     assert_eq!(peering.status("router", now).state, State::Established);
@@ -51,8 +51,8 @@ fn establish(peering: &mut Peering, now: Instant) -> Open {
 
 fn decode(bytes: &[u8]) -> Message {
     let mut decoder = Decoder::default();
-    decoder.extend(bytes);
-    decoder.next(true).unwrap().unwrap()
+    decoder.push_bytes(bytes);
+    decoder.next_message(true).unwrap().unwrap()
 }
 
 fn updates(peering: &mut Peering) -> Vec<Update> {

@@ -48,7 +48,7 @@ const ONE_PREFIX: usize = 17;
 impl ExportSession {
     /// The next hop and attributes of a route. An error says, for people, why it can't be
     /// announced.
-    pub fn path(&self, family: Family, route: &Attributes, is_draining: bool) -> Result<Path, String> {
+    pub fn export_path(&self, family: Family, route: &Attributes, is_draining: bool) -> Result<Path, String> {
         if !self.negotiated.families.contains(&family) {
             return Err(format!("the peer does not speak {family} unicast on this session: enable it there"));
         }

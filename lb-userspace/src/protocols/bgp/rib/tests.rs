@@ -13,7 +13,7 @@ use crate::protocols::bgp::{
     wire::{Decoder, GRACEFUL_SHUTDOWN, PathAttributes, RouteNextHop},
 };
 
-fn net(text: &str) -> IpNet {
+fn parse_prefix(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
@@ -51,36 +51,36 @@ fn attributes(med: u32) -> Arc<Attributes> {
 }
 
 fn routes(all: &[(&str, u32)]) -> Routes {
-    all.iter().map(|(prefix, med)| (net(prefix), attributes(*med))).collect()
+    all.iter().map(|(prefix, med)| (parse_prefix(prefix), attributes(*med))).collect()
 }
 
 fn drain(rib: &mut AdjRibOut) -> Vec<Message> {
     std::iter::from_fn(|| rib.next_message()).collect()
 }
 
-/// A peer that believes what it is told.
+/// The routes of a peer that takes over every message.
 #[derive(Default)]
-struct Believer {
+struct ReceivedRoutes {
     holds: BTreeMap<IpNet, (RouteNextHop, PathAttributes)>,
     ends: Vec<Family>,
     refreshes: Vec<(Family, RefreshKind)>,
 }
 
-impl Believer {
-    /// As it comes off the wire.
-    fn hear(&mut self, message: &Message) {
+impl ReceivedRoutes {
+    /// Encodes the message and decodes it again, as a peer receives it.
+    fn process_message(&mut self, message: &Message) {
         let bytes = message.encode(true).unwrap();
         assert!(bytes.len() <= MAX_MESSAGE);
         let mut decoder = Decoder::default();
-        decoder.extend(&bytes);
-        match decoder.next(true).unwrap().unwrap() {
-            Message::Update(update) => self.learn(&update),
+        decoder.push_bytes(&bytes);
+        match decoder.next_message(true).unwrap().unwrap() {
+            Message::Update(update) => self.apply_update(&update),
             Message::RouteRefresh(refresh) => self.refreshes.push((refresh.family.unwrap(), refresh.kind)),
             other => panic!("{other:?}"),
         }
     }
 
-    fn learn(&mut self, update: &Update) {
+    fn apply_update(&mut self, update: &Update) {
         assert_eq!(update.malformed, None);
         self.ends.extend(update.end_of_rib_family());
         for prefix in update.unreach.values().flatten() {
@@ -92,8 +92,8 @@ impl Believer {
         }
     }
 
-    fn hear_all(&mut self, rib: &mut AdjRibOut) {
-        drain(rib).iter().for_each(|message| self.hear(message));
+    fn process_all(&mut self, rib: &mut AdjRibOut) {
+        drain(rib).iter().for_each(|message| self.process_message(message));
     }
 }
 
@@ -103,7 +103,7 @@ fn expected(
     is_draining: bool,
 ) -> BTreeMap<IpNet, (RouteNextHop, PathAttributes)> {
     let path = |(prefix, attributes): (&IpNet, &Arc<Attributes>)| {
-        let path = session.path(Family::of_prefix(prefix), attributes, is_draining).unwrap();
+        let path = session.export_path(Family::of_prefix(prefix), attributes, is_draining).unwrap();
         (*prefix, (path.next_hop, path.attributes))
     };
     routes.iter().map(path).collect()
@@ -117,14 +117,14 @@ fn only_changes_are_sent_and_withdrawals_come_first() {
         Leaving::No,
         false,
     );
-    assert_eq!((rib.pending(), drain(&mut rib).len(), rib.sent()), (3, 1, 3));
+    assert_eq!((rib.pending_count(), drain(&mut rib).len(), rib.sent_count()), (3, 1, 3));
     rib.set_desired(&routes(&[("10.0.0.2/32", 1), ("10.0.0.3/32", 2)]), Leaving::No, false);
     let [Message::Update(first), Message::Update(second)] = &drain(&mut rib)[..] else {
         panic!("two UPDATEs")
     };
-    assert_eq!(first.unreach[&Family::Ipv4], [net("10.0.0.1/32")]);
-    assert_eq!(second.reach[&Family::Ipv4].prefixes, [net("10.0.0.3/32")]);
-    assert_eq!((rib.pending(), rib.sent()), (0, 2));
+    assert_eq!(first.unreach[&Family::Ipv4], [parse_prefix("10.0.0.1/32")]);
+    assert_eq!(second.reach[&Family::Ipv4].prefixes, [parse_prefix("10.0.0.3/32")]);
+    assert_eq!((rib.pending_count(), rib.sent_count()), (0, 2));
 }
 
 #[test]
@@ -138,17 +138,17 @@ fn a_change_undone_before_it_was_sent_is_never_sent() {
 #[test]
 fn end_of_rib_waits_until_everything_is_complete_and_comes_once_per_family() {
     let mut rib = rib();
-    let mut peer = Believer::default();
+    let mut peer = ReceivedRoutes::default();
     rib.set_desired(&routes(&[("10.0.0.1/32", 1)]), Leaving::No, false);
-    peer.hear_all(&mut rib);
+    peer.process_all(&mut rib);
     assert_eq!((peer.ends.len(), rib.is_finished()), (0, false));
     rib.set_desired(&routes(&[("10.0.0.1/32", 1), ("2001:db8::1/128", 1)]), Leaving::No, true);
     let messages = drain(&mut rib);
     assert!(matches!(&messages[0], Message::Update(update) if update.offered_routes() == 1));
-    messages.iter().for_each(|message| peer.hear(message));
+    messages.iter().for_each(|message| peer.process_message(message));
     assert_eq!((&peer.ends[..], rib.is_finished()), (&Family::ALL[..], true));
     rib.set_desired(&routes(&[]), Leaving::No, true);
-    peer.hear_all(&mut rib);
+    peer.process_all(&mut rib);
     assert_eq!(peer.ends, Family::ALL);
 }
 
@@ -163,12 +163,12 @@ fn a_peer_without_graceful_restart_gets_no_end_of_rib() {
 #[test]
 fn a_refresh_sends_one_family_again_between_its_marks() {
     let mut rib = AdjRibOut::new(session(Negotiated { enhanced_refresh: true, ..negotiated() }, V4));
-    let mut peer = Believer::default();
+    let mut peer = ReceivedRoutes::default();
     rib.set_desired(&routes(&[("10.0.0.1/32", 1), ("2001:db8::1/128", 1)]), Leaving::No, true);
-    peer.hear_all(&mut rib);
+    peer.process_all(&mut rib);
     rib.request_refresh(Family::Ipv6);
     let messages = drain(&mut rib);
-    messages.iter().for_each(|message| peer.hear(message));
+    messages.iter().for_each(|message| peer.process_message(message));
     assert!(matches!(&messages[1], Message::Update(update) if update.reach.contains_key(&Family::Ipv6)));
     assert_eq!(messages.len(), 3);
     assert_eq!(peer.refreshes, [(Family::Ipv6, RefreshKind::Begin), (Family::Ipv6, RefreshKind::End)]);
@@ -189,13 +189,13 @@ fn five_thousand_routes_fill_few_messages() {
     let routes: Routes = (0..5000).map(route).collect();
     let mut rib = rib();
     rib.set_desired(&routes, Leaving::No, true);
-    let mut peer = Believer::default();
+    let mut peer = ReceivedRoutes::default();
     let messages = drain(&mut rib);
-    messages.iter().for_each(|message| peer.hear(message));
+    messages.iter().for_each(|message| peer.process_message(message));
     // 5 bytes each: 25,000 bytes, and two End-of-RIBs.
     assert_eq!((peer.holds.len(), messages.len()), (5000, 7 + 2));
     rib.set_desired(&Routes::new(), Leaving::No, true);
-    peer.hear_all(&mut rib);
+    peer.process_all(&mut rib);
     assert_eq!(peer.holds.len(), 0);
 }
 
@@ -208,16 +208,16 @@ fn another_as_sees_path_and_med_but_no_local_preference() {
         med: Some(5),
         prepend: 2,
     };
-    let external = session(negotiated(), V4).path(Family::Ipv4, &of, false).unwrap().attributes;
+    let external = session(negotiated(), V4).export_path(Family::Ipv4, &of, false).unwrap().attributes;
     assert_eq!((external.as_path, external.local_pref, external.med), (vec![65_001; 3], None, Some(5)));
     assert_eq!(
         (external.communities, external.large_communities),
         (of.communities.clone(), of.large_communities.clone())
     );
     let internal = session(Negotiated { is_internal: true, ..negotiated() }, V4);
-    let told = internal.path(Family::Ipv4, &of, false).unwrap().attributes;
+    let told = internal.export_path(Family::Ipv4, &of, false).unwrap().attributes;
     assert_eq!((told.as_path, told.local_pref, told.med), (vec![], Some(300), Some(5)));
-    let plain = internal.path(Family::Ipv4, &Attributes::default(), false).unwrap().attributes;
+    let plain = internal.export_path(Family::Ipv4, &Attributes::default(), false).unwrap().attributes;
     assert_eq!(plain.local_pref, Some(100));
 }
 
@@ -226,16 +226,16 @@ fn draining_marks_every_route_and_then_all_are_withdrawn() {
     let routes = routes(&[("10.0.0.1/32", 1)]);
     for is_internal in [false, true] {
         let mut rib = AdjRibOut::new(session(Negotiated { is_internal, ..negotiated() }, V4));
-        let mut peer = Believer::default();
+        let mut peer = ReceivedRoutes::default();
         rib.set_desired(&routes, Leaving::No, true);
-        peer.hear_all(&mut rib);
+        peer.process_all(&mut rib);
         rib.set_desired(&routes, Leaving::Draining, true);
-        peer.hear_all(&mut rib);
-        let (_, path) = &peer.holds[&net("10.0.0.1/32")];
+        peer.process_all(&mut rib);
+        let (_, path) = &peer.holds[&parse_prefix("10.0.0.1/32")];
         assert!(path.communities.contains(&GRACEFUL_SHUTDOWN));
         assert_eq!(path.local_pref, is_internal.then_some(0));
         rib.set_desired(&routes, Leaving::Withdrawn, true);
-        peer.hear_all(&mut rib);
+        peer.process_all(&mut rib);
         assert_eq!(peer.holds.len(), 0);
     }
 }
@@ -269,14 +269,14 @@ fn next_hops_follow_from_the_session_its_interface_and_the_configuration() {
         let mut session = session(Negotiated { extended_next_hop, ..negotiated() }, local);
         session.addresses = Addresses { local, v4: interface_v4, v6: interface_v6 };
         for (family, expected) in [(Family::Ipv4, of_v4), (Family::Ipv6, of_v6)] {
-            let path = session.path(family, &Attributes::default(), false);
+            let path = session.export_path(family, &Attributes::default(), false);
             assert_eq!(path.map(|path| path.next_hop).map_err(drop), expected, "{family} over {local}");
         }
         let mut config = testing::config();
         (config.next_hop_v4, config.next_hop_v6) = (Some(Ipv4Addr::LOCALHOST), Some(Ipv6Addr::LOCALHOST));
         session.config = config.into();
         let hop = |family| {
-            session.path(family, &Attributes::default(), false).map(|path| path.next_hop).map_err(drop)
+            session.export_path(family, &Attributes::default(), false).map(|path| path.next_hop).map_err(drop)
         };
         assert_eq!(
             (hop(Family::Ipv4), hop(Family::Ipv6)),
@@ -293,11 +293,11 @@ fn routes_that_cannot_be_announced_are_reported_and_the_others_are_sent() {
     let mut all =
         routes(&[("10.0.0.1/32", 1), ("2001:db8::1/128", 1), ("2001:db8::2/128", 1), ("224.0.0.1/32", 1)]);
     let many = Attributes { communities: (0..1200).collect(), ..Attributes::default() };
-    all.insert(net("10.0.0.9/32"), many.into());
+    all.insert(parse_prefix("10.0.0.9/32"), many.into());
     rib.set_desired(&all, Leaving::No, true);
-    let mut peer = Believer::default();
-    peer.hear_all(&mut rib);
-    assert_eq!(peer.holds.keys().collect::<Vec<_>>(), [&net("10.0.0.1/32")]);
+    let mut peer = ReceivedRoutes::default();
+    peer.process_all(&mut rib);
+    assert_eq!(peer.holds.keys().collect::<Vec<_>>(), [&parse_prefix("10.0.0.1/32")]);
     let problems: Vec<_> = rib.problems().collect();
     assert_eq!(problems.len(), 3);
     assert!(
@@ -321,22 +321,22 @@ proptest! {
         steps in collection::vec((some_routes(), any::<bool>(), 0_usize..4, any::<Option<bool>>()), 1..8),
     ) {
         let mut rib = rib();
-        let mut peer = Believer::default();
+        let mut peer = ReceivedRoutes::default();
         let mut last = (Routes::new(), false);
         for (routes, is_draining, pulls, refresh) in steps {
             let leaving = if is_draining { Leaving::Draining } else { Leaving::No };
             rib.set_desired(&routes, leaving, true);
             for _ in 0..pulls {
-                rib.next_message().iter().for_each(|message| peer.hear(message));
+                rib.next_message().iter().for_each(|message| peer.process_message(message));
             }
             if let Some(family) = refresh.map(|v6| if v6 { Family::Ipv6 } else { Family::Ipv4 }) {
                 rib.request_refresh(family);
             }
             last = (routes, is_draining);
         }
-        peer.hear_all(&mut rib);
+        peer.process_all(&mut rib);
         prop_assert_eq!(&peer.holds, &expected(&rib.session, &last.0, last.1));
-        prop_assert_eq!((rib.pending(), rib.sent()), (0, peer.holds.len()));
+        prop_assert_eq!((rib.pending_count(), rib.sent_count()), (0, peer.holds.len()));
         prop_assert_eq!(peer.ends, Family::ALL);
     }
 }

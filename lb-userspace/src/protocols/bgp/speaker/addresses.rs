@@ -16,10 +16,10 @@ pub async fn read(local: SocketAddr) -> io::Result<Addresses> {
     let serving = tokio::spawn(connection);
     let messages: Result<Vec<_>, _> = handle.address().get().execute().try_collect().await;
     serving.abort();
-    Ok(choose(local, &messages.map_err(io::Error::other)?))
+    Ok(choose_addresses(local, &messages.map_err(io::Error::other)?))
 }
 
-fn choose(local: SocketAddr, messages: &[AddressMessage]) -> Addresses {
+fn choose_addresses(local: SocketAddr, messages: &[AddressMessage]) -> Addresses {
     let scope = match local {
         SocketAddr::V6(local) if local.ip().is_unicast_link_local() => Some(local.scope_id()),
         _ => None,
@@ -27,7 +27,7 @@ fn choose(local: SocketAddr, messages: &[AddressMessage]) -> Addresses {
     let interface = scope.or_else(|| {
         messages
             .iter()
-            .find(|message| address(message) == Some(local.ip()))
+            .find(|message| message_address(message) == Some(local.ip()))
             .map(|message| message.header.index)
     });
     let mut others: Vec<_> = messages
@@ -36,7 +36,7 @@ fn choose(local: SocketAddr, messages: &[AddressMessage]) -> Addresses {
         .collect();
     // A permanent address is better than one with a lifetime.
     others.sort_by_key(|message| !message.header.flags.contains(AddressHeaderFlags::Permanent));
-    let others = || others.iter().copied().filter_map(address);
+    let others = || others.iter().copied().filter_map(message_address);
     Addresses {
         local: local.ip(),
         v4: others().find_map(|address| if let IpAddr::V4(address) = address { Some(address) } else { None }),
@@ -50,7 +50,7 @@ fn is_global(message: &AddressMessage) -> bool {
 }
 
 /// The address itself: on point-to-point links, `Address` is the other side's.
-fn address(message: &AddressMessage) -> Option<IpAddr> {
+fn message_address(message: &AddressMessage) -> Option<IpAddr> {
     let find = |is_local: bool| {
         message.attributes.iter().find_map(|attribute| match attribute {
             AddressAttribute::Local(address) if is_local => Some(*address),

@@ -79,8 +79,11 @@ impl Discovery {
             }
         }
         if let Some(open) = &self.open {
-            let messages =
-                [(&solicitation()[..], ALL_ROUTERS), (&advertisement(), ALL_NODES), (&ping(), ALL_ROUTERS)];
+            let messages = [
+                (&solicitation()[..], ALL_ROUTERS),
+                (&advertisement(), ALL_NODES),
+                (&echo_request(), ALL_ROUTERS),
+            ];
             if messages.into_iter().try_for_each(|(message, to)| open.send(message, to)).is_err() {
                 self.open = None;
             }
@@ -106,7 +109,7 @@ impl Discovery {
 
 impl DiscoverySocket {
     fn new(interface: &str) -> io::Result<Self> {
-        let index = crate::os::sockopt::index_of(interface)?;
+        let index = crate::os::sockopt::interface_index(interface)?;
         let raw = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6))?;
         raw.set_nonblocking(true)?;
         raw.bind_device(Some(interface.as_bytes()))?;
@@ -142,7 +145,7 @@ fn advertisement() -> [u8; 16] {
     message
 }
 
-fn ping() -> [u8; 8] {
+fn echo_request() -> [u8; 8] {
     let [a, b] = OURS;
     [ECHO_REQUEST, 0, 0, 0, a, b, 0, 0]
 }

@@ -10,7 +10,7 @@ use crate::protocols::bgp::wire::{Decoder, Message, Notification};
 /// UPDATEs are made only while fewer bytes than this wait to be sent.
 const ENOUGH: usize = 64 * 1024;
 /// Time limit for sending what is left, and for the peer to close as well.
-const LAST_WORD: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub struct PeerLink {
     stream: TcpStream,
@@ -59,7 +59,7 @@ impl PeerLink {
         match self.stream.try_read(&mut bytes) {
             Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the peer")),
             Ok(len) => {
-                self.decoder.extend(&bytes[..len]);
+                self.decoder.push_bytes(&bytes[..len]);
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -74,7 +74,7 @@ impl PeerLink {
     }
 
     pub fn next_message(&mut self, four_octet_as: bool) -> Result<Option<Message>, Notification> {
-        self.decoder.next(four_octet_as)
+        self.decoder.next_message(four_octet_as)
     }
 
     /// Writes what the peer's TCP takes. None: everything was written, as the last time.
@@ -109,8 +109,8 @@ impl PeerLink {
                 self.discard_input()?;
             }
         };
-        let said: Result<io::Result<()>, _> = timeout(LAST_WORD, say).await;
-        if said.is_err() {
+        let result: Result<io::Result<()>, _> = timeout(CLOSE_TIMEOUT, say).await;
+        if result.is_err() {
             // The kernel would keep trying for long to send to a peer that reads nothing.
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }

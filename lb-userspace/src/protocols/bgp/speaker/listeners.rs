@@ -32,11 +32,11 @@ impl Listeners {
             if listener.is_some() {
                 continue;
             }
-            match listen(socket::wildcard(is_v6, port)) {
+            match open_listener(socket::wildcard_address(is_v6, port)) {
                 Ok(opened) => {
                     *listener = Some(opened);
                     let keys = self.keys.clone();
-                    keys.iter().for_each(|(address, key)| self.sign(*address, Some(key)));
+                    keys.iter().for_each(|(address, key)| self.set_listener_key(*address, Some(key)));
                 }
                 // Without the address family no peer can connect by it.
                 Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
@@ -59,10 +59,10 @@ impl Listeners {
     pub fn set_keys(&mut self, keys: BTreeMap<IpAddr, Password>) {
         let before = std::mem::replace(&mut self.keys, keys.clone());
         for address in before.keys().filter(|address| !keys.contains_key(address)) {
-            self.sign(*address, None);
+            self.set_listener_key(*address, None);
         }
         for (address, key) in keys.iter().filter(|(address, key)| before.get(address) != Some(key)) {
-            self.sign(*address, Some(key));
+            self.set_listener_key(*address, Some(key));
         }
     }
 
@@ -72,7 +72,7 @@ impl Listeners {
         self.unsigned.contains(&address)
     }
 
-    fn sign(&mut self, address: IpAddr, key: Option<&Password>) {
+    fn set_listener_key(&mut self, address: IpAddr, key: Option<&Password>) {
         self.unsigned.remove(&address);
         let listener = if address.is_ipv6() { &self.v6 } else { &self.v4 };
         let Some(listener) = listener else { return };
@@ -98,7 +98,7 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn open_listener(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;

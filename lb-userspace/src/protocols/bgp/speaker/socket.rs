@@ -36,7 +36,7 @@ pub fn open_outgoing(config: &PeerConfig, address: IpAddr) -> io::Result<(TcpSoc
     }
     let interface = interface(config);
     let scope = match interface {
-        Some(name) if is_link_local(address) => sockopt::index_of(name)?,
+        Some(name) if is_link_local(address) => sockopt::interface_index(name)?,
         Some(name) => {
             socket.bind_device(Some(name.as_bytes()))?;
             0
@@ -86,8 +86,8 @@ pub fn set_ttl(socket: &Socket, address: IpAddr, ttl: u32) -> io::Result<()> {
 
 fn set_minimum_ttl(socket: &Socket, address: IpAddr, ttl: i32) -> io::Result<()> {
     match address {
-        IpAddr::V4(_) => sockopt::set(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &ttl),
-        IpAddr::V6(_) => sockopt::set(socket, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &ttl),
+        IpAddr::V4(_) => sockopt::set_option(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &ttl),
+        IpAddr::V6(_) => sockopt::set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &ttl),
     }
 }
 
@@ -106,7 +106,7 @@ pub fn set_key(socket: &impl AsFd, address: IpAddr, password: Option<&Password>)
     let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "a TCP MD5 password has 80 bytes at most");
     signature.key.get_mut(..key.len()).ok_or_else(too_long)?.copy_from_slice(key);
     signature.key_length = u16::try_from(key.len()).map_err(|_| too_long())?;
-    match sockopt::set(socket, libc::IPPROTO_TCP, libc::TCP_MD5SIG, &signature) {
+    match sockopt::set_option(socket, libc::IPPROTO_TCP, libc::TCP_MD5SIG, &signature) {
         // There was no password to remove.
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) && password.is_none() => Ok(()),
         result => result,
@@ -133,7 +133,7 @@ fn with_scope(address: IpAddr, port: u16, scope: u32) -> SocketAddr {
 }
 
 /// The address to listen on: all addresses of a family.
-pub fn wildcard(is_v6: bool, port: u16) -> SocketAddr {
+pub fn wildcard_address(is_v6: bool, port: u16) -> SocketAddr {
     let address = if is_v6 { Ipv6Addr::UNSPECIFIED.into() } else { std::net::Ipv4Addr::UNSPECIFIED.into() };
     SocketAddr::new(address, port)
 }

@@ -237,7 +237,7 @@ fn is_expected(config: &PeerConfig, from: SocketAddr) -> bool {
     }
     match (from, socket::interface(config)) {
         (SocketAddr::V6(from), Some(interface)) if from.ip().is_unicast_link_local() => {
-            sockopt::index_of(interface).is_ok_and(|index| index == from.scope_id())
+            sockopt::interface_index(interface).is_ok_and(|index| index == from.scope_id())
         }
         // Unnumbered peers have nothing but link-local addresses.
         _ => config.address().is_some(),

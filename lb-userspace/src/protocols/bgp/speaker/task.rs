@@ -18,7 +18,7 @@ use tracing::{debug, info};
 
 use super::{BfdStates, addresses, discovery::Discovery, link::PeerLink, socket};
 use crate::{
-    os::moment::at,
+    os::moment::wait_until,
     protocols::bgp::{
         PeerStatus,
         config::{PeerConfig, Remote},
@@ -108,9 +108,9 @@ impl Task {
         let mut reported = PeerStatus::default();
         running.update_bfd(&self.bfd.borrow_and_update().clone());
         loop {
-            running.flush();
+            running.flush_updates();
             let status = running.peering.status(&self.name, Instant::now());
-            if is_news(&reported, &status) {
+            if is_worth_report(&reported, &status) {
                 reported = status.clone();
                 let _ = self.reports.send(StatusReport { name: self.name.clone(), status });
             }
@@ -155,7 +155,7 @@ impl Running {
             running.set_address(address);
         }
         let commands = running.peering.start(now);
-        running.carry_out(commands);
+        running.execute_commands(commands);
         running
     }
 
@@ -166,7 +166,7 @@ impl Running {
 
     fn update_peering(&mut self, act: impl FnOnce(&mut Peering, Instant) -> Vec<PeeringCommand>) {
         let commands = act(&mut self.peering, Instant::now());
-        self.carry_out(commands);
+        self.execute_commands(commands);
     }
 
     fn process(&mut self, input: PeerEvent) {
@@ -191,14 +191,14 @@ impl Running {
         tokio::select! {
             made = wait_for_call(&mut self.calling) => self.on_call_made(made),
             made = wait_for_call(&mut self.called) => self.on_call_prepared(made),
-            ready = wait_ready(&self.outgoing) => self.read(ConnectionRole::Outgoing, ready),
-            ready = wait_ready(&self.incoming) => self.read(ConnectionRole::Incoming, ready),
-            address = wait_for_router(&mut self.discovery) => self.on_found(address),
-            () = at(deadline) => self.process(PeerEvent::Timer),
+            ready = wait_ready(&self.outgoing) => self.read_messages(ConnectionRole::Outgoing, ready),
+            ready = wait_ready(&self.incoming) => self.read_messages(ConnectionRole::Incoming, ready),
+            address = wait_for_router(&mut self.discovery) => self.on_router_found(address),
+            () = wait_until(deadline) => self.process(PeerEvent::Timer),
         }
     }
 
-    fn carry_out(&mut self, commands: Vec<PeeringCommand>) {
+    fn execute_commands(&mut self, commands: Vec<PeeringCommand>) {
         for command in commands {
             match command {
                 PeeringCommand::Connect => {
@@ -226,13 +226,13 @@ impl Running {
     fn on_call_made(&mut self, made: io::Result<NewConnection>) {
         self.calling = None;
         match made {
-            Ok((stream, addresses)) => self.adopt(ConnectionRole::Outgoing, stream, addresses),
+            Ok((stream, addresses)) => self.adopt_connection(ConnectionRole::Outgoing, stream, addresses),
             Err(error) => self.process(PeerEvent::ConnectFailed(error.to_string())),
         }
     }
 
     fn on_call(&mut self, Call { stream, from }: Call) {
-        // Whom we talk with is not left for somebody else.
+        // While we are connected to one neighbour, another one is ignored.
         let is_stranger = self.address.is_some_and(|address| address != from);
         if is_stranger && (self.outgoing.is_some() || self.incoming.is_some()) {
             debug!(%from, "a connection from another neighbour is refused");
@@ -251,12 +251,12 @@ impl Running {
     fn on_call_prepared(&mut self, made: io::Result<NewConnection>) {
         self.called = None;
         match made {
-            Ok((stream, addresses)) => self.adopt(ConnectionRole::Incoming, stream, addresses),
+            Ok((stream, addresses)) => self.adopt_connection(ConnectionRole::Incoming, stream, addresses),
             Err(error) => debug!(%error, "an incoming connection can't be set up"),
         }
     }
 
-    fn adopt(&mut self, role: ConnectionRole, stream: TcpStream, addresses: Addresses) {
+    fn adopt_connection(&mut self, role: ConnectionRole, stream: TcpStream, addresses: Addresses) {
         self.made = Some(stream);
         self.peering.set_addresses(role, addresses);
         self.process(if role == ConnectionRole::Outgoing {
@@ -266,8 +266,8 @@ impl Running {
         });
     }
 
-    fn on_found(&mut self, address: IpAddr) {
-        // Whom we talk with is not left for somebody else.
+    fn on_router_found(&mut self, address: IpAddr) {
+        // While we are connected to one neighbour, another one is ignored.
         if self.address != Some(address) && self.outgoing.is_none() && self.incoming.is_none() {
             info!(%address, "the neighbour has been discovered");
             self.set_address(address);
@@ -282,7 +282,7 @@ impl Running {
         self.update_peering(|peering, now| peering.set_bfd(status, now));
     }
 
-    fn read(&mut self, role: ConnectionRole, ready: io::Result<()>) {
+    fn read_messages(&mut self, role: ConnectionRole, ready: io::Result<()>) {
         let Some(link) = self.link_mut(role) else { return };
         let end = ready.and_then(|()| link.read()).err();
         // Messages that came before the end count.
@@ -303,14 +303,14 @@ impl Running {
     }
 
     /// Makes UPDATEs as fast as the peer reads, and writes them.
-    fn flush(&mut self) {
+    fn flush_updates(&mut self) {
         while self
             .peering
             .role()
             .is_some_and(|role| self.link_mut(role).as_ref().is_some_and(PeerLink::has_room))
         {
             let Some((role, bytes)) = self.peering.next_update() else { break };
-            self.carry_out(vec![PeeringCommand::Send(role, bytes)]);
+            self.execute_commands(vec![PeeringCommand::Send(role, bytes)]);
         }
         for role in ConnectionRole::BOTH {
             if let Some(link) = self.link_mut(role) {
@@ -336,7 +336,7 @@ impl Running {
 
 /// Must the change be reported at once? Routes that a router offers to us are not worth a
 /// report each.
-fn is_news(before: &PeerStatus, after: &PeerStatus) -> bool {
+fn is_worth_report(before: &PeerStatus, after: &PeerStatus) -> bool {
     let of = |status: &PeerStatus| {
         let error = status.last_error.as_ref().map(|error| error.name.clone());
         let counts = (status.established, status.routes_sent, status.routes_pending);

@@ -59,20 +59,20 @@ impl Speaker {
         self.config(other.asn, other.address, other.port)
     }
 
-    fn change(&self, act: impl FnOnce(&mut BgpOrders)) {
+    fn change_orders(&self, act: impl FnOnce(&mut BgpOrders)) {
         self.wanted.send_modify(|wanted| act(Arc::make_mut(wanted)));
     }
 
-    fn add(&self, name: &str, config: PeerConfig, routes: &Routes) {
+    fn add_peer(&self, name: &str, config: PeerConfig, routes: &Routes) {
         let peer = PeerOrders { config: config.into(), routes: Arc::new(routes.clone()) };
-        self.change(|wanted| drop(wanted.peers.insert(name.into(), peer)));
+        self.change_orders(|wanted| drop(wanted.peers.insert(name.into(), peer)));
     }
 
-    fn tell(&self, name: &str, routes: Routes) {
-        self.change(|wanted| wanted.peers.get_mut(name).unwrap().routes = Arc::new(routes));
+    fn set_routes(&self, name: &str, routes: Routes) {
+        self.change_orders(|wanted| wanted.peers.get_mut(name).unwrap().routes = Arc::new(routes));
     }
 
-    async fn until(&mut self, name: &str, is_so: impl Fn(&PeerStatus) -> bool) -> PeerStatus {
+    async fn wait_for_status(&mut self, name: &str, is_so: impl Fn(&PeerStatus) -> bool) -> PeerStatus {
         let found = timeout(Duration::from_secs(30), async {
             loop {
                 let all = self.statuses.borrow_and_update().clone();
@@ -99,60 +99,60 @@ fn routes(count: u32) -> Routes {
 #[tokio::test]
 async fn speakers_that_call_each_other_agree_on_a_session_and_tell_their_routes() {
     let (mut one, mut two) = (Speaker::start(1), Speaker::start(2));
-    one.add("two", one.config_for(&two), &routes(5000));
-    two.add("one", two.config_for(&one), &Routes::new());
-    let heard = two.until("one", |status| is_up(status) && status.routes_refused >= 5000).await;
+    one.add_peer("two", one.config_for(&two), &routes(5000));
+    two.add_peer("one", two.config_for(&one), &Routes::new());
+    let heard = two.wait_for_status("one", |status| is_up(status) && status.routes_refused >= 5000).await;
     assert_eq!(heard.remote_as, Some(one.asn));
-    let told = one.until("two", |status| status.routes_sent == 5000).await;
+    let told = one.wait_for_status("two", |status| status.routes_sent == 5000).await;
     // How often each was established may differ: who lost the collision can have been on the
     // connection that the other closed before it was established there (RFC 4271 section 6.8).
     assert_eq!((told.state, told.routes_pending), (State::Established, 0));
-    one.tell("two", routes(5001));
-    two.until("one", |status| status.routes_refused == heard.routes_refused + 1).await;
-    one.tell("two", Routes::new());
-    one.until("two", |status| status.routes_sent == 0).await;
+    one.set_routes("two", routes(5001));
+    two.wait_for_status("one", |status| status.routes_refused == heard.routes_refused + 1).await;
+    one.set_routes("two", Routes::new());
+    one.wait_for_status("two", |status| status.routes_sent == 0).await;
 }
 
 #[tokio::test]
 async fn a_change_of_one_peer_leaves_the_others_alone() {
     let (mut one, mut two, mut three) = (Speaker::start(11), Speaker::start(12), Speaker::start(13));
     for other in [&two, &three] {
-        one.add(&other.address.to_string(), one.config_for(other), &routes(1));
-        other.add("one", PeerConfig { passive: true, ..other.config_for(&one) }, &Routes::new());
+        one.add_peer(&other.address.to_string(), one.config_for(other), &routes(1));
+        other.add_peer("one", PeerConfig { passive: true, ..other.config_for(&one) }, &Routes::new());
     }
-    let stays = one.until("127.0.0.12", is_up).await.established;
-    one.until("127.0.0.13", is_up).await;
+    let stays = one.wait_for_status("127.0.0.12", is_up).await.established;
+    one.wait_for_status("127.0.0.13", is_up).await;
     let changed = PeerConfig { hold_time: Duration::from_secs(30), ..one.config_for(&three) };
-    one.add("127.0.0.13", changed, &routes(1));
-    let error = three.until("one", |status| status.last_error.is_some()).await.last_error.unwrap();
+    one.add_peer("127.0.0.13", changed, &routes(1));
+    let error = three.wait_for_status("one", |status| status.last_error.is_some()).await.last_error.unwrap();
     assert_eq!((error.code, error.sent), (Some(code::OTHER_CONFIGURATION_CHANGE), false));
-    one.until("127.0.0.13", |status| is_up(status) && status.hold_time_seconds == Some(30)).await;
-    assert_eq!(two.until("one", is_up).await.established, 1);
-    one.change(|wanted| drop(wanted.peers.remove("127.0.0.13")));
+    one.wait_for_status("127.0.0.13", |status| is_up(status) && status.hold_time_seconds == Some(30)).await;
+    assert_eq!(two.wait_for_status("one", is_up).await.established, 1);
+    one.change_orders(|wanted| drop(wanted.peers.remove("127.0.0.13")));
     let is_gone =
         |status: &PeerStatus| status.last_error.as_ref().is_some_and(|error| error.code != Some((6, 6)));
-    let error = three.until("one", is_gone).await.last_error.unwrap();
+    let error = three.wait_for_status("one", is_gone).await.last_error.unwrap();
     assert_eq!(error.name, "Cease: Peer De-configured");
-    assert_eq!(one.until("127.0.0.12", is_up).await.established, stays);
-    assert_eq!(two.until("one", is_up).await.last_error, None);
+    assert_eq!(one.wait_for_status("127.0.0.12", is_up).await.established, stays);
+    assert_eq!(two.wait_for_status("one", is_up).await.last_error, None);
 }
 
 #[tokio::test]
 async fn who_is_stopped_says_nothing_so_that_its_routes_are_kept() {
     let (mut one, mut two) = (Speaker::start(21), Speaker::start(22));
-    one.add("two", one.config_for(&two), &routes(1));
-    two.add("one", PeerConfig { passive: true, ..two.config_for(&one) }, &Routes::new());
-    one.until("two", is_up).await;
-    two.until("one", is_up).await;
+    one.add_peer("two", one.config_for(&two), &routes(1));
+    two.add_peer("one", PeerConfig { passive: true, ..two.config_for(&one) }, &Routes::new());
+    one.wait_for_status("two", is_up).await;
+    two.wait_for_status("one", is_up).await;
     one.task.abort();
-    let lost = two.until("one", |status| status.last_error.is_some()).await.last_error.unwrap();
+    let lost = two.wait_for_status("one", |status| status.last_error.is_some()).await.last_error.unwrap();
     assert_eq!((lost.name.as_str(), lost.code), ("Connection Lost", None));
 }
 
 #[tokio::test]
 async fn strangers_are_turned_away() {
     let (one, absent) = (Speaker::start(31), Speaker::start(32));
-    one.add("absent", PeerConfig { passive: true, ..one.config_for(&absent) }, &Routes::new());
+    one.add_peer("absent", PeerConfig { passive: true, ..one.config_for(&absent) }, &Routes::new());
     let call = async {
         loop {
             match tokio::net::TcpStream::connect((one.address, one.port)).await {
@@ -167,8 +167,8 @@ async fn strangers_are_turned_away() {
     assert!(link.read().is_err());
 }
 
-/// Says what is needed to be believed, keeps saying that it lives, and reads nothing.
-async fn deaf(listener: tokio::net::TcpListener) {
+/// A peer that establishes a session, goes on sending KEEPALIVEs, and reads nothing more.
+async fn run_deaf_peer(listener: tokio::net::TcpListener) {
     let (stream, _) = listener.accept().await.unwrap();
     let mut link = link::PeerLink::new(stream);
     let capabilities = vec![Capability::MultiProtocol(Family::Ipv4)];
@@ -200,18 +200,22 @@ async fn a_peer_that_reads_nothing_is_given_up_in_the_end() {
     socket.bind("127.0.0.42:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let deaf = tokio::spawn(deaf(listener));
+    let deaf = tokio::spawn(run_deaf_peer(listener));
     // More than all the buffers between hold: each route has a message of its own.
     let route = |i: u32| {
         let attributes =
             Attributes { med: Some(i), communities: (0..900).collect(), ..Attributes::default() };
         (IpAddr::from(Ipv4Addr::from(0x0a00_0000 + i)).into(), Arc::new(attributes))
     };
-    one.add("deaf", one.config(65_042, Ipv4Addr::new(127, 0, 0, 42), port), &(0..4000).map(route).collect());
+    one.add_peer(
+        "deaf",
+        one.config(65_042, Ipv4Addr::new(127, 0, 0, 42), port),
+        &(0..4000).map(route).collect(),
+    );
     let is_given_up = |status: &PeerStatus| {
         status.last_error.as_ref().is_some_and(|error| error.code == Some(code::SEND_HOLD_TIMER_EXPIRED))
     };
-    let status = one.until("deaf", is_given_up).await;
+    let status = one.wait_for_status("deaf", is_given_up).await;
     assert_eq!(status.established, 1);
     deaf.await.unwrap();
 }

@@ -138,9 +138,9 @@ pub fn decode_all(value: &[u8]) -> Option<Vec<Capability>> {
     let mut reader = ByteReader::new(value);
     let mut capabilities = Vec::new();
     while !reader.is_empty() {
-        let whole = reader.rest();
-        let code = reader.u8()?;
-        let length = reader.u8()?;
+        let whole = reader.remaining();
+        let code = reader.take_u8()?;
+        let length = reader.take_u8()?;
         let value = reader.take(length.into())?;
         let mut one = SliceReader::new(&whole[..value.len() + 2]);
         // RFC 5492, section 3: capabilities that are not understood are ignored.

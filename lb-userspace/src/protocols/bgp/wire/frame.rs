@@ -12,7 +12,7 @@ pub struct Decoder {
 
 impl Decoder {
     /// Appends bytes that have been received.
-    pub fn extend(&mut self, bytes: &[u8]) {
+    pub fn push_bytes(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.start);
         self.start = 0;
         self.buffer.extend_from_slice(bytes);
@@ -20,7 +20,7 @@ impl Decoder {
 
     /// The next message, if all of it has been received. An error is the NOTIFICATION to send;
     /// nothing can be decoded after it. `four_octet_as`: as for [`Message::encode`].
-    pub fn next(&mut self, four_octet_as: bool) -> Result<Option<Message>, Notification> {
+    pub fn next_message(&mut self, four_octet_as: bool) -> Result<Option<Message>, Notification> {
         let bytes = &self.buffer[self.start..];
         let Some((length, number)) = parse_header(bytes)? else { return Ok(None) };
         let Some(message) = bytes.get(..length) else { return Ok(None) };
@@ -41,8 +41,8 @@ fn parse_header(bytes: &[u8]) -> Result<Option<(usize, u8)>, Notification> {
     if header[..16] != [0xff; 16] {
         return Err(Notification::new(code::CONNECTION_NOT_SYNCHRONIZED));
     }
-    let told = [header[16], header[17]];
-    let length = usize::from(u16::from_be_bytes(told));
+    let length_bytes = [header[16], header[17]];
+    let length = usize::from(u16::from_be_bytes(length_bytes));
     let number = header[18];
     let lengths = match number {
         1 => 29..=MAX_MESSAGE,
@@ -52,7 +52,7 @@ fn parse_header(bytes: &[u8]) -> Result<Option<(usize, u8)>, Notification> {
         _ => HEADER..=MAX_MESSAGE,
     };
     if !lengths.contains(&length) {
-        return Err(Notification::with_data(code::BAD_MESSAGE_LENGTH, told));
+        return Err(Notification::with_data(code::BAD_MESSAGE_LENGTH, length_bytes));
     }
     if !(1..=ROUTE_REFRESH).contains(&number) {
         return Err(Notification::with_data(code::BAD_MESSAGE_TYPE, [number]));

@@ -76,11 +76,11 @@ impl Notification {
     /// The text of a shutdown or reset (RFC 9003), without control characters, which could
     /// disturb a terminal or a log.
     pub fn text(&self) -> Option<String> {
-        let told = self.unwrapped();
-        if !matches!(told.code, code::ADMINISTRATIVE_SHUTDOWN | code::ADMINISTRATIVE_RESET) {
+        let unwrapped = self.unwrap_hard_reset();
+        if !matches!(unwrapped.code, code::ADMINISTRATIVE_SHUTDOWN | code::ADMINISTRATIVE_RESET) {
             return None;
         }
-        let (length, rest) = told.data.split_first()?;
+        let (length, rest) = unwrapped.data.split_first()?;
         let text = String::from_utf8_lossy(rest.get(..usize::from(*length))?);
         Some(text.chars().filter(|c| !c.is_control()).collect()).filter(|text: &String| !text.is_empty())
     }
@@ -94,7 +94,7 @@ impl Notification {
     }
 
     /// The NOTIFICATION within a Hard Reset; without one, a copy of this.
-    pub fn unwrapped(&self) -> Self {
+    pub fn unwrap_hard_reset(&self) -> Self {
         match (self.code, &self.data[..]) {
             (code::HARD_RESET, [code, subcode, data @ ..]) => Self::with_data((*code, *subcode), data),
             _ => self.clone(),
@@ -120,7 +120,7 @@ impl Notification {
 impl fmt::Display for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&reason::error_name(self.code))?;
-        let inner = self.unwrapped();
+        let inner = self.unwrap_hard_reset();
         if inner.code != self.code {
             write!(f, " ({})", reason::error_name(inner.code))?;
         }

@@ -52,10 +52,10 @@ impl Open {
     /// (RFC 4760, section 8).
     pub fn can_speak(&self, family: Family) -> bool {
         let says_nothing = !self.capabilities.iter().any(Capability::is_multi_protocol);
-        self.has(&Capability::MultiProtocol(family)) || (says_nothing && family == Family::Ipv4)
+        self.has_capability(&Capability::MultiProtocol(family)) || (says_nothing && family == Family::Ipv4)
     }
 
-    pub fn has(&self, capability: &Capability) -> bool {
+    pub fn has_capability(&self, capability: &Capability) -> bool {
         self.capabilities.contains(capability)
     }
 
@@ -88,7 +88,7 @@ impl Open {
 
     pub(super) fn decode(body: &[u8]) -> Result<Self, Notification> {
         let mut reader = ByteReader::new(body);
-        if reader.u8() != Some(VERSION) {
+        if reader.take_u8() != Some(VERSION) {
             return Err(Notification::with_data(code::UNSUPPORTED_VERSION, u16::from(VERSION).to_be_bytes()));
         }
         Self::decode_fixed(&mut reader).ok_or_else(malformed).and_then(|open| open.decode_parameters(reader))
@@ -96,27 +96,28 @@ impl Open {
 
     fn decode_fixed(reader: &mut ByteReader<'_>) -> Option<Self> {
         Some(Self {
-            my_as: reader.u16()?,
-            hold_time: reader.u16()?,
-            router_id: reader.array()?.into(),
+            my_as: reader.take_u16()?,
+            hold_time: reader.take_u16()?,
+            router_id: reader.take_array()?.into(),
             capabilities: Vec::new(),
         })
     }
 
     fn decode_parameters(mut self, mut reader: ByteReader<'_>) -> Result<Self, Notification> {
-        let mut length = usize::from(reader.u8().ok_or_else(malformed)?);
-        let is_extended = length > 0 && reader.rest().first() == Some(&EXTENDED_LENGTH);
+        let mut length = usize::from(reader.take_u8().ok_or_else(malformed)?);
+        let is_extended = length > 0 && reader.remaining().first() == Some(&EXTENDED_LENGTH);
         if is_extended {
-            reader.u8();
-            length = reader.u16().ok_or_else(malformed)?.into();
+            reader.take_u8();
+            length = reader.take_u16().ok_or_else(malformed)?.into();
         }
         let mut parameters = ByteReader::new(reader.take(length).ok_or_else(malformed)?);
         if !reader.is_empty() {
             return Err(malformed());
         }
-        while let Some(kind) = parameters.u8() {
-            let length = if is_extended { parameters.u16() } else { parameters.u8().map(u16::from) }
-                .ok_or_else(malformed)?;
+        while let Some(kind) = parameters.take_u8() {
+            let length =
+                if is_extended { parameters.take_u16() } else { parameters.take_u8().map(u16::from) }
+                    .ok_or_else(malformed)?;
             let value = parameters.take(length.into()).ok_or_else(malformed)?;
             if kind != CAPABILITIES {
                 return Err(Notification::new(code::UNSUPPORTED_PARAMETER));

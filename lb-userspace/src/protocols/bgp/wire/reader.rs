@@ -12,7 +12,7 @@ impl<'a> ByteReader<'a> {
     }
 
     /// The bytes that are left.
-    pub fn rest(&self) -> &'a [u8] {
+    pub fn remaining(&self) -> &'a [u8] {
         self.0
     }
 
@@ -22,15 +22,15 @@ impl<'a> ByteReader<'a> {
         Some(taken)
     }
 
-    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub fn take_array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
 
-    pub fn u8(&mut self) -> Option<u8> {
-        self.array().map(u8::from_be_bytes)
+    pub fn take_u8(&mut self) -> Option<u8> {
+        self.take_array().map(u8::from_be_bytes)
     }
 
-    pub fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_be_bytes)
+    pub fn take_u16(&mut self) -> Option<u16> {
+        self.take_array().map(u16::from_be_bytes)
     }
 }

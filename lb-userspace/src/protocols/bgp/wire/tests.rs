@@ -8,7 +8,7 @@ use crate::protocols::bgp::config::LargeCommunity;
 
 mod fuzz;
 
-fn net(text: &str) -> IpNet {
+fn parse_prefix(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
@@ -18,15 +18,15 @@ fn v6(text: &str) -> Ipv6Addr {
 
 fn decode_as(message: &[u8], four_octet_as: bool) -> Result<Option<Message>, Notification> {
     let mut decoder = Decoder::default();
-    decoder.extend(message);
-    decoder.next(four_octet_as)
+    decoder.push_bytes(message);
+    decoder.next_message(four_octet_as)
 }
 
 fn decode(message: &[u8]) -> Result<Option<Message>, Notification> {
     decode_as(message, true)
 }
 
-fn raw(number: u8, body: &[u8]) -> Vec<u8> {
+fn raw_message(number: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0xff; 16];
     bytes.extend(u16::try_from(HEADER + body.len()).unwrap().to_be_bytes());
     bytes.push(number);
@@ -67,8 +67,8 @@ fn attributes() -> PathAttributes {
 fn samples() -> Vec<Message> {
     let next_hop = RouteNextHop::V6 { global: v6("2001:db8::1"), link_local: Some(v6("fe80::1")) };
     let v4_hop = RouteNextHop::V4(Ipv4Addr::new(192, 0, 2, 1));
-    let v4 = vec![net("198.51.100.1/32"), net("10.0.0.0/8"), net("0.0.0.0/0")];
-    let v6 = vec![net("2001:db8:1::1/128"), net("2001:db8::/33")];
+    let v4 = vec![parse_prefix("198.51.100.1/32"), parse_prefix("10.0.0.0/8"), parse_prefix("0.0.0.0/0")];
+    let v6 = vec![parse_prefix("2001:db8:1::1/128"), parse_prefix("2001:db8::/33")];
     let announce = |family, next_hop, prefixes| {
         Update::announce(family, ReachableRoutes { next_hop, prefixes }, attributes())
     };
@@ -102,8 +102,8 @@ fn a_stream_in_pieces_gives_all_of_its_messages() {
     let mut decoder = Decoder::default();
     let mut messages = Vec::new();
     for piece in stream.chunks(7) {
-        decoder.extend(piece);
-        while let Some(message) = decoder.next(true).unwrap() {
+        decoder.push_bytes(piece);
+        while let Some(message) = decoder.next_message(true).unwrap() {
             messages.push(message);
         }
     }
@@ -112,10 +112,10 @@ fn a_stream_in_pieces_gives_all_of_its_messages() {
 
 #[test]
 fn bad_headers_get_the_notification_of_the_rfc() {
-    let mut unmarked = raw(4, &[]);
+    let mut unmarked = raw_message(4, &[]);
     unmarked[3] = 0;
     let with_length = |number, length: u16| {
-        let mut bytes = raw(number, &[0; 60]);
+        let mut bytes = raw_message(number, &[0; 60]);
         bytes[16..18].copy_from_slice(&length.to_be_bytes());
         bytes
     };
@@ -128,9 +128,12 @@ fn bad_headers_get_the_notification_of_the_rfc() {
         (with_length(2, 22), length(22)),
         (with_length(3, 20), length(20)),
         (with_length(2, 4097), length(4097)),
-        (raw(0, &[]), Notification::with_data(code::BAD_MESSAGE_TYPE, [0])),
-        (raw(6, &[]), Notification::with_data(code::BAD_MESSAGE_TYPE, [6])),
-        (raw(5, &[0, 1]), Notification::with_data(code::INVALID_REFRESH_LENGTH, raw(5, &[0, 1]))),
+        (raw_message(0, &[]), Notification::with_data(code::BAD_MESSAGE_TYPE, [0])),
+        (raw_message(6, &[]), Notification::with_data(code::BAD_MESSAGE_TYPE, [6])),
+        (
+            raw_message(5, &[0, 1]),
+            Notification::with_data(code::INVALID_REFRESH_LENGTH, raw_message(5, &[0, 1])),
+        ),
     ];
     for (bytes, expected) in cases {
         assert_eq!(decode(&bytes), Err(expected));
@@ -140,7 +143,7 @@ fn bad_headers_get_the_notification_of_the_rfc() {
 #[test]
 fn bad_opens_get_the_notification_of_the_rfc() {
     let fixed = [4, 0xfd, 0xe9, 0, 90, 10, 0, 0, 1];
-    let with = |parameters: &[u8]| raw(1, &[&fixed, parameters].concat());
+    let with = |parameters: &[u8]| raw_message(1, &[&fixed, parameters].concat());
     let mut version_3 = with(&[0]);
     version_3[HEADER] = 3;
     let cases = [
@@ -160,7 +163,7 @@ fn capabilities_that_are_malformed_or_unknown_are_left_alone() {
     // A 4-octet AS of three bytes, one of no known kind, and route refresh.
     let parameters = [2, 12, 65, 3, 1, 2, 3, 99, 1, 7, 2, 0, 70, 0];
     let body = [&[4, 0xfd, 0xe9, 0, 90, 10, 0, 0, 1, 14][..], &parameters].concat();
-    let Ok(Some(Message::Open(open))) = decode(&raw(1, &body)) else { panic!("no OPEN") };
+    let Ok(Some(Message::Open(open))) = decode(&raw_message(1, &body)) else { panic!("no OPEN") };
     let other = |code, value: &[u8]| Capability::Other { code, value: value.to_vec() };
     let expected =
         [other(65, &[1, 2, 3]), other(99, &[7]), Capability::RouteRefresh, Capability::EnhancedRouteRefresh];
@@ -173,7 +176,7 @@ fn capabilities_that_are_malformed_or_unknown_are_left_alone() {
 fn extended_optional_parameters_are_understood() {
     let parameters = [255, 255, 0, 7, 2, 0, 4, 70, 0, 2, 0];
     let body = [&[4, 0xfd, 0xe9, 0, 90, 10, 0, 0, 1][..], &parameters].concat();
-    let Ok(Some(Message::Open(open))) = decode(&raw(1, &body)) else { panic!("no OPEN") };
+    let Ok(Some(Message::Open(open))) = decode(&raw_message(1, &body)) else { panic!("no OPEN") };
     assert_eq!(open.capabilities, [Capability::EnhancedRouteRefresh, Capability::RouteRefresh]);
 }
 
@@ -186,7 +189,7 @@ fn an_as_of_four_bytes_is_as_trans_in_the_open() {
 fn peers_without_4_octet_as_get_as_trans_and_as4_path() {
     let reach = ReachableRoutes {
         next_hop: RouteNextHop::V4(Ipv4Addr::LOCALHOST),
-        prefixes: vec![net("192.0.2.0/24")],
+        prefixes: vec![parse_prefix("192.0.2.0/24")],
     };
     let update = Update::announce(Family::Ipv4, reach, attributes());
     let bytes = Message::Update(update.clone()).encode(false).unwrap();
@@ -200,7 +203,7 @@ fn peers_without_4_octet_as_get_as_trans_and_as4_path() {
 fn two_bytes_suffice_where_every_as_has_two() {
     let reach = ReachableRoutes {
         next_hop: RouteNextHop::V4(Ipv4Addr::LOCALHOST),
-        prefixes: vec![net("192.0.2.0/24")],
+        prefixes: vec![parse_prefix("192.0.2.0/24")],
     };
     let short = PathAttributes { as_path: vec![65_001], ..PathAttributes::default() };
     let bytes = Message::Update(Update::announce(Family::Ipv4, reach, short)).encode(false).unwrap();
@@ -212,7 +215,7 @@ fn a_bad_attribute_is_tolerated_and_its_routes_are_counted() {
     // ORIGIN 9; then LOCAL_PREF of two bytes; NEXT_HOP; a prefix.
     let path = [&[0x40, 1, 1, 9][..], &[0x40, 5, 2, 0, 0], &[0x40, 3, 4, 192, 0, 2, 1]].concat();
     let body = [&[0, 0, 0, u8::try_from(path.len()).unwrap()][..], &path, &[24, 10, 0, 1]].concat();
-    let Ok(Some(Message::Update(update))) = decode(&raw(2, &body)) else { panic!("no UPDATE") };
+    let Ok(Some(Message::Update(update))) = decode(&raw_message(2, &body)) else { panic!("no UPDATE") };
     assert!(update.malformed.is_some());
     assert_eq!(update.offered_routes(), 1);
 }
@@ -222,7 +225,7 @@ fn bad_prefixes_and_truncated_attributes_are_tolerated() {
     for body in
         [&[0, 0, 0, 0, 33, 1, 2, 3, 4][..], &[0, 1, 32, 0, 0], &[0, 0, 0, 3, 0x40, 1, 9], &[0, 0, 0, 1, 0x40]]
     {
-        let Ok(Some(Message::Update(update))) = decode(&raw(2, body)) else { panic!("no UPDATE") };
+        let Ok(Some(Message::Update(update))) = decode(&raw_message(2, body)) else { panic!("no UPDATE") };
         assert!(update.malformed.is_some(), "{body:?}");
         assert_eq!(update.end_of_rib_family(), None);
     }
@@ -231,7 +234,7 @@ fn bad_prefixes_and_truncated_attributes_are_tolerated() {
 #[test]
 fn an_update_with_impossible_lengths_ends_the_session() {
     for body in [&[0, 9, 0, 0][..], &[0, 0, 0, 9, 1], &[0, 2, 0, 0, 0]] {
-        assert_eq!(decode(&raw(2, body)), Err(Notification::new(code::MALFORMED_ATTRIBUTE_LIST)));
+        assert_eq!(decode(&raw_message(2, body)), Err(Notification::new(code::MALFORMED_ATTRIBUTE_LIST)));
     }
 }
 
@@ -251,7 +254,7 @@ fn a_hard_reset_carries_its_reason() {
     let reason = Notification::with_text(code::ADMINISTRATIVE_SHUTDOWN, "drained");
     let hard = reason.clone().into_hard_reset();
     assert_eq!(
-        (hard.code, hard.unwrapped(), hard.text()),
+        (hard.code, hard.unwrap_hard_reset(), hard.text()),
         (code::HARD_RESET, reason, Some("drained".into()))
     );
     assert_eq!(hard.to_string(), "Cease: Hard Reset (Cease: Administrative Shutdown): \"drained\"");
@@ -276,7 +279,7 @@ fn a_message_that_would_be_too_long_is_not_encoded() {
     let communities = (0..2000).collect();
     let reach = ReachableRoutes {
         next_hop: RouteNextHop::V4(Ipv4Addr::LOCALHOST),
-        prefixes: vec![net("192.0.2.0/24")],
+        prefixes: vec![parse_prefix("192.0.2.0/24")],
     };
     let update = Update::announce(Family::Ipv4, reach, PathAttributes { communities, ..attributes() });
     assert!(matches!(Message::Update(update).encode(true), Err(EncodeError::TooLong(_))));
@@ -304,7 +307,7 @@ fn some_attributes() -> impl Strategy<Value = PathAttributes> {
 proptest! {
     #[test]
     fn all_attributes_survive_both_widths_of_as(attributes in some_attributes(), four_octet_as: bool) {
-        let reach = ReachableRoutes { next_hop: RouteNextHop::V4(Ipv4Addr::LOCALHOST), prefixes: vec![net("192.0.2.0/24")] };
+        let reach = ReachableRoutes { next_hop: RouteNextHop::V4(Ipv4Addr::LOCALHOST), prefixes: vec![parse_prefix("192.0.2.0/24")] };
         let message = Message::Update(Update::announce(Family::Ipv4, reach, attributes));
         let bytes = message.encode(four_octet_as).unwrap();
         prop_assert_eq!(decode_as(&bytes, four_octet_as), Ok(Some(message)));

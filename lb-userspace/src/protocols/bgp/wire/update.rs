@@ -118,7 +118,7 @@ impl Update {
         let mut reader = ByteReader::new(body);
         let withdrawn = take_part(&mut reader).ok_or_else(malformed)?;
         let path = take_part(&mut reader).ok_or_else(malformed)?;
-        let announced = reader.rest();
+        let announced = reader.remaining();
 
         let mut update = Self::default();
         if body.len() == 4 {
@@ -132,7 +132,7 @@ impl Update {
         if !announced.is_empty() {
             let prefixes = update.decode_prefixes(announced);
             let next_hop = next_hop.unwrap_or_else(|| {
-                update.complain("NEXT_HOP is missing");
+                update.record_complaint("NEXT_HOP is missing");
                 RouteNextHop::V4(Ipv4Addr::UNSPECIFIED)
             });
             update.reach.insert(Family::Ipv4, ReachableRoutes { next_hop, prefixes });
@@ -149,7 +149,7 @@ impl Update {
         let mut seen = BTreeSet::new();
         while !reader.is_empty() {
             let Some((kind, bytes)) = take_attribute(&mut reader) else {
-                self.complain("the length of a path attribute is wrong");
+                self.record_complaint("the length of a path attribute is wrong");
                 break;
             };
             // RFC 7606, section 3, g: of attributes that stand twice the first counts.
@@ -159,8 +159,8 @@ impl Update {
             let mut slice = SliceReader::new(bytes);
             match PathAttribute::parse(&mut slice, &mut context) {
                 Ok(attribute) if slice.is_empty() => self.decode_value(attribute.value(), &mut next_hop),
-                Ok(_) => self.complain(&format!("path attribute {kind} is too long")),
-                Err(error) => self.complain(&format!("path attribute {kind}: {error}")),
+                Ok(_) => self.record_complaint(&format!("path attribute {kind} is too long")),
+                Err(error) => self.record_complaint(&format!("path attribute {kind}: {error}")),
             }
         }
         next_hop
@@ -186,7 +186,7 @@ impl Update {
         let mut prefixes = Vec::new();
         while !reader.is_empty() {
             let Some(prefix) = decode_prefix(&mut reader) else {
-                self.complain("a prefix has a wrong length");
+                self.record_complaint("a prefix has a wrong length");
                 break;
             };
             prefixes.push(prefix);
@@ -195,14 +195,14 @@ impl Update {
     }
 
     /// Notes an error; only the first is kept.
-    fn complain(&mut self, complaint: &str) {
+    fn record_complaint(&mut self, complaint: &str) {
         self.malformed.get_or_insert_with(|| complaint.to_owned());
     }
 }
 
 /// Takes a field that is preceded by its length in two bytes.
 fn take_part<'a>(reader: &mut ByteReader<'a>) -> Option<&'a [u8]> {
-    let length = reader.u16()?;
+    let length = reader.take_u16()?;
     reader.take(length.into())
 }
 
@@ -213,11 +213,12 @@ fn length_field(part: &[u8]) -> Result<[u8; 2], EncodeError> {
 /// Takes the next attribute: its type, and all its bytes with header and unchecked value.
 fn take_attribute<'a>(reader: &mut ByteReader<'a>) -> Option<(u8, &'a [u8])> {
     const EXTENDED_LENGTH: u8 = 0x10;
-    let whole = reader.rest();
-    let [flags, kind] = reader.array()?;
-    let length = if flags & EXTENDED_LENGTH == 0 { reader.u8()?.into() } else { usize::from(reader.u16()?) };
+    let whole = reader.remaining();
+    let [flags, kind] = reader.take_array()?;
+    let length =
+        if flags & EXTENDED_LENGTH == 0 { reader.take_u8()?.into() } else { usize::from(reader.take_u16()?) };
     reader.take(length)?;
-    Some((kind, &whole[..whole.len() - reader.rest().len()]))
+    Some((kind, &whole[..whole.len() - reader.remaining().len()]))
 }
 
 /// The prefix length in bits, then as many bytes of address as it needs (RFC 4271,
@@ -232,10 +233,10 @@ fn encode_prefix(prefix: &IpNet, bytes: &mut Vec<u8>) {
 }
 
 fn decode_prefix(reader: &mut ByteReader<'_>) -> Option<IpNet> {
-    let bits = reader.u8().filter(|bits| *bits <= Family::Ipv4.max_prefix_length())?;
-    let told = reader.take(bits.div_ceil(8).into())?;
+    let bits = reader.take_u8().filter(|bits| *bits <= Family::Ipv4.max_prefix_length())?;
+    let prefix_bytes = reader.take(bits.div_ceil(8).into())?;
     let mut address = [0; 4];
-    address[..told.len()].copy_from_slice(told);
+    address[..prefix_bytes.len()].copy_from_slice(prefix_bytes);
     Ipv4Net::new(address.into(), bits).ok().map(|prefix| prefix.trunc().into())
 }
 

@@ -5,7 +5,7 @@ fn vip(number: u32) -> IpAddr {
 }
 
 /// When each announcement was made, in milliseconds from the start.
-fn run(schedule: &mut Schedule, start: Instant, end: Duration) -> Vec<(u64, IpAddr)> {
+fn collect_announcements(schedule: &mut Schedule, start: Instant, end: Duration) -> Vec<(u64, IpAddr)> {
     let mut made = Vec::new();
     while let Some(now) = schedule.next_deadline().filter(|at| *at <= start + end) {
         let vips = schedule.take_due(now);
@@ -20,8 +20,10 @@ fn a_vip_is_announced_a_few_times_at_first_and_then_about_twice_a_minute() {
     let start = Instant::now();
     let mut schedule = Schedule::new(1);
     schedule.start(vip(1), start);
-    let times: Vec<_> =
-        run(&mut schedule, start, Duration::from_secs(600)).into_iter().map(|(at, _)| at).collect();
+    let times: Vec<_> = collect_announcements(&mut schedule, start, Duration::from_secs(600))
+        .into_iter()
+        .map(|(at, _)| at)
+        .collect();
     assert_eq!(times[..5], [0, 200, 1200, 3200, 7200]);
     assert!(times[4..].windows(2).all(|pair| (20_000..=30_000).contains(&(pair[1] - pair[0]))));
     assert!(times.len() > 23);
@@ -32,12 +34,12 @@ fn a_stopped_vip_is_silent_and_a_restarted_one_begins_anew() {
     let start = Instant::now();
     let mut schedule = Schedule::new(1);
     schedule.start(vip(1), start);
-    run(&mut schedule, start, Duration::from_secs(30));
+    collect_announcements(&mut schedule, start, Duration::from_secs(30));
     schedule.start(vip(1), start);
-    assert_eq!(run(&mut schedule, start, Duration::from_secs(1)).len(), 2);
+    assert_eq!(collect_announcements(&mut schedule, start, Duration::from_secs(1)).len(), 2);
     schedule.stop(&vip(1));
     assert_eq!(schedule.next_deadline(), None);
-    assert_eq!(run(&mut schedule, start, Duration::from_secs(600)), []);
+    assert_eq!(collect_announcements(&mut schedule, start, Duration::from_secs(600)), []);
 }
 
 #[test]
@@ -45,7 +47,7 @@ fn announcements_of_thousands_of_vips_are_spread() {
     let start = Instant::now();
     let mut schedule = Schedule::new(1);
     (0..5000).for_each(|number| schedule.start(vip(number), start));
-    let made = run(&mut schedule, start, Duration::from_secs(200));
+    let made = collect_announcements(&mut schedule, start, Duration::from_secs(200));
     let first: BTreeSet<_> = made.iter().filter(|(at, _)| *at < 250).map(|(_, vip)| *vip).collect();
     assert!(first.len() > 2400, "{}", first.len());
     let mut busiest = BTreeMap::new();

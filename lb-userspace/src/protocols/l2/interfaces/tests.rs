@@ -21,7 +21,7 @@ pub fn interfaces(own: &[&str], up: &[&str]) -> Interfaces {
         };
         (Arc::from(*name), seen)
     };
-    interfaces.set(up.iter().map(seen).collect());
+    interfaces.set_seen(up.iter().map(seen).collect());
     interfaces
 }
 
@@ -57,8 +57,11 @@ fn vips_in_the_data_path_are_announced_where_programs_are() {
     let interfaces = interfaces(&["eth0"], &up);
     for (in_data_path, on) in [(true, vec!["eth0", "eth0.7"]), (false, up.to_vec())] {
         let candidates = candidates(in_data_path, &up);
-        assert_eq!(interfaces.suitable(&candidates).map(|name| &**name).collect::<Vec<_>>(), on);
-        assert!(up.iter().all(|name| interfaces.is_on(&candidates, &Arc::from(*name)) == on.contains(name)));
+        assert_eq!(interfaces.suitable_for(&candidates).map(|name| &**name).collect::<Vec<_>>(), on);
+        assert!(
+            up.iter()
+                .all(|name| interfaces.is_wanted_on(&candidates, &Arc::from(*name)) == on.contains(name))
+        );
     }
     assert!(!interfaces.can_announce(&candidates(true, &["eth1"])));
     assert!(interfaces.can_announce(&candidates(false, &["eth1"])));

@@ -14,65 +14,65 @@ fn vips(numbers: impl IntoIterator<Item = u32>) -> BTreeMap<IpAddr, BallotId> {
 }
 
 /// Parts are told and learnt until nothing is left: how many there were.
-fn tell(ours: &Ours, theirs: &mut Theirs) -> usize {
+fn exchange_updates(ours: &Ours, theirs: &mut Theirs) -> usize {
     let mut parts = 0;
     while theirs.known() != ours.version() {
         let known = theirs.known();
-        theirs.learn(&ours.next_update(known));
+        theirs.apply_update(&ours.next_update(known));
         assert_ne!(theirs.known(), known, "no progress");
         parts += 1;
     }
     parts
 }
 
-fn all(theirs: &Theirs) -> BTreeMap<IpAddr, BallotId> {
+fn known_ballots(theirs: &Theirs) -> BTreeMap<IpAddr, BallotId> {
     theirs.ready.iter().map(|(vip, ballot)| (*vip, *ballot)).collect()
 }
 
 #[test]
 fn only_changes_are_sent() {
     let (mut ours, mut theirs) = (Ours::default(), Theirs::default());
-    assert!(ours.set(&vips(0..5000)));
-    assert_eq!(tell(&ours, &mut theirs), 5000_usize.div_ceil(MAX_ENTRIES));
-    assert!(!ours.set(&vips(0..5000)));
-    assert!(ours.set(&vips(1..5001)));
+    assert!(ours.set_ready(&vips(0..5000)));
+    assert_eq!(exchange_updates(&ours, &mut theirs), 5000_usize.div_ceil(MAX_ENTRIES));
+    assert!(!ours.set_ready(&vips(0..5000)));
+    assert!(ours.set_ready(&vips(1..5001)));
     let update = ours.next_update(theirs.known());
     assert_eq!(update.entries, [(vip(0), None), (vip(5000), Some(BALLOT))]);
-    assert_eq!(tell(&ours, &mut theirs), 1);
-    assert_eq!(all(&theirs), vips(1..5001));
+    assert_eq!(exchange_updates(&ours, &mut theirs), 1);
+    assert_eq!(known_ballots(&theirs), vips(1..5001));
 }
 
 #[test]
 fn a_part_that_was_lost_or_came_twice_does_no_harm() {
     let (mut ours, mut theirs) = (Ours::default(), Theirs::default());
-    ours.set(&vips(0..100));
-    theirs.learn(&ours.next_update(0));
+    ours.set_ready(&vips(0..100));
+    theirs.apply_update(&ours.next_update(0));
     let second = ours.next_update(theirs.known());
-    theirs.learn(&second);
+    theirs.apply_update(&second);
     let known = theirs.known();
-    ours.set(&vips(0..101));
+    ours.set_ready(&vips(0..101));
     let skips = ReadinessUpdate { from: second.to + 1, to: ours.version(), entries: vec![(vip(9), None)] };
     for useless in [second, skips] {
-        theirs.learn(&useless);
-        assert_eq!((theirs.known(), all(&theirs)), (known, vips(0..100)));
+        theirs.apply_update(&useless);
+        assert_eq!((theirs.known(), known_ballots(&theirs)), (known, vips(0..100)));
     }
-    tell(&ours, &mut theirs);
-    assert_eq!(all(&theirs), vips(0..101));
+    exchange_updates(&ours, &mut theirs);
+    assert_eq!(known_ballots(&theirs), vips(0..101));
 }
 
 #[test]
 fn ready_since_is_the_version_that_others_must_know() {
     let mut ours = Ours::default();
-    ours.set(&vips([1]));
+    ours.set_ready(&vips([1]));
     let first = ours.ready_since(&vip(1)).unwrap();
-    ours.set(&vips([]));
+    ours.set_ready(&vips([]));
     assert_eq!(ours.ready_since(&vip(1)), None);
-    ours.set(&vips([1]));
+    ours.set_ready(&vips([1]));
     let second = ours.ready_since(&vip(1)).unwrap();
     assert!(first.0 == second.0 && first.1 < second.1);
-    assert!(!ours.set(&vips([1])));
+    assert!(!ours.set_ready(&vips([1])));
     // Another ballot is another thing to know.
-    assert!(ours.set(&[(vip(1), OTHER)].into()));
+    assert!(ours.set_ready(&[(vip(1), OTHER)].into()));
     let (ballot, third) = ours.ready_since(&vip(1)).unwrap();
     assert!(ballot == OTHER && second.1 < third);
     assert_eq!(ours.next_update(second.1).entries, [(vip(1), Some(OTHER))]);
@@ -81,18 +81,18 @@ fn ready_since_is_the_version_that_others_must_know() {
 #[test]
 fn vips_that_are_gone_do_not_pile_up() {
     let (mut ours, mut theirs) = (Ours::default(), Theirs::default());
-    ours.set(&vips(0..200));
-    tell(&ours, &mut theirs);
+    ours.set_ready(&vips(0..200));
+    exchange_updates(&ours, &mut theirs);
     let mut middle = Theirs::default();
-    middle.learn(&ours.next_update(0));
+    middle.apply_update(&ours.next_update(0));
     for round in 0..20 {
-        ours.set(&vips(round * 1000..(round + 1) * 1000));
+        ours.set_ready(&vips(round * 1000..(round + 1) * 1000));
         assert!(ours.vips.len() <= 1000 + MAX_GONE && ours.changes.len() == ours.vips.len());
     }
-    tell(&ours, &mut theirs);
-    tell(&ours, &mut middle);
-    assert_eq!(all(&theirs), vips(19_000..20_000));
-    assert_eq!(all(&middle), vips(19_000..20_000));
+    exchange_updates(&ours, &mut theirs);
+    exchange_updates(&ours, &mut middle);
+    assert_eq!(known_ballots(&theirs), vips(19_000..20_000));
+    assert_eq!(known_ballots(&middle), vips(19_000..20_000));
 }
 
 proptest! {
@@ -103,16 +103,16 @@ proptest! {
         let (mut ours, mut theirs) = (Ours::default(), Theirs::default());
         for (ready, told) in steps {
             let ready = vips(ready);
-            ours.set(&ready);
+            ours.set_ready(&ready);
             for _ in 0..told {
-                theirs.learn(&ours.next_update(theirs.known()));
+                theirs.apply_update(&ours.next_update(theirs.known()));
             }
             let mut fresh = Theirs::default();
-            tell(&ours, &mut fresh);
-            prop_assert_eq!(&all(&fresh), &ready);
+            exchange_updates(&ours, &mut fresh);
+            prop_assert_eq!(&known_ballots(&fresh), &ready);
             if told == 3 {
-                tell(&ours, &mut theirs);
-                prop_assert_eq!(all(&theirs), ready);
+                exchange_updates(&ours, &mut theirs);
+                prop_assert_eq!(known_ballots(&theirs), ready);
             }
         }
     }

@@ -25,7 +25,7 @@ fn solicit(asker: Ipv6Addr, to: Ipv6Addr, target: Ipv6Addr, options: &[u8]) -> V
     let mut message = vec![SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
     message.extend(target.octets());
     message.extend(options);
-    let sum = checksum(asker, to, &message);
+    let sum = icmpv6_checksum(asker, to, &message);
     message[2..4].copy_from_slice(&sum.to_be_bytes());
     let header = [0x60, 0, 0, 0, 0, message.len() as u8, ICMPV6, HOP_LIMIT];
     let ethernet = ethernet_header([0x33, 0x33, 0xff, 0, 0, 1], THEIRS, ETH_P_IPV6);
@@ -39,7 +39,7 @@ fn usual_solicitation() -> Vec<u8> {
     solicit(v6("fe80::1"), solicited_node_group(target), target, &OPTION)
 }
 
-fn changed(frame: &[u8], at: usize, byte: u8) -> Vec<u8> {
+fn with_byte(frame: &[u8], at: usize, byte: u8) -> Vec<u8> {
     let mut frame = frame.to_vec();
     frame[at] = byte;
     frame
@@ -57,7 +57,7 @@ fn an_arp_request_is_a_question() {
 fn other_arp_is_no_question() {
     for (at, byte) in [(15, 6), (16, 9), (18, 8), (19, 16), (21, 2), (21, 0), (22, 1), (38, 224), (12, 0x81)]
     {
-        assert_eq!(parse_question(&changed(&ARP, at, byte)), None, "{at}");
+        assert_eq!(parse_question(&with_byte(&ARP, at, byte)), None, "{at}");
     }
     for len in 0..ARP.len() {
         assert_eq!(parse_question(&ARP[..len]), None, "cut to {len}");
@@ -66,7 +66,7 @@ fn other_arp_is_no_question() {
 
 #[test]
 fn an_arp_reply_contains_our_mac() {
-    let answer = parse_question(&ARP).unwrap().answer(OURS);
+    let answer = parse_question(&ARP).unwrap().answer_frame(OURS);
     let expected = [
         2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 6, // Ethernet
         0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, 1, 192, 0, 2, 10, 2, 0, 0, 0, 0, 2, 192, 0, 2, 1,
@@ -80,11 +80,11 @@ fn a_probe_for_the_address_is_answered() {
     probe[28..32].fill(0);
     let probe = parse_question(&probe).unwrap();
     assert!(probe.asker.is_unspecified() && !probe.is_claim());
-    assert_eq!(probe.answer(OURS)[28..], [192, 0, 2, 10, 2, 0, 0, 0, 0, 2, 0, 0, 0, 0]);
+    assert_eq!(probe.answer_frame(OURS)[28..], [192, 0, 2, 10, 2, 0, 0, 0, 0, 2, 0, 0, 0, 0]);
 
     let target = v6("2001:db8::a");
     let probe = solicit(Ipv6Addr::UNSPECIFIED, solicited_node_group(target), target, &[]);
-    let answer = parse_question(&probe).unwrap().answer(OURS);
+    let answer = parse_question(&probe).unwrap().answer_frame(OURS);
     assert_eq!(answer[..6], [0x33, 0x33, 0, 0, 0, 1]);
     assert_eq!(v6_at(&answer, 14 + 24), Some(ALL_NODES));
     assert_eq!(answer[14 + 40 + 4], OVERRIDE, "and not solicited");
@@ -111,7 +111,7 @@ fn invalid_solicitations_are_ignored() {
     assert!(parse_question(&frame).is_some());
     // Version, next header, hop limit, type, code, checksum, a bit of the target.
     for at in [14, 20, 21, 54, 55, 56, 70] {
-        assert_eq!(parse_question(&changed(&frame, at, frame[at] ^ 0x10)), None, "byte {at}");
+        assert_eq!(parse_question(&with_byte(&frame, at, frame[at] ^ 0x10)), None, "byte {at}");
     }
     for len in 0..frame.len() {
         assert_eq!(parse_question(&frame[..len]), None, "cut to {len}");
@@ -140,12 +140,12 @@ fn invalid_solicitations_are_ignored() {
 
 #[test]
 fn an_advertisement_contains_our_mac() {
-    let answer = parse_question(&usual_solicitation()).unwrap().answer(OURS);
+    let answer = parse_question(&usual_solicitation()).unwrap().answer_frame(OURS);
     assert_eq!(answer[..14], [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 0x86, 0xdd]);
     assert_eq!(answer[14..22], [0x60, 0, 0, 0, 0, 32, ICMPV6, HOP_LIMIT]);
     assert_eq!(v6_at(&answer, 22), Some(v6("2001:db8::a")));
     assert_eq!(v6_at(&answer, 38), Some(v6("fe80::1")));
-    assert_eq!(checksum(v6("2001:db8::a"), v6("fe80::1"), &answer[54..]), 0);
+    assert_eq!(icmpv6_checksum(v6("2001:db8::a"), v6("fe80::1"), &answer[54..]), 0);
     assert_eq!(answer[54..56], [ADVERTISEMENT, 0]);
     assert_eq!(answer[58], SOLICITED | OVERRIDE);
     assert_eq!(v6_at(&answer, 62), Some(v6("2001:db8::a")));
@@ -154,7 +154,7 @@ fn an_advertisement_contains_our_mac() {
 
 #[test]
 fn announcements_are_claims_to_everybody() {
-    let [request, reply] = announcements(ip("192.0.2.10"), OURS).try_into().unwrap();
+    let [request, reply] = announcement_frames(ip("192.0.2.10"), OURS).try_into().unwrap();
     for frame in [&request, &reply] {
         assert_eq!(frame[..6], BROADCAST);
         assert_eq!((v4_at(frame, 28), v4_at(frame, 38)), (v4_at(frame, 38), v4_at(&ARP, 38)));
@@ -162,7 +162,7 @@ fn announcements_are_claims_to_everybody() {
     assert!(parse_question(&request).unwrap().is_claim());
     assert_eq!(reply[20..22], [0, 2]);
 
-    let [advertisement] = announcements(ip("2001:db8::a"), OURS).try_into().unwrap();
+    let [advertisement] = announcement_frames(ip("2001:db8::a"), OURS).try_into().unwrap();
     assert_eq!(advertisement[..6], [0x33, 0x33, 0, 0, 0, 1]);
     assert_eq!(advertisement[58], OVERRIDE);
 }
@@ -183,7 +183,7 @@ proptest! {
             false => IpAddr::from(bytes),
         };
         let asked = AddressQuestion { target: address(target), asker: address(asker), mac };
-        let answer = asked.answer(OURS);
+        let answer = asked.answer_frame(OURS);
         prop_assert_eq!(&answer[6..12], &OURS);
         prop_assert!(asked.asker.is_unspecified() || answer[..6] == mac);
         prop_assert_eq!(parse_question(&answer), None);
@@ -206,7 +206,7 @@ fn a_million_broken_frames_do_no_harm() {
         }
         if let Some(question) = parse_question(&frame) {
             understood += 1;
-            question.answer(OURS);
+            question.answer_frame(OURS);
         }
     }
     assert!((100_000..900_000).contains(&understood), "{understood}");

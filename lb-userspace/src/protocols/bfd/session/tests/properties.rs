@@ -39,7 +39,7 @@ impl LossyLink {
     }
 
     /// Whatever comes next, if before `end`.
-    fn step(&mut self, end: Instant) -> bool {
+    fn process_next(&mut self, end: Instant) -> bool {
         let arrival = self.flying.iter().map(|(at, ..)| *at).min();
         let timers = self.sides.iter().filter_map(BfdSession::next_deadline);
         let Some(next) = timers.chain(arrival).min().filter(|next| *next < end) else {
@@ -59,16 +59,16 @@ impl LossyLink {
         true
     }
 
-    fn run(&mut self, time: Duration) {
+    fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
-        while self.step(end) {}
+        while self.process_next(end) {}
     }
 
     fn states(&self) -> [SessionState; 2] {
         [0, 1].map(|side| self.sides[side].status().state)
     }
 
-    fn downs(&self) -> u64 {
+    fn down_count(&self) -> u64 {
         self.sides.iter().map(|side| side.status().downs).sum()
     }
 }
@@ -101,20 +101,20 @@ proptest! {
         let mut link = LossyLink::new(profiles, seed, delay);
         // Two passive sides wait for each other for ever.
         link.process(0, SessionInput::Profile(Profile { passive: false, ..profiles[0] }));
-        link.run(Duration::from_secs(10));
+        link.run_for(Duration::from_secs(10));
         prop_assert_eq!(link.states(), [Up, Up]);
-        prop_assert_eq!(link.downs(), 0);
+        prop_assert_eq!(link.down_count(), 0);
         link.lost = lost;
-        link.run(Duration::from_secs(60));
+        link.run_for(Duration::from_secs(60));
         link.process(0, SessionInput::Profile(Profile { passive: false, ..other }));
-        link.run(Duration::from_secs(20));
+        link.run_for(Duration::from_secs(20));
         link.lost = 0;
-        link.run(Duration::from_secs(30));
+        link.run_for(Duration::from_secs(30));
         prop_assert_eq!(link.states(), [Up, Up]);
         prop_assert!(!link.sides[0].is_polling && !link.sides[1].is_polling);
-        let downs = link.downs();
-        link.run(Duration::from_secs(60));
-        prop_assert_eq!(link.downs(), downs, "without loss it stays up");
+        let downs = link.down_count();
+        link.run_for(Duration::from_secs(60));
+        prop_assert_eq!(link.down_count(), downs, "without loss it stays up");
     }
 
     #[test]
@@ -124,15 +124,15 @@ proptest! {
         (seed, delay) in (any::<u64>(), 0u64..2000),
     ) {
         let mut link = LossyLink::new(profiles.map(|profile| Profile { passive: false, ..profile }), seed, delay);
-        link.run(Duration::from_secs(10));
+        link.run_for(Duration::from_secs(10));
         let mut last = profiles;
         for (side, profile, pause) in changes {
             link.process(side, SessionInput::Profile(profile));
             last[side] = profile;
-            link.run(ms(pause));
+            link.run_for(ms(pause));
         }
-        link.run(Duration::from_secs(20));
-        prop_assert_eq!((link.states(), link.downs()), ([Up, Up], 0));
+        link.run_for(Duration::from_secs(20));
+        prop_assert_eq!((link.states(), link.down_count()), ([Up, Up], 0));
         for side in 0..2 {
             let (own, other) = (last[side], last[1 - side]);
             let expected = own.receive.max(other.transmit) * other.multiplier.into();
@@ -145,14 +145,14 @@ proptest! {
         profiles in [any_profile(), any_profile()], (seed, after) in (any::<u64>(), 10_000u64..20_000),
     ) {
         let mut link = LossyLink::new(profiles.map(|profile| Profile { passive: false, ..profile }), seed, 500);
-        link.run(ms(after));
+        link.run_for(ms(after));
         prop_assert_eq!(link.states(), [Up, Up]);
         link.lost = 100;
         link.flying.clear();
         let due = [0, 1].map(|side| link.sides[side].detection_deadline().unwrap());
         let mut noticed = [None; 2];
         while noticed.contains(&None) {
-            prop_assert!(link.step(link.now + Duration::from_secs(60)));
+            prop_assert!(link.process_next(link.now + Duration::from_secs(60)));
             for (side, noticed) in link.sides.iter().zip(&mut noticed) {
                 if side.status().state == Down {
                     noticed.get_or_insert(link.now);

@@ -3,15 +3,15 @@
 
 use super::*;
 
-fn of(role: ConnectionRole, message: Message) -> PeerEvent {
+fn received_on(role: ConnectionRole, message: Message) -> PeerEvent {
     PeerEvent::Of(role, received(message))
 }
 
-fn both(router_id: Ipv4Addr, local_as: u32, now: Instant) -> PeerFsm {
+fn peer_with_two_connections(router_id: Ipv4Addr, local_as: u32, now: Instant) -> PeerFsm {
     let config = PeerConfig { router_id, local_as, remote_as: RemoteAs::External, ..testing::config() };
     let mut peer = peer_with(config, now);
-    assert_eq!(words(&peer.process(PeerEvent::Accepted, now)), "adopt in, in OPEN");
-    assert_eq!(words(&peer.process(PeerEvent::Connected, now)), "adopt out, out OPEN");
+    assert_eq!(actions_text(&peer.process(PeerEvent::Accepted, now)), "adopt in, in OPEN");
+    assert_eq!(actions_text(&peer.process(PeerEvent::Connected, now)), "adopt out, out OPEN");
     peer
 }
 
@@ -28,21 +28,21 @@ fn the_higher_identifier_or_as_keeps_the_connection_that_it_made() {
     ];
     for (our_id, our_as, their_id, their_as, winner) in table {
         for first in ConnectionRole::BOTH {
-            let mut peer = both(our_id, our_as, now);
-            let open = || Message::Open(theirs_with(their_as, their_id));
+            let mut peer = peer_with_two_connections(our_id, our_as, now);
+            let open = || Message::Open(their_open_with(their_as, their_id));
             let second = first.other();
-            let mut outputs = peer.process(of(first, open()), now);
-            outputs.extend(peer.process(of(second, open()), now));
+            let mut outputs = peer.process(received_on(first, open()), now);
+            outputs.extend(peer.process(received_on(second, open()), now));
             let loser = if winner == ConnectionRole::Outgoing { "in" } else { "out" };
-            let words = words(&outputs);
+            let words = actions_text(&outputs);
             assert!(words.contains(&format!("{loser} 6/7, close {loser}")), "{words}");
             let keepalive = |role| PeerAction::Send(role, Message::KeepAlive);
             assert!(outputs.contains(&keepalive(winner)));
-            // The loser of the two that comes second has nothing left to say.
+            // A losing connection whose OPEN comes second is closed without KEEPALIVE.
             assert_eq!(outputs.contains(&keepalive(winner.other())), first != winner);
-            let up = peer.process(of(winner, Message::KeepAlive), now);
+            let up = peer.process(received_on(winner, Message::KeepAlive), now);
             assert!(matches!(up[..], [PeerAction::Up(role, _)] if role == winner));
-            assert_eq!(peer.process(of(winner.other(), Message::KeepAlive), now), []);
+            assert_eq!(peer.process(received_on(winner.other(), Message::KeepAlive), now), []);
         }
     }
 }
@@ -54,15 +54,15 @@ fn an_established_session_outlives_every_newcomer() {
     let (low, high) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 9));
     for (our_id, their_id) in [(low, high), (high, low)] {
         for older in ConnectionRole::BOTH {
-            let mut peer = both(our_id, 65_001, now);
-            let open = Message::Open(theirs_with(65_002, their_id));
-            peer.process(of(older, open.clone()), now);
-            let up = peer.process(of(older, Message::KeepAlive), now);
+            let mut peer = peer_with_two_connections(our_id, 65_001, now);
+            let open = Message::Open(their_open_with(65_002, their_id));
+            peer.process(received_on(older, open.clone()), now);
+            let up = peer.process(received_on(older, Message::KeepAlive), now);
             let newer = if older == ConnectionRole::Outgoing { "in" } else { "out" };
             let older_word = if older == ConnectionRole::Outgoing { "out" } else { "in" };
             let expected = format!("{newer} 6/7, close {newer}, ended {newer} sent, up {older_word}");
-            assert_eq!(words(&up), expected);
-            assert_eq!(peer.process(of(older.other(), open), now), []);
+            assert_eq!(actions_text(&up), expected);
+            assert_eq!(peer.process(received_on(older.other(), open), now), []);
             assert_eq!(peer.state(), State::Established);
         }
     }
@@ -74,15 +74,19 @@ fn both_sides_keep_the_same_connection() {
     let now = Instant::now();
     let (low, high) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 9));
     for order in 0..16_u32 {
-        let mut us = both(low, 65_001, now);
-        let mut them = both(high, 65_002, now);
-        let (our_open, their_open) = (theirs_with(65_001, low), theirs_with(65_002, high));
+        let mut us = peer_with_two_connections(low, 65_001, now);
+        let mut them = peer_with_two_connections(high, 65_002, now);
+        let (our_open, their_open) = (their_open_with(65_001, low), their_open_with(65_002, high));
         // Connection A is made by us, B by them.
         let (a_us, a_them) = (ConnectionRole::Outgoing, ConnectionRole::Incoming);
-        let mut to_us =
-            vec![of(a_us, Message::Open(their_open.clone())), of(a_us.other(), Message::Open(their_open))];
-        let mut to_them =
-            vec![of(a_them, Message::Open(our_open.clone())), of(a_them.other(), Message::Open(our_open))];
+        let mut to_us = vec![
+            received_on(a_us, Message::Open(their_open.clone())),
+            received_on(a_us.other(), Message::Open(their_open)),
+        ];
+        let mut to_them = vec![
+            received_on(a_them, Message::Open(our_open.clone())),
+            received_on(a_them.other(), Message::Open(our_open)),
+        ];
         if order & 1 != 0 {
             to_us.reverse();
         }
@@ -101,7 +105,7 @@ fn both_sides_keep_the_same_connection() {
             for output in outputs {
                 match output {
                     PeerAction::Send(role, message @ (Message::KeepAlive | Message::Notification(_))) => {
-                        queue.push_back((!is_ours, of(role.other(), message)));
+                        queue.push_back((!is_ours, received_on(role.other(), message)));
                     }
                     PeerAction::Close(role) => {
                         queue.push_back((

@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn in_state(state: State, now: Instant) -> Connection {
+fn connection_in(state: State, now: Instant) -> Connection {
     let (mut connection, open) =
         Connection::begin(testing::config().into(), Restart::default(), Jitter::seeded(1), now);
     assert!(matches!(open, Message::Open(_)));
-    for message in [Message::Open(theirs()), Message::KeepAlive] {
+    for message in [Message::Open(their_open()), Message::KeepAlive] {
         if connection.state() < state {
             connection.process(received(message), now).unwrap();
         }
@@ -15,8 +15,8 @@ fn in_state(state: State, now: Instant) -> Connection {
     connection
 }
 
-/// What comes of an event, and the state after it.
-fn outcome(connection: &mut Connection, event: ConnectionEvent, now: Instant) -> String {
+/// The result of an event, and the state after it, as text.
+fn process_to_text(connection: &mut Connection, event: ConnectionEvent, now: Instant) -> String {
     let state = |connection: &Connection| format!("{:?}", connection.state());
     match connection.process(event, now) {
         Ok(Step::Nothing) => state(connection),
@@ -39,7 +39,7 @@ fn every_event_has_its_outcome_in_every_state() {
     // Event; how long after the state began; outcome in OpenSent, OpenConfirm, Established.
     let late = 31 * SECOND;
     let table: [(ConnectionEvent, Duration, [&str; 3]); 16] = [
-        (received(Message::Open(theirs())), SECOND, ["opened OpenConfirm", "end 5/2", "end 5/3"]),
+        (received(Message::Open(their_open())), SECOND, ["opened OpenConfirm", "end 5/2", "end 5/3"]),
         (received(Message::Open(bad_as())), SECOND, ["end 2/2", "end 5/2", "end 5/3"]),
         (received(Message::KeepAlive), SECOND, ["end 5/1", "up Established", "Established"]),
         (
@@ -64,9 +64,9 @@ fn every_event_has_its_outcome_in_every_state() {
         for (state, expected) in
             [State::OpenSent, State::OpenConfirm, State::Established].into_iter().zip(expected)
         {
-            let mut connection = in_state(state, now);
+            let mut connection = connection_in(state, now);
             assert_eq!(
-                outcome(&mut connection, event.clone(), now + after),
+                process_to_text(&mut connection, event.clone(), now + after),
                 expected,
                 "{event:?} in {state:?}"
             );
@@ -78,13 +78,13 @@ fn every_event_has_its_outcome_in_every_state() {
 fn keepalives_and_updates_put_off_the_hold_timer() {
     let now = Instant::now();
     for message in [Message::KeepAlive, Message::Update(Update::default())] {
-        let mut connection = in_state(State::Established, now);
+        let mut connection = connection_in(State::Established, now);
         connection.process(received(message), now + 20 * SECOND).unwrap();
         assert_eq!(
-            outcome(&mut connection, ConnectionEvent::Timer, now + 49 * SECOND),
+            process_to_text(&mut connection, ConnectionEvent::Timer, now + 49 * SECOND),
             "KEEPALIVE Established"
         );
-        assert_eq!(outcome(&mut connection, ConnectionEvent::Timer, now + 50 * SECOND), "end 4/0");
+        assert_eq!(process_to_text(&mut connection, ConnectionEvent::Timer, now + 50 * SECOND), "end 4/0");
     }
 }
 
@@ -93,11 +93,11 @@ fn a_hold_time_of_zero_never_expires_nor_keeps_alive() {
     let now = Instant::now();
     let (mut connection, _) =
         Connection::begin(testing::config().into(), Restart::default(), Jitter::seeded(1), now);
-    let open = Open { hold_time: 0, ..theirs() };
+    let open = Open { hold_time: 0, ..their_open() };
     connection.process(received(Message::Open(open)), now).unwrap();
     connection.process(received(Message::KeepAlive), now).unwrap();
     assert_eq!(connection.next_deadline(), None);
-    assert_eq!(outcome(&mut connection, ConnectionEvent::Timer, now + AGES), "Established");
+    assert_eq!(process_to_text(&mut connection, ConnectionEvent::Timer, now + AGES), "Established");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn keepalives_are_due_within_a_third_of_the_hold_time_unless_sooner_is_asked_for
         let config = PeerConfig { keepalive: keepalive.map(Duration::from_secs), ..testing::config() };
         let (mut connection, _) =
             Connection::begin(config.into(), Restart::default(), Jitter::seeded(1), now);
-        connection.process(received(Message::Open(theirs())), now).unwrap();
+        connection.process(received(Message::Open(their_open())), now).unwrap();
         connection.next_deadline().unwrap() - now
     };
     // 75 % to 100 % of it.
@@ -124,11 +124,11 @@ fn keepalives_are_due_within_a_third_of_the_hold_time_unless_sooner_is_asked_for
 #[test]
 fn a_peer_that_reads_nothing_is_given_up_after_twice_the_hold_time() {
     let now = Instant::now();
-    let mut connection = in_state(State::Established, now);
+    let mut connection = connection_in(State::Established, now);
     let blocked = |progress| ConnectionEvent::Wrote { progress, pending: true };
     let mut at = |event, seconds: u64| {
         connection.process(received(Message::KeepAlive), now + Duration::from_secs(seconds)).unwrap();
-        outcome(&mut connection, event, now + Duration::from_secs(seconds))
+        process_to_text(&mut connection, event, now + Duration::from_secs(seconds))
     };
     at(blocked(false), 1);
     at(blocked(true), 20);
@@ -140,11 +140,14 @@ fn a_peer_that_reads_nothing_is_given_up_after_twice_the_hold_time() {
 #[test]
 fn a_peer_that_reads_in_the_end_is_not_given_up() {
     let now = Instant::now();
-    let mut connection = in_state(State::Established, now);
+    let mut connection = connection_in(State::Established, now);
     connection.process(ConnectionEvent::Wrote { progress: false, pending: true }, now).unwrap();
     connection.process(ConnectionEvent::Wrote { progress: true, pending: false }, now + SECOND).unwrap();
     connection.process(received(Message::KeepAlive), now + 29 * SECOND).unwrap();
-    assert_eq!(outcome(&mut connection, ConnectionEvent::Timer, now + 40 * SECOND), "KEEPALIVE Established");
+    assert_eq!(
+        process_to_text(&mut connection, ConnectionEvent::Timer, now + 40 * SECOND),
+        "KEEPALIVE Established"
+    );
 }
 
 #[test]
@@ -153,5 +156,5 @@ fn peers_that_do_not_keep_routes_over_notifications_get_no_hard_reset() {
     let (mut connection, _) =
         Connection::begin(testing::config().into(), Restart::default(), Jitter::seeded(1), now);
     connection.process(received(Message::Open(without_graceful_restart())), now).unwrap();
-    assert_eq!(outcome(&mut connection, ConnectionEvent::Stop(cease()), now), "end 6/2");
+    assert_eq!(process_to_text(&mut connection, ConnectionEvent::Stop(cease()), now), "end 6/2");
 }

@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn refused(config: &PeerConfig, open: &Open) -> Option<(u8, u8)> {
+fn refusal_code(config: &PeerConfig, open: &Open) -> Option<(u8, u8)> {
     negotiate(config, open).err().map(|told| told.code)
 }
 
 #[test]
 fn the_as_must_be_the_expected_one() {
-    let open = |asn| theirs_with(asn, Ipv4Addr::new(10, 0, 0, 2));
+    let open = |asn| their_open_with(asn, Ipv4Addr::new(10, 0, 0, 2));
     let bad = Some(code::BAD_PEER_AS);
     let table = [
         (RemoteAs::Number(65_002), 65_002, None),
@@ -22,7 +22,7 @@ fn the_as_must_be_the_expected_one() {
     ];
     for (remote_as, asn, expected) in table {
         let config = PeerConfig { remote_as, ..testing::config() };
-        assert_eq!(refused(&config, &open(asn)), expected, "{remote_as:?} {asn}");
+        assert_eq!(refusal_code(&config, &open(asn)), expected, "{remote_as:?} {asn}");
     }
 }
 
@@ -32,9 +32,9 @@ fn identifiers_must_differ_within_an_as_and_not_be_zero() {
     let bad = Some(code::BAD_BGP_IDENTIFIER);
     let external = testing::config();
     let internal = PeerConfig { remote_as: RemoteAs::Internal, ..testing::config() };
-    assert_eq!(refused(&external, &theirs_with(65_002, Ipv4Addr::UNSPECIFIED)), bad);
-    assert_eq!(refused(&internal, &theirs_with(65_001, ours)), bad);
-    assert_eq!(refused(&external, &theirs_with(65_002, ours)), None);
+    assert_eq!(refusal_code(&external, &their_open_with(65_002, Ipv4Addr::UNSPECIFIED)), bad);
+    assert_eq!(refusal_code(&internal, &their_open_with(65_001, ours)), bad);
+    assert_eq!(refusal_code(&external, &their_open_with(65_002, ours)), None);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn the_smaller_hold_time_counts() {
     ];
     for (ours, hold_time, expected) in table {
         let config = PeerConfig { hold_time: Duration::from_secs(ours), ..testing::config() };
-        let result = negotiate(&config, &Open { hold_time, ..theirs() });
+        let result = negotiate(&config, &Open { hold_time, ..their_open() });
         let hold_time = result.map(|negotiated| negotiated.hold_time.map(|hold| hold.as_secs()));
         assert_eq!(hold_time.map_err(|told| told.code), expected);
     }
@@ -93,7 +93,7 @@ fn our_open_says_what_we_are_and_how_we_restarted() {
     for capability in
         [Capability::RouteRefresh, Capability::EnhancedRouteRefresh, Capability::ExtendedNextHop]
     {
-        assert!(open.has(&capability));
+        assert!(open.has_capability(&capability));
     }
 }
 
@@ -104,7 +104,7 @@ fn graceful_restart_counts_only_if_both_offer_it() {
         let negotiated = negotiate(&config, open).unwrap();
         (negotiated.graceful_restart, negotiated.hard_reset)
     };
-    assert_eq!(offered(Some(SECOND), &theirs()), (true, true));
-    assert_eq!(offered(None, &theirs()), (false, false));
+    assert_eq!(offered(Some(SECOND), &their_open()), (true, true));
+    assert_eq!(offered(None, &their_open()), (false, false));
     assert_eq!(offered(Some(SECOND), &without_graceful_restart()), (false, false));
 }

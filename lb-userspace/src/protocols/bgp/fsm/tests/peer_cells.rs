@@ -16,7 +16,7 @@ const PLACES: [&str; 9] = [
     "established",
 ];
 
-fn at(place: &str, now: Instant) -> PeerFsm {
+fn peer_at(place: &str, now: Instant) -> PeerFsm {
     let peer = || peer_with(testing::config(), now);
     let lose = |peer: &mut PeerFsm| {
         peer.process(PeerEvent::Connected, now);
@@ -59,12 +59,12 @@ fn at(place: &str, now: Instant) -> PeerFsm {
             peer
         }
         "talking in" => {
-            let mut peer = at("dormant", now);
+            let mut peer = peer_at("dormant", now);
             peer.process(PeerEvent::Accepted, now);
             peer
         }
         _ => {
-            let mut peer = at("talking in", now);
+            let mut peer = peer_at("talking in", now);
             peer.process(
                 PeerEvent::Of(ConnectionRole::Incoming, received(Message::Open(without_graceful_restart()))),
                 now,
@@ -91,18 +91,18 @@ fn every_event_has_its_outcome_in_every_phase() {
         ("BFD up", bfd(bfd::SessionState::Up, 0)),
         ("BFD down", bfd(bfd::SessionState::Down, 1)),
         ("much later", PeerEvent::Timer),
-        ("OPEN on out", PeerEvent::Of(ConnectionRole::Outgoing, received(Message::Open(theirs())))),
-        ("OPEN on in", PeerEvent::Of(ConnectionRole::Incoming, received(Message::Open(theirs())))),
+        ("OPEN on out", PeerEvent::Of(ConnectionRole::Outgoing, received(Message::Open(their_open())))),
+        ("OPEN on in", PeerEvent::Of(ConnectionRole::Incoming, received(Message::Open(their_open())))),
         ("lost out", PeerEvent::Of(ConnectionRole::Outgoing, ConnectionEvent::Lost("reset".into()))),
         ("lost in", PeerEvent::Of(ConnectionRole::Incoming, ConnectionEvent::Lost("reset".into()))),
     ];
     let mut table = String::new();
     for place in PLACES {
         for (name, input) in &inputs {
-            let mut peer = at(place, now);
+            let mut peer = peer_at(place, now);
             let before = peer.state();
             let then = if *name == "much later" { now + AGES } else { now };
-            let outputs = words(&peer.process(input.clone(), then));
+            let outputs = actions_text(&peer.process(input.clone(), then));
             let after = peer.state();
             if outputs.is_empty() && before == after {
                 continue;

@@ -1,4 +1,4 @@
-//! What holds whatever happens.
+//! Properties that hold after any sequence of inputs.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use crate::protocols::bfd;
 
 fn some_message() -> impl Strategy<Value = Message> {
     prop_oneof![
-        4 => Just(Message::Open(theirs())),
+        4 => Just(Message::Open(their_open())),
         4 => Just(Message::KeepAlive),
         1 => Just(Message::Open(without_graceful_restart())),
         1 => Just(Message::Open(bad_as())),
-        1 => Just(Message::Open(Open { hold_time: 0, ..theirs() })),
+        1 => Just(Message::Open(Open { hold_time: 0, ..their_open() })),
         1 => Just(Message::Update(Update::default())),
         1 => Just(refresh()),
         1 => Just(Message::Notification(cease())),
@@ -57,7 +57,7 @@ fn some_input() -> impl Strategy<Value = PeerEvent> {
     ]
 }
 
-/// What a driver would have open.
+/// The connections that a driver would have open.
 #[derive(Default)]
 struct ConnectionDriver {
     open: BTreeSet<ConnectionRole>,
@@ -66,7 +66,7 @@ struct ConnectionDriver {
 }
 
 impl ConnectionDriver {
-    fn obey(&mut self, outputs: &[PeerAction]) {
+    fn follow_actions(&mut self, outputs: &[PeerAction]) {
         for output in outputs {
             match output {
                 PeerAction::Connect => {
@@ -109,20 +109,20 @@ proptest! {
         let mut driver = ConnectionDriver::default();
         let config = PeerConfig { passive, ..testing::config() };
         let mut peer = PeerFsm::new(config.into(), Restart::default(), Jitter::seeded(7));
-        driver.obey(&peer.process(PeerEvent::Start, now));
+        driver.follow_actions(&peer.process(PeerEvent::Start, now));
         for (input, millis) in inputs {
             now += Duration::from_millis(millis);
             // A driver hears of deadlines before anything else.
             while peer.next_deadline().is_some_and(|deadline| deadline <= now) {
                 let before = peer.next_deadline();
-                driver.obey(&peer.process(PeerEvent::Timer, now));
+                driver.follow_actions(&peer.process(PeerEvent::Timer, now));
                 prop_assert!(peer.next_deadline() != before, "a timer that is due does nothing");
             }
             if !is_possible(&mut driver, &input) {
                 continue;
             }
             let is_stop = matches!(input, PeerEvent::Stop(_));
-            driver.obey(&peer.process(input, now));
+            driver.follow_actions(&peer.process(input, now));
 
             if is_stop {
                 prop_assert_eq!(peer.state(), State::Idle);

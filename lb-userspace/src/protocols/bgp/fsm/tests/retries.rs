@@ -1,9 +1,9 @@
-//! When it is tried again.
+//! When a peer connects again, and when it waits.
 
 use super::*;
 use crate::protocols::bfd;
 
-fn waits(peer: &PeerFsm, now: Instant) -> Duration {
+fn time_to_deadline(peer: &PeerFsm, now: Instant) -> Duration {
     peer.next_deadline().unwrap() - now
 }
 
@@ -18,11 +18,14 @@ fn attempts_to_connect_are_made_ever_less_often_up_to_the_connect_retry_time() {
     let mut peer = peer_with(PeerConfig { connect_retry: 20 * SECOND, ..testing::config() }, now);
     for expected in [1, 2, 4, 8, 16, 20, 20] {
         assert_eq!(peer.state(), State::Connect);
-        assert_eq!(words(&peer.process(PeerEvent::ConnectFailed("refused".into()), now)), "ended none lost");
+        assert_eq!(
+            actions_text(&peer.process(PeerEvent::ConnectFailed("refused".into()), now)),
+            "ended none lost"
+        );
         assert_eq!(peer.state(), State::Active);
-        assert_about(waits(&peer, now), expected);
+        assert_about(time_to_deadline(&peer, now), expected);
         now = peer.next_deadline().unwrap();
-        assert_eq!(words(&peer.process(PeerEvent::Timer, now)), "connect");
+        assert_eq!(actions_text(&peer.process(PeerEvent::Timer, now)), "connect");
     }
 }
 
@@ -30,8 +33,8 @@ fn attempts_to_connect_are_made_ever_less_often_up_to_the_connect_retry_time() {
 fn an_attempt_without_an_answer_is_given_up() {
     let now = Instant::now();
     let mut peer = peer_with(testing::config(), now);
-    assert_eq!(waits(&peer, now), 10 * SECOND);
-    assert_eq!(words(&peer.process(PeerEvent::Timer, now + 10 * SECOND)), "abandon, ended none lost");
+    assert_eq!(time_to_deadline(&peer, now), 10 * SECOND);
+    assert_eq!(actions_text(&peer.process(PeerEvent::Timer, now + 10 * SECOND)), "abandon, ended none lost");
     assert_eq!(peer.state(), State::Active);
 }
 
@@ -40,12 +43,12 @@ fn establish(peer: &mut PeerFsm, now: Instant) {
         peer.process(PeerEvent::Timer, now);
     }
     peer.process(PeerEvent::Connected, now);
-    peer.process(PeerEvent::Of(ConnectionRole::Outgoing, received(Message::Open(theirs()))), now);
+    peer.process(PeerEvent::Of(ConnectionRole::Outgoing, received(Message::Open(their_open()))), now);
     peer.process(PeerEvent::Of(ConnectionRole::Outgoing, received(Message::KeepAlive)), now);
     assert_eq!(peer.state(), State::Established);
 }
 
-fn lose(peer: &mut PeerFsm, now: Instant) {
+fn lose_connection(peer: &mut PeerFsm, now: Instant) {
     peer.process(PeerEvent::Of(ConnectionRole::Outgoing, ConnectionEvent::Lost("reset".into())), now);
 }
 
@@ -66,14 +69,14 @@ fn a_flapping_peer_is_left_alone_for_longer_and_longer() {
         (State::Idle, 64),
     ] {
         establish(&mut peer, now);
-        lose(&mut peer, now);
+        lose_connection(&mut peer, now);
         assert_eq!(peer.state(), state);
-        assert_about(waits(&peer, now), expected);
+        assert_about(time_to_deadline(&peer, now), expected);
         now = peer.next_deadline().unwrap();
     }
     establish(&mut peer, now);
     now += 60 * SECOND;
-    lose(&mut peer, now);
+    lose_connection(&mut peer, now);
     assert_eq!(peer.state(), State::Active, "a session that was stable is no flap");
 }
 
@@ -83,10 +86,10 @@ fn a_peer_that_only_refuses_our_calls_may_still_call() {
     let mut peer = peer_with(testing::config(), now);
     for expected in [1, 2, 4, 8, 16, 32, 64] {
         peer.process(PeerEvent::Connected, now);
-        lose(&mut peer, now);
+        lose_connection(&mut peer, now);
         assert_eq!(peer.state(), State::Active);
-        assert_about(waits(&peer, now), expected);
-        assert_eq!(words(&peer.clone().process(PeerEvent::Accepted, now)), "adopt in, in OPEN");
+        assert_about(time_to_deadline(&peer, now), expected);
+        assert_eq!(actions_text(&peer.clone().process(PeerEvent::Accepted, now)), "adopt in, in OPEN");
         now = peer.next_deadline().unwrap();
         peer.process(PeerEvent::Timer, now);
     }
@@ -102,10 +105,10 @@ fn a_passive_peer_never_calls() {
     );
     assert_eq!(peer.process(PeerEvent::Start, now), []);
     assert_eq!((peer.state(), peer.next_deadline()), (State::Active, None));
-    assert_eq!(words(&peer.process(PeerEvent::Accepted, now)), "adopt in, in OPEN");
+    assert_eq!(actions_text(&peer.process(PeerEvent::Accepted, now)), "adopt in, in OPEN");
     let lost =
         peer.process(PeerEvent::Of(ConnectionRole::Incoming, ConnectionEvent::Lost("reset".into())), now);
-    assert_eq!(words(&lost), "close in, ended in lost");
+    assert_eq!(actions_text(&lost), "close in, ended in lost");
     assert_eq!((peer.state(), peer.next_deadline()), (State::Active, None));
 }
 
@@ -122,12 +125,12 @@ fn a_session_falls_with_its_bfd_and_is_held_down_until_it_is_back() {
     assert_eq!(peer.process(bfd(Up, Up, 0), now), []);
     let fall = peer.process(bfd(Down, Up, 1), now);
     // The peer would keep our routes otherwise: Hard Reset, BFD Down.
-    assert_eq!(words(&fall), "out 6/9, close out, down out sent");
+    assert_eq!(actions_text(&fall), "out 6/9, close out, down out sent");
     assert_eq!((peer.state(), peer.next_deadline()), (State::Idle, None));
-    assert_eq!(words(&peer.process(PeerEvent::Accepted, now)), "refuse in");
+    assert_eq!(actions_text(&peer.process(PeerEvent::Accepted, now)), "refuse in");
     assert_eq!(peer.process(PeerEvent::Start, now), []);
     assert_eq!(peer.process(bfd(Init, Down, 1), now), []);
-    assert_eq!(words(&peer.process(bfd(Up, Up, 1), now)), "connect");
+    assert_eq!(actions_text(&peer.process(bfd(Up, Up, 1), now)), "connect");
 }
 
 #[test]
@@ -154,7 +157,7 @@ fn bfd_that_never_was_or_is_administratively_down_is_no_failure() {
     assert_eq!(peer.state(), State::Established);
 }
 
-/// It may speak BFD only with those with whom it has a session.
+/// The peer may speak BFD only while it has a BGP session.
 #[test]
 fn a_peer_that_falls_silent_in_bfd_is_called_again_after_a_while() {
     use bfd::SessionState::*;
@@ -173,7 +176,7 @@ fn a_peer_that_falls_silent_in_bfd_is_called_again_after_a_while() {
     peer.process(silent.clone(), now + 3 * SECOND);
     let due = now + 13 * SECOND;
     assert_eq!(peer.next_deadline(), Some(due));
-    assert_eq!(words(&peer.process(PeerEvent::Timer, due)), "connect");
+    assert_eq!(actions_text(&peer.process(PeerEvent::Timer, due)), "connect");
     assert_eq!(peer.process(silent, due), []);
     assert_eq!(peer.process(bfd(Init, Down, 1), due), []);
     assert_eq!(peer.process(bfd(Up, Up, 1), due), []);
@@ -189,7 +192,10 @@ fn bfd_that_fell_and_rose_unseen_is_noticed() {
     let mut peer = peer_with(testing::config(), now);
     establish(&mut peer, now);
     peer.process(bfd(Up, Up, 0), now);
-    assert_eq!(words(&peer.process(bfd(Up, Up, 1), now)), "out 6/9, close out, down out sent, connect");
+    assert_eq!(
+        actions_text(&peer.process(bfd(Up, Up, 1), now)),
+        "out 6/9, close out, down out sent, connect"
+    );
 }
 
 #[test]
@@ -200,7 +206,7 @@ fn without_bfd_any_more_a_peer_that_was_held_down_comes_back() {
     peer.process(bfd(Up, Up, 0), now);
     peer.process(bfd(Down, Down, 1), now);
     assert_eq!(peer.state(), State::Idle);
-    assert_eq!(words(&peer.process(PeerEvent::Bfd(None), now)), "connect");
+    assert_eq!(actions_text(&peer.process(PeerEvent::Bfd(None), now)), "connect");
 }
 
 #[test]
@@ -209,9 +215,9 @@ fn a_peer_that_restarted_is_believed_if_it_said_that_it_restarts_gracefully() {
     let later = now + 6 * SECOND;
     let mut peer = peer_with(testing::config(), now);
     establish(&mut peer, now);
-    assert_eq!(words(&peer.process(PeerEvent::Accepted, now)), "refuse in, out KEEPALIVE");
+    assert_eq!(actions_text(&peer.process(PeerEvent::Accepted, now)), "refuse in, out KEEPALIVE");
     assert_eq!(
-        words(&peer.process(PeerEvent::Accepted, later)),
+        actions_text(&peer.process(PeerEvent::Accepted, later)),
         "close out, down out lost, adopt in, in OPEN"
     );
     assert_eq!(peer.state(), State::OpenSent);
@@ -223,7 +229,7 @@ fn a_peer_that_restarted_is_believed_if_it_said_that_it_restarts_gracefully() {
         now,
     );
     peer.process(PeerEvent::Of(ConnectionRole::Outgoing, received(Message::KeepAlive)), now);
-    assert_eq!(words(&peer.process(PeerEvent::Accepted, later)), "refuse in, out KEEPALIVE");
+    assert_eq!(actions_text(&peer.process(PeerEvent::Accepted, later)), "refuse in, out KEEPALIVE");
 }
 
 #[test]
@@ -231,5 +237,8 @@ fn a_second_call_of_the_peer_replaces_its_first() {
     let now = Instant::now();
     let mut peer = peer_with(testing::config(), now);
     peer.process(PeerEvent::Accepted, now);
-    assert_eq!(words(&peer.process(PeerEvent::Accepted, now)), "close in, ended in lost, adopt in, in OPEN");
+    assert_eq!(
+        actions_text(&peer.process(PeerEvent::Accepted, now)),
+        "close in, ended in lost, adopt in, in OPEN"
+    );
 }

@@ -9,25 +9,25 @@ use crate::hash::Random;
 struct Seeded(Random);
 
 impl Seeded {
-    fn below(&mut self, end: usize) -> usize {
+    fn random_below(&mut self, end: usize) -> usize {
         usize::try_from(self.0.below(u64::try_from(end.max(1)).unwrap())).unwrap()
     }
 
-    fn byte(&mut self) -> u8 {
+    fn random_byte(&mut self) -> u8 {
         const NASTY: [u8; 8] = [0, 1, 4, 16, 0x7f, 0x80, 0xfe, 0xff];
         let any = self.0.next().to_le_bytes()[0];
-        if self.below(2) == 0 { any } else { NASTY[self.below(NASTY.len())] }
+        if self.random_below(2) == 0 { any } else { NASTY[self.random_below(NASTY.len())] }
     }
 
     /// One way of many to damage the body of a message; its header stays valid.
-    fn damage(&mut self, body: &mut Vec<u8>) {
-        let at = self.below(body.len());
-        match self.below(5) {
-            0 | 1 if !body.is_empty() => body[at] = self.byte(),
-            2 => body.insert(at, self.byte()),
+    fn damage_body(&mut self, body: &mut Vec<u8>) {
+        let at = self.random_below(body.len());
+        match self.random_below(5) {
+            0 | 1 if !body.is_empty() => body[at] = self.random_byte(),
+            2 => body.insert(at, self.random_byte()),
             3 if !body.is_empty() => drop(body.remove(at)),
             4 => body.truncate(at),
-            _ => body.extend((0..self.below(20)).map(|_| 0xff)),
+            _ => body.extend((0..self.random_below(20)).map(|_| 0xff)),
         }
     }
 }
@@ -42,18 +42,18 @@ fn damaged_messages_never_panic() {
     let mut seeded = Seeded(Random::new(4271));
     let (mut understood, mut refused) = (0_u64, 0_u64);
     for _ in 0..count {
-        let (number, body) = &bodies[seeded.below(bodies.len())];
+        let (number, body) = &bodies[seeded.random_below(bodies.len())];
         let mut body = body.clone();
-        for _ in 0..=seeded.below(4) {
-            seeded.damage(&mut body);
+        for _ in 0..=seeded.random_below(4) {
+            seeded.damage_body(&mut body);
         }
-        let number = if seeded.below(20) == 0 { seeded.byte() } else { *number };
-        let mut bytes = raw(number, &body);
-        if seeded.below(50) == 0 {
-            let at = seeded.below(HEADER);
-            bytes[at] = seeded.byte();
+        let number = if seeded.random_below(20) == 0 { seeded.random_byte() } else { *number };
+        let mut bytes = raw_message(number, &body);
+        if seeded.random_below(50) == 0 {
+            let at = seeded.random_below(HEADER);
+            bytes[at] = seeded.random_byte();
         }
-        match decode_as(&bytes, seeded.below(2) == 0) {
+        match decode_as(&bytes, seeded.random_below(2) == 0) {
             Ok(Some(message)) => {
                 understood += 1;
                 // What was understood can be looked at, and told again or refused.

@@ -4,17 +4,17 @@ use super::*;
 
 /// Of three agents that all know each other by another VIP, `before` become
 /// `after`, which they learn after so many milliseconds: never two have the VIP.
-fn change(before: &[usize], after: &[usize], lags: [u64; 3]) -> World {
+fn run_change(before: &[usize], after: &[usize], lags: [u64; 3]) -> World {
     let mut world = World::new(3, 2, 7);
-    world.choose(0, before, &[0; 3]);
+    world.set_candidates(0, before, &[0; 3]);
     world.start_all();
-    world.run(3000);
-    world.check();
-    world.choose(0, after, &lags);
-    world.run(900);
+    world.run_for(3000);
+    world.assert_best_owners();
+    world.set_candidates(0, after, &lags);
+    world.run_for(900);
     assert_eq!(world.conflicts, [""; 0], "{before:?} {after:?} {lags:?}");
-    world.run(2000);
-    world.check();
+    world.run_for(2000);
+    world.assert_best_owners();
     world
 }
 
@@ -24,39 +24,39 @@ fn an_agent_that_learns_first_waits_for_the_others() {
     for before in sets {
         for after in sets {
             for lags in [[0, 300, 600], [600, 300, 0], [300, 0, 600], [0, 0, 0]] {
-                change(before, after, lags);
+                run_change(before, after, lags);
             }
         }
     }
 }
 
-/// Nor do they know each other.
+/// The agents are never candidates for the same VIP, so neither listens to the other.
 #[test]
 fn the_former_owner_need_not_be_known() {
     for lags in [[0, 600], [600, 0]] {
         let mut world = World::new(2, 1, 8);
-        world.choose(0, &[0], &[0; 2]);
+        world.set_candidates(0, &[0], &[0; 2]);
         world.start_all();
-        world.run(3000);
-        world.choose(0, &[1], &lags);
-        world.run(3000);
-        world.check();
+        world.run_for(3000);
+        world.set_candidates(0, &[1], &lags);
+        world.run_for(3000);
+        world.assert_best_owners();
     }
 }
 
-/// Else it would be owned by nobody as long as that one learns nothing.
+/// A former owner that learns of the change late delays the new one by `GRACE` at most.
 #[test]
 fn nobody_waits_for_long() {
     let mut world = World::new(3, 2, 9);
     world.start_all();
-    world.run(3000);
+    world.run_for(3000);
     let owner = world.owners(&vip(0))[0];
     let others: Vec<_> = (0..3).filter(|number| *number != owner).collect();
     let lags: Vec<_> = (0..3).map(|number| if number == owner { 60_000 } else { 0 }).collect();
-    world.choose(0, &others, &lags);
-    world.run(900);
+    world.set_candidates(0, &others, &lags);
+    world.run_for(900);
     assert_eq!(world.owners(&vip(0)), [owner]);
-    world.run(200);
+    world.run_for(200);
     assert_eq!(world.owners(&vip(0)).len(), 2);
 }
 
@@ -65,10 +65,10 @@ fn nobody_waits_for_long() {
 fn an_agent_that_learns_last_takes_over_at_once() {
     let mut world = World::new(2, 2, 10);
     world.start_all();
-    world.run(3000);
+    world.run_for(3000);
     let owner = world.owners(&vip(0))[0];
     let lags = [0, 1].map(|number| if number == owner { 0 } else { 200 });
-    world.choose(0, &[1 - owner], &lags);
-    world.run(210);
+    world.set_candidates(0, &[1 - owner], &lags);
+    world.run_for(210);
     assert_eq!(world.owners(&vip(0)), [1 - owner]);
 }

@@ -70,7 +70,7 @@ impl World {
         self.candidates.len()
     }
 
-    pub fn wanted(&self, number: usize) -> L2Orders {
+    pub fn orders_of(&self, number: usize) -> L2Orders {
         let one = |candidates: &BTreeSet<usize>| Candidates {
             ballot: ballot(candidates),
             ready: true,
@@ -80,44 +80,44 @@ impl World {
         L2Orders { me: name(number), nodes: BTreeMap::new(), vips: vips.collect(), leaving: false }
     }
 
-    pub fn start(&mut self, number: usize) {
-        // Who has no memory of a change must not be ahead of the others.
-        self.learn_by(None);
+    pub fn start_agent(&mut self, number: usize) {
+        // A new agent starts with the latest candidates, so the others must have learnt them too.
+        self.learn_changes_by(None);
         self.incarnations += 1;
-        let wanted = self.wanted(number);
+        let wanted = self.orders_of(number);
         let peers = OtherAgents::new(wanted.me.clone(), self.incarnations);
         let mut agent = Agent { peers, election: Election::default(), circle: Circle::default(), wanted };
-        agent.follow(self.now);
+        agent.apply_orders(self.now);
         self.agents[number] = Some(agent);
-        self.turn(number);
+        self.run_turn(number);
     }
 
     pub fn start_all(&mut self) {
-        (0..self.agents.len()).for_each(|number| self.start(number));
+        (0..self.agents.len()).for_each(|number| self.start_agent(number));
     }
 
-    pub fn kill(&mut self, number: usize) {
+    pub fn kill_agent(&mut self, number: usize) {
         self.agents[number] = None;
         self.flying.retain(|(_, to, ..)| *to != number);
     }
 
-    pub fn change(&mut self, number: usize, change: impl FnOnce(&mut L2Orders)) {
+    pub fn change_orders(&mut self, number: usize, change: impl FnOnce(&mut L2Orders)) {
         let now = self.now;
         if let Some(agent) = &mut self.agents[number] {
             change(&mut agent.wanted);
-            agent.follow(now);
-            self.turn(number);
+            agent.apply_orders(now);
+            self.run_turn(number);
         }
     }
 
     pub fn set_ready(&mut self, number: usize, vips: impl IntoIterator<Item = usize>, ready: bool) {
-        self.change(number, |wanted| {
+        self.change_orders(number, |wanted| {
             vips.into_iter().for_each(|one| wanted.vips.get_mut(&vip(one)).unwrap().ready = ready);
         });
     }
 
     /// Agents learn of it after so many milliseconds, each in its turn.
-    pub fn choose(&mut self, vip: usize, candidates: &[usize], lags: &[u64]) {
+    pub fn set_candidates(&mut self, vip: usize, candidates: &[usize], lags: &[u64]) {
         let candidates: BTreeSet<_> = candidates.iter().copied().collect();
         for (number, lag) in lags.iter().enumerate() {
             let at = self.now + Duration::from_millis(*lag);
@@ -126,24 +126,24 @@ impl World {
             self.learning.push((at, number, vip, candidates.clone()));
         }
         self.candidates[vip] = candidates;
-        self.learn_by(Some(self.now));
+        self.learn_changes_by(Some(self.now));
     }
 
-    fn learn_by(&mut self, now: Option<Instant>) {
+    fn learn_changes_by(&mut self, now: Option<Instant>) {
         let is_due = |(at, ..): &(Instant, _, _, _)| now.is_none_or(|now| *at <= now);
         while let Some(first) = self.learning.iter().position(is_due) {
             let (_, agent, number, candidates) = self.learning.remove(first);
-            self.change(agent, |wanted| {
+            self.change_orders(agent, |wanted| {
                 wanted.vips.get_mut(&vip(number)).unwrap().ballot = ballot(&candidates);
             });
         }
     }
 
     /// As the driver does it: decide first, speak then.
-    pub fn turn(&mut self, number: usize) {
+    pub fn run_turn(&mut self, number: usize) {
         let Some(agent) = &mut self.agents[number] else { return };
         let hellos = agent.peers.poll(self.now);
-        let changes = agent.election.decide(&agent.peers, self.now);
+        let changes = agent.election.decide_owners(&agent.peers, self.now);
         agent.peers.set_announced(agent.election.announced(), self.now);
         for (to, hello) in hellos {
             let to: usize = to.trim_start_matches("node-").parse().unwrap();
@@ -181,7 +181,7 @@ impl World {
         (0..self.vips()).map(|number| self.owners(&vip(number))).collect()
     }
 
-    pub fn run(&mut self, ms: u64) {
+    pub fn run_for(&mut self, ms: u64) {
         let end = self.now + Duration::from_millis(ms);
         loop {
             let agents = self.agents.iter().flatten();
@@ -192,23 +192,23 @@ impl World {
             let next = self.flying.iter().map(|(at, ..)| *at).chain(learning).chain(timers.flatten()).min();
             let Some(next) = next.filter(|next| *next <= end) else { break };
             self.now = self.now.max(next);
-            self.learn_by(Some(self.now));
+            self.learn_changes_by(Some(self.now));
             while let Some(at) = self.flying.iter().position(|(at, ..)| *at <= self.now) {
                 let (_, to, from, hello) = self.flying.remove(at);
-                if let Some(agent) = self.agents[to].as_mut().filter(|agent| agent.knows(from)) {
-                    agent.peers.hear(&hello, self.now);
+                if let Some(agent) = self.agents[to].as_mut().filter(|agent| agent.knows_node(from)) {
+                    agent.peers.process_hello(&hello, self.now);
                 }
-                self.turn(to);
+                self.run_turn(to);
             }
             let now = self.now;
-            self.agents.iter_mut().flatten().for_each(|agent| agent.forget(now));
-            (0..self.agents.len()).for_each(|number| self.turn(number));
+            self.agents.iter_mut().flatten().for_each(|agent| agent.forget_expired(now));
+            (0..self.agents.len()).for_each(|number| self.run_turn(number));
         }
         self.now = end;
     }
 
-    /// Everybody agrees, and the best has it.
-    pub fn check(&self) {
+    /// Asserts that each VIP is owned by its best able candidate, and that all agents report so.
+    pub fn assert_best_owners(&self) {
         assert_eq!(self.conflicts, [""; 0]);
         for (number, candidates) in self.candidates.iter().enumerate() {
             let vip = vip(number);
@@ -217,7 +217,7 @@ impl World {
                 agent.is_some_and(|agent| !agent.wanted.leaving && agent.wanted.vips[&vip].ready)
             };
             let able: BTreeSet<_> = candidates.iter().filter(is_able).map(|number| name(*number)).collect();
-            let best = rank(&vip, &able).first().map(|name| name.to_string());
+            let best = rank_nodes(&vip, &able).first().map(|name| name.to_string());
             let owners: Vec<_> = self.owners(&vip).iter().map(|number| name(*number).to_string()).collect();
             assert_eq!(owners, best.iter().cloned().collect::<Vec<_>>(), "{vip}");
             for agent in self.agents.iter().flatten() {
@@ -230,24 +230,24 @@ impl World {
 }
 
 impl Agent {
-    pub fn follow(&mut self, now: Instant) {
+    pub fn apply_orders(&mut self, now: Instant) {
         let vips = self.wanted.vips.values();
         let nodes: BTreeSet<_> = vips.flat_map(|one| one.ballot.nodes()).cloned().collect();
         let is_one = nodes.contains(&self.wanted.me);
         let nodes = nodes.into_iter().filter(|_| is_one).map(|node| (node, Vec::new()));
         self.wanted.nodes = nodes.collect();
-        self.circle.set(&self.wanted.nodes, now);
+        self.circle.set_nodes(&self.wanted.nodes, now);
         self.peers.set_nodes(self.circle.nodes(), now);
         self.election.set_orders(&self.wanted, now);
         let eth0 = interfaces(&["eth0"], &["eth0"]);
         self.peers.set_ready(self.election.announceable(&eth0), self.wanted.leaving, now);
     }
 
-    fn knows(&self, number: usize) -> bool {
+    fn knows_node(&self, number: usize) -> bool {
         self.circle.nodes().any(|node| *node == name(number))
     }
 
-    fn forget(&mut self, now: Instant) {
+    fn forget_expired(&mut self, now: Instant) {
         if self.circle.forget_expired(now) {
             self.peers.set_nodes(self.circle.nodes(), now);
         }
