@@ -55,7 +55,7 @@ macro_rules! verdicts {
 
 // The order is that of the pinned `VERDICTS`: a new row moves the counts of those
 // behind it, and so is a change of what is pinned. Those of ingress come first; from the
-// 32nd on they drop.
+// 33rd on they drop.
 verdicts! {
     Pass "pass" Pass:
         "not for an owned VIP: left to the kernel untouched";

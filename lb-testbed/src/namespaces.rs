@@ -19,11 +19,11 @@ const ADDRESSES_AT_ONCE: &[(&str, &str)] = &[
 ];
 
 /// Torn down with all that runs in them when dropped, or when this process ends in
-/// whatever way. A clone is another handle to the same ones.
-#[derive(Clone, Debug)]
+/// whatever way.
+#[derive(Debug)]
 pub struct Namespaces {
     site: Arc<Site>,
-    _reaper: Arc<Reaper>,
+    _reaper: Reaper,
 }
 
 impl Namespaces {
@@ -32,7 +32,7 @@ impl Namespaces {
         reap_stale().context("clearing away stale testbeds")?;
         let site = Site::new(false)?;
         let reaper = Reaper::start(&site.prefix)?;
-        Ok(Self { site, _reaper: Arc::new(reaper) })
+        Ok(Self { site, _reaper: reaper })
     }
 
     /// One more, `short` being unique among them.

@@ -36,7 +36,7 @@ use crate::{
 };
 pub use faults::interface_problems;
 pub use sharing::sharing_problems;
-pub use silence::{describe_silence, silent_vip_problems};
+pub use silence::silent_vip_problems;
 
 /// Orders for all speakers of this node.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -29,15 +29,6 @@ pub fn silent_vip_problems(cluster: &Cluster) -> Vec<Problem> {
     cluster.announced.iter().filter_map(problem).collect()
 }
 
-/// `VIP 192.0.2.1 (default/web) is announced by nobody: ...`, if that is so by
-/// what the objects say.
-pub fn describe_silence(cluster: &Cluster, vip: IpAddr) -> Option<String> {
-    let announced = cluster.announced.get(&vip)?;
-    let all = Advertisements::new(&cluster.announcing);
-    let (message, remedy) = explain_silence(cluster, &all, vip, announced)?;
-    Some(format!("VIP {vip} ({}) is announced by nobody: {message}; {remedy}", announced.service_names()))
-}
-
 /// A message and a remedy; None if some node can announce the VIP, by what the objects say.
 fn explain_silence(
     cluster: &Cluster,
@@ -45,10 +36,6 @@ fn explain_silence(
     vip: IpAddr,
     announced: &Announced,
 ) -> Option<(String, &'static str)> {
-    if cluster.announcing.is_unused() {
-        let message = "there is neither a BgpAdvertisement nor an L2Advertisement".to_owned();
-        return Some((message, "add one of them"));
-    }
     let chosen = all.for_vip(vip);
     let prefixes: Vec<usize> = all.prefixes_for(vip).map(|(index, _)| index).collect();
     if prefixes.is_empty() && chosen.l2.is_empty() {

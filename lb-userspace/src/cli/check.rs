@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{
     args::Cli,
     outcome::{Outcome, UNUSABLE, print_result},
+    render::count_of,
 };
 use crate::{
     announce,
@@ -108,10 +109,6 @@ pub fn render_report(report: &CheckReport) -> String {
         count_of(report.warnings.len(), "warning"),
     );
     text
-}
-
-fn count_of(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn no_objects_problem(dir: &Path) -> Problem {

@@ -5,6 +5,7 @@ use std::{fmt::Write, process::ExitCode};
 use super::{
     ask,
     outcome::{Failure, Outcome, UNUSABLE, print_result},
+    render::count_of,
 };
 use crate::{
     agent::{
@@ -102,10 +103,6 @@ fn peer_label(peer: &Machine) -> String {
         Some(node) => format!("{node} ({})", peer.address),
         None => peer.address.to_string(),
     }
-}
-
-fn count_of(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -33,6 +33,11 @@ pub fn status(status: &AgentStatus) -> String {
     text
 }
 
+/// `1 backend`, `2 backends`.
+pub fn count_of(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 pub fn services(services: &[ServiceReport]) -> String {
     let mut table = vec![header_row(&[
         "SERVICE",

@@ -24,10 +24,6 @@ const MOST_LOST: u64 = 200;
 /// Time for routes and streams to settle before a test acts.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
-fn two_directors() -> Config {
-    Config { directors: 2, nodes: 2, pods_per_node: 1, ..Config::l3() }
-}
-
 /// Streams from all of the client's addresses, so that some go by each director.
 fn start_streams(triangle: &Triangle, length: Duration) -> Result<Vec<UdpStream>> {
     let vip = IpAddr::from(VIP.v4);
@@ -48,16 +44,40 @@ fn finish_streams(streams: Vec<UdpStream>) -> Result<Vec<UdpReport>> {
     streams.into_iter().map(UdpStream::finish).collect()
 }
 
+/// A triangle of two directors that runs `test` with routes by both, which had time to settle.
+fn run_with_both_paths(test: impl FnOnce(&mut Lab) -> Result<()>) -> Result<()> {
+    let config = Config { directors: 2, nodes: 2, pods_per_node: 1, ..Config::l3() };
+    Lab::start_bird(config, BIRD, OBJECTS)?.run_with_diagnostics(|lab| {
+        wait_both_paths(lab)?;
+        thread::sleep(SETTLE_TIME);
+        test(lab)
+    })
+}
+
 /// The router has a path to each VIP by each director.
 fn wait_both_paths(lab: &Lab) -> Result<()> {
     vip_prefixes().iter().try_for_each(|prefix| lab.wait_routes(prefix, |routes| routes.len() == 2).map(drop))
 }
 
+/// The router has one path to each VIP: by director2.
+fn check_only_director2(lab: &Lab) -> Result<()> {
+    vip_prefixes().iter().try_for_each(|prefix| {
+        let routes = lab.router.routes(prefix)?;
+        ensure!(routes.len() == 1 && routes[0].from == "director2", "{prefix}: {routes:?}");
+        Ok(())
+    })
+}
+
+/// No stream lost a packet.
+fn check_nothing_lost(streams: Vec<UdpStream>) -> Result<()> {
+    let reports = finish_streams(streams)?;
+    ensure!(reports.iter().all(|report| report.lost == 0), "{reports:?}");
+    Ok(())
+}
+
 #[test]
 fn a_director_killed_hard_costs_few_packets_and_no_connection() -> Result<()> {
-    Lab::start_bird(two_directors(), BIRD, OBJECTS)?.run_with_diagnostics(|lab| {
-        wait_both_paths(lab)?;
-        thread::sleep(SETTLE_TIME);
+    run_with_both_paths(|lab| {
         Round::of_all_pods(&lab.triangle).run(&lab.triangle)?;
         let mut held = HeldConnections::open(&lab.triangle)?;
         let streams = start_streams(&lab.triangle, 4 * SETTLE_TIME)?;
@@ -81,9 +101,7 @@ fn a_director_killed_hard_costs_few_packets_and_no_connection() -> Result<()> {
 /// data path forwards what still comes.
 #[test]
 fn an_agent_that_is_killed_leaves_its_traffic_to_the_other_director() -> Result<()> {
-    Lab::start_bird(two_directors(), BIRD, OBJECTS)?.run_with_diagnostics(|lab| {
-        wait_both_paths(lab)?;
-        thread::sleep(SETTLE_TIME);
+    run_with_both_paths(|lab| {
         let mut held = HeldConnections::open(&lab.triangle)?;
         let streams = start_streams(&lab.triangle, 4 * SETTLE_TIME)?;
         thread::sleep(SETTLE_TIME);
@@ -91,8 +109,7 @@ fn an_agent_that_is_killed_leaves_its_traffic_to_the_other_director() -> Result<
         for prefix in vip_prefixes() {
             lab.wait_routes(&prefix, |routes| routes.len() == 1 && routes[0].from == "director2")?;
         }
-        let reports = finish_streams(streams)?;
-        ensure!(reports.iter().all(|report| report.lost == 0), "{reports:?}");
+        check_nothing_lost(streams)?;
         held.check("by director2")?;
         lab.triangle.launch("director1", &[])?;
         lab.triangle.wait_ready("director1")?;
@@ -103,9 +120,7 @@ fn an_agent_that_is_killed_leaves_its_traffic_to_the_other_director() -> Result<
 
 #[test]
 fn a_director_that_drains_costs_no_packet() -> Result<()> {
-    Lab::start_bird(two_directors(), BIRD, OBJECTS)?.run_with_diagnostics(|lab| {
-        wait_both_paths(lab)?;
-        thread::sleep(SETTLE_TIME);
+    run_with_both_paths(|lab| {
         let mut held = HeldConnections::open(&lab.triangle)?;
         let streams = start_streams(&lab.triangle, 10 * SETTLE_TIME)?;
         thread::sleep(SETTLE_TIME);
@@ -113,14 +128,10 @@ fn a_director_that_drains_costs_no_packet() -> Result<()> {
         let director = testbed.machine("director1")?;
         let drained = testbed.trigon(director, &["drain"])?;
         ensure!(drained.status.success(), "{drained:?}");
-        for prefix in vip_prefixes() {
-            let routes = lab.router.routes(&prefix)?;
-            ensure!(routes.len() == 1 && routes[0].from == "director2", "{prefix}: {routes:?}");
-        }
+        check_only_director2(lab)?;
         let told = lab.peer_status("director1", "router-at-1")?;
         ensure!(told["state"] != "Established", "{told}");
-        let reports = finish_streams(streams)?;
-        ensure!(reports.iter().all(|report| report.lost == 0), "{reports:?}");
+        check_nothing_lost(streams)?;
         held.check("with director1 drained")?;
         let undone = testbed.trigon(director, &["drain", "--undo"])?;
         ensure!(undone.status.success(), "{undone:?}");
@@ -131,19 +142,12 @@ fn a_director_that_drains_costs_no_packet() -> Result<()> {
 
 #[test]
 fn a_terminated_agent_drains_first() -> Result<()> {
-    Lab::start_bird(two_directors(), BIRD, OBJECTS)?.run_with_diagnostics(|lab| {
-        wait_both_paths(lab)?;
-        thread::sleep(SETTLE_TIME);
+    run_with_both_paths(|lab| {
         let streams = start_streams(&lab.triangle, 10 * SETTLE_TIME)?;
         thread::sleep(SETTLE_TIME);
         let ended = lab.triangle.agent("director1")?.terminate(Duration::from_secs(20))?;
         ensure!(ended.success(), "{ended}");
-        for prefix in vip_prefixes() {
-            let routes = lab.router.routes(&prefix)?;
-            ensure!(routes.len() == 1 && routes[0].from == "director2", "{prefix}: {routes:?}");
-        }
-        let reports = finish_streams(streams)?;
-        ensure!(reports.iter().all(|report| report.lost == 0), "{reports:?}");
-        Ok(())
+        check_only_director2(lab)?;
+        check_nothing_lost(streams)
     })
 }

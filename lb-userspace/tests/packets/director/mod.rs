@@ -1,12 +1,11 @@
 //! The role of a director: from a service to the backend that takes the packet.
 
 mod bare;
-mod gue;
-mod ipip;
 mod l2;
 mod refusals;
 mod ring;
 mod spread;
+mod tunnels;
 
 use crate::{
     case::Case,
@@ -17,5 +16,5 @@ use crate::{
 const DIRECTORS: [Setup; 2] = [AS_DIRECTOR, AS_BOTH];
 
 pub fn cases() -> Vec<Case> {
-    [l2::cases(), ipip::cases(), gue::cases(), refusals::cases()].into_iter().flatten().collect()
+    [l2::cases(), tunnels::cases(), refusals::cases()].into_iter().flatten().collect()
 }

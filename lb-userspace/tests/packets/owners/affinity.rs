@@ -6,7 +6,7 @@ use lb_common::{
     maps::{Affinity, names},
 };
 
-use super::{OVER, Trail, frame_from_fellow, frame_to_fellow, kinds_between_nodes, trail_of};
+use super::{DIRECT, FOUND, OVER, Trail, frame_from_fellow, frame_to_fellow, kinds_between_nodes, trail_of};
 use crate::{
     case::{Given, arrives},
     expect::at_endpoint,
@@ -14,9 +14,6 @@ use crate::{
     services::{AFFINITY, STICKY_OWNED, monotonic_seconds, port_over},
     world::{Family, Kind, NODE, Request, fellow, pod},
 };
-
-const DIRECT: u8 = 0xfe;
-const FOUND: u8 = 0xfd;
 
 struct OwnerAffinityStory {
     machine: Machine,
