@@ -47,7 +47,7 @@ impl Family {
     }
 
     /// As nftables calls its header.
-    pub const fn header(self) -> &'static str {
+    pub const fn nft_header(self) -> &'static str {
         match self {
             Self::V4 => "ip",
             Self::V6 => "ip6",
@@ -121,7 +121,7 @@ impl fmt::Display for Cidr {
 }
 
 /// The group of an IPv6 address that reads like the decimal number: 11 -> `:11`.
-pub const fn spelled(number: u8) -> u16 {
+pub const fn decimal_as_hex_group(number: u8) -> u16 {
     let number = number as u16;
     ((number / 100) << 8) | ((number / 10 % 10) << 4) | (number % 10)
 }
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn ipv6_groups_read_like_decimal_numbers() {
         for number in [0, 9, 10, 21, 99, 100, 255] {
-            assert_eq!(format!("{:x}", spelled(number)), number.to_string());
+            assert_eq!(format!("{:x}", decimal_as_hex_group(number)), number.to_string());
         }
     }
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{plan::Machine, process::Process, run, testbed::Testbed};
 
-/// Much, for the verifier of an old kernel in a slow virtual machine.
+/// Long enough for the verifier of an old kernel in a slow virtual machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Testbed {
@@ -27,7 +27,7 @@ impl Testbed {
         extra: &[&str],
     ) -> Result<Process> {
         let mut command = machine.namespace.command(self.trigon_path()?)?;
-        command.arg("--socket").arg(self.socket(machine)).arg("agent");
+        command.arg("--socket").arg(self.socket_path(machine)).arg("agent");
         command.args(["--role", roles, "--interface", machine.interface, "--node-name", &machine.name]);
         command.arg("--source").arg(source);
         command.arg("--pin-dir").arg(self.pin_dir(machine));
@@ -36,7 +36,7 @@ impl Testbed {
     }
 
     /// Where a machine's agent listens for the command line.
-    pub fn socket(&self, machine: &Machine) -> PathBuf {
+    pub fn socket_path(&self, machine: &Machine) -> PathBuf {
         self.dir().join(format!("{}.sock", machine.name))
     }
 
@@ -46,15 +46,15 @@ impl Testbed {
     }
 
     /// Runs `trigon` against a machine's agent, whatever its exit code.
-    pub fn trigon(&self, machine: &Machine, arguments: &[&str]) -> Result<Output> {
+    pub fn run_trigon(&self, machine: &Machine, arguments: &[&str]) -> Result<Output> {
         let mut command = machine.namespace.command(self.trigon_path()?)?;
-        command.arg("--socket").arg(self.socket(machine)).args(arguments);
-        run::output(&mut command, "")
+        command.arg("--socket").arg(self.socket_path(machine)).args(arguments);
+        run::run_for_output(&mut command, "")
     }
 
     /// What a `trigon` command prints with `--output json`.
-    pub fn trigon_json(&self, machine: &Machine, arguments: &[&str]) -> Result<Value> {
-        let output = self.trigon(machine, &[arguments, &["--output", "json"]].concat())?;
+    pub fn run_trigon_json(&self, machine: &Machine, arguments: &[&str]) -> Result<Value> {
+        let output = self.run_trigon(machine, &[arguments, &["--output", "json"]].concat())?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         let shown = || format!("trigon {} on {}", arguments.join(" "), machine.name);
         ensure!(output.status.success(), "{}: {}: {}", shown(), output.status, stderr.trim());
@@ -62,28 +62,41 @@ impl Testbed {
             .with_context(|| format!("{} printed `{}`", shown(), String::from_utf8_lossy(&output.stdout)))
     }
 
-    /// What an agent says about itself, also if that is bad.
-    pub fn status(&self, machine: &Machine) -> Result<Value> {
-        let output = self.trigon(machine, &["status", "--output", "json"])?;
+    /// The `trigon status` of a machine as JSON, whatever its exit code.
+    pub fn agent_status(&self, machine: &Machine) -> Result<Value> {
+        let output = self.run_trigon(machine, &["status", "--output", "json"])?;
         serde_json::from_slice(&output.stdout).with_context(|| {
             format!("status of {}: {}", machine.name, String::from_utf8_lossy(&output.stderr).trim())
         })
     }
 
-    /// How many packets left a machine's programs by each way out.
-    pub fn verdicts(&self, machine: &Machine) -> Result<BTreeMap<String, u64>> {
-        let listed = self.trigon_json(machine, &["drops", "--all"])?;
+    /// Packets by verdict of a machine's programs (`trigon drops --all`).
+    pub fn read_verdicts(&self, machine: &Machine) -> Result<BTreeMap<String, u64>> {
+        let listed = self.run_trigon_json(machine, &["drops", "--all"])?;
         let rows = listed.as_array().map(Vec::as_slice).unwrap_or_default();
         let row = |row: &Value| Some((row["reason"].as_str()?.to_owned(), row["packets"].as_u64()?));
         Ok(rows.iter().filter_map(row).collect())
     }
 
-    /// Waits until a machine's agent says that it is ready, and that it reaches
-    /// everybody: the first packet would be lost while it still looks for a neighbour.
+    /// How many packets the programs of all these machines counted under a verdict.
+    pub fn sum_verdict<'a>(
+        &self,
+        machines: impl IntoIterator<Item = &'a Machine>,
+        verdict: &str,
+    ) -> Result<u64> {
+        let counts = machines.into_iter().map(|machine| {
+            let verdicts = self.read_verdicts(machine)?;
+            verdicts.get(verdict).copied().with_context(|| format!("no verdict {verdict}"))
+        });
+        counts.sum()
+    }
+
+    /// Waits until a machine's agent says that it is ready and all of its backends
+    /// are good: the first packet would be lost while it still looks for a neighbour.
     pub fn wait_ready(&self, machine: &Machine, agent: &mut Process) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let status = self.trigon_json(machine, &["status"]);
+            let status = self.run_trigon_json(machine, &["status"]);
             if status.as_ref().is_ok_and(|status| {
                 status["ready"] == true && status["backends"]["good"] == status["backends"]["total"]
             }) {

@@ -14,8 +14,8 @@ use crate::{
     address::{Cidr, Dual, Family, POD_NETWORKS},
     config::Config,
     namespace::Namespace,
-    namespaces::create,
-    plan::{INTERFACE, Machine, Plan, Pod, client_network, fabric},
+    namespaces::create_namespaces,
+    plan::{INTERFACE, Machine, Plan, Pod, client_network_address, fabric_address},
     sys,
 };
 
@@ -29,7 +29,7 @@ const BRIDGE: &str = "bridge0";
 const POD_GATEWAY: Dual =
     Dual { v4: Ipv4Addr::new(169, 254, 1, 1), v6: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1) };
 
-/// For everyone: asymmetric ways are fine.
+/// In every namespace: no reverse path filter, as direct return makes routes asymmetric.
 const EVERYWHERE: &[(&str, &str)] = &[("ipv4/conf/all/rp_filter", "0"), ("ipv4/conf/default/rp_filter", "0")];
 const FORWARDING: &[(&str, &str)] = &[
     ("ipv4/ip_forward", "1"),
@@ -41,19 +41,19 @@ const FORWARDING: &[(&str, &str)] = &[
 const MULTIPATH: &[(&str, &str)] =
     &[("ipv4/fib_multipath_hash_policy", "1"), ("ipv6/fib_multipath_hash_policy", "1")];
 
-pub fn assemble(config: &Config, plan: &Plan, bpffs: &Path) -> Result<()> {
+pub fn assemble_testbed(config: &Config, plan: &Plan, bpffs: &Path) -> Result<()> {
     fs::create_dir_all(bpffs).with_context(|| format!("creating {}", bpffs.display()))?;
     let pass = bpffs.join("xdp_pass");
     sys::pin_xdp_pass(&pass)?;
     let namespaces: Vec<_> = plan.namespaces().collect();
-    create(namespaces.iter().copied())?;
+    create_namespaces(namespaces.iter().copied())?;
     for namespace in namespaces {
-        namespace.sysctl(EVERYWHERE)?;
+        namespace.write_sysctls(EVERYWHERE)?;
     }
-    plan.router.sysctl(FORWARDING)?;
-    plan.router.sysctl(MULTIPATH)?;
+    plan.router.write_sysctls(FORWARDING)?;
+    plan.router.write_sysctls(MULTIPATH)?;
     for machine in &plan.machines {
-        machine.namespace.sysctl(FORWARDING)?;
+        machine.namespace.write_sysctls(FORWARDING)?;
     }
     join_router_and_switch(config, plan)?;
     attach_client(plan)?;
@@ -67,7 +67,7 @@ pub fn assemble(config: &Config, plan: &Plan, bpffs: &Path) -> Result<()> {
         .try_for_each(install_cni_rules)
 }
 
-/// What the machines' links lead to, apart from the router itself.
+/// Builds the switch, if there is to be one, and its link to the router.
 fn join_router_and_switch(config: &Config, plan: &Plan) -> Result<()> {
     let Some(switch) = &plan.switch else { return Ok(()) };
     let mtu = config.mtu;
@@ -79,7 +79,7 @@ fn join_router_and_switch(config: &Config, plan: &Plan) -> Result<()> {
     writeln!(lines, "link set {TO_ROUTER} up master {BRIDGE}")?;
     switch.ip_batch(&lines)?;
     disable_tx_offload(switch, TO_ROUTER)?;
-    plan.router.ip_batch(&address_lines(TO_SWITCH, &fabric(0, 1).with_prefix_lengths(24, 64))?)?;
+    plan.router.ip_batch(&address_lines(TO_SWITCH, &fabric_address(0, 1).with_prefix_lengths(24, 64))?)?;
     disable_tx_offload(&plan.router, TO_SWITCH)
 }
 
@@ -89,10 +89,11 @@ fn attach_client(plan: &Plan) -> Result<()> {
     for address in &plan.client_addresses {
         lines += &address_lines(INTERFACE, &address.with_prefix_lengths(24, 64))?;
     }
-    lines += &default_route_lines(client_network(1))?;
+    lines += &default_route_lines(client_network_address(1))?;
     plan.client.ip_batch(&lines)?;
     disable_tx_offload(&plan.client, INTERFACE)?;
-    plan.router.ip_batch(&address_lines(TO_CLIENT, &client_network(1).with_prefix_lengths(24, 64))?)?;
+    plan.router
+        .ip_batch(&address_lines(TO_CLIENT, &client_network_address(1).with_prefix_lengths(24, 64))?)?;
     disable_tx_offload(&plan.router, TO_CLIENT)
 }
 
@@ -139,8 +140,8 @@ fn pod_link_lines(node: &Machine, pod: &Pod) -> Result<String> {
 }
 
 /// What CNIs and kube-proxy add, and what a load balancer with direct return
-/// must get along with: masquerade for Pods, and no packet that conntrack
-/// cannot place.
+/// must get along with: masquerade for Pods, and a drop of packets
+/// that conntrack finds invalid.
 fn install_cni_rules(node: &Machine) -> Result<()> {
     let mut rules = String::from(
         "table inet cni {\n\
@@ -148,7 +149,7 @@ fn install_cni_rules(node: &Machine) -> Result<()> {
          type nat hook postrouting priority 100\n",
     );
     for pods in POD_NETWORKS {
-        let header = pods.family().header();
+        let header = pods.family().nft_header();
         let outward = format!("{header} saddr {pods} {header} daddr != {pods} oifname \"{INTERFACE}\"");
         writeln!(rules, "{outward} counter name masqueraded masquerade")?;
     }
@@ -160,7 +161,7 @@ fn install_cni_rules(node: &Machine) -> Result<()> {
               counter masqueraded { }\n\
               counter invalid { }\n\
               }\n";
-    node.namespace.nft(&rules)
+    node.namespace.load_nft_rules(&rules)
 }
 
 /// A pair of virtual Ethernet interfaces, from the namespace where it is run.

@@ -1,4 +1,4 @@
-//! BIRD 2 in a namespace: somebody else's router.
+//! BIRD 2 in a namespace: a BGP speaker other than Trigon's, to test against.
 
 use std::path::PathBuf;
 
@@ -22,19 +22,19 @@ pub struct Bird {
 }
 
 impl Bird {
-    /// With this configuration. It is up when this returns; its sessions may not be.
+    /// Starts BIRD with this configuration. It is up when this returns; its sessions may not be.
     pub fn start(testbed: &Testbed, namespace: &Namespace, config: &str) -> Result<Self> {
-        let label = format!("{}.bird", namespace.short());
+        let label = format!("{}.bird", namespace.short_name());
         let config = testbed.site().write(&format!("{label}.conf"), config)?;
         let control = testbed.dir().join(format!("{label}.ctl"));
-        let process = launch(&label, namespace, &config, &control, &[])?;
+        let process = spawn_bird(&label, namespace, &config, &control, &[])?;
         let bird = Self { process, namespace: namespace.clone(), config, control };
         bird.wait_up()?;
         Ok(bird)
     }
 
     /// What `birdc` prints for a command.
-    pub fn ask(&self, command: &str) -> Result<String> {
+    pub fn run_query(&self, command: &str) -> Result<String> {
         let mut birdc = self.namespace.command("birdc")?;
         birdc.arg("-r").arg("-s").arg(&self.control).args(command.split_whitespace());
         run(birdc, "")
@@ -44,22 +44,22 @@ impl Bird {
     pub fn routes(&self, prefix: &str) -> Result<Vec<Route>> {
         // BIRD finds nothing, and fails, if there is none.
         Ok(self
-            .ask(&format!("show route all for {prefix}"))
-            .map(|text| route::of_bird(&text))
+            .run_query(&format!("show route all for {prefix}"))
+            .map(|text| route::parse_bird_routes(&text))
             .unwrap_or_default())
     }
 
     /// A command that changes something: `disable director1`.
-    pub fn tell(&self, command: &str) -> Result<String> {
+    pub fn run_command(&self, command: &str) -> Result<String> {
         let mut birdc = self.namespace.command("birdc")?;
         birdc.arg("-s").arg(&self.control).args(command.split_whitespace());
         run(birdc, "")
     }
 
-    /// Has it read another configuration, softly.
+    /// Replaces its configuration file and reloads it (`birdc configure`).
     pub fn configure(&self, config: &str) -> Result<String> {
         std::fs::write(&self.config, config).context("writing BIRD's configuration")?;
-        self.tell("configure")
+        self.run_command("configure")
     }
 
     /// `kill -9`
@@ -73,18 +73,18 @@ impl Bird {
     }
 
     /// Starts it again after [`Self::kill`].
-    pub fn revive(&mut self) -> Result<()> {
-        self.launch(&[])
+    pub fn restart(&mut self) -> Result<()> {
+        self.restart_with(&[])
     }
 
-    /// The same for one that has its routes told again before it drops any (RFC 4724).
-    pub fn recover(&mut self) -> Result<()> {
-        self.launch(&["-R"])
+    /// The same with `-R`: it recovers by graceful restart (RFC 4724).
+    pub fn restart_gracefully(&mut self) -> Result<()> {
+        self.restart_with(&["-R"])
     }
 
-    fn launch(&mut self, extra: &[&str]) -> Result<()> {
+    fn restart_with(&mut self, extra: &[&str]) -> Result<()> {
         let label = self.process.label();
-        self.process = launch(label, &self.namespace, &self.config, &self.control, extra)?;
+        self.process = spawn_bird(label, &self.namespace, &self.config, &self.control, extra)?;
         self.wait_up()
     }
 
@@ -94,7 +94,7 @@ impl Bird {
 
     fn wait_up(&self) -> Result<()> {
         for _ in 0..250 {
-            if self.ask("show status").is_ok_and(|told| told.contains("Daemon is up")) {
+            if self.run_query("show status").is_ok_and(|told| told.contains("Daemon is up")) {
                 return Ok(());
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
@@ -103,7 +103,7 @@ impl Bird {
     }
 }
 
-fn launch(
+fn spawn_bird(
     label: &str,
     namespace: &Namespace,
     config: &std::path::Path,

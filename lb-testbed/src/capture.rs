@@ -1,4 +1,4 @@
-//! What passes in a namespace, with the kernel's time on it.
+//! Captures frames in a namespace, with the kernel's receive timestamps.
 
 use std::{
     io::IoSliceMut,
@@ -26,10 +26,10 @@ use nix::{
 
 use crate::namespace::Namespace;
 
-/// Headers are all that is looked at, and a few short messages.
-const SNAP: usize = 1024;
-/// How often to see whether that is all.
-const PAUSE: i64 = 20;
+/// Bytes kept of a frame: enough for headers and a few short messages.
+const SNAP_LENGTH: usize = 1024;
+/// Milliseconds without a frame after which to look whether to stop.
+const POLL_INTERVAL_MS: i64 = 20;
 const RECEIVE_BUFFER: usize = 64 << 20;
 
 /// A listener at all interfaces of a namespace; what passes from one to
@@ -42,10 +42,10 @@ pub struct Capture<T> {
 impl<T: Send + 'static> Capture<T> {
     /// Keeps what `pick` makes of frames.
     pub fn start(namespace: &Namespace, pick: impl Fn(&Frame) -> Option<T> + Send + 'static) -> Result<Self> {
-        let socket = namespace.within(listener)?;
+        let socket = namespace.within(open_packet_socket)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let told = stop.clone();
-        let thread = thread::spawn(move || listen(&socket, &told, pick));
+        let stop_flag = stop.clone();
+        let thread = thread::spawn(move || capture_frames(&socket, &stop_flag, pick));
         Ok(Self { stop, thread })
     }
 
@@ -56,22 +56,23 @@ impl<T: Send + 'static> Capture<T> {
     }
 }
 
-fn listener() -> Result<OwnedFd> {
+fn open_packet_socket() -> Result<OwnedFd> {
     let (family, flags) = (AddressFamily::Packet, SockFlag::SOCK_CLOEXEC);
     let socket = socket(family, SockType::Raw, flags, SockProtocol::EthAll).context("a packet socket")?;
     setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).context("SO_RCVBUFFORCE")?;
     setsockopt(&socket, sockopt::ReceiveTimestampns, &true).context("SO_TIMESTAMPNS")?;
-    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::milliseconds(PAUSE)).context("SO_RCVTIMEO")?;
+    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::milliseconds(POLL_INTERVAL_MS))
+        .context("SO_RCVTIMEO")?;
     Ok(socket)
 }
 
-fn listen<T>(
+fn capture_frames<T>(
     socket: &OwnedFd,
     stop: &AtomicBool,
     pick: impl Fn(&Frame) -> Option<T>,
 ) -> Result<Vec<(SystemTime, T)>> {
     let mut picked = Vec::new();
-    let mut buffer = [0; SNAP];
+    let mut buffer = [0; SNAP_LENGTH];
     let mut control = nix::cmsg_space!(TimeSpec);
     loop {
         let mut parts = [IoSliceMut::new(&mut buffer)];
@@ -103,7 +104,7 @@ pub struct Packet<'a> {
     payload: &'a [u8],
 }
 
-/// How a packet is within another one.
+/// How a packet is encapsulated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tunnel {
     Ipip,
@@ -122,7 +123,7 @@ impl<'a> Frame<'a> {
     }
 
     pub fn packet(&self) -> Option<Packet<'a>> {
-        packet(self.0.get(14..)?)
+        parse_packet(self.0.get(14..)?)
     }
 }
 
@@ -133,21 +134,21 @@ impl<'a> Packet<'a> {
     }
 
     /// The packet within this one.
-    pub fn inner(&self) -> Option<(Tunnel, Packet<'a>)> {
+    pub fn inner_packet(&self) -> Option<(Tunnel, Packet<'a>)> {
         const GUE_PORT: [u8; 2] = 6080u16.to_be_bytes();
         match self.protocol {
-            4 | 41 => Some((Tunnel::Ipip, packet(self.payload)?)),
+            4 | 41 => Some((Tunnel::Ipip, parse_packet(self.payload)?)),
             17 if self.payload.get(2..4)? == GUE_PORT => {
                 let words = usize::from(self.payload.get(8)? & 0x1f);
                 let tunnel = if words == 0 { Tunnel::Gue } else { Tunnel::HandedOn };
-                Some((tunnel, packet(self.payload.get(12 + 4 * words..)?)?))
+                Some((tunnel, parse_packet(self.payload.get(12 + 4 * words..)?)?))
             }
             _ => None,
         }
     }
 }
 
-fn packet(bytes: &[u8]) -> Option<Packet<'_>> {
+fn parse_packet(bytes: &[u8]) -> Option<Packet<'_>> {
     match bytes.first()? >> 4 {
         4 => {
             let to = <[u8; 4]>::try_from(bytes.get(16..20)?).ok()?;

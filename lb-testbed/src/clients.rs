@@ -39,23 +39,23 @@ pub struct TcpHold {
 
 impl TcpHold {
     /// How the connections are now.
-    pub fn status(&mut self) -> Result<TcpReport> {
-        self.ask("status")
+    pub fn read_report(&mut self) -> Result<TcpReport> {
+        self.request_report("status")
     }
 
     /// Closes them; how they were at the end.
     pub fn stop(mut self) -> Result<TcpReport> {
-        let report = self.ask("stop")?;
+        let report = self.request_report("stop")?;
         self.process.wait(Duration::from_secs(5))?;
         Ok(report)
     }
 
-    fn ask(&mut self, word: &str) -> Result<TcpReport> {
+    fn request_report(&mut self, word: &str) -> Result<TcpReport> {
         let mut line = String::new();
         writeln!(self.stdin, "{word}")
             .and_then(|()| self.stdout.read_line(&mut line))
             .with_context(|| format!("asking tcp-hold for {word}; it wrote:\n{}", self.process.log()))?;
-        parse(&line, &self.process)
+        parse_report(&line, &self.process)
     }
 }
 
@@ -86,18 +86,18 @@ impl UdpStream {
         let mut text = String::new();
         self.stdout.read_to_string(&mut text).context("reading from udp-stream")?;
         self.process.wait(self.length + Duration::from_secs(5))?;
-        parse(&text, &self.process)
+        parse_report(&text, &self.process)
     }
 }
 
 impl Testbed {
     /// Opens connections from the client; returns when all are greeted or have failed.
-    pub fn tcp_hold(&self, options: &TcpHoldOptions) -> Result<TcpHold> {
-        self.tcp_hold_from(self.client(), options)
+    pub fn start_tcp_hold(&self, options: &TcpHoldOptions) -> Result<TcpHold> {
+        self.start_tcp_hold_from(self.client(), options)
     }
 
     /// The same from another namespace.
-    pub fn tcp_hold_from(&self, from: &Namespace, options: &TcpHoldOptions) -> Result<TcpHold> {
+    pub fn start_tcp_hold_from(&self, from: &Namespace, options: &TcpHoldOptions) -> Result<TcpHold> {
         let mut command = from.command(self.tool_path()?)?;
         command.arg("tcp-hold");
         command.args(["--target", &options.target.to_string()]);
@@ -108,19 +108,19 @@ impl Testbed {
             command.args(["--source-addresses", &sources.join(",")]);
         }
         let mut process = Process::spawn_piped(self.site(), "tcp-hold", command)?;
-        let (stdin, stdout) = process.pipes()?;
+        let (stdin, stdout) = process.take_pipes()?;
         let mut hold = TcpHold { process, stdin, stdout: BufReader::new(stdout) };
-        hold.ask("opened").context("opening connections")?;
+        hold.request_report("opened").context("opening connections")?;
         Ok(hold)
     }
 
     /// Starts to send datagrams from the client.
-    pub fn udp_stream(&self, options: &UdpStreamOptions) -> Result<UdpStream> {
-        self.udp_stream_from(self.client(), options)
+    pub fn start_udp_stream(&self, options: &UdpStreamOptions) -> Result<UdpStream> {
+        self.start_udp_stream_from(self.client(), options)
     }
 
     /// The same from another namespace.
-    pub fn udp_stream_from(&self, from: &Namespace, options: &UdpStreamOptions) -> Result<UdpStream> {
+    pub fn start_udp_stream_from(&self, from: &Namespace, options: &UdpStreamOptions) -> Result<UdpStream> {
         let mut command = from.command(self.tool_path()?)?;
         command.arg("udp-stream");
         command.args(["--target", &options.target.to_string()]);
@@ -131,12 +131,12 @@ impl Testbed {
             command.args(["--source-address", &source.to_string()]);
         }
         let mut process = Process::spawn_piped(self.site(), "udp-stream", command)?;
-        let (_, stdout) = process.pipes()?;
+        let (_, stdout) = process.take_pipes()?;
         Ok(UdpStream { process, stdout, length: options.length })
     }
 }
 
-fn parse<T: DeserializeOwned>(text: &str, from: &Process) -> Result<T> {
+fn parse_report<T: DeserializeOwned>(text: &str, from: &Process) -> Result<T> {
     let label = from.label();
     ensure!(!text.trim().is_empty(), "{label} reported nothing; it wrote:\n{}", from.log());
     serde_json::from_str(text).with_context(|| format!("{label} reported `{}`", text.trim()))

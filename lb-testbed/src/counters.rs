@@ -18,7 +18,7 @@ const ETHERNET_HEADER: u64 = 14;
 
 /// What went over a director's link, both ways together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Count {
+pub struct LinkCount {
     /// With Ethernet headers.
     pub bytes: u64,
     pub packets: u64,
@@ -26,7 +26,7 @@ pub struct Count {
     pub reply_packets: u64,
 }
 
-impl AddAssign for Count {
+impl AddAssign for LinkCount {
     fn add_assign(&mut self, other: Self) {
         self.bytes += other.bytes;
         self.packets += other.packets;
@@ -47,25 +47,27 @@ pub struct DirectorCounters {
 impl DirectorCounters {
     /// Starts to count, from zero.
     pub fn attach(testbed: &Testbed) -> Result<Self> {
-        Self::at(&testbed.directors())
+        Self::attach_to(&testbed.directors())
     }
 
     /// Counts for any machines of a testbed; replies leave by the links of nodes.
-    pub fn at(machines: &[&Machine]) -> Result<Self> {
+    pub fn attach_to(machines: &[&Machine]) -> Result<Self> {
         let first = machines.first().context("no machine to count for")?;
         let directors: Vec<_> = machines.iter().map(|machine| machine.name.clone()).collect();
         let (upstream, table) = (first.upstream.clone(), format!("from_{}", first.name));
-        upstream.nft(&rules(&table, &directors)?).context("counting at the directors' links")?;
+        upstream
+            .load_nft_rules(&counting_rules(&table, &directors)?)
+            .context("counting at the directors' links")?;
         Ok(Self { upstream, directors, table })
     }
 
     pub fn reset(&self) -> Result<()> {
-        self.nft("reset").map(drop)
+        self.run_nft("reset").map(drop)
     }
 
     /// Of all directors together.
-    pub fn read(&self) -> Result<Count> {
-        let mut sum = Count::default();
+    pub fn read(&self) -> Result<LinkCount> {
+        let mut sum = LinkCount::default();
         for count in self.read_each()?.into_values() {
             sum += count;
         }
@@ -73,13 +75,13 @@ impl DirectorCounters {
     }
 
     /// Of each director, by name.
-    pub fn read_each(&self) -> Result<BTreeMap<String, Count>> {
-        let counters = parse(&self.nft("list")?)?;
+    pub fn read_each(&self) -> Result<BTreeMap<String, LinkCount>> {
+        let counters = parse_counters(&self.run_nft("list")?)?;
         let one =
             |name: &str, what: &str| counters.get(&format!("{name}_{what}")).copied().unwrap_or_default();
         let count = |name: &str| {
             let (entering, leaving) = (one(name, "ingress"), one(name, "egress"));
-            Count {
+            LinkCount {
                 bytes: entering.bytes + ETHERNET_HEADER * entering.packets + leaving.bytes,
                 packets: entering.packets + leaving.packets,
                 reply_packets: one(name, "reply").packets,
@@ -88,12 +90,12 @@ impl DirectorCounters {
         Ok(self.directors.iter().map(|name| (name.clone(), count(name))).collect())
     }
 
-    fn nft(&self, verb: &str) -> Result<String> {
+    fn run_nft(&self, verb: &str) -> Result<String> {
         self.upstream.run(&["nft", "-j", verb, "counters", "table", "netdev", &self.table])
     }
 }
 
-fn rules(table: &str, directors: &[String]) -> Result<String> {
+fn counting_rules(table: &str, directors: &[String]) -> Result<String> {
     let mut text =
         format!("table netdev {table} {{ }}\ndelete table netdev {table}\ntable netdev {table} {{\n");
     for name in directors {
@@ -102,7 +104,7 @@ fn rules(table: &str, directors: &[String]) -> Result<String> {
             writeln!(text, "counter {name}_{hook} {{ }}\nchain {name}_{hook} {{")?;
             writeln!(text, "type filter hook {hook} device \"{name}\" priority 0")?;
             for family in Family::ALL {
-                let (header, sources) = (family.header(), reply_sources(family));
+                let (header, sources) = (family.nft_header(), reply_sources(family));
                 writeln!(text, "{header} saddr {{ {sources} }} counter name {name}_reply")?;
             }
             writeln!(text, "counter name {name}_{hook}\n}}")?;
@@ -123,7 +125,7 @@ struct Counter {
     bytes: u64,
 }
 
-fn parse(json: &str) -> Result<BTreeMap<String, Counter>> {
+fn parse_counters(json: &str) -> Result<BTreeMap<String, Counter>> {
     #[derive(Deserialize)]
     struct Listing {
         nftables: Vec<Entry>,

@@ -22,14 +22,14 @@ pub struct Frr {
     daemons: Vec<Process>,
     namespace: Namespace,
     dir: PathBuf,
-    /// That it was started with.
+    /// The configuration that it was started with.
     config: String,
 }
 
 impl Frr {
-    /// With one configuration for all daemons. They are up when this returns; sessions may not be.
+    /// Starts all daemons with one configuration. They are up when this returns; sessions may not be.
     pub fn start(testbed: &Testbed, namespace: &Namespace, config: &str) -> Result<Self> {
-        let dir = testbed.dir().join(format!("{}.frr", namespace.short()));
+        let dir = testbed.dir().join(format!("{}.frr", namespace.short_name()));
         fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         // They drop their privileges, and have to write here.
         let mut chown = std::process::Command::new("chown");
@@ -38,7 +38,7 @@ impl Frr {
         let (namespace, config) = (namespace.clone(), config.to_owned());
         let mut frr = Self { daemons: Vec::new(), namespace, dir, config };
         for daemon in ["zebra", "bfdd", "bgpd"] {
-            let process = frr.launch(daemon)?;
+            let process = frr.spawn_daemon(daemon)?;
             frr.daemons.insert(0, process);
             frr.wait_zebra()?;
         }
@@ -47,29 +47,31 @@ impl Frr {
     }
 
     /// What `vtysh` prints for a command.
-    pub fn ask(&self, command: &str) -> Result<String> {
-        let mut vtysh = self.vtysh()?;
+    pub fn run_vtysh(&self, command: &str) -> Result<String> {
+        let mut vtysh = self.vtysh_command()?;
         vtysh.args(["-c", command]);
         run(vtysh, "")
     }
 
     /// The same for one that ends in `json`.
-    pub fn ask_json(&self, command: &str) -> Result<Value> {
-        let text = self.ask(command)?;
+    pub fn run_vtysh_json(&self, command: &str) -> Result<Value> {
+        let text = self.run_vtysh(command)?;
         serde_json::from_str(&text).with_context(|| format!("`{command}` printed `{text}`"))
     }
 
     /// All paths to a prefix.
     pub fn routes(&self, prefix: &str) -> Result<Vec<Route>> {
         let family = if prefix.contains(':') { "ipv6" } else { "ipv4" };
-        Ok(route::of_frr(&self.ask_json(&format!("show bgp {family} unicast {prefix} json"))?))
+        Ok(route::parse_frr_routes(
+            &self.run_vtysh_json(&format!("show bgp {family} unicast {prefix} json"))?,
+        ))
     }
 
     /// Lines of configuration, added to what there is.
     pub fn configure(&self, lines: &str) -> Result<()> {
         let path = self.dir.join("lines.conf");
         fs::write(&path, lines).with_context(|| format!("writing {}", path.display()))?;
-        let mut vtysh = self.vtysh()?;
+        let mut vtysh = self.vtysh_command()?;
         vtysh.arg("-f").arg(&path);
         run(vtysh, "").map(drop)
     }
@@ -80,22 +82,22 @@ impl Frr {
     }
 
     /// `kill -9` for bgpd alone.
-    pub fn kill(&mut self) -> Result<()> {
+    pub fn kill_bgpd(&mut self) -> Result<()> {
         self.bgpd().kill()
     }
 
     /// bgpd's process, for signals.
-    pub fn id(&self) -> u32 {
+    pub fn bgpd_pid(&self) -> u32 {
         self.daemons[0].id()
     }
 
-    /// Starts bgpd again after [`Self::kill`], configured as at first.
-    pub fn revive(&mut self) -> Result<()> {
-        *self.bgpd() = self.launch("bgpd")?;
+    /// Starts a killed bgpd again, configured as at first.
+    pub fn restart_bgpd(&mut self) -> Result<()> {
+        *self.bgpd() = self.spawn_daemon("bgpd")?;
         self.wait_configured()
     }
 
-    /// It came last, and goes first.
+    /// It was started last, so it is the first in `daemons`.
     fn bgpd(&mut self) -> &mut Process {
         &mut self.daemons[0]
     }
@@ -105,13 +107,13 @@ impl Frr {
         self.configure(&self.config)
     }
 
-    fn vtysh(&self) -> Result<std::process::Command> {
+    fn vtysh_command(&self) -> Result<std::process::Command> {
         let mut command = self.namespace.command("vtysh")?;
         command.arg("--vty_socket").arg(&self.dir);
         Ok(command)
     }
 
-    fn launch(&self, daemon: &str) -> Result<Process> {
+    fn spawn_daemon(&self, daemon: &str) -> Result<Process> {
         let file = |suffix: &str| self.dir.join(format!("{daemon}.{suffix}")).display().to_string();
         let zebra = self.dir.join("zserv.api").display().to_string();
         let sockets = self.dir.display().to_string();
@@ -122,14 +124,14 @@ impl Frr {
         if daemon == "bfdd" {
             words.extend(["--bfdctl", &bfd]);
         }
-        let label = format!("{}.{daemon}", self.namespace.short());
+        let label = format!("{}.{daemon}", self.namespace.short_name());
         self.namespace.spawn(&label, format!("{DAEMONS}/{daemon}"), &words)
     }
 
-    /// Whoever does not find it tries again in ten seconds only, and is deaf until then.
+    /// Waits for zebra: a daemon that does not find it retries only after ten seconds.
     fn wait_zebra(&self) -> Result<()> {
         for _ in 0..250 {
-            if self.ask("show zebra client summary").is_ok() {
+            if self.run_vtysh("show zebra client summary").is_ok() {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(20));
@@ -139,9 +141,12 @@ impl Frr {
 
     fn wait_up(&self) -> Result<()> {
         for _ in 0..250 {
-            let clients = self.ask("show zebra client summary").unwrap_or_default();
+            let clients = self.run_vtysh("show zebra client summary").unwrap_or_default();
             let are_clients = ["bgp", "bfd"].iter().all(|client| clients.contains(client));
-            if are_clients && self.ask("show bgp summary").is_ok() && self.ask("show bfd peers").is_ok() {
+            if are_clients
+                && self.run_vtysh("show bgp summary").is_ok()
+                && self.run_vtysh("show bfd peers").is_ok()
+            {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(20));

@@ -44,19 +44,21 @@ pub use bird::Bird;
 pub use capture::{Capture, Frame, Packet, Tunnel};
 pub use clients::{TcpHold, TcpHoldOptions, UdpStream, UdpStreamOptions};
 pub use config::{Config, Layer, NodeRole};
-pub use counters::{Count, DirectorCounters};
+pub use counters::{DirectorCounters, LinkCount};
 pub use frr::Frr;
-pub use manifest::{EndpointSpec, EndpointState, PortSpec, Protocol, ServiceSpec, manifest, write_manifest};
+pub use manifest::{
+    EndpointSpec, EndpointState, PortSpec, Protocol, ServiceSpec, render_manifest, write_manifest,
+};
 pub use namespace::Namespace;
 pub use namespaces::Namespaces;
-pub use plan::{INTERFACE, Kind, Machine, Pod};
+pub use plan::{INTERFACE, Machine, MachineKind, Pod};
 pub use process::Process;
-pub use reaper::{reap_stale, standing, teardown, teardown_abandoned, teardown_all};
+pub use reaper::{list_testbeds, reap_stale, teardown_abandoned, teardown_all, teardown_of_process};
 pub use requests::Answers;
 pub use route::Route;
 pub use run::run;
 pub use servers::{DOWNLOAD_BYTES, HTTP_PORT, TCP_ECHO_PORT, UDP_ECHO_PORT};
-pub use site::binary;
-pub use sys::believe_mss;
+pub use site::locate_program;
+pub use sys::assume_peer_mss;
 pub use testbed::Testbed;
 pub use triangle::Triangle;

@@ -98,7 +98,7 @@ impl ServiceSpec {
     }
 
     /// What the servers of a testbed serve: HTTP on 80, and both echoes.
-    pub fn everything(name: &str) -> Self {
+    pub fn with_all_ports(name: &str) -> Self {
         let ports = vec![
             PortSpec::new("http", Protocol::Tcp, 80, HTTP_PORT),
             PortSpec::new("tcp-echo", Protocol::Tcp, TCP_ECHO_PORT, TCP_ECHO_PORT),
@@ -164,20 +164,21 @@ impl ServiceSpec {
 
 /// Nodes, Services and EndpointSlices of a testbed: YAML documents, each
 /// written as JSON, which YAML includes.
-pub fn manifest(testbed: &Testbed, services: &[ServiceSpec]) -> Result<String> {
+pub fn render_manifest(testbed: &Testbed, services: &[ServiceSpec]) -> Result<String> {
     let cluster = testbed.machines().iter().filter(|machine| machine.roles.is_some());
-    let mut objects: Vec<_> = cluster.map(|machine| node(machine, testbed.config().node_family)).collect();
+    let mut objects: Vec<_> =
+        cluster.map(|machine| node_object(machine, testbed.config().node_family)).collect();
     for spec in services {
-        objects.push(service(spec));
-        for family in families(spec) {
-            objects.push(slice(testbed, spec, family)?);
+        objects.push(service_object(spec));
+        for family in vip_families(spec) {
+            objects.push(slice_object(testbed, spec, family)?);
         }
     }
     let documents = objects.iter().map(serde_json::to_string_pretty).collect::<Result<Vec<_>, _>>()?;
     Ok(documents.join("\n---\n") + "\n")
 }
 
-/// Writes a file of a source directory so that nobody reads half of it.
+/// Writes a file of a source directory atomically, by renaming a complete one.
 pub fn write_manifest(dir: &Path, name: &str, text: &str) -> Result<PathBuf> {
     let (path, partial) = (dir.join(name), dir.join(format!(".{name}.partial")));
     fs::create_dir_all(dir)
@@ -187,10 +188,11 @@ pub fn write_manifest(dir: &Path, name: &str, text: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn node(machine: &Machine, only: Option<Family>) -> Value {
-    let told = Family::ALL.into_iter().filter(|family| only.is_none_or(|only| only == *family));
-    let addresses: Vec<_> =
-        told.map(|family| json!({"type": "InternalIP", "address": machine.address.get(family)})).collect();
+fn node_object(machine: &Machine, only: Option<Family>) -> Value {
+    let announced = Family::ALL.into_iter().filter(|family| only.is_none_or(|only| only == *family));
+    let addresses: Vec<_> = announced
+        .map(|family| json!({"type": "InternalIP", "address": machine.address.get(family)}))
+        .collect();
     let mut labels = BTreeMap::from([("kubernetes.io/hostname", machine.name.as_str())]);
     if machine.is_director() {
         labels.insert("trigon.dev/director", "");
@@ -203,8 +205,8 @@ fn node(machine: &Machine, only: Option<Family>) -> Value {
     })
 }
 
-fn service(spec: &ServiceSpec) -> Value {
-    let families: Vec<_> = families(spec).map(Family::name).collect();
+fn service_object(spec: &ServiceSpec) -> Value {
+    let families: Vec<_> = vip_families(spec).map(Family::name).collect();
     let policy = if families.len() == 2 { "RequireDualStack" } else { "SingleStack" };
     let port = |port: &PortSpec| {
         json!({
@@ -241,11 +243,11 @@ fn service(spec: &ServiceSpec) -> Value {
     object
 }
 
-fn slice(testbed: &Testbed, spec: &ServiceSpec, family: Family) -> Result<Value> {
+fn slice_object(testbed: &Testbed, spec: &ServiceSpec, family: Family) -> Result<Value> {
     let endpoints = match &spec.endpoints {
         None => testbed.pods().iter().map(|pod| pod_endpoint(pod, family, EndpointState::Ready)).collect(),
         Some(chosen) => {
-            chosen.iter().map(|one| endpoint(testbed, spec, one, family)).collect::<Result<Vec<_>>>()?
+            chosen.iter().map(|one| slice_endpoint(testbed, spec, one, family)).collect::<Result<Vec<_>>>()?
         }
     };
     Ok(json!({
@@ -266,7 +268,12 @@ fn slice_port(port: &PortSpec) -> Value {
     json!({"name": port.name, "port": port.target_port, "protocol": port.protocol.name()})
 }
 
-fn endpoint(testbed: &Testbed, spec: &ServiceSpec, chosen: &EndpointSpec, family: Family) -> Result<Value> {
+fn slice_endpoint(
+    testbed: &Testbed,
+    spec: &ServiceSpec,
+    chosen: &EndpointSpec,
+    family: Family,
+) -> Result<Value> {
     let Ok(machine) = testbed.machine(&chosen.pod) else {
         return testbed.pod(&chosen.pod).map(|pod| pod_endpoint(pod, family, chosen.state));
     };
@@ -293,7 +300,7 @@ fn conditions(state: EndpointState) -> Value {
     })
 }
 
-/// Those of the Service's VIPs.
-fn families(spec: &ServiceSpec) -> impl Iterator<Item = Family> {
+/// The families of the Service's VIPs.
+fn vip_families(spec: &ServiceSpec) -> impl Iterator<Item = Family> {
     Family::ALL.into_iter().filter(|family| spec.vips.iter().any(|vip| Family::of(*vip) == *family))
 }

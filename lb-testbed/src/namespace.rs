@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     process::Process,
-    run::{output, run},
+    run::{run, run_for_output},
     site::{NAMESPACES, Site},
     sys,
 };
@@ -35,7 +35,7 @@ impl Namespace {
     }
 
     /// What it is called within the testbed.
-    pub fn short(&self) -> &str {
+    pub fn short_name(&self) -> &str {
         &self.short
     }
 
@@ -52,23 +52,24 @@ impl Namespace {
     /// A command that will run in here.
     pub fn command(&self, program: impl AsRef<Path>) -> Result<Command> {
         let mut command = Command::new(program.as_ref());
-        sys::enter_on_start(&mut command, self.open()?);
+        sys::enter_on_start(&mut command, self.open_file()?);
         Ok(command)
     }
 
     /// Runs a program to its end: its stdout, or an error with its stderr.
     pub fn run(&self, words: &[&str]) -> Result<String> {
-        self.run_with(words, "")
+        self.run_with_input(words, "")
     }
 
     /// Runs a program to its end with `input` on its stdin.
-    pub fn run_with(&self, words: &[&str], input: &str) -> Result<String> {
-        run(self.words(words)?, input).with_context(|| format!("in namespace {}", self.name))
+    pub fn run_with_input(&self, words: &[&str], input: &str) -> Result<String> {
+        run(self.build_command(words)?, input).with_context(|| format!("in namespace {}", self.name))
     }
 
     /// Runs a program to its end, whatever its exit code.
-    pub fn output(&self, words: &[&str]) -> Result<Output> {
-        output(&mut self.words(words)?, "").with_context(|| format!("in namespace {}", self.name))
+    pub fn run_for_output(&self, words: &[&str]) -> Result<Output> {
+        run_for_output(&mut self.build_command(words)?, "")
+            .with_context(|| format!("in namespace {}", self.name))
     }
 
     /// Starts a program that goes on until its handle is dropped; it writes to
@@ -90,16 +91,16 @@ impl Namespace {
         if lines.is_empty() {
             return Ok(());
         }
-        self.run_with(&["ip", "-batch", "-"], lines).map(drop)
+        self.run_with_input(&["ip", "-batch", "-"], lines).map(drop)
     }
 
     /// Has nftables read a rule set.
-    pub fn nft(&self, rules: &str) -> Result<()> {
-        self.run_with(&["nft", "-f", "-"], rules).map(drop)
+    pub fn load_nft_rules(&self, rules: &str) -> Result<()> {
+        self.run_with_input(&["nft", "-f", "-"], rules).map(drop)
     }
 
     /// Sets kernel parameters below /proc/sys/net: `("ipv4/ip_forward", "1")`.
-    pub fn sysctl(&self, settings: &[(&str, &str)]) -> Result<()> {
+    pub fn write_sysctls(&self, settings: &[(&str, &str)]) -> Result<()> {
         self.within(|| {
             settings.iter().try_for_each(|(name, value)| {
                 let path = Path::new("/proc/sys/net").join(name);
@@ -110,7 +111,7 @@ impl Namespace {
 
     /// Runs `work` on a new thread in here: sockets that it opens are this namespace's.
     pub fn within<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        sys::on_thread_in(&self.open()?, work).with_context(|| format!("in namespace {}", self.name))
+        sys::on_thread_in(&self.open_file()?, work).with_context(|| format!("in namespace {}", self.name))
     }
 
     /// Runs `work` on a thread in here, beside the caller.
@@ -118,18 +119,18 @@ impl Namespace {
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<JoinHandle<Result<T>>> {
-        let file = self.open()?;
-        Ok(thread::spawn(move || sys::enter(&file).and_then(|()| work())))
+        let file = self.open_file()?;
+        Ok(thread::spawn(move || sys::enter_namespace(&file).and_then(|()| work())))
     }
 
-    fn words(&self, words: &[&str]) -> Result<Command> {
+    fn build_command(&self, words: &[&str]) -> Result<Command> {
         let (program, arguments) = words.split_first().context("no program given")?;
         let mut command = self.command(program)?;
         command.args(arguments);
         Ok(command)
     }
 
-    fn open(&self) -> Result<File> {
+    fn open_file(&self) -> Result<File> {
         let path = self.path();
         File::open(&path).with_context(|| format!("opening the namespace {}", path.display()))
     }

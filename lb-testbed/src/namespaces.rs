@@ -38,19 +38,19 @@ impl Namespaces {
     /// One more, `short` being unique among them.
     pub fn add(&self, short: &str) -> Result<Namespace> {
         let namespace = Namespace::new(&self.site, short);
-        create([&namespace])?;
+        create_namespaces([&namespace])?;
         Ok(namespace)
     }
 }
 
 /// Makes the namespaces themselves, each with its loopback interface up.
-pub fn create<'a>(namespaces: impl IntoIterator<Item = &'a Namespace> + Clone) -> Result<()> {
+pub fn create_namespaces<'a>(namespaces: impl IntoIterator<Item = &'a Namespace> + Clone) -> Result<()> {
     let lines = namespaces.clone().into_iter().map(|namespace| format!("netns add {}\n", namespace.name));
     let mut command = Command::new("ip");
     command.args(["-batch", "-"]);
     run(command, &lines.collect::<String>()).context("creating namespaces (are you root?)")?;
     namespaces.into_iter().try_for_each(|namespace| {
-        namespace.sysctl(ADDRESSES_AT_ONCE)?;
+        namespace.write_sysctls(ADDRESSES_AT_ONCE)?;
         namespace.ip("link set lo up").map(drop)
     })
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, ensure};
 
 use crate::{
-    address::{Dual, spelled},
+    address::{Dual, decimal_as_hex_group},
     config::{Config, Layer, NodeRole},
     namespace::Namespace,
     site::Site,
@@ -19,7 +19,7 @@ pub const INTERFACE: &str = "eth0";
 
 /// What a machine is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum MachineKind {
     Director,
     Node,
 }
@@ -30,7 +30,7 @@ pub struct Machine {
     /// As in Kubernetes: `director1`, `node1`; also the name of the interface
     /// at the far end of its link.
     pub name: String,
-    pub kind: Kind,
+    pub kind: MachineKind,
     /// Of its agent, as on the command line; `None`: it runs none.
     pub roles: Option<&'static str>,
     pub namespace: Namespace,
@@ -72,22 +72,24 @@ pub struct Plan {
 
 impl Plan {
     pub fn new(config: &Config, site: &Arc<Site>) -> Result<Self> {
-        check(config)?;
+        check_limits(config)?;
         let named = |name: &str| Namespace::new(site, name);
         let switch = (config.layer == Layer::L2).then(|| named("switch"));
         let router = named("router");
         let upstream = switch.as_ref().unwrap_or(&router);
-        let directors = numbers(config.directors).map(|i| (Kind::Director, i));
-        let nodes = numbers(config.nodes).map(|i| (Kind::Node, i));
+        let directors = numbers_up_to(config.directors).map(|i| (MachineKind::Director, i));
+        let nodes = numbers_up_to(config.nodes).map(|i| (MachineKind::Node, i));
         let machines: Vec<_> = directors
             .chain(nodes)
             .zip(1..)
-            .map(|((kind, number), link)| machine(site, config, kind, number, link, upstream))
+            .map(|((kind, number), link)| plan_machine(site, config, kind, number, link, upstream))
             .collect();
-        let pods = numbers(config.nodes)
-            .flat_map(|node| numbers(config.pods_per_node).map(move |index| pod(site, node, index)))
+        let pods = numbers_up_to(config.nodes)
+            .flat_map(|node| {
+                numbers_up_to(config.pods_per_node).map(move |index| plan_pod(site, node, index))
+            })
             .collect();
-        let client_addresses = numbers(config.clients).map(|i| client_network(9 + i)).collect();
+        let client_addresses = numbers_up_to(config.clients).map(|i| client_network_address(9 + i)).collect();
         Ok(Self {
             layer: config.layer,
             client: named("client"),
@@ -112,7 +114,7 @@ impl Plan {
 }
 
 /// Numbers must fit the octets that they become.
-fn check(config: &Config) -> Result<()> {
+fn check_limits(config: &Config) -> Result<()> {
     ensure!(config.directors <= 10, "at most 10 directors, not {}", config.directors);
     ensure!(config.nodes <= 200, "at most 200 nodes, not {}", config.nodes);
     ensure!(config.pods_per_node <= 200, "at most 200 Pods on a node, not {}", config.pods_per_node);
@@ -120,21 +122,21 @@ fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn numbers(count: usize) -> impl Iterator<Item = u8> {
+fn numbers_up_to(count: usize) -> impl Iterator<Item = u8> {
     (1..=u8::MAX).take(count)
 }
 
-fn machine(
+fn plan_machine(
     site: &Arc<Site>,
     config: &Config,
-    kind: Kind,
+    kind: MachineKind,
     number: u8,
     link: u8,
     upstream: &Namespace,
 ) -> Machine {
     let (name, host) = match kind {
-        Kind::Director => (format!("director{number}"), 10 + number),
-        Kind::Node => (format!("node{number}"), 20 + number),
+        MachineKind::Director => (format!("director{number}"), 10 + number),
+        MachineKind::Node => (format!("node{number}"), 20 + number),
     };
     let (subnet, host) = match config.layer {
         Layer::L2 => (0, host),
@@ -144,24 +146,24 @@ fn machine(
         namespace: Namespace::new(site, &name),
         name,
         kind,
-        roles: roles(kind, config.node_role),
+        roles: agent_roles(kind, config.node_role),
         interface: INTERFACE,
-        address: fabric(subnet, host),
-        gateway: fabric(subnet, 1),
+        address: fabric_address(subnet, host),
+        gateway: fabric_address(subnet, 1),
         upstream: upstream.clone(),
     }
 }
 
-fn roles(kind: Kind, nodes: NodeRole) -> Option<&'static str> {
+fn agent_roles(kind: MachineKind, nodes: NodeRole) -> Option<&'static str> {
     match (kind, nodes) {
-        (Kind::Director, _) => Some("director"),
-        (Kind::Node, NodeRole::Node) => Some("node"),
-        (Kind::Node, NodeRole::Both) => Some("director,node"),
-        (Kind::Node, NodeRole::Bare) => None,
+        (MachineKind::Director, _) => Some("director"),
+        (MachineKind::Node, NodeRole::Node) => Some("node"),
+        (MachineKind::Node, NodeRole::Both) => Some("director,node"),
+        (MachineKind::Node, NodeRole::Bare) => None,
     }
 }
 
-fn pod(site: &Arc<Site>, node: u8, index: u8) -> Pod {
+fn plan_pod(site: &Arc<Site>, node: u8, index: u8) -> Pod {
     let name = format!("pod{node}_{index}");
     let host = 10 + index;
     Pod {
@@ -169,7 +171,7 @@ fn pod(site: &Arc<Site>, node: u8, index: u8) -> Pod {
         node: format!("node{node}"),
         address: Dual {
             v4: Ipv4Addr::new(10, 88, node, host),
-            v6: Ipv6Addr::new(0xfd88, spelled(node), 0, 0, 0, 0, 0, spelled(host)),
+            v6: Ipv6Addr::new(0xfd88, decimal_as_hex_group(node), 0, 0, 0, 0, 0, decimal_as_hex_group(host)),
         },
         port: name.clone(),
         name,
@@ -177,18 +179,18 @@ fn pod(site: &Arc<Site>, node: u8, index: u8) -> Pod {
 }
 
 /// 10.77.SUBNET.HOST/24 and fd77:SUBNET::HOST/64: router, directors and nodes.
-pub fn fabric(subnet: u8, host: u8) -> Dual {
+pub fn fabric_address(subnet: u8, host: u8) -> Dual {
     Dual {
         v4: Ipv4Addr::new(10, 77, subnet, host),
-        v6: Ipv6Addr::new(0xfd77, spelled(subnet), 0, 0, 0, 0, 0, spelled(host)),
+        v6: Ipv6Addr::new(0xfd77, decimal_as_hex_group(subnet), 0, 0, 0, 0, 0, decimal_as_hex_group(host)),
     }
 }
 
 /// 198.51.100.HOST/24 and 2001:db8:c::HOST/64: the client and the router's side to it.
-pub fn client_network(host: u8) -> Dual {
+pub fn client_network_address(host: u8) -> Dual {
     Dual {
         v4: Ipv4Addr::new(198, 51, 100, host),
-        v6: Ipv6Addr::new(0x2001, 0xdb8, 0xc, 0, 0, 0, 0, spelled(host)),
+        v6: Ipv6Addr::new(0x2001, 0xdb8, 0xc, 0, 0, 0, 0, decimal_as_hex_group(host)),
     }
 }
 

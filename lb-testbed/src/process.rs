@@ -103,7 +103,7 @@ impl Process {
     }
 
     /// Both ends to talk to it, of one started with [`Self::spawn_piped`]; once.
-    pub(crate) fn pipes(&mut self) -> Result<(ChildStdin, ChildStdout)> {
+    pub(crate) fn take_pipes(&mut self) -> Result<(ChildStdin, ChildStdout)> {
         let pipes = self.child.stdin.take().zip(self.child.stdout.take());
         pipes.with_context(|| format!("{} has no pipes", self.label))
     }
@@ -111,7 +111,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.site.keeps() {
+        if self.site.is_kept() {
             return;
         }
         if let Err(error) = self.kill() {

@@ -57,7 +57,7 @@ pub struct Reaper {
 
 impl Reaper {
     pub fn start(prefix: &Prefix) -> Result<Self> {
-        let mut command = script(prefix);
+        let mut command = teardown_script(prefix);
         sys::new_session_on_start(&mut command);
         let child = command
             .stdin(Stdio::piped())
@@ -70,10 +70,10 @@ impl Reaper {
 
     /// Leaves the testbed standing.
     pub fn disarm(mut self) -> Result<()> {
-        self.tell("keep")
+        self.send_word_and_wait("keep")
     }
 
-    fn tell(&mut self, word: &str) -> Result<()> {
+    fn send_word_and_wait(&mut self, word: &str) -> Result<()> {
         // The end of its stdin is what it waits for.
         if let Some(mut stdin) = self.child.stdin.take() {
             writeln!(stdin, "{word}").context("the reaper is gone")?;
@@ -84,58 +84,58 @@ impl Reaper {
 
 impl Drop for Reaper {
     fn drop(&mut self) {
-        if let Err(error) = self.tell("down") {
+        if let Err(error) = self.send_word_and_wait("down") {
             eprintln!("testbed {}: {error:#}; tearing it down without", self.prefix.as_str());
-            if let Err(error) = tear(&self.prefix) {
+            if let Err(error) = teardown_one(&self.prefix) {
                 eprintln!("testbed {}: {error:#}", self.prefix.as_str());
             }
         }
     }
 }
 
-fn script(prefix: &Prefix) -> Command {
+fn teardown_script(prefix: &Prefix) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", SCRIPT, "reaper", prefix.as_str()]).arg(prefix.dir()).arg(prefix.bpffs());
     command
 }
 
 /// Tears one testbed down now.
-fn tear(prefix: &Prefix) -> Result<()> {
-    run(script(prefix), "down\n")?;
+fn teardown_one(prefix: &Prefix) -> Result<()> {
+    run(teardown_script(prefix), "down\n")?;
     let left = Prefix::all().contains(prefix);
     ensure!(!left, "something of {} is still in {NAMESPACES} or {}", prefix.as_str(), prefix.dir().display());
     Ok(())
 }
 
 /// Tears down all testbeds that process `pid` built.
-pub fn teardown(pid: u32) -> Result<()> {
-    tear_all(|prefix| prefix.pid() == Some(pid)).map(drop)
+pub fn teardown_of_process(pid: u32) -> Result<()> {
+    teardown_matching(|prefix| prefix.pid() == Some(pid)).map(drop)
 }
 
 /// Tears down all testbeds of this machine, also those in use; their prefixes.
 pub fn teardown_all() -> Result<Vec<String>> {
-    tear_all(|_| true)
+    teardown_matching(|_| true)
 }
 
 /// Tears down those whose builder is dead, also if it left them standing on purpose.
 pub fn teardown_abandoned() -> Result<Vec<String>> {
-    tear_all(Prefix::is_abandoned)
+    teardown_matching(Prefix::is_abandoned)
 }
 
 /// Tears down those whose builder died without its reaper.
 pub fn reap_stale() -> Result<Vec<String>> {
-    tear_all(Prefix::is_stale)
+    teardown_matching(Prefix::is_stale)
 }
 
 /// The prefixes of all testbeds there are.
-pub fn standing() -> Vec<String> {
+pub fn list_testbeds() -> Vec<String> {
     Prefix::all().into_iter().map(|prefix| prefix.as_str().to_owned()).collect()
 }
 
-fn tear_all(chosen: impl Fn(&Prefix) -> bool) -> Result<Vec<String>> {
+fn teardown_matching(chosen: impl Fn(&Prefix) -> bool) -> Result<Vec<String>> {
     let mut torn = Vec::new();
     for prefix in Prefix::all().into_iter().filter(chosen) {
-        tear(&prefix)?;
+        teardown_one(&prefix)?;
         torn.push(prefix.as_str().to_owned());
     }
     Ok(torn)

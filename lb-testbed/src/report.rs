@@ -27,20 +27,20 @@ pub struct TcpReport {
 
 impl TcpReport {
     /// Both together: of connections to different addresses, say.
-    pub fn and(mut self, other: Self) -> Self {
+    pub fn merge(mut self, other: Self) -> Self {
         self.opened += other.opened;
         self.alive += other.alive;
         self.broken += other.broken;
         self.echoes += other.echoes;
         self.max_echo_ms = self.max_echo_ms.max(other.max_echo_ms);
-        add(&mut self.per_pod, other.per_pod);
-        add(&mut self.broken_per_pod, other.broken_per_pod);
+        add_counts(&mut self.per_pod, other.per_pod);
+        add_counts(&mut self.broken_per_pod, other.broken_per_pod);
         self.errors.extend(other.errors);
         self
     }
 }
 
-fn add(sum: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
+fn add_counts(sum: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
     for (pod, count) in more {
         *sum.entry(pod).or_default() += count;
     }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{run, testbed::Testbed};
 
-/// How many errors are told.
+/// The most errors that are kept.
 const SAMPLES: usize = 10;
 
 /// What became of requests.
@@ -46,23 +46,23 @@ impl AddAssign for Answers {
 impl Testbed {
     /// `each` requests from each of the client's addresses, of the target's
     /// family, each on a connection of its own: who answers?
-    pub fn requests(&self, target: SocketAddr, each: u64) -> Result<Answers> {
+    pub fn send_requests(&self, target: SocketAddr, each: u64) -> Result<Answers> {
         let mut sum = Answers::default();
         for address in self.client_addresses() {
             let source = if target.is_ipv4() { IpAddr::V4(address.v4) } else { IpAddr::V6(address.v6) };
-            sum += self.requests_from(source, target, each)?;
+            sum += self.send_requests_from(source, target, each)?;
         }
         Ok(sum)
     }
 
     /// The same from one address.
-    pub fn requests_from(&self, source: IpAddr, target: SocketAddr, count: u64) -> Result<Answers> {
+    pub fn send_requests_from(&self, source: IpAddr, target: SocketAddr, count: u64) -> Result<Answers> {
         // One process for all of them: a range in the query makes it ask again.
         let url = format!("http://{target}/?[1-{count}]");
         let mut command = self.client().command("curl")?;
         command.args(["--silent", "--show-error", "--fail", "--max-time", "5"]);
         command.args(["--header", "Connection: close", "--interface", &source.to_string(), &url]);
-        let output = run::output(&mut command, "").context("requesting")?;
+        let output = run::run_for_output(&mut command, "").context("requesting")?;
         let mut answers = Answers { requests: count, ..Answers::default() };
         for pod in String::from_utf8_lossy(&output.stdout).lines() {
             answers.answered += 1;
@@ -86,7 +86,7 @@ impl Testbed {
         let words = ["curl", "--silent", "--show-error", "--fail", "--max-time", "60", "-o", &path, &url];
         self.client().run(&words)?;
         let got = fs::read(&copy).with_context(|| format!("reading {}", copy.display()))?;
-        let sent = self.download()?;
+        let sent = self.download_file()?;
         let sent = fs::read(&sent).with_context(|| format!("reading {}", sent.display()))?;
         ensure!(got == sent, "the download from {target} differs from what was sent");
         Ok(got.len() as u64)

@@ -1,4 +1,4 @@
-//! A route as a router has it, whoever's router it is.
+//! A BGP route as BIRD or FRR shows it.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -23,13 +23,13 @@ pub struct Route {
 }
 
 /// `birdc show route all for PREFIX`: a line for each path, attributes below it.
-pub fn of_bird(text: &str) -> Vec<Route> {
+pub fn parse_bird_routes(text: &str) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     for line in text.lines() {
-        if let Some((from, flags)) = heading(line) {
+        if let Some((from, flags)) = parse_heading(line) {
             routes.push(Route { from, stale: flags.contains('s'), ..Route::default() });
         } else if let (Some(route), Some((name, value))) = (routes.last_mut(), line.trim().split_once(": ")) {
-            attribute(route, name, value);
+            set_attribute(route, name, value);
         }
     }
     routes
@@ -37,41 +37,41 @@ pub fn of_bird(text: &str) -> Vec<Route> {
 
 /// `192.0.2.10/32  unicast [director1 12:00:00.000] * (100) [AS65001i]`: the
 /// session, and the flags between the brackets. `unreachable`, if the next hop is.
-fn heading(line: &str) -> Option<(String, String)> {
+fn parse_heading(line: &str) -> Option<(String, String)> {
     let (_, rest) = line.split_once("unicast [").or_else(|| line.split_once("unreachable ["))?;
     let (inside, flags) = rest.split_once(']')?;
     let flags = flags.split('(').next().unwrap_or_default();
     Some((inside.split(' ').next()?.to_owned(), flags.to_owned()))
 }
 
-fn attribute(route: &mut Route, name: &str, value: &str) {
+fn set_attribute(route: &mut Route, name: &str, value: &str) {
     match name {
-        "BGP.as_path" => route.as_path = numbers(value),
+        "BGP.as_path" => route.as_path = parse_as_path(value),
         "BGP.next_hop" => route.next_hops = value.split(' ').filter_map(|word| word.parse().ok()).collect(),
         "BGP.local_pref" => route.local_pref = value.trim().parse().ok(),
         "BGP.med" => route.med = value.trim().parse().ok(),
-        "BGP.community" => route.communities = tuples(value),
-        "BGP.large_community" => route.large_communities = tuples(value),
+        "BGP.community" => route.communities = parse_communities(value),
+        "BGP.large_community" => route.large_communities = parse_communities(value),
         _ => {}
     }
 }
 
 /// `(65001,100) (65001, 1, 2)`, with colons.
-fn tuples(value: &str) -> BTreeSet<String> {
+fn parse_communities(value: &str) -> BTreeSet<String> {
     let tuples = value.split(')').filter_map(|tuple| tuple.split_once('('));
     tuples.map(|(_, tuple)| tuple.replace(' ', "").replace(',', ":")).collect()
 }
 
-fn numbers(text: &str) -> Vec<u32> {
+fn parse_as_path(text: &str) -> Vec<u32> {
     text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
 /// `show bgp ipv4 unicast PREFIX json`
-pub fn of_frr(answer: &Value) -> Vec<Route> {
-    answer["paths"].as_array().into_iter().flatten().map(of_frr_path).collect()
+pub fn parse_frr_routes(answer: &Value) -> Vec<Route> {
+    answer["paths"].as_array().into_iter().flatten().map(parse_frr_path).collect()
 }
 
-fn of_frr_path(path: &Value) -> Route {
+fn parse_frr_path(path: &Value) -> Route {
     let words = |value: &Value| -> BTreeSet<String> {
         value["string"].as_str().unwrap_or_default().split_whitespace().map(ToOwned::to_owned).collect()
     };
@@ -80,7 +80,7 @@ fn of_frr_path(path: &Value) -> Route {
     Route {
         from: path["peer"]["peerId"].as_str().unwrap_or_default().to_owned(),
         next_hops: hops.filter_map(|hop| hop["ip"].as_str()?.parse().ok()).collect(),
-        as_path: numbers(path["aspath"]["string"].as_str().unwrap_or_default()),
+        as_path: parse_as_path(path["aspath"]["string"].as_str().unwrap_or_default()),
         communities: words(&path["community"]),
         large_communities: words(&path["largeCommunity"]),
         local_pref: number(&path["locPrf"]),
@@ -115,7 +115,7 @@ Table master4:
 
     #[test]
     fn reads_all_paths_of_bird() {
-        let routes = of_bird(BIRD);
+        let routes = parse_bird_routes(BIRD);
         assert_eq!(routes.len(), 2);
         assert_eq!(routes[0].from, "director1");
         assert_eq!(routes[0].as_path, [65001, 65001]);
@@ -134,7 +134,7 @@ Table master4:
             "largeCommunity": {"string": "65001:1:2"},
             "nexthops": [{"ip": "10.77.1.2"}], "peer": {"peerId": "10.77.1.2"}, "stale": true,
         }]});
-        let routes = of_frr(&answer);
+        let routes = parse_frr_routes(&answer);
         assert_eq!(routes[0].as_path, [65001, 65001]);
         assert_eq!((routes[0].med, routes[0].local_pref, routes[0].stale), (Some(7), Some(200), true));
         assert!(routes[0].communities.contains("gracefulShutdown"));

@@ -14,7 +14,7 @@ use crate::{
 pub fn route_vips(router: &Namespace, machines: &[&Machine]) -> Result<()> {
     let mut lines = String::new();
     for network in VIP_NETWORKS {
-        let hops = hops(machines, network.family());
+        let hops = next_hop_arguments(machines, network.family());
         if hops.is_empty() {
             writeln!(lines, "route replace unreachable {network}")?;
         } else {
@@ -24,19 +24,19 @@ pub fn route_vips(router: &Namespace, machines: &[&Machine]) -> Result<()> {
     router.ip_batch(&lines)
 }
 
-fn hops(machines: &[&Machine], family: Family) -> String {
+fn next_hop_arguments(machines: &[&Machine], family: Family) -> String {
     machines.iter().map(|machine| format!(" nexthop via {}", machine.address.get(family))).collect()
 }
 
-/// Drops everything both ways at the far end of a link.
-pub fn cut(port: &str) -> String {
+/// nftables rules that drop everything, both ways, at the far end of a link.
+pub fn cut_rules(port: &str) -> String {
     let chain = |hook: &str| {
         format!("chain {hook} {{\ntype filter hook {hook} device \"{port}\" priority -10\ncounter drop\n}}\n")
     };
-    format!("{}table netdev cut_{port} {{\n{}{}}}\n", mend(port), chain("ingress"), chain("egress"))
+    format!("{}table netdev cut_{port} {{\n{}{}}}\n", mend_rules(port), chain("ingress"), chain("egress"))
 }
 
-/// The opposite of [`cut`]; also of none.
-pub fn mend(port: &str) -> String {
+/// Rules that remove the ones that cut a link, if there are any.
+pub fn mend_rules(port: &str) -> String {
     format!("table netdev cut_{port} {{ }}\ndelete table netdev cut_{port}\n")
 }

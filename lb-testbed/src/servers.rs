@@ -28,7 +28,7 @@ impl Testbed {
         let dir = self.dir().join(format!("{}.nginx", pod.name));
         fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         let config = dir.join("nginx.conf");
-        let text = nginx_config(pod, &dir, &self.http_log(pod), &self.download()?);
+        let text = nginx_config(pod, &dir, &self.http_log(pod), &self.download_file()?);
         fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;
         let config = config.to_string_lossy();
         let server = pod.namespace.spawn(
@@ -38,7 +38,7 @@ impl Testbed {
             &["-e", "stderr", "-p", &dir.to_string_lossy(), "-c", &config],
         )?;
         // nginx logs requests, so a mere connection leaves no trace.
-        wait_for(server, |_| accepts(pod, HTTP_PORT))
+        wait_until_ready(server, |_| accepts_connection(pod, HTTP_PORT))
     }
 
     /// An echo of datagrams, `<pod> <datagram>`.
@@ -51,7 +51,7 @@ impl Testbed {
         let arguments = ["udp-session", "--port", &port.to_string(), "--name", &pod.name];
         let server =
             pod.namespace.spawn(&format!("{}.udp-session", pod.name), self.tool_path()?, &arguments)?;
-        wait_for(server, |server| server.log().contains("listening"))
+        wait_until_ready(server, |server| server.log().contains("listening"))
     }
 
     /// An echo of lines that says the Pod's name first.
@@ -61,21 +61,21 @@ impl Testbed {
 
     /// The addresses that a Pod's HTTP server saw clients come from.
     pub fn http_sources(&self, pod: &Pod) -> Result<Vec<IpAddr>> {
-        addresses_in(&self.http_log(pod))
+        read_addresses(&self.http_log(pod))
     }
 
     /// The addresses that a Pod's UDP echo saw datagrams come from.
     pub fn udp_sources(&self, pod: &Pod) -> Result<Vec<IpAddr>> {
-        addresses_in(&self.sources_log(pod, "udp-echo"))
+        read_addresses(&self.sources_log(pod, "udp-echo"))
     }
 
     /// The addresses that a Pod's TCP echo saw clients come from.
     pub fn tcp_sources(&self, pod: &Pod) -> Result<Vec<IpAddr>> {
-        addresses_in(&self.sources_log(pod, "tcp-echo"))
+        read_addresses(&self.sources_log(pod, "tcp-echo"))
     }
 
     /// What `/download` serves, to compare with.
-    pub fn download(&self) -> Result<PathBuf> {
+    pub fn download_file(&self) -> Result<PathBuf> {
         let path = self.dir().join("download");
         if !path.exists() {
             write_noise(&path, DOWNLOAD_BYTES).with_context(|| format!("writing {}", path.display()))?;
@@ -89,7 +89,7 @@ impl Testbed {
         let label = format!("{}.{command}", pod.name);
         let server = pod.namespace.spawn(&label, self.tool_path()?, &arguments)?;
         // Not by a connection: it would be among the sources.
-        wait_for(server, |server| server.log().contains("listening"))
+        wait_until_ready(server, |server| server.log().contains("listening"))
     }
 
     fn http_log(&self, pod: &Pod) -> PathBuf {
@@ -101,12 +101,12 @@ impl Testbed {
     }
 }
 
-fn accepts(pod: &Pod, port: u16) -> bool {
+fn accepts_connection(pod: &Pod, port: u16) -> bool {
     let address = SocketAddr::new(pod.address.v4.into(), port);
     pod.namespace.within(|| Ok(TcpStream::connect(address)?)).is_ok()
 }
 
-fn wait_for(mut server: Process, ready: impl Fn(&Process) -> bool) -> Result<Process> {
+fn wait_until_ready(mut server: Process, ready: impl Fn(&Process) -> bool) -> Result<Process> {
     let deadline = Instant::now() + PATIENCE;
     while !ready(&server) {
         let label = server.label().to_owned();
@@ -122,7 +122,7 @@ fn wait_for(mut server: Process, ready: impl Fn(&Process) -> bool) -> Result<Pro
 }
 
 /// One address a line, each once.
-fn addresses_in(log: &Path) -> Result<Vec<IpAddr>> {
+fn read_addresses(log: &Path) -> Result<Vec<IpAddr>> {
     let text = fs::read_to_string(log).with_context(|| format!("reading {}", log.display()))?;
     let first_words = text.lines().filter_map(|line| line.split_whitespace().next());
     let mut found = first_words

@@ -69,14 +69,14 @@ impl Prefix {
 
     /// Every testbed that left a trace on this machine.
     pub fn all() -> Vec<Self> {
-        let mut found: Vec<_> = [NAMESPACES, FILES].into_iter().flat_map(names_in).collect();
+        let mut found: Vec<_> = [NAMESPACES, FILES].into_iter().flat_map(prefixes_in).collect();
         found.sort();
         found.dedup();
         found
     }
 }
 
-fn names_in(dir: &str) -> Vec<Prefix> {
+fn prefixes_in(dir: &str) -> Vec<Prefix> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter_map(|entry| Prefix::of_name(&entry.file_name().to_string_lossy())).collect()
 }
@@ -99,11 +99,11 @@ impl Site {
         Ok(Arc::new(Self { prefix, dir, keep: AtomicBool::new(keep) }))
     }
 
-    pub fn keeps(&self) -> bool {
+    pub fn is_kept(&self) -> bool {
         self.keep.load(Ordering::Relaxed)
     }
 
-    /// From now on nothing ends by itself.
+    /// Keeps processes whose handles are dropped, and the testbed when its builder is gone.
     pub fn keep(&self) -> Result<()> {
         self.keep.store(true, Ordering::Relaxed);
         self.write(KEPT, "").map(drop)
@@ -119,7 +119,7 @@ impl Site {
 
 /// One of the project's programs: the path in the environment variable, else
 /// what lies beside this program or, as for tests, one directory above it.
-pub fn binary(name: &str, variable: &str) -> Result<PathBuf> {
+pub fn locate_program(name: &str, variable: &str) -> Result<PathBuf> {
     if let Some(path) = env::var_os(variable) {
         return Ok(path.into());
     }

@@ -1,4 +1,4 @@
-//! The few things that the standard library has no words for. All unsafe code
+//! System calls that the standard library does not offer. All unsafe code
 //! of the crate is here.
 
 use std::{
@@ -44,18 +44,18 @@ pub fn new_session_on_start(command: &mut Command) {
 /// Runs `work` on a thread of its own inside a network namespace. Sockets that
 /// it opens, and /proc/sys/net as it sees it, belong to that namespace.
 pub fn on_thread_in<T: Send>(namespace: &File, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    let inside = || enter(namespace).and_then(|()| work());
+    let inside = || enter_namespace(namespace).and_then(|()| work());
     thread::scope(|scope| scope.spawn(inside).join()).map_err(|_| anyhow!("the thread panicked"))?
 }
 
 /// Moves the calling thread into a network namespace.
-pub fn enter(namespace: &File) -> Result<()> {
+pub fn enter_namespace(namespace: &File) -> Result<()> {
     setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET).context("setns")
 }
 
-/// Has a connection that has sent nothing yet believe that its peer offered
-/// this MSS (`TCP_REPAIR`). It counts from the route's next change of MTU on.
-pub fn believe_mss(stream: &TcpStream, mss: u16) -> Result<()> {
+/// Makes the kernel assume that the peer of a connection, which has sent nothing
+/// yet, offered this MSS (`TCP_REPAIR`). It takes effect when the route's MTU changes.
+pub fn assume_peer_mss(stream: &TcpStream, mss: u16) -> Result<()> {
     // Not again when it is off: no window probe.
     const OFF: libc::c_int = -1;
     const MSS: u32 = 2;

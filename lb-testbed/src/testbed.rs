@@ -11,14 +11,14 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     address::{Dual, VIP},
-    assemble::assemble,
+    assemble::assemble_testbed,
     config::{Config, Layer},
     namespace::Namespace,
-    plan::{Kind, Machine, Plan, Pod},
+    plan::{Machine, MachineKind, Plan, Pod},
     reaper::{Reaper, reap_stale},
-    router::{cut, mend, route_vips},
+    router::{cut_rules, mend_rules, route_vips},
     run::run,
-    site::{Site, binary},
+    site::{Site, locate_program},
 };
 
 /// Namespaces, links and routes; torn down when dropped, or when this process
@@ -43,7 +43,7 @@ impl Testbed {
         let site = Site::new(config.keep)?;
         let reaper = Reaper::start(&site.prefix)?;
         let plan = Plan::new(&config, &site)?;
-        assemble(&config, &plan, &site.prefix.bpffs())?;
+        assemble_testbed(&config, &plan, &site.prefix.bpffs())?;
         let testbed = Self { site, config, plan, reaper: Some(reaper) };
         testbed.route_vips_via(&testbed.directors())?;
         Ok(testbed)
@@ -103,7 +103,7 @@ impl Testbed {
     }
 
     pub fn nodes(&self) -> Vec<&Machine> {
-        self.plan.machines.iter().filter(|machine| machine.kind == Kind::Node).collect()
+        self.plan.machines.iter().filter(|machine| machine.kind == MachineKind::Node).collect()
     }
 
     pub fn machine(&self, name: &str) -> Result<&Machine> {
@@ -142,10 +142,10 @@ impl Testbed {
     /// Makes a machine own the VIPs itself, as servers behind IPVS-DR do, so that
     /// servers can be started on it as in a Pod. Reached by `l2` only: kernels
     /// without ipip devices decapsulate nothing.
-    pub fn bare_server(&self, machine: &Machine) -> Result<Pod> {
+    pub fn make_bare_server(&self, machine: &Machine) -> Result<Pod> {
         let namespace = &machine.namespace;
-        // Silence about the VIPs: they are the directors' to announce.
-        namespace.sysctl(&[("ipv4/conf/all/arp_ignore", "1"), ("ipv4/conf/all/arp_announce", "2")])?;
+        // No ARP for the VIPs: their traffic has to come by the directors.
+        namespace.write_sysctls(&[("ipv4/conf/all/arp_ignore", "1"), ("ipv4/conf/all/arp_announce", "2")])?;
         let lines = VIP.with_prefix_lengths(32, 128).map(|vip| format!("address replace {vip} dev lo\n"));
         namespace.ip_batch(&lines.concat())?;
         Ok(self.host_pod(machine))
@@ -163,11 +163,11 @@ impl Testbed {
         }
     }
 
-    /// Cuts a machine off, or mends it. No carrier is lost and no route goes:
-    /// all that anybody notices is silence.
+    /// Cuts a machine off (`up` is false), or reconnects it. The carrier and the
+    /// routes stay: packets are lost without an error.
     pub fn set_link(&self, machine: &Machine, up: bool) -> Result<()> {
-        let rules = if up { mend(&machine.name) } else { cut(&machine.name) };
-        machine.upstream.nft(&rules)
+        let rules = if up { mend_rules(&machine.name) } else { cut_rules(&machine.name) };
+        machine.upstream.load_nft_rules(&rules)
     }
 
     pub(crate) fn site(&self) -> &Arc<Site> {
@@ -175,11 +175,11 @@ impl Testbed {
     }
 
     pub(crate) fn trigon_path(&self) -> Result<PathBuf> {
-        self.config.trigon.clone().map_or_else(|| binary("trigon", "TRIGON_BIN"), Ok)
+        self.config.trigon.clone().map_or_else(|| locate_program("trigon", "TRIGON_BIN"), Ok)
     }
 
     pub(crate) fn tool_path(&self) -> Result<PathBuf> {
-        self.config.tool.clone().map_or_else(|| binary("testbed-tool", "TESTBED_TOOL_BIN"), Ok)
+        self.config.tool.clone().map_or_else(|| locate_program("testbed-tool", "TESTBED_TOOL_BIN"), Ok)
     }
 
     pub(crate) fn config(&self) -> &Config {

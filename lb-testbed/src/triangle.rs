@@ -11,14 +11,14 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     config::Config,
-    manifest::{ServiceSpec, manifest, write_manifest},
+    manifest::{ServiceSpec, render_manifest, write_manifest},
     plan::Pod,
     process::Process,
     servers::{TCP_ECHO_PORT, UDP_ECHO_PORT},
     testbed::Testbed,
 };
 
-/// The file that [`Triangle::write`] writes.
+/// The file with all objects, in the directory that the agents read.
 const OBJECTS: &str = "cluster.yaml";
 
 /// Directors, nodes and Pods at work.
@@ -33,17 +33,17 @@ pub struct Triangle {
 }
 
 impl Triangle {
-    /// Starts servers and agents; returns when every agent has proven the services.
+    /// Starts servers and agents; returns when every agent is ready.
     pub fn start(config: Config, services: &[ServiceSpec]) -> Result<Self> {
         let testbed = Testbed::new(config)?;
         let source = testbed.dir().join("source");
         std::fs::create_dir_all(&source).with_context(|| format!("creating {}", source.display()))?;
         let mut triangle = Self { agents: BTreeMap::new(), servers: BTreeMap::new(), source, testbed };
-        triangle.write(services)?;
+        triangle.write_objects(services)?;
         triangle.start_servers()?;
         let names = triangle.agent_names();
         for name in &names {
-            triangle.launch(name, &[])?;
+            triangle.start_agent(name, &[])?;
         }
         triangle.wait_all_ready()?;
         Ok(triangle)
@@ -61,17 +61,17 @@ impl Triangle {
     }
 
     /// Replaces the objects that all agents read, at one stroke.
-    pub fn write(&self, services: &[ServiceSpec]) -> Result<()> {
-        write_manifest(&self.source, OBJECTS, &manifest(&self.testbed, services)?).map(drop)
+    pub fn write_objects(&self, services: &[ServiceSpec]) -> Result<()> {
+        write_manifest(&self.source, OBJECTS, &render_manifest(&self.testbed, services)?).map(drop)
     }
 
     /// The directory that the agents read.
-    pub fn source(&self) -> &Path {
+    pub fn source_dir(&self) -> &Path {
         &self.source
     }
 
     /// The file in it with all objects.
-    pub fn objects(&self) -> PathBuf {
+    pub fn objects_path(&self) -> PathBuf {
         self.source.join(OBJECTS)
     }
 
@@ -83,12 +83,12 @@ impl Triangle {
     /// `kill -9`, and a new one; returns when it is ready.
     pub fn restart_agent(&mut self, machine: &str) -> Result<()> {
         self.agent(machine)?.kill()?;
-        self.launch(machine, &[])?;
+        self.start_agent(machine, &[])?;
         self.wait_ready(machine)
     }
 
     /// Starts a machine's agent in the machine's roles.
-    pub fn launch(&mut self, machine: &str, extra: &[&str]) -> Result<()> {
+    pub fn start_agent(&mut self, machine: &str, extra: &[&str]) -> Result<()> {
         let place = self.testbed.machine(machine)?;
         let roles = place.roles.with_context(|| format!("{machine} is to have no agent"))?;
         let agent = self.testbed.start_agent(place, roles, &self.source, extra)?;
@@ -96,8 +96,8 @@ impl Triangle {
         Ok(())
     }
 
-    /// Waits for all agents. Nodes come first, since directors find them dead until
-    /// they are there; and twice, since there may be nodes that are directors.
+    /// Waits for all agents. Nodes come first, since directors find their backends dead
+    /// until they are ready; and twice, since there may be nodes that are directors.
     pub fn wait_all_ready(&mut self) -> Result<()> {
         let names = self.agent_names();
         names.iter().rev().chain(&names).try_for_each(|name| self.wait_ready(name))
@@ -110,37 +110,37 @@ impl Triangle {
 
     /// An error unless a machine's agent is ready, with what it says is wrong.
     pub fn check_ready(&self, machine: &str) -> Result<()> {
-        let status = self.testbed.status(self.testbed.machine(machine)?)?;
+        let status = self.testbed.agent_status(self.testbed.machine(machine)?)?;
         ensure!(status["ready"] == true, "{machine} is not ready: {}", status["problems"]);
         Ok(())
     }
 
-    /// What every agent knows: for the report of a test that failed.
-    pub fn story(&self) -> String {
+    /// Status, services, backends and drops of every agent as text, for the report of a failed test.
+    pub fn describe_agents(&self) -> String {
         let mut story = String::new();
         for machine in self.testbed.machines().iter().filter(|machine| machine.roles.is_some()) {
             for words in [&["status"][..], &["services"], &["backends"], &["drops", "--all"]] {
-                let told = self.testbed.trigon(machine, words);
-                let told = told.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+                let output = self.testbed.run_trigon(machine, words);
+                let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
                 let _ = writeln!(story, "--- {} {}", machine.name, words.join(" "));
-                story += &told.unwrap_or_else(|error| format!("{error:#}\n"));
+                story += &text.unwrap_or_else(|error| format!("{error:#}\n"));
             }
         }
         story
     }
 
     fn start_servers(&mut self) -> Result<()> {
-        let bare = self.bare_servers()?;
+        let bare = self.make_bare_servers()?;
         let pods: Vec<_> = self.testbed.pods().iter().cloned().chain(bare).collect();
-        pods.iter().try_for_each(|pod| self.start_in(pod))
+        pods.iter().try_for_each(|pod| self.start_servers_in(pod))
     }
 
-    fn bare_servers(&self) -> Result<Vec<Pod>> {
+    fn make_bare_servers(&self) -> Result<Vec<Pod>> {
         let bare = self.testbed.machines().iter().filter(|machine| machine.roles.is_none());
-        bare.map(|machine| self.testbed.bare_server(machine)).collect()
+        bare.map(|machine| self.testbed.make_bare_server(machine)).collect()
     }
 
-    fn start_in(&mut self, pod: &Pod) -> Result<()> {
+    fn start_servers_in(&mut self, pod: &Pod) -> Result<()> {
         let servers = vec![
             self.testbed.start_http(pod)?,
             self.testbed.start_tcp_echo(pod, TCP_ECHO_PORT)?,
@@ -151,9 +151,9 @@ impl Triangle {
     }
 
     /// Starts again what was killed on a bare server.
-    pub fn revive_bare(&mut self, name: &str) -> Result<()> {
-        let server = self.bare_servers()?.into_iter().find(|server| server.name == name);
-        self.start_in(&server.with_context(|| format!("{name} is no bare server"))?)
+    pub fn restart_bare_server(&mut self, name: &str) -> Result<()> {
+        let server = self.make_bare_servers()?.into_iter().find(|server| server.name == name);
+        self.start_servers_in(&server.with_context(|| format!("{name} is no bare server"))?)
     }
 
     /// Kills all that runs in a Pod.

@@ -6,7 +6,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use lb_testbed::{Config, Testbed};
 
-/// Is ready once `agent` has written its arguments, and fails if told to.
+/// Reports ready once `agent` has written its arguments to a file; `agent` fails if its role is `broken`.
 const SCRIPT: &str = r#"#!/bin/sh
 socket=$2
 case $3 in
@@ -25,24 +25,24 @@ fn testbed(script: &str) -> Testbed {
 }
 
 #[test]
-fn agents_start_are_asked_and_can_be_killed() {
+fn agents_start_with_their_arguments_and_can_be_killed() {
     let testbed = testbed("trigon-good");
     let machine = testbed.machine("node1").unwrap();
     let source = testbed.dir().join("objects");
     let mut agent = testbed.start_agent(machine, "director,node", &source, &["--generic"]).unwrap();
     testbed.wait_ready(machine, &mut agent).unwrap();
-    let said = fs::read_to_string(format!("{}.said", testbed.socket(machine).display())).unwrap();
-    let (socket, source, pins) = (testbed.socket(machine), source.display(), testbed.pin_dir(machine));
+    let arguments = fs::read_to_string(format!("{}.said", testbed.socket_path(machine).display())).unwrap();
+    let (socket, source, pins) = (testbed.socket_path(machine), source.display(), testbed.pin_dir(machine));
     let expected = format!(
         "--socket {} agent --role director,node --interface eth0 --node-name node1 \
          --source {source} --pin-dir {} --generic\n",
         socket.display(),
         pins.display()
     );
-    assert_eq!(said, expected);
+    assert_eq!(arguments, expected);
     agent.kill().unwrap();
     assert!(!agent.is_running());
-    let error = testbed.trigon_json(machine, &["nonsense"]).unwrap_err();
+    let error = testbed.run_trigon_json(machine, &["nonsense"]).unwrap_err();
     assert!(format!("{error:#}").contains("what?"), "{error:#}");
 }
 

@@ -1,4 +1,4 @@
-//! Objects that cannot be: `check` says so, and an agent keeps what it had.
+//! Invalid objects: `trigon check` and every agent report the problem, and agents keep the last good state.
 
 mod common;
 
@@ -11,12 +11,12 @@ use lb_testbed::{Config, ServiceSpec, Triangle, VIP};
 const FILE: &str = "bad.yaml";
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is wrong with the text, and what is to be said about it.
+/// An invalid file, and the problem that `check` and the agents must report.
 struct Case {
     what: &'static str,
     text: String,
-    /// Where, of which object, which field, and what to do.
-    said: [&'static str; 4],
+    /// Parts of the line: position, object, field and remedy.
+    expected: [&'static str; 4],
 }
 
 const SERVICE: &str = "apiVersion: v1
@@ -52,117 +52,118 @@ fn cases() -> Vec<Case> {
         Case {
             what: "broken YAML",
             text: service("  ports:\n  - {", "  ports:\n  - [{"),
-            said: ["bad.yaml:11", "file bad.yaml", "syntax", "correct the YAML"],
+            expected: ["bad.yaml:11", "file bad.yaml", "syntax", "correct the YAML"],
         },
         Case {
             what: "unknown field",
             text: service("port: 81", "port: 81, targetprot: 8080"),
-            said: ["bad.yaml:10", "Service default/bad", "spec.ports[0].targetprot", "targetPort"],
+            expected: ["bad.yaml:10", "Service default/bad", "spec.ports[0].targetprot", "targetPort"],
         },
         Case {
             what: "port 0",
             text: service("port: 81", "port: 0"),
-            said: ["bad.yaml:10", "Service default/bad", "spec.ports[0].port", "from 1 to 65535"],
+            expected: ["bad.yaml:10", "Service default/bad", "spec.ports[0].port", "from 1 to 65535"],
         },
         Case {
             what: "VIP twice",
-            // Later in the alphabet than what has the VIP.
+            // Its name sorts after that of `web`, which has the VIP and port already.
             text: service("port: 81", "port: 80").replace("name: bad", "name: worse"),
-            said: ["bad.yaml:11", "Service default/worse", "ingress[0].ip", "another address or port"],
+            expected: ["bad.yaml:11", "Service default/worse", "ingress[0].ip", "another address or port"],
         },
         Case {
             what: "endpoint without a node",
             text: format!("{SERVICE}{SLICE}- {{addresses: [10.88.1.11]}}\n"),
-            said: ["bad.yaml:19", "EndpointSlice default/bad-1", "endpoints[0].nodeName", "set the Node"],
+            expected: ["bad.yaml:19", "EndpointSlice default/bad-1", "endpoints[0].nodeName", "set the Node"],
         },
         Case {
             what: "10,000 endpoints in a slice",
             text: many,
-            said: ["bad.yaml:18", "EndpointSlice default/bad-1", "endpoints", "split it into several"],
+            expected: ["bad.yaml:18", "EndpointSlice default/bad-1", "endpoints", "split it into several"],
         },
     ]
 }
 
-/// Requests are answered, whatever the agents think.
-fn traffic_goes_on(triangle: &Triangle) -> Result<()> {
+/// Requests to the VIPs are still answered.
+fn check_requests_are_answered(triangle: &Triangle) -> Result<()> {
     for vip in VIP.both() {
-        let answers = triangle.testbed.requests(socket_address(vip, 80), 2)?;
+        let answers = triangle.testbed.send_requests(socket_address(vip, 80), 2)?;
         ensure!(answers.all_answered(), "{vip}: {answers:?}");
     }
     Ok(())
 }
 
 /// `trigon check` exits with 2 and names object, field and remedy.
-fn check_tells(triangle: &Triangle, case: &Case) -> Result<()> {
+fn expect_check_reports(triangle: &Triangle, case: &Case) -> Result<()> {
     let machine = &triangle.testbed.machines()[0];
-    let output = triangle.testbed.trigon(machine, &["check", &triangle.source().to_string_lossy()])?;
+    let output =
+        triangle.testbed.run_trigon(machine, &["check", &triangle.source_dir().to_string_lossy()])?;
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{}: exit code {:?}\n{text}", case.what, output.status.code());
     ensure!(output.status.code() == Some(2), "{}: {output:?}", case.what);
-    let line = text.lines().find(|line| case.said.iter().all(|part| line.contains(part)));
-    ensure!(line.is_some(), "{}: {:?} not in {text}", case.what, case.said);
+    let line = text.lines().find(|line| case.expected.iter().all(|part| line.contains(part)));
+    ensure!(line.is_some(), "{}: {:?} not in {text}", case.what, case.expected);
     Ok(())
 }
 
-/// Every agent says the same, and that it is not ready.
-fn agents_tell(triangle: &Triangle, case: &Case) -> Result<()> {
+/// Waits until every agent reports the same problem, and that it is not ready.
+fn wait_until_agents_report(triangle: &Triangle, case: &Case) -> Result<()> {
     for machine in triangle.testbed.machines() {
         wait_at_most(PATIENCE, case.what, || {
-            let status = triangle.testbed.status(machine)?;
-            let told = status["problems"].as_array().into_iter().flatten();
-            let mut told = told.filter_map(|problem| problem.as_str());
+            let status = triangle.testbed.agent_status(machine)?;
+            let problems = status["problems"].as_array().into_iter().flatten();
+            let mut problems = problems.filter_map(|problem| problem.as_str());
             Ok(status["ready"] == false
                 && status["source"]["good"] == false
-                && told.any(|problem| case.said.iter().all(|part| problem.contains(part))))
+                && problems.any(|problem| case.expected.iter().all(|part| problem.contains(part))))
         })?;
     }
     Ok(())
 }
 
 #[test]
-fn bad_objects_are_told_and_the_last_good_state_is_kept() -> Result<()> {
+fn bad_objects_are_reported_and_the_last_good_state_is_kept() -> Result<()> {
     let config = Config { nodes: 2, ..Config::l3() };
-    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
-        let path = triangle.source().join(FILE);
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::with_all_ports("web")])?, |triangle| {
+        let path = triangle.source_dir().join(FILE);
         for case in cases() {
-            let before = states(triangle)?;
+            let before = agent_states(triangle)?;
             fs::write(&path, &case.text)?;
-            check_tells(triangle, &case)?;
-            agents_tell(triangle, &case)?;
-            traffic_goes_on(triangle)?;
-            ensure!(states(triangle)? == before, "{}: something was changed", case.what);
+            expect_check_reports(triangle, &case)?;
+            wait_until_agents_report(triangle, &case)?;
+            check_requests_are_answered(triangle)?;
+            ensure!(agent_states(triangle)? == before, "{}: something was changed", case.what);
             fs::remove_file(&path)?;
-            mended(triangle)?;
+            wait_until_agents_are_ready(triangle)?;
         }
         Ok(())
     })
 }
 
-/// The agent starts while its source is broken: what is pinned is what it has.
+/// An agent that starts while its source is broken serves from the pinned maps of the agent before it.
 #[test]
 fn a_restart_with_bad_objects_keeps_what_is_pinned() -> Result<()> {
     let config = Config { nodes: 2, ..Config::l3() };
-    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
-        let path = triangle.source().join(FILE);
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::with_all_ports("web")])?, |triangle| {
+        let path = triangle.source_dir().join(FILE);
         fs::write(&path, &cases()[0].text)?;
         for name in triangle.agent_names() {
             triangle.agent(&name)?.kill()?;
-            triangle.launch(&name, &[])?;
+            triangle.start_agent(&name, &[])?;
         }
-        agents_tell(triangle, &cases()[0])?;
-        traffic_goes_on(triangle)?;
+        wait_until_agents_report(triangle, &cases()[0])?;
+        check_requests_are_answered(triangle)?;
         fs::remove_file(&path)?;
-        mended(triangle)?;
-        traffic_goes_on(triangle)
+        wait_until_agents_are_ready(triangle)?;
+        check_requests_are_answered(triangle)
     })
 }
 
 /// Generation and services of every agent.
-fn states(triangle: &Triangle) -> Result<Vec<String>> {
+fn agent_states(triangle: &Triangle) -> Result<Vec<String>> {
     let machines = triangle.testbed.machines().iter();
     let state = |machine| {
-        let status = triangle.testbed.status(machine)?;
-        let services = triangle.testbed.trigon_json(machine, &["services"])?;
+        let status = triangle.testbed.agent_status(machine)?;
+        let services = triangle.testbed.run_trigon_json(machine, &["services"])?;
         let services = services.as_array().cloned().unwrap_or_default().into_iter();
         let services: Vec<_> =
             services.map(|service| format!("{} {}", service["programmed"], service["backends"])).collect();
@@ -171,6 +172,6 @@ fn states(triangle: &Triangle) -> Result<Vec<String>> {
     machines.map(state).collect()
 }
 
-fn mended(triangle: &mut Triangle) -> Result<()> {
+fn wait_until_agents_are_ready(triangle: &mut Triangle) -> Result<()> {
     triangle.agent_names().iter().try_for_each(|name| triangle.wait_ready(name))
 }

@@ -1,4 +1,4 @@
-//! Objects change while agents run: the data path follows, and nothing else does.
+//! Objects change while agents run: the data path follows, and other services are not touched.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use common::{held::HeldConnections, run_with_diagnostics, socket_address, wait_at_most};
 use lb_testbed::{
     Answers, Config, DirectorCounters, HTTP_PORT, Machine, PortSpec, Protocol, ServiceSpec, TCP_ECHO_PORT,
@@ -22,15 +22,15 @@ const OTHER_VIP: [IpAddr; 2] = [
     IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x20)),
 ];
 
-fn services(triangle: &Triangle, machine: &Machine) -> Result<Vec<Value>> {
-    let listed = triangle.testbed.trigon_json(machine, &["services"])?;
+fn list_services(triangle: &Triangle, machine: &Machine) -> Result<Vec<Value>> {
+    let listed = triangle.testbed.run_trigon_json(machine, &["services"])?;
     Ok(listed.as_array().cloned().unwrap_or_default())
 }
 
-/// How many services there are, and how many endpoints those that are
-/// programmed send to: from a director their weights, from a node those on it.
-fn holdings(triangle: &Triangle, machine: &Machine) -> Result<(usize, u64)> {
-    let services = services(triangle, machine)?;
+/// The number of services, and the number of endpoints of those that are programmed: at a director the sum of the
+/// backends' weights, at a node its own endpoints.
+fn service_and_endpoint_counts(triangle: &Triangle, machine: &Machine) -> Result<(usize, u64)> {
+    let services = list_services(triangle, machine)?;
     let programmed = services.iter().filter(|service| !service["programmed"].is_null());
     let endpoints = programmed.map(|service| {
         if !machine.is_director() {
@@ -43,17 +43,19 @@ fn holdings(triangle: &Triangle, machine: &Machine) -> Result<(usize, u64)> {
 }
 
 /// Writes the objects, and waits until every agent has programmed what they say.
-fn change(triangle: &Triangle, what: &str, specs: &[ServiceSpec], pods: &[&str]) -> Result<()> {
-    triangle.write(specs)?;
+fn write_and_wait(triangle: &Triangle, what: &str, specs: &[ServiceSpec], pods: &[&str]) -> Result<()> {
+    triangle.write_objects(specs)?;
     let testbed = &triangle.testbed;
     let ports = |spec: &ServiceSpec| spec.vips.len() * spec.ports.len();
-    let all: usize = specs.iter().map(ports).sum();
+    let service_count: usize = specs.iter().map(ports).sum();
     let waited = wait_at_most(PATIENCE, what, || {
         for machine in testbed.machines() {
             let here = pods.iter().filter(|pod| {
                 machine.is_director() || testbed.pod(pod).is_ok_and(|pod| pod.node == machine.name)
             });
-            if holdings(triangle, machine)? != (all, (all * here.count()) as u64) {
+            if service_and_endpoint_counts(triangle, machine)?
+                != (service_count, (service_count * here.count()) as u64)
+            {
                 return Ok(false);
             }
         }
@@ -63,9 +65,9 @@ fn change(triangle: &Triangle, what: &str, specs: &[ServiceSpec], pods: &[&str])
     triangle.agent_names().iter().try_for_each(|name| triangle.check_ready(name))
 }
 
-fn answers_from(triangle: &Triangle, vips: &[IpAddr], pods: &[&str]) -> Result<()> {
+fn check_answers_from(triangle: &Triangle, vips: &[IpAddr], pods: &[&str]) -> Result<()> {
     for vip in vips {
-        let answers: Answers = triangle.testbed.requests(socket_address(*vip, 80), 10)?;
+        let answers: Answers = triangle.testbed.send_requests(socket_address(*vip, 80), 10)?;
         let names: BTreeSet<_> = answers.per_pod.keys().map(String::as_str).collect();
         println!("{vip}: {} of {} answered: {:?}", answers.answered, answers.requests, answers.per_pod);
         ensure!(answers.all_answered() && names == pods.iter().copied().collect(), "{vip}: {answers:?}");
@@ -73,86 +75,83 @@ fn answers_from(triangle: &Triangle, vips: &[IpAddr], pods: &[&str]) -> Result<(
     Ok(())
 }
 
-const ALL: [&str; 6] = ["pod1_1", "pod1_2", "pod2_1", "pod2_2", "pod3_1", "pod3_2"];
+const ALL_PODS: [&str; 6] = ["pod1_1", "pod1_2", "pod2_1", "pod2_2", "pod3_1", "pod3_2"];
 
 #[test]
-fn endpoints_come_and_go() -> Result<()> {
-    let few: [&[&str]; 4] = [&["pod1_1", "pod2_1"], &ALL, &["pod3_2"], &["pod3_1", "pod3_2"]];
-    let web = |pods: &[&str]| ServiceSpec::everything("web").pods(pods);
-    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[web(few[0])])?, |triangle| {
-        answers_from(triangle, &VIP.both(), few[0])?;
-        for pods in &few[1..] {
-            change(triangle, &format!("{} endpoints", pods.len()), &[web(pods)], pods)?;
-            answers_from(triangle, &VIP.both(), pods)?;
+fn requests_reach_exactly_the_current_endpoints() -> Result<()> {
+    let endpoint_sets: [&[&str]; 4] = [&["pod1_1", "pod2_1"], &ALL_PODS, &["pod3_2"], &["pod3_1", "pod3_2"]];
+    let web = |pods: &[&str]| ServiceSpec::with_all_ports("web").pods(pods);
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[web(endpoint_sets[0])])?, |triangle| {
+        check_answers_from(triangle, &VIP.both(), endpoint_sets[0])?;
+        for pods in &endpoint_sets[1..] {
+            write_and_wait(triangle, &format!("{} endpoints", pods.len()), &[web(pods)], pods)?;
+            check_answers_from(triangle, &VIP.both(), pods)?;
         }
-        change(triangle, "no endpoint", &[web(&[])], &[])?;
+        write_and_wait(triangle, "no endpoint", &[web(&[])], &[])?;
         let answers = triangle.testbed.get(socket_address(VIP.v4.into(), 80), "/");
         ensure!(answers.is_err(), "{answers:?} without an endpoint");
-        ensure!(sum(triangle, "no_backend")? > 0, "not counted as no_backend");
-        change(triangle, "one endpoint", &[web(few[2])], few[2])?;
-        answers_from(triangle, &VIP.both(), few[2])
+        ensure!(sum_of_directors(triangle, "no_backend")? > 0, "not counted as no_backend");
+        write_and_wait(triangle, "one endpoint", &[web(endpoint_sets[2])], endpoint_sets[2])?;
+        check_answers_from(triangle, &VIP.both(), endpoint_sets[2])
     })
 }
 
-/// Of all directors.
-fn sum(triangle: &Triangle, verdict: &str) -> Result<u64> {
-    let directors = triangle.testbed.directors();
-    let counts = directors.iter().map(|director| {
-        let verdicts = triangle.testbed.verdicts(director)?;
-        verdicts.get(verdict).copied().with_context(|| format!("no verdict {verdict}"))
-    });
-    counts.sum()
+/// How many packets all directors counted under this verdict.
+fn sum_of_directors(triangle: &Triangle, verdict: &str) -> Result<u64> {
+    triangle.testbed.sum_verdict(triangle.testbed.directors(), verdict)
 }
 
-/// A service's generation, on each machine.
-fn generations(triangle: &Triangle, name: &str) -> Result<BTreeMap<String, Vec<Value>>> {
-    let of = |machine: &Machine| {
-        let services = services(triangle, machine)?;
+/// The generations that each machine has programmed for the service `name`, one for each VIP and port.
+fn service_generations(triangle: &Triangle, name: &str) -> Result<BTreeMap<String, Vec<Value>>> {
+    let of_machine = |machine: &Machine| {
+        let services = list_services(triangle, machine)?;
         let ours = services.into_iter().filter(|service| service["name"] == name);
         let ours = ours.map(|service| service["programmed"].clone()).collect();
         Ok((machine.name.clone(), ours))
     };
-    triangle.testbed.machines().iter().map(of).collect()
+    triangle.testbed.machines().iter().map(of_machine).collect()
 }
 
 #[test]
-fn services_come_and_go_and_others_never_notice() -> Result<()> {
+fn adding_and_removing_services_leaves_others_untouched() -> Result<()> {
     let web = ServiceSpec::new("web", vec![PortSpec::new("http", Protocol::Tcp, 80, HTTP_PORT)]);
     let echo = PortSpec::new("echo", Protocol::Tcp, TCP_ECHO_PORT, TCP_ECHO_PORT);
     let echo = ServiceSpec::new("echo", vec![echo]);
     let other = ServiceSpec { name: "other".to_owned(), ..web.clone() }.vips(OTHER_VIP);
     run_with_diagnostics(&mut Triangle::start(Config::l3(), std::slice::from_ref(&echo))?, |triangle| {
         let mut held = HeldConnections::open(triangle)?;
-        let before = generations(triangle, "default/echo")?;
-        change(triangle, "a service more", &[echo.clone(), web.clone()], &ALL)?;
-        answers_from(triangle, &VIP.both(), &ALL)?;
-        change(triangle, "a VIP more", &[echo.clone(), web, other], &ALL)?;
-        answers_from(triangle, &OTHER_VIP, &ALL)?;
-        change(triangle, "two services less", &[echo], &ALL)?;
-        held.check("while other services came and went")?;
-        let after = generations(triangle, "default/echo")?;
+        let before = service_generations(triangle, "default/echo")?;
+        write_and_wait(triangle, "a service more", &[echo.clone(), web.clone()], &ALL_PODS)?;
+        check_answers_from(triangle, &VIP.both(), &ALL_PODS)?;
+        write_and_wait(triangle, "a VIP more", &[echo.clone(), web, other], &ALL_PODS)?;
+        check_answers_from(triangle, &OTHER_VIP, &ALL_PODS)?;
+        write_and_wait(triangle, "two services less", &[echo], &ALL_PODS)?;
+        held.check_all_answer("while other services came and went")?;
+        let after = service_generations(triangle, "default/echo")?;
         ensure!(before == after, "the service was written again: {before:?}, {after:?}");
-        gone(triangle)
+        check_deleted_services(triangle)
     })
 }
 
-/// Port 80 of the VIP that still has another port, and the VIP that has none.
-fn gone(triangle: &Triangle) -> Result<()> {
-    let counts = || anyhow::Ok([sum(triangle, "no_such_port")?, sum(triangle, "pass")?]);
+/// Datagrams to port 80 of a VIP that still has another port are dropped as `no_such_port`; those to a VIP that no
+/// service has any more are passed to the kernel.
+fn check_deleted_services(triangle: &Triangle) -> Result<()> {
+    let counts =
+        || anyhow::Ok([sum_of_directors(triangle, "no_such_port")?, sum_of_directors(triangle, "pass")?]);
     let start = counts()?;
-    let sent = datagrams(triangle, VIP.v4.into(), 80)?;
+    let sent = send_datagrams(triangle, VIP.v4.into(), 80)?;
     let dropped = counts()?;
     println!("to a deleted service: {sent} sent, {} dropped as no_such_port", dropped[0] - start[0]);
     ensure!(dropped[0] - start[0] == sent, "{sent} sent, {start:?} {dropped:?}");
-    let sent = datagrams(triangle, OTHER_VIP[0], 80)?;
+    let sent = send_datagrams(triangle, OTHER_VIP[0], 80)?;
     let passed = counts()?;
     println!("to a deleted VIP: {sent} sent, {} passed by the directors' programs", passed[1] - dropped[1]);
     ensure!(passed[0] == dropped[0] && passed[1] >= dropped[1] + sent, "{sent} sent, {dropped:?} {passed:?}");
     Ok(())
 }
 
-/// Sends a few, each from a port of its own so that all directors get some.
-fn datagrams(triangle: &Triangle, vip: IpAddr, port: u16) -> Result<u64> {
+/// Sends 50 datagrams, each from a port of its own so that all directors get some; returns their number.
+fn send_datagrams(triangle: &Triangle, vip: IpAddr, port: u16) -> Result<u64> {
     const COUNT: u64 = 50;
     triangle.testbed.client().within(|| {
         let anywhere: IpAddr =
@@ -168,28 +167,34 @@ fn datagrams(triangle: &Triangle, vip: IpAddr, port: u16) -> Result<u64> {
 
 #[test]
 fn ports_that_no_service_has_are_dropped_and_do_not_loop() -> Result<()> {
-    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
-        let counters = DirectorCounters::attach(&triangle.testbed)?;
-        for vip in VIP.both() {
-            let before = sum(triangle, "no_such_port")?;
-            counters.reset()?;
-            let sent = datagrams(triangle, vip, 9)?;
-            let packets = counters.read()?.packets;
-            let dropped = sum(triangle, "no_such_port")? - before;
-            println!("{vip} port 9: {sent} sent, {packets} at the directors' links, {dropped} dropped");
-            ensure!(dropped == sent, "{vip}: {sent} sent, {dropped} dropped");
-            // Probes and neighbour discovery add some; a loop would multiply by the TTL.
-            ensure!((sent..10 * sent).contains(&packets), "{vip}: {sent} sent, {packets} packets");
-            let refused = triangle.testbed.client().run(&[
-                "curl",
-                "--silent",
-                "--max-time",
-                "0.2",
-                &format!("http://{}/", socket_address(vip, 81)),
-            ]);
-            ensure!(refused.is_err(), "{vip} port 81 answers {refused:?}");
-            ensure!(sum(triangle, "no_such_port")? > before + dropped, "a SYN was not counted");
-        }
-        Ok(())
-    })
+    run_with_diagnostics(
+        &mut Triangle::start(Config::l3(), &[ServiceSpec::with_all_ports("web")])?,
+        |triangle| {
+            let counters = DirectorCounters::attach(&triangle.testbed)?;
+            for vip in VIP.both() {
+                let before = sum_of_directors(triangle, "no_such_port")?;
+                counters.reset()?;
+                let sent = send_datagrams(triangle, vip, 9)?;
+                let packets = counters.read()?.packets;
+                let dropped = sum_of_directors(triangle, "no_such_port")? - before;
+                println!("{vip} port 9: {sent} sent, {packets} at the directors' links, {dropped} dropped");
+                ensure!(dropped == sent, "{vip}: {sent} sent, {dropped} dropped");
+                // Probes and neighbour discovery add some; a loop would multiply by the TTL.
+                ensure!((sent..10 * sent).contains(&packets), "{vip}: {sent} sent, {packets} packets");
+                let refused = triangle.testbed.client().run(&[
+                    "curl",
+                    "--silent",
+                    "--max-time",
+                    "0.2",
+                    &format!("http://{}/", socket_address(vip, 81)),
+                ]);
+                ensure!(refused.is_err(), "{vip} port 81 answers {refused:?}");
+                ensure!(
+                    sum_of_directors(triangle, "no_such_port")? > before + dropped,
+                    "a SYN was not counted"
+                );
+            }
+            Ok(())
+        },
+    )
 }

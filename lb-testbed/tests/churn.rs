@@ -1,19 +1,19 @@
-//! Nodes, Pods and directors come, go and drain: connections to Pods that
-//! live don't notice, although no director remembers any.
+//! Nodes, Pods and directors come, go and drain. Connections to Pods that still run don't break, although directors
+//! keep no state for connections.
 
 use anyhow::{Result, ensure};
-use lb_testbed::churn::{Churn, HEADER, Row, Size};
+use lb_testbed::churn::{Churn, ChurnRow, ChurnSize, TABLE_HEADER};
 
-fn run(size: Size) -> (Result<()>, Vec<Row>) {
-    println!("{HEADER}");
+fn run_and_print(size: ChurnSize) -> (Result<()>, Vec<ChurnRow>) {
+    println!("{TABLE_HEADER}");
     let mut rows = Vec::new();
-    let result = Churn::begin(size).and_then(|mut churn| {
+    let result = Churn::start(size).and_then(|mut churn| {
         let result = churn.run(|row| {
             println!("{row}");
             rows.push(row.clone());
         });
         result.map_err(|error| {
-            let story = churn.story();
+            let story = churn.describe_agents();
             error.context(story)
         })
     });
@@ -22,14 +22,14 @@ fn run(size: Size) -> (Result<()>, Vec<Row>) {
 
 #[test]
 fn no_connection_breaks_whatever_comes_and_goes() -> Result<()> {
-    run(Size::small()).0
+    run_and_print(ChurnSize::small()).0
 }
 
-/// Or else the test above would show nothing.
+/// Shows that the churn of the test above does break connections where nodes don't ask former owners.
 #[test]
 fn without_former_owners_connections_break() -> Result<()> {
-    let size = Size { agent_args: vec!["--no-former-owners".into()], ..Size::small() };
-    let (result, rows) = run(size);
+    let size = ChurnSize { agent_args: vec!["--no-former-owners".into()], ..ChurnSize::small() };
+    let (result, rows) = run_and_print(size);
     let last = rows.last();
     ensure!(last.is_some_and(|row| row.broken > 0), "nothing broke: {result:?}, {rows:?}");
     Ok(())

@@ -1,4 +1,4 @@
-//! `trigon explain` tells what happens, and does nothing.
+//! `trigon explain` predicts what happens to a packet, without any effect on counters or flows.
 
 mod common;
 
@@ -12,22 +12,22 @@ use common::{client_addresses, run_with_diagnostics, socket_address};
 use lb_testbed::{Config, Machine, ServiceSpec, Triangle, VIP};
 use serde_json::Value;
 
-/// Of each family.
+/// Flows in each address family.
 const FLOWS: u16 = 25;
 
-/// The stories of a flow's packets, as a machine tells them.
-fn explain(triangle: &Triangle, on: &Machine, words: &[&str]) -> Result<Vec<Value>> {
-    let told = triangle.testbed.trigon_json(on, &[&["explain"], words].concat())?;
-    Ok(told["packets"].as_array().context("no packets")?.clone())
+/// What `trigon explain` prints on a machine: one JSON object for each packet of a flow.
+fn explain(triangle: &Triangle, machine: &Machine, arguments: &[&str]) -> Result<Vec<Value>> {
+    let explanation = triangle.testbed.run_trigon_json(machine, &[&["explain"], arguments].concat())?;
+    Ok(explanation["packets"].as_array().context("no packets")?.clone())
 }
 
-fn tcp(client: SocketAddr, to: SocketAddr) -> String {
+fn tcp_flow(client: SocketAddr, to: SocketAddr) -> String {
     format!("tcp {client} -> {to}")
 }
 
-/// Who is to answer a new connection: a director names the node, and the node
-/// the endpoint, whose Pod this is.
-fn predicted(triangle: &Triangle, flow: &str) -> Result<String> {
+/// The Pod that is to answer a new connection: the directors, which must agree, name the node, and the node names
+/// the endpoint.
+fn predict_pod(triangle: &Triangle, flow: &str) -> Result<String> {
     let directors = triangle.testbed.directors();
     let stories = directors.iter().map(|director| explain(triangle, director, &[flow]));
     let stories = stories.collect::<Result<Vec<_>>>()?;
@@ -49,8 +49,8 @@ fn predicted(triangle: &Triangle, flow: &str) -> Result<String> {
     Ok(pod.with_context(|| format!("{endpoint} is no Pod's"))?.name.clone())
 }
 
-/// The Pod that answers.
-fn connect(triangle: &Triangle, client: SocketAddr, to: SocketAddr) -> Result<String> {
+/// Sends an HTTP request from `client` and returns the name of the Pod that answers.
+fn request_pod_name(triangle: &Triangle, client: SocketAddr, to: SocketAddr) -> Result<String> {
     let (source, port) = (client.ip().to_string(), client.port().to_string());
     let words = ["curl", "--silent", "--show-error", "--fail", "--max-time", "5", "--interface", &source];
     let url = format!("http://{to}/");
@@ -58,42 +58,48 @@ fn connect(triangle: &Triangle, client: SocketAddr, to: SocketAddr) -> Result<St
     Ok(answer.trim().to_owned())
 }
 
-/// All that was not passed on to the kernel, on all machines.
-fn counted(triangle: &Triangle) -> Result<Vec<(String, u64)>> {
+/// The counts of the verdicts on all machines, without packets passed to the kernel and answered probes.
+fn handled_packet_counts(triangle: &Triangle) -> Result<Vec<(String, u64)>> {
     let mut all = Vec::new();
     for machine in triangle.testbed.machines() {
-        // But for what there is without us: probes too.
+        // Traffic that this test doesn't cause is left out.
         let is_ours = |name: &str| !name.contains("pass") && name != "answer_probe";
-        let ours = triangle.testbed.verdicts(machine)?.into_iter().filter(|(name, _)| is_ours(name));
+        let ours = triangle.testbed.read_verdicts(machine)?.into_iter().filter(|(name, _)| is_ours(name));
         all.extend(ours.map(|(name, count)| (format!("{} {name}", machine.name), count)));
     }
     Ok(all)
 }
 
 #[test]
-fn what_is_told_is_what_happens() -> Result<()> {
-    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[ServiceSpec::everything("web")])?, |triangle| {
-        for vip in VIP.both() {
-            let (sources, to) = (client_addresses(triangle, vip), socket_address(vip, 80));
-            let flows = (30_000..30_000 + FLOWS).zip(sources.iter().cycle());
-            let flows: Vec<_> = flows.map(|(port, source)| SocketAddr::new(*source, port)).collect();
-            let before = counted(triangle)?;
-            let told = flows.iter().map(|client| predicted(triangle, &tcp(*client, to)));
-            let told = told.collect::<Result<Vec<_>>>()?;
-            ensure!(counted(triangle)? == before, "telling was counted: {before:?}");
-            for (client, told) in flows.into_iter().zip(told) {
-                let flow = tcp(client, to);
-                let pod = connect(triangle, client, to)?;
-                ensure!(pod == told, "{flow}: {told} was to answer, {pod} did");
-                is_known_now(triangle, &pod, &flow)?;
+fn packets_go_where_explain_says() -> Result<()> {
+    run_with_diagnostics(
+        &mut Triangle::start(Config::l3(), &[ServiceSpec::with_all_ports("web")])?,
+        |triangle| {
+            for vip in VIP.both() {
+                let (sources, to) = (client_addresses(triangle, vip), socket_address(vip, 80));
+                let flows = (30_000..30_000 + FLOWS).zip(sources.iter().cycle());
+                let flows: Vec<_> = flows.map(|(port, source)| SocketAddr::new(*source, port)).collect();
+                let before = handled_packet_counts(triangle)?;
+                let predictions = flows.iter().map(|client| predict_pod(triangle, &tcp_flow(*client, to)));
+                let predictions = predictions.collect::<Result<Vec<_>>>()?;
+                ensure!(
+                    handled_packet_counts(triangle)? == before,
+                    "`explain` changed the counters: {before:?}"
+                );
+                for (client, told) in flows.into_iter().zip(predictions) {
+                    let flow = tcp_flow(client, to);
+                    let pod = request_pod_name(triangle, client, to)?;
+                    ensure!(pod == told, "{flow}: {told} was to answer, {pod} did");
+                    check_flow_is_known(triangle, &pod, &flow)?;
+                }
+                println!("{vip}: {FLOWS} flows went where they were said to go");
             }
-            println!("{vip}: {FLOWS} flows went where they were said to go");
-        }
-        drops_and_passes(triangle)
-    })
+            check_drops_and_passes(triangle)
+        },
+    )
 }
 
-fn is_known_now(triangle: &Triangle, pod: &str, flow: &str) -> Result<()> {
+fn check_flow_is_known(triangle: &Triangle, pod: &str, flow: &str) -> Result<()> {
     let node = triangle.testbed.node_of(triangle.testbed.pod(pod)?)?;
     let stories = explain(triangle, node, &["--at-node", &node.name, flow])?;
     let known = stories.iter().all(|story| story["endpoint"]["known"] == true);
@@ -101,42 +107,43 @@ fn is_known_now(triangle: &Triangle, pod: &str, flow: &str) -> Result<()> {
     Ok(())
 }
 
-fn drops_and_passes(triangle: &Triangle) -> Result<()> {
+fn check_drops_and_passes(triangle: &Triangle) -> Result<()> {
     let director = triangle.testbed.machine("director1")?;
     let client = SocketAddr::new(client_addresses(triangle, VIP.v4.into())[0], 4242);
-    let story = &explain(triangle, director, &[&tcp(client, socket_address(VIP.v4.into(), 81))])?[0];
+    let story = &explain(triangle, director, &[&tcp_flow(client, socket_address(VIP.v4.into(), 81))])?[0];
     println!("{story}");
     ensure!(story["verdict"] == "no_such_port" && story["remedy"].is_string(), "{story}");
-    ensure!(story["hints"].to_string().contains("tcp 80"), "the ports there are, are not told: {story}");
-    let story = &explain(triangle, director, &[&tcp(client, "192.0.2.99:80".parse()?)])?[0];
+    ensure!(story["hints"].to_string().contains("tcp 80"), "the hints do not name the VIP's ports: {story}");
+    let story = &explain(triangle, director, &[&tcp_flow(client, "192.0.2.99:80".parse()?)])?[0];
     ensure!(story["verdict"] == "pass" && story["hints"].to_string().contains("192.0.2.10"), "{story}");
     let udp = format!("udp {client} -> {}", socket_address(VIP.v4.into(), 5353));
     let story = &explain(triangle, director, &["--len", "1580", &udp])?[0];
     ensure!(story["verdict"] == "tell_too_big" && story["way"]["mtu"] == 1600, "{story}");
-    words(triangle, director, &udp)
+    check_printed_text(triangle, director, &udp)
 }
 
-/// What people see, and what they did wrong.
-fn words(triangle: &Triangle, director: &Machine, flow: &str) -> Result<()> {
-    let run = |words: &[&str]| triangle.testbed.trigon(director, words);
+/// The text output, and the exit codes for wrong arguments (2) and for an agent that doesn't answer (1).
+fn check_printed_text(triangle: &Triangle, director: &Machine, flow: &str) -> Result<()> {
+    let run = |words: &[&str]| triangle.testbed.run_trigon(director, words);
     let separate =
         [&["explain"], &flow.split(' ').filter(|word| *word != "->").collect::<Vec<_>>()[..]].concat();
-    let text = told_by(&run(&separate)?, 0)?;
+    let text = check_exit_code(&run(&separate)?, 0)?;
     println!("{text}");
     for expected in
         [flow, " 1. service default/web (udp ", " 2. slot ", " => forward_", "trigon explain --at-node"]
     {
         ensure!(text.contains(expected), "no `{expected}` in:\n{text}");
     }
-    told_by(&run(&["explain", "sctp 1.2.3.4:5 -> 6.7.8.9:10"])?, 2)?;
-    told_by(&run(&["explain", "--at-node", "node1", flow])?, 2)?;
-    told_by(&run(&["explain", "--interface", "lo", flow])?, 2)?;
-    told_by(&run(&["explain", "--socket", "/nonexistent", flow])?, 1)?;
+    check_exit_code(&run(&["explain", "sctp 1.2.3.4:5 -> 6.7.8.9:10"])?, 2)?;
+    check_exit_code(&run(&["explain", "--at-node", "node1", flow])?, 2)?;
+    check_exit_code(&run(&["explain", "--interface", "lo", flow])?, 2)?;
+    check_exit_code(&run(&["explain", "--socket", "/nonexistent", flow])?, 1)?;
     Ok(())
 }
 
-/// What was printed, to whichever output the exit code is for.
-fn told_by(output: &Output, code: i32) -> Result<String> {
+/// Checks the exit code, and that only standard output (code 0) or only standard error (others) has text, which is
+/// returned.
+fn check_exit_code(output: &Output, code: i32) -> Result<String> {
     let [out, err] =
         [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     ensure!(output.status.code() == Some(code), "{}, not {code}:\n{out}{err}", output.status);
@@ -146,14 +153,14 @@ fn told_by(output: &Output, code: i32) -> Result<String> {
 }
 
 #[test]
-fn a_machine_of_both_roles_tells_of_what_stays() -> Result<()> {
+fn explain_on_a_machine_of_both_roles_names_endpoint_or_path() -> Result<()> {
     let config = Config { directors: 0, nodes: 2, node_role: lb_testbed::NodeRole::Both, ..Config::l2() };
-    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::with_all_ports("web")])?, |triangle| {
         let node = triangle.testbed.machine("node1")?;
         let client: IpAddr = client_addresses(triangle, VIP.v6.into())[0];
         let mut verdicts = std::collections::BTreeMap::<String, u32>::new();
         for port in 0..20 {
-            let flow = tcp(SocketAddr::new(client, 20_000 + port), socket_address(VIP.v6.into(), 80));
+            let flow = tcp_flow(SocketAddr::new(client, 20_000 + port), socket_address(VIP.v6.into(), 80));
             let story = &explain(triangle, node, &[&flow])?[0];
             let verdict = story["verdict"].as_str().context("no verdict")?.to_owned();
             ensure!((verdict == "deliver") != story["endpoint"].is_null(), "{story}");

@@ -14,10 +14,10 @@ use lb_testbed::{Config, NodeRole, ServiceSpec, Triangle, UDP_ECHO_PORT, VIP};
 
 const LEN: usize = 20_000;
 const PATIENCE: Duration = Duration::from_secs(5);
-/// In which an answer that is not to come would have come.
+/// How long to wait before it is certain that no answer comes.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// A client, and what it says.
+/// A client's UDP socket, and the datagram's payload that it sends.
 struct Client {
     socket: UdpSocket,
     from: SocketAddr,
@@ -31,116 +31,121 @@ impl Client {
         let socket = UdpSocket::bind((from, 0)).context("binding")?;
         socket.connect(to)?;
         let from = socket.local_addr()?;
-        // A byte out of place is to be seen.
+        // A pattern that differs at each fragment's offset, so that misplaced bytes are noticed.
         Ok(Self { socket, from, to, data: (0..LEN).map(|n| (n * 7 + n / 251) as u8).collect() })
     }
 
     fn fragments(&self, id: u16) -> Vec<Vec<u8>> {
-        raw::fragments(self.from, self.to, id, &self.data)
+        raw::datagram_fragments(self.from, self.to, id, &self.data)
     }
 
-    /// The Pod that answers.
-    fn answered_by(&self) -> Result<String> {
+    /// Receives the echo, checks its payload, and returns the name of the Pod or server that answered.
+    fn receive_pod_name(&self) -> Result<String> {
         self.socket.set_read_timeout(Some(PATIENCE))?;
         let mut buffer = vec![0; 65_536];
         let len = self.socket.recv(&mut buffer).with_context(|| format!("no answer from {}", self.to))?;
         let at = buffer.iter().position(|byte| *byte == b' ').context("an answer without a name")?;
-        ensure!(buffer[at + 1..len] == self.data, "{}: {len} bytes came back, other ones", self.to);
+        ensure!(buffer[at + 1..len] == self.data, "{}: the echo of {len} bytes differs", self.to);
         Ok(String::from_utf8_lossy(&buffer[..at]).into_owned())
     }
 
     /// Sends, and again if no answer comes: by the first one a bare server on a
     /// link with a larger MTU may have learnt the MTU of the path.
-    fn asks(&self, send: impl Fn() -> Result<()>) -> Result<String> {
+    fn send_until_answered(&self, send: impl Fn() -> Result<()>) -> Result<String> {
         send()?;
-        self.answered_by().or_else(|_| {
+        self.receive_pod_name().or_else(|_| {
             send()?;
-            self.answered_by()
+            self.receive_pod_name()
         })
     }
 
-    fn hears_nothing(&self) -> Result<()> {
+    fn check_no_answer(&self) -> Result<()> {
         self.socket.set_read_timeout(Some(SILENCE))?;
         ensure!(self.socket.recv(&mut [0; 100]).is_err(), "{}: an answer to half a datagram", self.to);
         Ok(())
     }
 }
 
-/// As the kernel sends it; then out of order, the first fragment first; always
-/// to the same Pod, both ways whole.
-fn go_round(triangle: &Triangle, to: SocketAddr) -> Result<()> {
+/// Sends a datagram as the kernel fragments it, then one whose later fragments are in reverse order after the first.
+/// Both are echoed whole, by the same Pod.
+fn check_round_trip(triangle: &Triangle, to: SocketAddr) -> Result<()> {
     let client = Client::new(triangle, to)?;
-    let pod = client.asks(|| Ok(client.socket.send(&client.data).map(drop)?)).context("in order")?;
+    let pod =
+        client.send_until_answered(|| Ok(client.socket.send(&client.data).map(drop)?)).context("in order")?;
     let parts = client.fragments(0x7101);
     ensure!(parts.len() > 10);
     raw::send_packets(to.ip(), [&parts[0]].into_iter().chain(parts[1..].iter().rev()))?;
-    let second = client.answered_by().context("out of order")?;
+    let second = client.receive_pod_name().context("out of order")?;
     ensure!(pod == second, "first {pod}, then {second}");
     Ok(())
 }
 
-/// Later fragments before the first are dropped, and counted; the next
-/// datagram of the flow is none the worse for it.
-fn first_comes_last(triangle: &Triangle, to: SocketAddr) -> Result<()> {
-    let before = dropped(triangle)?;
+/// Later fragments that arrive before the first one are dropped and counted; the next datagram of the flow is
+/// answered.
+fn check_early_fragments_are_dropped(triangle: &Triangle, to: SocketAddr) -> Result<()> {
+    let before = dropped_fragments(triangle)?;
     let early = triangle.testbed.client().within(|| {
         let client = Client::new(triangle, to)?;
         let parts = client.fragments(0x7102);
         raw::send_packets(to.ip(), parts[1..].iter().chain([&parts[0]]))?;
-        client.hears_nothing()?;
-        client.asks(|| raw::send_packets(to.ip(), &client.fragments(0x7103))).context("the next datagram")?;
+        client.check_no_answer()?;
+        client
+            .send_until_answered(|| raw::send_packets(to.ip(), &client.fragments(0x7103)))
+            .context("the next datagram")?;
         Ok(parts.len() as u64 - 1)
     })?;
-    wait_at_most(PATIENCE, "the drops are counted", || Ok(dropped(triangle)? - before == early)).map(drop)
+    wait_at_most(PATIENCE, "the drops are counted", || Ok(dropped_fragments(triangle)? - before == early))
+        .map(drop)
 }
 
-/// Later fragments without a first, on all machines.
-fn dropped(triangle: &Triangle) -> Result<u64> {
+/// The count of dropped fragments (verdict `fragment`), summed over all machines with an agent.
+fn dropped_fragments(triangle: &Triangle) -> Result<u64> {
     let machines = triangle.testbed.machines().iter().filter(|machine| machine.roles.is_some());
-    let each = machines
-        .map(|machine| Ok(triangle.testbed.verdicts(machine)?.get("fragment").copied().unwrap_or_default()));
+    let each = machines.map(|machine| {
+        Ok(triangle.testbed.read_verdicts(machine)?.get("fragment").copied().unwrap_or_default())
+    });
     each.sum()
 }
 
-fn delivered(config: Config, delivery: &str) -> Result<()> {
-    arrive_whole(config, ServiceSpec::everything("web").delivery(delivery))
+fn check_delivery(config: Config, delivery: &str) -> Result<()> {
+    check_datagrams_arrive_whole(config, ServiceSpec::with_all_ports("web").delivery(delivery))
 }
 
-fn arrive_whole(config: Config, service: ServiceSpec) -> Result<()> {
+fn check_datagrams_arrive_whole(config: Config, service: ServiceSpec) -> Result<()> {
     run_with_diagnostics(&mut Triangle::start(config, &[service])?, |triangle| {
         for vip in VIP.both() {
             let to = socket_address(vip, UDP_ECHO_PORT);
-            let before = dropped(triangle)?;
-            triangle.testbed.client().within(|| go_round(triangle, to))?;
-            ensure!(dropped(triangle)? == before, "fragments were dropped");
-            first_comes_last(triangle, to)?;
+            let before = dropped_fragments(triangle)?;
+            triangle.testbed.client().within(|| check_round_trip(triangle, to))?;
+            ensure!(dropped_fragments(triangle)? == before, "fragments were dropped");
+            check_early_fragments_are_dropped(triangle, to)?;
         }
         Ok(())
     })
 }
 
 #[test]
-fn over_a_router_within_udp() -> Result<()> {
-    delivered(Config::l3(), "gue")
+fn datagrams_arrive_whole_over_a_router_within_udp() -> Result<()> {
+    check_delivery(Config::l3(), "gue")
 }
 
 #[test]
-fn over_a_router_in_an_outer_header() -> Result<()> {
-    delivered(Config::l3(), "ipip")
+fn datagrams_arrive_whole_over_a_router_within_ipip() -> Result<()> {
+    check_delivery(Config::l3(), "ipip")
 }
 
 #[test]
-fn on_one_link() -> Result<()> {
-    delivered(Config::l2(), "l2")
+fn datagrams_arrive_whole_on_one_link() -> Result<()> {
+    check_delivery(Config::l2(), "l2")
 }
 
 #[test]
-fn on_nodes_that_are_directors() -> Result<()> {
-    delivered(Config { node_role: NodeRole::Both, directors: 0, ..Config::l3() }, "auto")
+fn datagrams_arrive_whole_on_nodes_that_are_directors() -> Result<()> {
+    check_delivery(Config { node_role: NodeRole::Both, directors: 0, ..Config::l3() }, "auto")
 }
 
 #[test]
-fn to_bare_servers() -> Result<()> {
+fn datagrams_arrive_whole_at_bare_servers() -> Result<()> {
     let config = Config { node_role: NodeRole::Bare, pods_per_node: 0, ..Config::l2() };
-    arrive_whole(config, ServiceSpec::bare("bare", &["node1", "node2"]))
+    check_datagrams_arrive_whole(config, ServiceSpec::bare("bare", &["node1", "node2"]))
 }

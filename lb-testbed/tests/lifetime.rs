@@ -1,4 +1,4 @@
-//! Testbeds are gone when they should be, and stand while they should. Needs root.
+//! Testbeds are removed when they are dropped or their process is killed, unless they are to be kept. Needs root.
 
 #![expect(clippy::unwrap_used, reason = "in tests")]
 
@@ -14,7 +14,7 @@ use std::{
 };
 
 use common::{TOOL, wait_until};
-use lb_testbed::{Config, Process, Testbed, UDP_ECHO_PORT, run, standing, teardown};
+use lb_testbed::{Config, Process, Testbed, UDP_ECHO_PORT, list_testbeds, run, teardown_of_process};
 use serde_json::Value;
 
 fn is_alive(pid: u32) -> bool {
@@ -25,7 +25,7 @@ fn is_alive(pid: u32) -> bool {
 
 fn is_gone(prefix: &str) -> bool {
     let pinned = format!("/sys/fs/bpf/trigon-{prefix}");
-    !standing().iter().any(|one| one == prefix) && !Path::new(&pinned).exists()
+    !list_testbeds().iter().any(|one| one == prefix) && !Path::new(&pinned).exists()
 }
 
 #[test]
@@ -46,13 +46,13 @@ fn everything_goes_when_dropped() {
     other.client().run(&["ping", "-c1", "-W2", &address]).unwrap();
 }
 
-/// `testbed-tool up` in a process of its own: it and the prefix of what it built.
-fn up(arguments: &[&str]) -> (Child, String) {
+/// Starts `testbed-tool up`; returns the process and the prefix of the testbed that it built.
+fn start_testbed_tool(arguments: &[&str]) -> (Child, String) {
     let mut child = Command::new(TOOL).arg("up").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let said: Value = serde_json::from_str(&line).unwrap();
-    (child, said["prefix"].as_str().unwrap().to_owned())
+    let description: Value = serde_json::from_str(&line).unwrap();
+    (child, description["prefix"].as_str().unwrap().to_owned())
 }
 
 fn pids_in(prefix: &str, name: &str) -> Vec<u32> {
@@ -63,7 +63,7 @@ fn pids_in(prefix: &str, name: &str) -> Vec<u32> {
 
 #[test]
 fn everything_goes_when_its_builder_is_killed() {
-    let (mut child, prefix) = up(&["--serve"]);
+    let (mut child, prefix) = start_testbed_tool(&["--serve"]);
     let servers = pids_in(&prefix, "pod2_1");
     assert_eq!(servers.len(), 4, "nginx, its worker, both echoes");
     fs::create_dir_all(format!("/sys/fs/bpf/trigon-{prefix}/node1")).unwrap();
@@ -82,7 +82,7 @@ fn everything_goes_when_its_builder_is_killed_while_building() {
         thread::sleep(Duration::from_millis(milliseconds));
         child.kill().unwrap();
         child.wait().unwrap();
-        // Not gone, but not there yet, is what a first look may see.
+        // `ip` may still be creating a namespace: wait, so that "gone" doesn't mean "not there yet".
         thread::sleep(Duration::from_millis(500));
         wait_until("teardown", || is_gone(&prefix));
     }
@@ -90,13 +90,13 @@ fn everything_goes_when_its_builder_is_killed_while_building() {
 
 #[test]
 fn kept_testbeds_stand_until_they_are_torn_down() {
-    let (mut child, prefix) = up(&["--serve", "--keep", "--nodes", "1"]);
+    let (mut child, prefix) = start_testbed_tool(&["--serve", "--keep", "--nodes", "1"]);
     assert!(child.wait().unwrap().success());
     let servers = pids_in(&prefix, "pod1_1");
-    // Another one clears away what is stale: not this.
+    // A new testbed removes stale ones; a kept testbed is not stale.
     drop(Testbed::new(Config { nodes: 1, ..Config::l3() }).unwrap());
     assert!(!is_gone(&prefix) && servers.len() == 4 && servers.iter().copied().all(is_alive));
-    teardown(child.id()).unwrap();
+    teardown_of_process(child.id()).unwrap();
     assert!(is_gone(&prefix));
     assert!(!servers.into_iter().any(is_alive));
 }

@@ -1,4 +1,4 @@
-//! What is in the kernel: readable for people, and not too much.
+//! The maps in the kernel: bpftool prints them with field names, and their size is bounded.
 
 mod common;
 
@@ -9,7 +9,7 @@ use common::run_with_diagnostics;
 use lb_testbed::{Config, Machine, NodeRole, ServiceSpec, Testbed, Triangle, run, write_manifest};
 use serde_json::{Value, json};
 
-fn bpftool(words: &[&str]) -> Result<String> {
+fn run_bpftool(words: &[&str]) -> Result<String> {
     let mut command = Command::new("bpftool");
     command.args(words);
     run(command, "")
@@ -20,7 +20,7 @@ fn bpftool_prints_named_fields() -> Result<()> {
     // Small maps: bpftool prints all of an array.
     let agent_args = ["--ring-slots", "16384", "--max-backends", "64"].map(str::to_owned).into();
     let config = Config { directors: 1, nodes: 1, agent_args, ..Config::l3() };
-    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::everything("web")])?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::with_all_ports("web")])?, |triangle| {
         let pins = triangle.testbed.pin_dir(triangle.testbed.machine("director1")?).join("maps");
         let fields = [
             ("SERVICES", &["\"addr\"", "\"port\"", "\"protocol\"", "\"ring_offset\"", "\"generation\""][..]),
@@ -28,8 +28,8 @@ fn bpftool_prints_named_fields() -> Result<()> {
             ("RINGS", &["\"slots\""]),
         ];
         for (map, fields) in fields {
-            let pinned = bpftool(&["map", "dump", "pinned", &pins.join(map).to_string_lossy()])?;
-            let named = bpftool(&["map", "dump", "name", map])?;
+            let pinned = run_bpftool(&["map", "dump", "pinned", &pins.join(map).to_string_lossy()])?;
+            let named = run_bpftool(&["map", "dump", "name", map])?;
             for text in [&pinned, &named] {
                 ensure!(
                     fields.iter().all(|field| text.contains(field)),
@@ -44,10 +44,10 @@ fn bpftool_prints_named_fields() -> Result<()> {
 
 const SERVICES: usize = 1000;
 const BACKENDS: usize = 16;
-const LIMIT: u64 = 128 << 20;
+const MAX_MAP_BYTES: u64 = 128 << 20;
 
-/// 16 Nodes, node1 and such as are not there, and 1,000 Services on all of them.
-fn many(testbed: &Testbed) -> Result<String> {
+/// The manifest of 16 Nodes, of which only node1 exists, and of 1,000 Services with a backend on each of them.
+fn manifest_of_many_services(testbed: &Testbed) -> Result<String> {
     let own = testbed.machine("node1")?.address.v4;
     let address = |number: usize| if number == 1 { own } else { Ipv4Addr::new(10, 77, 100, number as u8) };
     let node = |number: usize| {
@@ -58,7 +58,7 @@ fn many(testbed: &Testbed) -> Result<String> {
     };
     let mut objects: Vec<_> = (1..=BACKENDS).map(node).collect();
     for number in 0..SERVICES {
-        objects.extend([service(number), slice(number)]);
+        objects.extend([service(number), endpoint_slice(number)]);
     }
     let documents: Vec<_> = objects.iter().map(Value::to_string).collect();
     Ok(documents.join("\n---\n"))
@@ -77,7 +77,7 @@ fn service(number: usize) -> Value {
     })
 }
 
-fn slice(number: usize) -> Value {
+fn endpoint_slice(number: usize) -> Value {
     let endpoint = |node: usize| {
         let address = Ipv4Addr::new(10, 88 + (number / 250) as u8, (number % 250) as u8, node as u8);
         json!({"addresses": [address], "nodeName": format!("node{node}")})
@@ -94,23 +94,23 @@ fn slice(number: usize) -> Value {
     })
 }
 
-/// What each map takes in the kernel.
+/// Each map's name and kernel memory in bytes, largest first.
 fn map_sizes(testbed: &Testbed, machine: &Machine) -> Result<Vec<(String, u64)>> {
     let pins = testbed.pin_dir(machine).join("maps");
     let mut sizes = Vec::new();
     for pin in fs::read_dir(&pins)? {
         let path = pin?.path();
-        let shown = bpftool(&["-j", "map", "show", "pinned", &path.to_string_lossy()])?;
+        let shown = run_bpftool(&["-j", "map", "show", "pinned", &path.to_string_lossy()])?;
         let shown: Value = serde_json::from_str(&shown)?;
-        let bytes = shown["bytes_memlock"].as_u64().context("bpftool tells no bytes_memlock")?;
+        let bytes = shown["bytes_memlock"].as_u64().context("bpftool shows no bytes_memlock")?;
         sizes.push((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), bytes));
     }
     sizes.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     Ok(sizes)
 }
 
-/// A line of /proc/PID/status, in bytes.
-fn of_process(pid: u32, line: &str) -> Result<u64> {
+/// A value of /proc/PID/status, in bytes; `line` is its name there, such as `VmRSS`.
+fn process_memory(pid: u32, line: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let value = text.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(':'));
     let kilobytes = value.and_then(|value| value.split_whitespace().next()).context("no such line")?;
@@ -131,7 +131,7 @@ fn a_thousand_services_of_sixteen_backends_take_less_than_128_mib() -> Result<()
         ..Config::l3()
     })?;
     let source = testbed.dir().join("source");
-    write_manifest(&source, "many.yaml", &many(&testbed)?)?;
+    write_manifest(&source, "many.yaml", &manifest_of_many_services(&testbed)?)?;
     let machine = testbed.machine("node1")?;
     let start = |what: &str| {
         let began = Instant::now();
@@ -143,7 +143,7 @@ fn a_thousand_services_of_sixteen_backends_take_less_than_128_mib() -> Result<()
     let mut agent = start("first start")?;
     let sizes = map_sizes(&testbed, machine)?;
     let maps: u64 = sizes.iter().map(|(_, bytes)| bytes).sum();
-    let (resident, own) = (of_process(agent.id(), "VmRSS")?, of_process(agent.id(), "RssAnon")?);
+    let (resident, own) = (process_memory(agent.id(), "VmRSS")?, process_memory(agent.id(), "RssAnon")?);
     for (name, bytes) in &sizes {
         println!("{name}: {:.1} MiB", mib(*bytes));
     }
@@ -153,12 +153,12 @@ fn a_thousand_services_of_sixteen_backends_take_less_than_128_mib() -> Result<()
         mib(resident),
         mib(own)
     );
-    ensure!(maps < LIMIT, "maps take {maps} bytes");
+    ensure!(maps < MAX_MAP_BYTES, "maps take {maps} bytes");
     agent.kill()?;
-    let before = testbed.trigon_json(machine, &["status"]);
-    ensure!(before.is_err(), "it is dead");
+    let before = testbed.run_trigon_json(machine, &["status"]);
+    ensure!(before.is_err(), "the killed agent still answers");
     let _agent = start("restart")?;
-    let status = testbed.status(machine)?;
+    let status = testbed.agent_status(machine)?;
     ensure!(status["interfaces"][0]["adopted"] == true && status["generation"] == 1, "{status}");
     ensure!(status["services"] == json!({"total": SERVICES, "good": SERVICES}), "{status}");
     Ok(())

@@ -1,5 +1,5 @@
-//! Path MTU discovery (RFC 1191, RFC 8201): whatever the links on the way
-//! carry, connections with large packets go on. And pings to a VIP.
+//! Path MTU discovery (RFC 1191, RFC 8201): connections with large packets work whatever the MTU of the links on
+//! their way. Also pings to a VIP.
 
 mod common;
 
@@ -11,21 +11,21 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use common::{client_addresses, round::bulk, run_with_diagnostics, socket_address};
-use lb_testbed::{Config, Machine, ServiceSpec, TCP_ECHO_PORT, Triangle, VIP, believe_mss};
+use common::{client_addresses, round::exchange_bulk, run_with_diagnostics, socket_address};
+use lb_testbed::{Config, ServiceSpec, TCP_ECHO_PORT, Triangle, VIP, assume_peer_mss};
 
-/// What goes up, and comes down again.
+/// Bytes that a connection sends and gets back.
 const LEN: usize = 10 << 20;
-/// For any byte. A sender whose packets vanish waits longer with each of them.
+/// The longest wait for the next byte. A sender whose packets are lost waits longer after each of them.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Links between directors and nodes carry 1500 bytes, as those to the client do.
-fn ordinary() -> Config {
+fn one_node_config() -> Config {
     Config { nodes: 1, mtu: 1500, ..Config::l3() }
 }
 
-fn start(config: Config, delivery: &str) -> Result<Triangle> {
-    Triangle::start(config, &[ServiceSpec::everything("web").delivery(delivery)])
+fn start_triangle(config: Config, delivery: &str) -> Result<Triangle> {
+    Triangle::start(config, &[ServiceSpec::with_all_ports("web").delivery(delivery)])
 }
 
 /// An upload by a client that takes the MSS which it is offered.
@@ -33,19 +33,19 @@ fn upload(triangle: &Triangle, vip: IpAddr) -> Result<()> {
     triangle
         .testbed
         .client()
-        .within(|| bulk(TcpStream::connect(socket_address(vip, TCP_ECHO_PORT))?, LEN, PATIENCE))
+        .within(|| exchange_bulk(TcpStream::connect(socket_address(vip, TCP_ECHO_PORT))?, LEN, PATIENCE))
 }
 
-/// By one that fills its link, whatever it is offered.
-fn defiant_upload(triangle: &Triangle, vip: IpAddr) -> Result<()> {
+/// An upload by a client that fills its link's MTU, whatever MSS it is offered.
+fn upload_ignoring_mss(triangle: &Triangle, vip: IpAddr) -> Result<()> {
     let client = triangle.testbed.client();
-    // It looks at its MSS again when the MTU of its route changes.
+    // The kernel computes the MSS anew when the MTU of the route changes.
     set_client_mtu(triangle, 1499)?;
     client.within(|| {
         let stream = TcpStream::connect(socket_address(vip, TCP_ECHO_PORT))?;
-        believe_mss(&stream, if vip.is_ipv4() { 1460 } else { 1440 })?;
+        assume_peer_mss(&stream, if vip.is_ipv4() { 1460 } else { 1440 })?;
         set_client_mtu(triangle, 1500)?;
-        bulk(stream, LEN, PATIENCE)
+        exchange_bulk(stream, LEN, PATIENCE)
     })
 }
 
@@ -55,16 +55,8 @@ fn set_client_mtu(triangle: &Triangle, mtu: u32) -> Result<()> {
     triangle.testbed.client().ip_batch(&lines.concat())
 }
 
-/// How often directors came to this verdict.
-fn counted(triangle: &Triangle, machines: &[&Machine], verdict: &str) -> Result<u64> {
-    machines.iter().try_fold(0, |sum, machine| {
-        Ok(sum + triangle.testbed.verdicts(machine)?.get(verdict).copied().unwrap_or_default())
-    })
-}
-
-/// The router passes on to these addresses what has at most `mtu` bytes, and
-/// tells the sender of anything longer.
-fn narrow(triangle: &Triangle, to: &[IpAddr], interface: &str, mtu: u32) -> Result<()> {
+/// The router forwards packets of at most `mtu` bytes to these addresses, and sends ICMP errors for longer ones.
+fn limit_path_mtu(triangle: &Triangle, to: &[IpAddr], interface: &str, mtu: u32) -> Result<()> {
     let mut lines = String::new();
     for address in to {
         writeln!(lines, "route replace {address} dev {interface} mtu lock {mtu}")?;
@@ -72,21 +64,21 @@ fn narrow(triangle: &Triangle, to: &[IpAddr], interface: &str, mtu: u32) -> Resu
     triangle.testbed.router().ip_batch(&lines)
 }
 
-fn fills_a_link(delivery: &str) -> Result<()> {
-    run_with_diagnostics(&mut start(ordinary(), delivery)?, |triangle| {
+fn check_upload_ignoring_mss(delivery: &str) -> Result<()> {
+    run_with_diagnostics(&mut start_triangle(one_node_config(), delivery)?, |triangle| {
         let directors = triangle.testbed.directors();
         for vip in VIP.both() {
-            let before = counted(triangle, &directors, "tell_too_big")?;
+            let before = triangle.testbed.sum_verdict(directors.iter().copied(), "tell_too_big")?;
             upload(triangle, vip)?;
-            let meanwhile = counted(triangle, &directors, "tell_too_big")?;
+            let meanwhile = triangle.testbed.sum_verdict(directors.iter().copied(), "tell_too_big")?;
             ensure!(
                 meanwhile == before,
-                "{vip}: {} packets too big from who knows the MSS",
+                "{vip}: {} packets too big from a client that keeps to the MSS",
                 meanwhile - before
             );
-            defiant_upload(triangle, vip)?;
-            let after = counted(triangle, &directors, "tell_too_big")?;
-            println!("{delivery}, {vip}: told {} times", after - meanwhile);
+            upload_ignoring_mss(triangle, vip)?;
+            let after = triangle.testbed.sum_verdict(directors.iter().copied(), "tell_too_big")?;
+            println!("{delivery}, {vip}: {} packets too big", after - meanwhile);
             ensure!(after > meanwhile, "{vip}: nothing was too big: the test shows nothing");
         }
         Ok(())
@@ -95,26 +87,26 @@ fn fills_a_link(delivery: &str) -> Result<()> {
 
 #[test]
 fn a_client_that_ignores_the_mss_uploads_by_ipip() -> Result<()> {
-    fills_a_link("ipip")
+    check_upload_ignoring_mss("ipip")
 }
 
 #[test]
 fn a_client_that_ignores_the_mss_uploads_by_gue() -> Result<()> {
-    fills_a_link("gue")
+    check_upload_ignoring_mss("gue")
 }
 
-/// A router between directors and node has less room than the directors' links.
-fn narrow_to_the_node(delivery: &str) -> Result<()> {
-    run_with_diagnostics(&mut start(ordinary(), delivery)?, |triangle| {
+/// The path from the router to the node has a smaller MTU than the directors' links.
+fn check_path_mtu_is_learnt(delivery: &str) -> Result<()> {
+    run_with_diagnostics(&mut start_triangle(one_node_config(), delivery)?, |triangle| {
         let nodes = triangle.testbed.nodes();
-        narrow(triangle, &nodes[0].addresses(), &nodes[0].name, 1400)?;
+        limit_path_mtu(triangle, &nodes[0].addresses(), &nodes[0].name, 1400)?;
         for vip in VIP.both() {
             upload(triangle, vip)?;
-            defiant_upload(triangle, vip)?;
+            upload_ignoring_mss(triangle, vip)?;
         }
         let mut learnt = BTreeSet::new();
         for director in triangle.testbed.directors() {
-            let backends = triangle.testbed.trigon_json(director, &["backends"])?;
+            let backends = triangle.testbed.run_trigon_json(director, &["backends"])?;
             let narrow = backends.as_array().into_iter().flatten().filter(|backend| backend["mtu"] == 1400);
             learnt.extend(narrow.map(|backend| backend["address"].to_string()));
         }
@@ -125,27 +117,30 @@ fn narrow_to_the_node(delivery: &str) -> Result<()> {
 
 #[test]
 fn a_path_mtu_on_the_way_to_a_node_is_learnt_by_ipip() -> Result<()> {
-    narrow_to_the_node("ipip")
+    check_path_mtu_is_learnt("ipip")
 }
 
 #[test]
 fn a_path_mtu_on_the_way_to_a_node_is_learnt_by_gue() -> Result<()> {
-    narrow_to_the_node("gue")
+    check_path_mtu_is_learnt("gue")
 }
 
 #[test]
 fn status_warns_where_encapsulation_does_not_fit() -> Result<()> {
     for (mtu, warnings) in [(1500, 2), (1568, 0)] {
-        run_with_diagnostics(&mut start(Config { mtu, ..ordinary() }, "auto")?, |triangle| {
-            for machine in triangle.testbed.machines() {
-                let status = triangle.testbed.status(machine)?;
-                let found = status["warnings"].as_array().map_or(0, Vec::len);
-                // Of IPv4 and of IPv6.
-                ensure!(found == warnings, "{}: {status}", machine.name);
-                ensure!(status["ready"] == true, "{}: {status}", machine.name);
-            }
-            Ok(())
-        })?;
+        run_with_diagnostics(
+            &mut start_triangle(Config { mtu, ..one_node_config() }, "auto")?,
+            |triangle| {
+                for machine in triangle.testbed.machines() {
+                    let status = triangle.testbed.agent_status(machine)?;
+                    let found = status["warnings"].as_array().map_or(0, Vec::len);
+                    // Of IPv4 and of IPv6.
+                    ensure!(found == warnings, "{}: {status}", machine.name);
+                    ensure!(status["ready"] == true, "{}: {status}", machine.name);
+                }
+                Ok(())
+            },
+        )?;
     }
     Ok(())
 }
@@ -154,52 +149,58 @@ fn status_warns_where_encapsulation_does_not_fit() -> Result<()> {
 /// that it sends, and comes to a director that never saw the connection.
 #[test]
 fn an_error_that_comes_by_another_director_finds_the_connection() -> Result<()> {
-    run_with_diagnostics(&mut start(Config { mtu: 1600, ..ordinary() }, "auto")?, |triangle| {
-        let testbed = &triangle.testbed;
-        let directors = testbed.directors();
-        testbed.set_directors(&[1])?;
-        let mut lines = String::new();
-        for vip in VIP.both() {
-            let family = if vip.is_ipv4() { "-4" } else { "-6" };
-            let via = if vip.is_ipv4() {
-                directors[0].address.v4.into()
-            } else {
-                IpAddr::from(directors[0].address.v6)
-            };
-            testbed.router().ip(&format!("{family} rule add iif client lookup 100"))?;
-            writeln!(lines, "route add {vip} via {via} table 100")?;
-        }
-        testbed.router().ip_batch(&lines)?;
-        for vip in VIP.both() {
-            narrow(triangle, &client_addresses(triangle, vip), "client", 1400)?;
-            let before = counted(triangle, &directors[1..2], "forward_gue")?;
-            upload(triangle, vip)?;
-            let errors = counted(triangle, &directors[1..2], "forward_gue")? - before;
-            println!("{vip}: {errors} errors by the other director");
-            // An upload has thousands of packets.
-            ensure!((1..100).contains(&errors), "{vip}: {errors} packets by the other director");
-        }
-        Ok(())
-    })
+    run_with_diagnostics(
+        &mut start_triangle(Config { mtu: 1600, ..one_node_config() }, "auto")?,
+        |triangle| {
+            let testbed = &triangle.testbed;
+            let directors = testbed.directors();
+            testbed.set_directors(&[1])?;
+            let mut lines = String::new();
+            for vip in VIP.both() {
+                let family = if vip.is_ipv4() { "-4" } else { "-6" };
+                let via = if vip.is_ipv4() {
+                    directors[0].address.v4.into()
+                } else {
+                    IpAddr::from(directors[0].address.v6)
+                };
+                testbed.router().ip(&format!("{family} rule add iif client lookup 100"))?;
+                writeln!(lines, "route add {vip} via {via} table 100")?;
+            }
+            testbed.router().ip_batch(&lines)?;
+            for vip in VIP.both() {
+                limit_path_mtu(triangle, &client_addresses(triangle, vip), "client", 1400)?;
+                let before = triangle.testbed.sum_verdict([directors[1]], "forward_gue")?;
+                upload(triangle, vip)?;
+                let errors = triangle.testbed.sum_verdict([directors[1]], "forward_gue")? - before;
+                println!("{vip}: {errors} errors by the other director");
+                // An upload has thousands of packets.
+                ensure!((1..100).contains(&errors), "{vip}: {errors} packets by the other director");
+            }
+            Ok(())
+        },
+    )
 }
 
 #[test]
 fn directors_answer_pings() -> Result<()> {
     let ping = |triangle: &Triangle, vip: IpAddr| {
         let vip = vip.to_string();
-        triangle.testbed.client().output(&["ping", "-c", "3", "-i", "0.1", "-W", "1", "-s", "1000", &vip])
+        triangle
+            .testbed
+            .client()
+            .run_for_output(&["ping", "-c", "3", "-i", "0.1", "-W", "1", "-s", "1000", &vip])
     };
-    run_with_diagnostics(&mut start(ordinary(), "auto")?, |triangle| {
+    run_with_diagnostics(&mut start_triangle(one_node_config(), "auto")?, |triangle| {
         for vip in VIP.both() {
             let output = ping(triangle, vip)?;
             ensure!(output.status.success(), "{vip}: {}", String::from_utf8_lossy(&output.stdout));
         }
-        let answered = counted(triangle, &triangle.testbed.directors(), "echo_reply")?;
+        let answered = triangle.testbed.sum_verdict(triangle.testbed.directors(), "echo_reply")?;
         ensure!(answered == 6, "{answered} answers");
         Ok(())
     })?;
-    let silent = Config { agent_args: vec!["--answer-echo=false".into()], ..ordinary() };
-    run_with_diagnostics(&mut start(silent, "auto")?, |triangle| {
+    let silent = Config { agent_args: vec!["--answer-echo=false".into()], ..one_node_config() };
+    run_with_diagnostics(&mut start_triangle(silent, "auto")?, |triangle| {
         for vip in VIP.both() {
             let output = ping(triangle, vip)?;
             ensure!(!output.status.success(), "{vip}: {}", String::from_utf8_lossy(&output.stdout));

@@ -1,5 +1,4 @@
-//! Who may connect, how often, with whom clients stay; and one Pod behind
-//! several services.
+//! Source ranges, limits of new flows, client affinity; and one Pod behind several services.
 
 mod common;
 
@@ -12,9 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use common::{client_addresses, held::HeldConnections, run_with_diagnostics, socket_address, wait_at_most};
-use lb_testbed::{
-    Config, Machine, PortSpec, Protocol, ServiceSpec, TCP_ECHO_PORT, Triangle, UDP_ECHO_PORT, VIP,
-};
+use lb_testbed::{Config, PortSpec, Protocol, ServiceSpec, TCP_ECHO_PORT, Triangle, UDP_ECHO_PORT, VIP};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
@@ -23,24 +20,16 @@ const OTHER_VIP: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 20)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x20))];
 const OTHER_PORT: u16 = 7777;
 
-/// What machines in a role counted under a verdict.
-fn sum<'a>(
+/// Waits until every agent has programmed all its services and `is` holds for this field of each; then checks that
+/// all agents are ready.
+fn wait_for_service_field(
     triangle: &Triangle,
-    machines: impl IntoIterator<Item = &'a Machine>,
-    verdict: &str,
-) -> Result<u64> {
-    let counts = machines.into_iter().map(|machine| {
-        let verdicts = triangle.testbed.verdicts(machine)?;
-        verdicts.get(verdict).copied().with_context(|| format!("no verdict {verdict}"))
-    });
-    counts.sum()
-}
-
-/// Waits until every agent shows this of all its services.
-fn everywhere(triangle: &Triangle, field: &str, is: impl Fn(&serde_json::Value) -> bool) -> Result<()> {
+    field: &str,
+    is: impl Fn(&serde_json::Value) -> bool,
+) -> Result<()> {
     wait_at_most(PATIENCE, field, || {
         for machine in triangle.testbed.machines() {
-            let services = triangle.testbed.trigon_json(machine, &["services"])?;
+            let services = triangle.testbed.run_trigon_json(machine, &["services"])?;
             let services = services.as_array().context("no services")?;
             if !services.iter().all(|service| is(&service[field]) && !service["programmed"].is_null()) {
                 return Ok(false);
@@ -51,8 +40,8 @@ fn everywhere(triangle: &Triangle, field: &str, is: impl Fn(&serde_json::Value) 
     triangle.agent_names().iter().try_for_each(|name| triangle.check_ready(name))
 }
 
-/// Three ways to the same ports of the same Pod.
-fn three_ways() -> [ServiceSpec; 2] {
+/// Two services with three addresses (VIP and port) for the same ports of the same Pod.
+fn services_sharing_one_pod() -> [ServiceSpec; 2] {
     let mut ports = vec![
         PortSpec::new("tcp", Protocol::Tcp, TCP_ECHO_PORT, TCP_ECHO_PORT),
         PortSpec::new("udp", Protocol::Udp, UDP_ECHO_PORT, UDP_ECHO_PORT),
@@ -64,25 +53,28 @@ fn three_ways() -> [ServiceSpec; 2] {
 }
 
 #[test]
-fn one_client_socket_address_and_three_ways_to_one_pod() -> Result<()> {
-    run_with_diagnostics(&mut Triangle::start(Config::l3(), &three_ways())?, |triangle| {
+fn one_client_socket_address_reaches_one_pod_in_three_ways() -> Result<()> {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), &services_sharing_one_pod())?, |triangle| {
         for (vip, other) in VIP.both().into_iter().zip(OTHER_VIP) {
             let source = *client_addresses(triangle, vip).first().context("no client")?;
             let ways = |port| {
                 [socket_address(vip, port), socket_address(other, port), socket_address(vip, OTHER_PORT)]
             };
             triangle.testbed.client().within(|| {
-                connections(source, &ways(TCP_ECHO_PORT))?;
-                datagrams(source, &ways(UDP_ECHO_PORT))
+                check_connections(source, &ways(TCP_ECHO_PORT))?;
+                check_datagrams(source, &ways(UDP_ECHO_PORT))
             })?;
         }
-        ensure!(sum(triangle, triangle.testbed.nodes(), "same_port")? == 0, "dropped as same_port");
+        ensure!(
+            triangle.testbed.sum_verdict(triangle.testbed.nodes(), "same_port")? == 0,
+            "dropped as same_port"
+        );
         Ok(())
     })
 }
 
-/// All at the same time, from the same address and port.
-fn connections(source: IpAddr, targets: &[SocketAddr]) -> Result<()> {
+/// Open at the same time, from the same address and port.
+fn check_connections(source: IpAddr, targets: &[SocketAddr]) -> Result<()> {
     let mut local = SocketAddr::new(source, 0);
     let mut streams = Vec::new();
     for target in targets {
@@ -112,7 +104,7 @@ fn connections(source: IpAddr, targets: &[SocketAddr]) -> Result<()> {
     Ok(())
 }
 
-fn datagrams(source: IpAddr, targets: &[SocketAddr]) -> Result<()> {
+fn check_datagrams(source: IpAddr, targets: &[SocketAddr]) -> Result<()> {
     let socket = UdpSocket::bind(SocketAddr::new(source, 0))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     for round in 0..3 {
@@ -131,35 +123,41 @@ fn only_clients_in_the_source_ranges_are_served() -> Result<()> {
     let admitting = |addresses: &[IpAddr]| {
         let ranges: Vec<_> =
             addresses.iter().map(|ip| format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 })).collect();
-        ServiceSpec::everything("web").field("loadBalancerSourceRanges", json!(ranges))
+        ServiceSpec::with_all_ports("web").field("loadBalancerSourceRanges", json!(ranges))
     };
-    let open = ServiceSpec::everything("web");
+    let open = ServiceSpec::with_all_ports("web");
     run_with_diagnostics(&mut Triangle::start(Config::l3(), std::slice::from_ref(&open))?, |triangle| {
         let all: Vec<_> = VIP.both().into_iter().map(|vip| client_addresses(triangle, vip)).collect();
         let choose = |n: usize| all.iter().map(|clients| clients[n]).collect::<Vec<_>>();
         for admitted in [[choose(0), choose(1)].concat(), choose(2)] {
-            triangle.write(&[admitting(&admitted)])?;
+            triangle.write_objects(&[admitting(&admitted)])?;
             let count = admitted.len() / 2;
-            everywhere(triangle, "source_ranges", |ranges| {
+            wait_for_service_field(triangle, "source_ranges", |ranges| {
                 let ranges = ranges.as_array().map_or(&[][..], Vec::as_slice);
                 let has =
                     |ip: &IpAddr| ranges.iter().any(|range| range.to_string().contains(&format!("{ip}/")));
                 ranges.len() == count && admitted.iter().filter(|ip| has(ip)).count() == count
             })?;
-            serves_only(triangle, &all, &admitted)?;
+            check_only_admitted_are_served(triangle, &all, &admitted)?;
         }
         // As they were, for the next agent too.
         let names = triangle.agent_names();
         names.iter().try_for_each(|name| triangle.restart_agent(name))?;
-        serves_only(triangle, &all, &choose(2))?;
-        triangle.write(&[open])?;
-        everywhere(triangle, "source_ranges", |ranges| ranges.as_array().is_some_and(Vec::is_empty))?;
-        serves_only(triangle, &all, &all.concat())
+        check_only_admitted_are_served(triangle, &all, &choose(2))?;
+        triangle.write_objects(&[open])?;
+        wait_for_service_field(triangle, "source_ranges", |ranges| {
+            ranges.as_array().is_some_and(Vec::is_empty)
+        })?;
+        check_only_admitted_are_served(triangle, &all, &all.concat())
     })
 }
 
-fn serves_only(triangle: &Triangle, all: &[Vec<IpAddr>], admitted: &[IpAddr]) -> Result<()> {
-    let dropped = || sum(triangle, triangle.testbed.directors(), "source_range");
+fn check_only_admitted_are_served(
+    triangle: &Triangle,
+    all: &[Vec<IpAddr>],
+    admitted: &[IpAddr],
+) -> Result<()> {
+    let dropped = || triangle.testbed.sum_verdict(triangle.testbed.directors(), "source_range");
     for (vip, clients) in VIP.both().into_iter().zip(all) {
         for client in clients {
             let target = socket_address(vip, TCP_ECHO_PORT);
@@ -178,12 +176,12 @@ fn serves_only(triangle: &Triangle, all: &[Vec<IpAddr>], admitted: &[IpAddr]) ->
     Ok(())
 }
 
-/// The Pod that each client address gets to, if it is one.
+/// The Pod that answers each client address; an error if several answer the same one.
 fn pods_of_clients(triangle: &Triangle) -> Result<BTreeMap<IpAddr, String>> {
     let mut pods = BTreeMap::new();
     for vip in VIP.both() {
         for client in client_addresses(triangle, vip) {
-            let answers = triangle.testbed.requests_from(client, socket_address(vip, 80), 10)?;
+            let answers = triangle.testbed.send_requests_from(client, socket_address(vip, 80), 10)?;
             ensure!(answers.all_answered() && answers.per_pod.len() == 1, "{client}: {answers:?}");
             pods.extend(answers.per_pod.into_keys().map(|pod| (client, pod)));
         }
@@ -194,15 +192,15 @@ fn pods_of_clients(triangle: &Triangle) -> Result<BTreeMap<IpAddr, String>> {
 #[test]
 fn a_client_stays_with_its_pod_while_rings_change() -> Result<()> {
     let few = ["pod1_1", "pod2_1"];
-    let web = || ServiceSpec::everything("web").field("sessionAffinity", json!("ClientIP"));
+    let web = || ServiceSpec::with_all_ports("web").field("sessionAffinity", json!("ClientIP"));
     run_with_diagnostics(&mut Triangle::start(Config::l3(), &[web().pods(&few)])?, |triangle| {
-        everywhere(triangle, "affinity_seconds", |seconds| *seconds == json!(10_800))?;
+        wait_for_service_field(triangle, "affinity_seconds", |seconds| *seconds == json!(10_800))?;
         let before = pods_of_clients(triangle)?;
         println!("{before:?}");
-        triangle.write(&[web()])?;
+        triangle.write_objects(&[web()])?;
         wait_at_most(PATIENCE, "six endpoints on three nodes", || {
             let settled = triangle.testbed.machines().iter().map(|machine| {
-                let services = triangle.testbed.trigon_json(machine, &["services"])?;
+                let services = triangle.testbed.run_trigon_json(machine, &["services"])?;
                 let services = services.as_array().context("no services")?.clone();
                 let total = |service: &serde_json::Value| {
                     let shares = service["backends"].as_array().map_or(&[][..], Vec::as_slice);
@@ -217,17 +215,17 @@ fn a_client_stays_with_its_pod_while_rings_change() -> Result<()> {
             let now = pods_of_clients(triangle)?;
             ensure!(now == before, "{before:?} became {now:?}");
         }
-        let handed_on = sum(triangle, triangle.testbed.nodes(), "hand_on")?;
+        let handed_on = triangle.testbed.sum_verdict(triangle.testbed.nodes(), "hand_on")?;
         ensure!(handed_on > 0, "no slot changed hands: this shows nothing");
-        // Without affinity the same clients get around.
-        triangle.write(&[ServiceSpec::everything("web")])?;
-        everywhere(triangle, "affinity_seconds", serde_json::Value::is_null)?;
+        // Without affinity, requests of the same clients are spread over Pods.
+        triangle.write_objects(&[ServiceSpec::with_all_ports("web")])?;
+        wait_for_service_field(triangle, "affinity_seconds", serde_json::Value::is_null)?;
         let mut pods = BTreeSet::new();
         for client in client_addresses(triangle, VIP.v4.into()).into_iter().take(2) {
             pods.extend(
                 triangle
                     .testbed
-                    .requests_from(client, socket_address(VIP.v4.into(), 80), 30)?
+                    .send_requests_from(client, socket_address(VIP.v4.into(), 80), 30)?
                     .per_pod
                     .into_keys(),
             );
@@ -238,16 +236,16 @@ fn a_client_stays_with_its_pod_while_rings_change() -> Result<()> {
 }
 
 #[test]
-fn new_flows_are_limited_and_those_that_exist_never_notice() -> Result<()> {
+fn new_flows_are_limited_and_existing_ones_are_not() -> Result<()> {
     const LIMIT: u64 = 30;
-    let web = ServiceSpec::everything("web");
+    let web = ServiceSpec::with_all_ports("web");
     run_with_diagnostics(&mut Triangle::start(Config::l3(), std::slice::from_ref(&web))?, |triangle| {
         let mut held = HeldConnections::open(triangle)?;
         let limited = web.annotation("trigon.dev/new-flows-per-second", &LIMIT.to_string());
-        triangle.write(&[limited])?;
+        triangle.write_objects(&[limited])?;
         wait_at_most(PATIENCE, "the limit on nodes", || {
             let mut shares = triangle.testbed.nodes().into_iter().map(|node| {
-                let services = triangle.testbed.trigon_json(node, &["services"])?;
+                let services = triangle.testbed.run_trigon_json(node, &["services"])?;
                 Ok(services[0]["new_flows_per_second"].as_u64())
             });
             shares.try_fold(true, |all, share: Result<_>| Ok(all && share? == Some(LIMIT / 3)))
@@ -261,8 +259,8 @@ fn new_flows_are_limited_and_those_that_exist_never_notice() -> Result<()> {
             }
             Ok(())
         })?;
-        held.check("while new flows are limited")?;
-        let dropped = sum(triangle, triangle.testbed.nodes(), "new_flows")?;
+        held.check_all_answer("while new flows are limited")?;
+        let dropped = triangle.testbed.sum_verdict(triangle.testbed.nodes(), "new_flows")?;
         println!("{DATAGRAMS} flows in a burst: {dropped} did not begin");
         // A burst takes a second or two; each CPU may let one more through.
         ensure!((DATAGRAMS / 2..DATAGRAMS).contains(&dropped), "{dropped} of {DATAGRAMS} dropped");

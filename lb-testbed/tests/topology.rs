@@ -1,4 +1,4 @@
-//! Testbeds by themselves, without Trigon: everything is where it should be. Needs root.
+//! Testbeds without Trigon: addresses, routes, links, counters and manifests. Needs root.
 
 #![expect(clippy::unwrap_used, reason = "in tests")]
 
@@ -6,27 +6,27 @@ use std::{fs, net::IpAddr};
 
 use lb_testbed::{
     Config, DirectorCounters, EndpointState, Family, HTTP_PORT, Namespace, ServiceSpec, Testbed, VIP,
-    manifest, write_manifest,
+    render_manifest, write_manifest,
 };
 use serde_json::Value;
 
-fn pings(from: &Namespace, to: IpAddr) -> bool {
+fn can_ping(from: &Namespace, to: IpAddr) -> bool {
     from.run(&["ping", "-c", "1", "-W", "2", &to.to_string()]).is_ok()
 }
 
-fn everyone_is_reached(testbed: &Testbed) {
+fn assert_all_machines_are_reached(testbed: &Testbed) {
     for machine in testbed.machines() {
         for address in machine.addresses() {
-            assert!(pings(testbed.router(), address), "router -> {} {address}", machine.name);
-            assert!(pings(testbed.client(), address), "client -> {} {address}", machine.name);
+            assert!(can_ping(testbed.router(), address), "router -> {} {address}", machine.name);
+            assert!(can_ping(testbed.client(), address), "client -> {} {address}", machine.name);
         }
     }
 }
 
-fn nobody_has_routes_to_pods_but_their_node(testbed: &Testbed) {
+fn assert_only_nodes_reach_their_pods(testbed: &Testbed) {
     for pod in testbed.pods() {
         for address in pod.addresses() {
-            assert!(pings(&testbed.node_of(pod).unwrap().namespace, address), "{} {address}", pod.name);
+            assert!(can_ping(&testbed.node_of(pod).unwrap().namespace, address), "{} {address}", pod.name);
             assert!(testbed.router().ip(&format!("route get {address}")).is_err(), "router -> {address}");
         }
     }
@@ -35,8 +35,8 @@ fn nobody_has_routes_to_pods_but_their_node(testbed: &Testbed) {
 #[test]
 fn routed_testbed_reaches_everyone() {
     let testbed = Testbed::new(Config::l3()).unwrap();
-    everyone_is_reached(&testbed);
-    nobody_has_routes_to_pods_but_their_node(&testbed);
+    assert_all_machines_are_reached(&testbed);
+    assert_only_nodes_reach_their_pods(&testbed);
     let addresses: Vec<_> = testbed.machines().iter().map(|machine| machine.address.v4.octets()[2]).collect();
     assert_eq!(addresses, [1, 2, 3, 4, 5], "a subnet each");
 }
@@ -44,8 +44,8 @@ fn routed_testbed_reaches_everyone() {
 #[test]
 fn switched_testbed_reaches_everyone_directly() {
     let testbed = Testbed::new(Config::l2()).unwrap();
-    everyone_is_reached(&testbed);
-    nobody_has_routes_to_pods_but_their_node(&testbed);
+    assert_all_machines_are_reached(&testbed);
+    assert_only_nodes_reach_their_pods(&testbed);
     let (director, node) = (testbed.directors()[0], testbed.nodes()[2]);
     for family in Family::ALL {
         let route = director.namespace.ip(&format!("route get {}", node.address.get(family))).unwrap();
@@ -64,8 +64,8 @@ fn large_packets_fit_between_machines() {
     }
 }
 
-/// The gateways of the route to the VIPs, of one family.
-fn hops(testbed: &Testbed, family: Family) -> Vec<String> {
+/// The gateways of the router's route to the VIPs of a family.
+fn vip_gateways(testbed: &Testbed, family: Family) -> Vec<String> {
     let network = if family == Family::V4 { "192.0.2.0/24" } else { "2001:db8:1::/64" };
     let text = testbed.router().run(&["ip", "-j", family.flag(), "route", "show", network]).unwrap();
     let routes: Value = serde_json::from_str(&text).unwrap();
@@ -84,7 +84,7 @@ fn router_spreads_vips_over_chosen_directors() {
             for family in Family::ALL {
                 let expected: Vec<_> =
                     chosen.iter().map(|&i| testbed.directors()[i].address.get(family).to_string()).collect();
-                assert_eq!(hops(&testbed, family), expected);
+                assert_eq!(vip_gateways(&testbed, family), expected);
             }
         }
         assert!(testbed.set_directors(&[2]).is_err());
@@ -102,7 +102,7 @@ fn counters_see_what_passes_the_directors_links() {
         testbed.set_directors(&[1]).unwrap();
         let counters = DirectorCounters::attach(&testbed).unwrap();
         for vip in VIP.both() {
-            assert!(pings(testbed.client(), vip));
+            assert!(can_ping(testbed.client(), vip));
         }
         counters.reset().unwrap();
         let to = VIP.v4.to_string();
@@ -133,11 +133,11 @@ fn cut_links_pass_nothing_and_can_be_mended() {
 #[test]
 fn manifest_describes_the_testbed() {
     let testbed = Testbed::new(Config::l3()).unwrap();
-    let web = ServiceSpec::everything("web").delivery("ipip");
-    let few = ServiceSpec::everything("few")
+    let web = ServiceSpec::with_all_ports("web").delivery("ipip");
+    let few = ServiceSpec::with_all_ports("few")
         .vips([VIP.v6.into()])
         .endpoints(&[("pod1_1", EndpointState::Ready), ("pod3_2", EndpointState::Terminating)]);
-    let text = manifest(&testbed, &[web, few]).unwrap();
+    let text = render_manifest(&testbed, &[web, few]).unwrap();
     let objects: Vec<Value> = text.split("\n---\n").map(|one| serde_json::from_str(one).unwrap()).collect();
     let kinds: Vec<_> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds[..5], ["Node"; 5]);
@@ -158,7 +158,8 @@ fn unknown_pods_and_too_many_machines_are_refused() {
     let error = Testbed::new(Config { directors: 11, ..Config::l3() }).unwrap_err();
     assert!(format!("{error:#}").contains("at most 10 directors"), "{error:#}");
     let testbed = Testbed::new(Config { directors: 1, nodes: 1, pods_per_node: 0, ..Config::l3() }).unwrap();
-    let error = manifest(&testbed, &[ServiceSpec::everything("web").pods(&["pod1_1"])]).unwrap_err();
+    let error =
+        render_manifest(&testbed, &[ServiceSpec::with_all_ports("web").pods(&["pod1_1"])]).unwrap_err();
     assert!(format!("{error:#}").contains("pod1_1"), "{error:#}");
 }
 
@@ -187,7 +188,7 @@ fn far_ends_of_machines_have_a_program() {
 fn bare_servers_answer_for_the_vips() {
     let testbed = Testbed::new(Config { nodes: 1, ..Config::l2() }).unwrap();
     let node = testbed.machine("node1").unwrap();
-    let bare = testbed.bare_server(node).unwrap();
+    let bare = testbed.make_bare_server(node).unwrap();
     let _server = testbed.start_http(&bare).unwrap();
     testbed.route_vips_via(&[node]).unwrap();
     for vip in VIP.both() {
@@ -195,7 +196,7 @@ fn bare_servers_answer_for_the_vips() {
         assert_eq!(testbed.client().run(&["curl", "-sS", "--max-time", "5", &url]).unwrap(), "node1\n");
     }
     let service = ServiceSpec::bare("bare", &["node1"]).vips([VIP.v4.into()]);
-    let text = manifest(&testbed, &[service]).unwrap();
+    let text = render_manifest(&testbed, &[service]).unwrap();
     let slice: Value = serde_json::from_str(text.split("\n---\n").last().unwrap()).unwrap();
     assert_eq!(slice["endpoints"][0]["addresses"][0], node.address.v4.to_string());
     assert_eq!(slice["endpoints"][0]["nodeName"], Value::Null);

@@ -1,4 +1,4 @@
-//! Servers in Pods and clients that count. Needs root.
+//! The testbed's servers and its clients that count answers, without Trigon. Needs root.
 
 #![expect(clippy::unwrap_used, reason = "in tests")]
 
@@ -34,14 +34,14 @@ fn http_servers_answer_and_log_where_requests_came_from() {
         assert_eq!(curl(&node.namespace, address, "/echo-addr"), format!("{source}\n"));
     }
     assert_eq!(testbed.http_sources(pod).unwrap(), node.addresses());
-    downloads_intact(&testbed, node, pod);
+    assert_download_is_intact(&testbed, node, pod);
 }
 
-fn downloads_intact(testbed: &Testbed, node: &Machine, pod: &Pod) {
+fn assert_download_is_intact(testbed: &Testbed, node: &Machine, pod: &Pod) {
     let (url, copy) = (format!("http://{}:{HTTP_PORT}/download", pod.address.v4), testbed.dir().join("copy"));
     node.namespace.run(&["curl", "-sS", "--fail", "-o", &copy.to_string_lossy(), &url]).unwrap();
     assert!(
-        fs::read(copy).unwrap() == fs::read(testbed.download().unwrap()).unwrap(),
+        fs::read(copy).unwrap() == fs::read(testbed.download_file().unwrap()).unwrap(),
         "the download differs"
     );
 }
@@ -59,9 +59,9 @@ fn connections_are_held_and_their_end_is_noticed() {
             sources: node.addresses().into(),
             interval: Duration::from_millis(100),
         };
-        let mut hold = testbed.tcp_hold_from(&node.namespace, &options).unwrap();
+        let mut hold = testbed.start_tcp_hold_from(&node.namespace, &options).unwrap();
         thread::sleep(Duration::from_millis(500));
-        let now = hold.status().unwrap();
+        let now = hold.read_report().unwrap();
         assert_eq!((now.opened, now.alive, now.broken, now.per_pod["pod1_1"]), (500, 500, 0, 500), "{now:?}");
         assert!(now.echoes >= 500, "{now:?}");
         if address.is_ipv6() {
@@ -88,7 +88,7 @@ fn ten_thousand_datagrams_a_second_are_all_answered() {
             source: Some(source),
             source_port: 4000,
         };
-        let report = testbed.udp_stream_from(&node.namespace, &options).unwrap().finish().unwrap();
+        let report = testbed.start_udp_stream_from(&node.namespace, &options).unwrap().finish().unwrap();
         assert_eq!((report.sent, report.received, report.lost), (10_000, 10_000, 0), "{report:?}");
         assert_eq!(report.per_pod["pod1_1"], 10_000);
     }
@@ -105,7 +105,7 @@ fn lost_datagrams_are_counted() {
         source: None,
         source_port: 0,
     };
-    let report = testbed.udp_stream(&options).unwrap().finish().unwrap();
+    let report = testbed.start_udp_stream(&options).unwrap().finish().unwrap();
     assert_eq!((report.sent, report.received, report.lost), (20, 0, 20), "{report:?}");
     assert!(report.errors[0].contains("refused"), "{report:?}");
 }
@@ -126,7 +126,7 @@ fn nodes_masquerade_what_pods_send_out() {
             sources: Vec::new(),
             interval: Duration::from_millis(10),
         };
-        let report = testbed.tcp_hold_from(&pod.namespace, &options).unwrap().stop().unwrap();
+        let report = testbed.start_tcp_hold_from(&pod.namespace, &options).unwrap().stop().unwrap();
         assert_eq!((report.opened, report.broken), (1, 0), "{report:?}");
     }
     let node = testbed.node_of(pod).unwrap();

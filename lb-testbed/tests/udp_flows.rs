@@ -1,5 +1,5 @@
-//! Flows of datagrams keep their Pod when rings change under them, although
-//! no director remembers them and no SYN tells a new one from an old one.
+//! UDP flows keep their Pod when rings change, although directors keep no state of them and UDP has no SYN to tell
+//! a new flow from an old one.
 
 mod common;
 
@@ -57,13 +57,8 @@ fn service(step: usize) -> ServiceSpec {
 }
 
 /// Packets that nodes handed on to other nodes.
-fn second_hops(triangle: &Triangle) -> Result<u64> {
-    let nodes = triangle.testbed.nodes();
-    let counts = nodes.iter().map(|node| {
-        let verdicts = triangle.testbed.verdicts(node)?;
-        verdicts.get("hand_on").copied().context("no verdict hand_on")
-    });
-    counts.sum()
+fn count_second_hops(triangle: &Triangle) -> Result<u64> {
+    triangle.testbed.sum_verdict(triangle.testbed.nodes(), "hand_on")
 }
 
 #[test]
@@ -81,16 +76,16 @@ fn streams_keep_their_pod() -> Result<()> {
                         rate: RATE,
                         length: PAUSE * 4,
                         source: Some(source),
-                        // The same at every run, so that the same flows are to move.
+                        // The same at every run, so that the same flows change their owner.
                         source_port: 41_000 + number,
                     };
-                    streams.push((options.clone(), triangle.testbed.udp_stream(&options)?));
+                    streams.push((options.clone(), triangle.testbed.start_udp_stream(&options)?));
                 }
             }
             for (step, (what, _)) in STEPS.iter().enumerate().skip(1) {
                 thread::sleep(PAUSE);
                 println!("{what}");
-                triangle.write(&[service(step)])?;
+                triangle.write_objects(&[service(step)])?;
             }
             for (options, stream) in streams {
                 let report = stream.finish()?;
@@ -103,7 +98,7 @@ fn streams_keep_their_pod() -> Result<()> {
                 // A virtual link's queue may overflow when this machine is busy.
                 ensure!(report.received * 100 >= report.sent * 98, "{from}: {report:?}");
             }
-            let hops = second_hops(triangle)?;
+            let hops = count_second_hops(triangle)?;
             println!("{hops} packets took a second hop");
             ensure!(hops > 0, "no flow had to be handed on: the test shows nothing");
             Ok(())
@@ -133,7 +128,7 @@ impl Session {
         Ok(session)
     }
 
-    /// The next number there, and the sum of all of them back.
+    /// Sends the next number; the answer has the sum of all of them.
     fn exchange(&mut self) -> Result<()> {
         self.number += 1;
         let answer = self.ask(&format!("data {} {}", self.id, self.number))?;
@@ -143,7 +138,7 @@ impl Session {
         Ok(())
     }
 
-    /// Asks again if nothing comes, as QUIC does; passes late answers by.
+    /// Sends the question again if no answer comes, as QUIC does; ignores late answers to earlier ones.
     fn ask(&self, question: &str) -> Result<String> {
         let deadline = Instant::now() + Duration::from_secs(5);
         let mut buffer = [0; 2048];
@@ -180,7 +175,7 @@ fn sessions_keep_their_state() -> Result<()> {
                 }
             }
             for (step, (what, _)) in STEPS.iter().enumerate() {
-                triangle.write(&[service(step)])?;
+                triangle.write_objects(&[service(step)])?;
                 let end = Instant::now() + STEP;
                 while Instant::now() < end {
                     for session in &mut sessions {
@@ -189,9 +184,9 @@ fn sessions_keep_their_state() -> Result<()> {
                     thread::sleep(Duration::from_millis(5));
                 }
                 let numbers: u64 = sessions.iter().map(|session| session.number).sum();
-                println!("{what}: {numbers} exchanges so far, {} second hops", second_hops(triangle)?);
+                println!("{what}: {numbers} exchanges so far, {} second hops", count_second_hops(triangle)?);
             }
-            ensure!(second_hops(triangle)? > 0, "no flow had to be handed on: the test shows nothing");
+            ensure!(count_second_hops(triangle)? > 0, "no flow had to be handed on: the test shows nothing");
             Ok(())
         },
     )

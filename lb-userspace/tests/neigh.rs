@@ -258,7 +258,7 @@ fn a_silent_change_of_mac_is_found() {
     let both = ["192.0.2.2", "2001:db8::2"];
     for family in ["ipv4", "ipv6"] {
         for (name, value) in [("base_reachable_time_ms", "1000"), ("delay_first_probe_time", "1")] {
-            site.a.sysctl(&[(&format!("{family}/neigh/a0/{name}"), value)]).unwrap();
+            site.a.write_sysctls(&[(&format!("{family}/neigh/a0/{name}"), value)]).unwrap();
         }
     }
     let mut follower = Follower::new(&site, &both);

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use lb_testbed::churn::{Churn, HEADER, Size};
+use lb_testbed::churn::{Churn, ChurnSize, TABLE_HEADER};
 
 use crate::{
     apt, build_ebpf,
@@ -38,12 +38,16 @@ pub fn run(args: ChurnArgs) -> Result<()> {
     say("building trigon and the testbed");
     run_quietly(cargo().args(["build", "--quiet", "-p", "lb-userspace", "-p", "lb-testbed", "--bins"]))?;
     let off = args.no_former_owners.then(|| "--no-former-owners".to_owned());
-    let size = Size { connections: args.connections, agent_args: off.into_iter().collect(), ..Size::full() };
+    let size = ChurnSize {
+        connections: args.connections,
+        agent_args: off.into_iter().collect(),
+        ..ChurnSize::full()
+    };
     say(format!("opening {} connections to 6 nodes by 3 directors; about two minutes", size.connections));
     if args.output == Output::Text {
-        println!("{HEADER}");
+        println!("{TABLE_HEADER}");
     }
-    let mut churn = Churn::begin(size)?;
+    let mut churn = Churn::start(size)?;
     churn.run(|row| match args.output {
         Output::Text => println!("{row}"),
         Output::Json => println!("{}", serde_json::json!(row)),

@@ -77,7 +77,7 @@ fn run_routed(keep: bool) -> Result<(Act, Option<String>)> {
         play::run_downloads(&triangle, &mut act)?;
         Ok(act)
     });
-    let act = act.with_context(|| triangle.story());
+    let act = act.with_context(|| triangle.describe_agents());
     let hints = keep.then(|| hints::text(&mut triangle)).transpose()?;
     if keep {
         triangle.keep()?;
@@ -89,9 +89,9 @@ fn run_routed(keep: bool) -> Result<(Act, Option<String>)> {
 fn run_switched() -> Result<Act> {
     say("on one link, delivery l2: the same again");
     let triangle = start_triangle(Config::l2(), "l2")?;
-    play::run_act("on one link", "l2", &triangle).with_context(|| triangle.story())
+    play::run_act("on one link", "l2", &triangle).with_context(|| triangle.describe_agents())
 }
 
 fn start_triangle(config: Config, delivery: &str) -> Result<Triangle> {
-    Triangle::start(config, &[ServiceSpec::everything("web").delivery(delivery)])
+    Triangle::start(config, &[ServiceSpec::with_all_ports("web").delivery(delivery)])
 }

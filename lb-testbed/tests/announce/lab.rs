@@ -11,7 +11,7 @@ use super::common::wait_at_most;
 /// The timeout for what takes a few seconds at most.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// The VIPs of [`ServiceSpec::everything`], as prefixes.
+/// The VIPs of [`ServiceSpec::with_all_ports`], as prefixes.
 pub fn vip_prefixes() -> [String; 2] {
     [format!("{}/32", VIP.v4), format!("{}/128", VIP.v6)]
 }
@@ -47,7 +47,7 @@ impl Router {
     pub fn process_id(&self) -> u32 {
         match self {
             Self::Bird(bird) => bird.id(),
-            Self::Frr(frr) => frr.id(),
+            Self::Frr(frr) => frr.bgpd_pid(),
         }
     }
 
@@ -55,15 +55,15 @@ impl Router {
     pub fn kill(&mut self) -> Result<()> {
         match self {
             Self::Bird(bird) => bird.kill(),
-            Self::Frr(frr) => frr.kill(),
+            Self::Frr(frr) => frr.kill_bgpd(),
         }
     }
 
     /// Starts that daemon again after [`Self::kill`].
     pub fn revive(&mut self) -> Result<()> {
         match self {
-            Self::Bird(bird) => bird.revive(),
-            Self::Frr(frr) => frr.revive(),
+            Self::Bird(bird) => bird.restart(),
+            Self::Frr(frr) => frr.restart_bgpd(),
         }
     }
 
@@ -115,13 +115,13 @@ impl Lab {
 
     /// Replaces the objects that configure announcements.
     pub fn write_objects(&self, objects: &str) -> Result<()> {
-        write_manifest(self.triangle.source(), ANNOUNCEMENTS, objects).map(drop)
+        write_manifest(self.triangle.source_dir(), ANNOUNCEMENTS, objects).map(drop)
     }
 
     /// What `trigon bgp` says of a director's peer; null if it does not list the peer.
     pub fn peer_status(&self, director: &str, peer: &str) -> Result<Value> {
         let testbed = &self.triangle.testbed;
-        let output = testbed.trigon(testbed.machine(director)?, &["bgp", "--output", "json"])?;
+        let output = testbed.run_trigon(testbed.machine(director)?, &["bgp", "--output", "json"])?;
         let peers: Value = serde_json::from_slice(&output.stdout)?;
         let found = peers.as_array().into_iter().flatten().find(|one| one["name"] == peer);
         Ok(found.cloned().unwrap_or(Value::Null))
@@ -192,11 +192,11 @@ impl Lab {
     /// Runs a test; to its error is added what the agents know and the router's log.
     pub fn run_with_diagnostics<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         act(self).map_err(|error| {
-            let mut story = self.triangle.story();
+            let mut story = self.triangle.describe_agents();
             let testbed = &self.triangle.testbed;
             for director in testbed.directors() {
                 for words in [["bgp"], ["l2"]] {
-                    let told = testbed.trigon(director, &words);
+                    let told = testbed.run_trigon(director, &words);
                     story += &told
                         .map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
                         .unwrap_or_default();
@@ -210,9 +210,9 @@ impl Lab {
 const ANNOUNCEMENTS: &str = "announcements.yaml";
 
 fn start_cluster(config: Config, objects: &str) -> Result<Triangle> {
-    let triangle = Triangle::start(config, &[ServiceSpec::everything("web")])?;
+    let triangle = Triangle::start(config, &[ServiceSpec::with_all_ports("web")])?;
     // Without static routes, the router knows only the VIPs that are announced to it.
     triangle.testbed.route_vips_via(&[])?;
-    write_manifest(triangle.source(), ANNOUNCEMENTS, objects)?;
+    write_manifest(triangle.source_dir(), ANNOUNCEMENTS, objects)?;
     Ok(triangle)
 }

@@ -21,7 +21,7 @@ impl HeldConnections {
     pub fn open(triangle: &Triangle) -> Result<Self> {
         let mut holds = Vec::new();
         for vip in VIP.both() {
-            holds.push(triangle.testbed.tcp_hold(&TcpHoldOptions {
+            holds.push(triangle.testbed.start_tcp_hold(&TcpHoldOptions {
                 target: socket_address(vip, TCP_ECHO_PORT),
                 connections: CONNECTIONS as usize / 2,
                 sources: client_addresses(triangle, vip),
@@ -29,12 +29,12 @@ impl HeldConnections {
             })?);
         }
         let mut held = Self(holds);
-        held.check("opened")?;
+        held.check_all_answer("opened")?;
         Ok(held)
     }
 
     /// All are alive, and every one of them still gets answers.
-    pub fn check(&mut self, when: &str) -> Result<TcpReport> {
+    pub fn check_all_answer(&mut self, when: &str) -> Result<TcpReport> {
         let before = self.read_reports()?;
         let moved = |(before, after): (&TcpReport, &TcpReport)| after.echoes >= before.echoes + after.opened;
         let begin = Instant::now();
@@ -60,10 +60,10 @@ impl HeldConnections {
 
     /// Of each family.
     fn read_reports(&mut self) -> Result<Vec<TcpReport>> {
-        self.0.iter_mut().map(TcpHold::status).collect()
+        self.0.iter_mut().map(TcpHold::read_report).collect()
     }
 }
 
 fn sum_reports(reports: Vec<TcpReport>) -> TcpReport {
-    reports.into_iter().fold(TcpReport::default(), TcpReport::and)
+    reports.into_iter().fold(TcpReport::default(), TcpReport::merge)
 }

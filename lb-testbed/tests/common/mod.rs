@@ -54,7 +54,7 @@ pub fn run_with_diagnostics<T>(
     act: impl FnOnce(&mut Triangle) -> Result<T>,
 ) -> Result<T> {
     act(triangle).map_err(|error| {
-        let story = triangle.story();
+        let story = triangle.describe_agents();
         error.context(story)
     })
 }

@@ -11,10 +11,11 @@ const UDP: u8 = 17;
 const FRAGMENT: u8 = 44;
 
 /// A UDP datagram as IP packets, the first fragment first.
-pub fn fragments(from: SocketAddr, to: SocketAddr, id: u16, data: &[u8]) -> Vec<Vec<u8>> {
-    let datagram = datagram(from, to, data);
+pub fn datagram_fragments(from: SocketAddr, to: SocketAddr, id: u16, data: &[u8]) -> Vec<Vec<u8>> {
+    let datagram = udp_datagram(from, to, data);
     let count = datagram.len().div_ceil(PIECE);
-    let piece = |(n, piece): (usize, &[u8])| packet(from.ip(), to.ip(), id, n * PIECE, n + 1 < count, piece);
+    let piece =
+        |(n, piece): (usize, &[u8])| ip_packet(from.ip(), to.ip(), id, n * PIECE, n + 1 < count, piece);
     datagram.chunks(PIECE).enumerate().map(piece).collect()
 }
 
@@ -29,7 +30,7 @@ pub fn send_packets<'a>(to: IpAddr, packets: impl IntoIterator<Item = &'a Vec<u8
     Ok(())
 }
 
-fn datagram(from: SocketAddr, to: SocketAddr, data: &[u8]) -> Vec<u8> {
+fn udp_datagram(from: SocketAddr, to: SocketAddr, data: &[u8]) -> Vec<u8> {
     let len = (8 + data.len()) as u16;
     let ports = [from.port(), to.port(), len, 0].map(u16::to_be_bytes).concat();
     let mut datagram = [&ports, data].concat();
@@ -44,7 +45,7 @@ fn datagram(from: SocketAddr, to: SocketAddr, data: &[u8]) -> Vec<u8> {
 }
 
 /// Offset in bytes. The kernel fills in the checksum of an IPv4 header.
-fn packet(from: IpAddr, to: IpAddr, id: u16, offset: usize, more: bool, piece: &[u8]) -> Vec<u8> {
+fn ip_packet(from: IpAddr, to: IpAddr, id: u16, offset: usize, more: bool, piece: &[u8]) -> Vec<u8> {
     let addresses = [octets(from), octets(to)].concat();
     let (offset, more, id) = (offset as u16, u16::from(more), id.to_be_bytes());
     let header = if from.is_ipv4() {

@@ -46,7 +46,7 @@ impl Round {
             self.check_udp(triangle, socket_address(vip, UDP_ECHO_PORT))?;
             triangle.testbed.client().within(|| {
                 let stream = TcpStream::connect(socket_address(vip, TCP_ECHO_PORT))?;
-                bulk(stream, BULK, Duration::from_secs(5))
+                exchange_bulk(stream, BULK, Duration::from_secs(5))
             })?;
         }
         check_cni_counters_are_zero(triangle)?;
@@ -65,7 +65,7 @@ impl Round {
         let testbed = &triangle.testbed;
         let target = socket_address(vip, self.http);
         let sources = client_addresses(triangle, vip);
-        let answers = testbed.requests(target, REQUESTS / sources.len() as u64)?;
+        let answers = testbed.send_requests(target, REQUESTS / sources.len() as u64)?;
         ensure!(answers.all_answered(), "{target}: {answers:?}");
         let names: BTreeSet<_> = self.pods.iter().map(|pod| pod.name.clone()).collect();
         let answering: BTreeSet<_> = answers.per_pod.keys().cloned().collect();
@@ -91,7 +91,7 @@ impl Round {
                 source: Some(source),
                 source_port: 0,
             };
-            let report = triangle.testbed.udp_stream(&options)?.finish()?;
+            let report = triangle.testbed.start_udp_stream(&options)?.finish()?;
             ensure!(report.lost == 0 && report.per_pod.len() == 1, "UDP to {target}: {report:?}");
             let pod = report.per_pod.keys().next().context("nobody answered")?;
             let pod = self.pods.iter().find(|one| one.name == *pod).context("a stranger answered")?;
@@ -104,7 +104,7 @@ impl Round {
 
 /// Large packets on both ways of a connection to an echo, and every byte comes
 /// back, none later than `patience` after the one before it.
-pub fn bulk(mut stream: TcpStream, len: usize, patience: Duration) -> Result<()> {
+pub fn exchange_bulk(mut stream: TcpStream, len: usize, patience: Duration) -> Result<()> {
     let target = stream.peer_addr()?;
     stream.set_read_timeout(Some(patience))?;
     let sent: Vec<u8> =

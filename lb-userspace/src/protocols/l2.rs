@@ -14,12 +14,13 @@
 
 mod announce;
 mod ballot;
-mod circle;
 mod config;
 mod driver;
 mod elect;
 mod groups;
 mod hello;
+mod hello_nodes;
+mod hello_sockets;
 mod interfaces;
 mod links;
 mod packet;
@@ -27,9 +28,8 @@ mod peer;
 mod peers;
 mod port;
 mod readiness;
-mod rivals;
+mod rival_warnings;
 mod status;
-mod talk;
 mod timing;
 mod wire;
 

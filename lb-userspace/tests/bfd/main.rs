@@ -211,7 +211,7 @@ fn several_hops_are_as_many_as_the_profile_allows() {
     link.theirs.ip(&format!("link add c0 type veth peer name d0 netns {}", far.name)).unwrap();
     link.theirs.ip("link set c0 up").unwrap();
     link.theirs.ip("addr add 198.51.100.1/24 dev c0").unwrap();
-    link.theirs.sysctl(&[("ipv4/ip_forward", "1")]).unwrap();
+    link.theirs.write_sysctls(&[("ipv4/ip_forward", "1")]).unwrap();
     far.ip("link set d0 up").unwrap();
     far.ip("addr add 198.51.100.2/24 dev d0").unwrap();
     far.ip("route add default via 198.51.100.1").unwrap();

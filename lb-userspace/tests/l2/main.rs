@@ -320,7 +320,7 @@ fn the_usual_tools_see_one_owner() {
 
     // And so does the kernel: it may not have the address itself.
     let detect = [("ipv6/conf/all/accept_dad", "1"), ("ipv6/conf/eth0/accept_dad", "1")];
-    lan.client.sysctl(&detect).unwrap();
+    lan.client.write_sysctls(&detect).unwrap();
     lan.client.ip("addr add 2001:db8:ffff::1/64 dev eth0").unwrap();
     thread::sleep(Duration::from_secs(3));
     let taken = lan.client.ip("-6 addr show dev eth0 dadfailed").unwrap();
@@ -328,7 +328,7 @@ fn the_usual_tools_see_one_owner() {
     lan.client.ip("addr del 2001:db8:ffff::1/64 dev eth0").unwrap();
     lan.client.ip("addr add 2001:db8:ffff::ffff/64 dev eth0 nodad").unwrap();
     for vip in [vip(0), vip(1)] {
-        lan.client.output(&["ping", "-c1", "-W1", &vip.to_string()]).unwrap();
+        lan.client.run_for_output(&["ping", "-c1", "-W1", &vip.to_string()]).unwrap();
     }
     let known = lan.client.ip("neigh show dev eth0").unwrap();
     println!("{known}");

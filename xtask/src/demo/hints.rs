@@ -1,21 +1,22 @@
 //! What to try in a testbed that is left standing.
 
 use anyhow::Result;
-use lb_testbed::{Triangle, VIP, binary};
+use lb_testbed::{Triangle, VIP, locate_program};
 
 /// Commands that work as they are printed.
 pub fn text(triangle: &mut Triangle) -> Result<String> {
     let agent = triangle.agent("director1")?.id();
     let testbed = &triangle.testbed;
-    let (trigon, tool) = (binary("trigon", "TRIGON_BIN")?, binary("testbed-tool", "TESTBED_TOOL_BIN")?);
+    let (trigon, tool) =
+        (locate_program("trigon", "TRIGON_BIN")?, locate_program("testbed-tool", "TESTBED_TOOL_BIN")?);
     let (trigon, tool) = (trigon.display(), tool.display());
     let client = testbed.client().enter_hint();
     let (director, node) = (testbed.machine("director1")?, testbed.machine("node1")?);
-    let sockets = [director, node].map(|machine| testbed.socket(machine));
+    let sockets = [director, node].map(|machine| testbed.socket_path(machine));
     let [at_director, at_node] =
         sockets.each_ref().map(|socket| format!("{trigon} --socket {}", socket.display()));
     let maps = testbed.pin_dir(director).join("maps");
-    let objects = triangle.objects();
+    let objects = triangle.objects_path();
     Ok(format!(
         "
 It is left standing: 2 directors, 3 nodes, 6 Pods. Try, as root:

@@ -96,7 +96,7 @@ pub fn run_downloads(triangle: &Triangle, act: &mut Act) -> Result<()> {
 
 fn run_family(testbed: &Testbed, vip: IpAddr) -> Result<InFamily> {
     say(format!("{vip}: HTTP and UDP from {} client addresses", testbed.client_addresses().len()));
-    let http = testbed.requests(SocketAddr::new(vip, HTTP_PORT), EACH)?;
+    let http = testbed.send_requests(SocketAddr::new(vip, HTTP_PORT), EACH)?;
     let (mut datagrams, mut datagrams_answered) = (0, 0);
     for report in run_udp_streams(testbed, vip)? {
         datagrams += report.sent;
@@ -109,7 +109,7 @@ fn run_family(testbed: &Testbed, vip: IpAddr) -> Result<InFamily> {
 fn run_udp_streams(testbed: &Testbed, vip: IpAddr) -> Result<Vec<lb_testbed::report::UdpReport>> {
     let stream = |client: &Dual| {
         let source = if vip.is_ipv4() { client.v4.into() } else { client.v6.into() };
-        testbed.udp_stream(&UdpStreamOptions {
+        testbed.start_udp_stream(&UdpStreamOptions {
             target: SocketAddr::new(vip, UDP_ECHO_PORT),
             rate: DATAGRAMS_A_SECOND,
             length: STREAM,
@@ -133,7 +133,7 @@ fn is_client_address_preserved(testbed: &Testbed) -> Result<bool> {
 
 fn is_delivered_as_asked(testbed: &Testbed, delivery: &str) -> Result<bool> {
     for director in testbed.directors() {
-        let backends = testbed.trigon_json(director, &["backends"])?;
+        let backends = testbed.run_trigon_json(director, &["backends"])?;
         let backends = backends.as_array().context("`trigon backends` printed no list")?;
         if backends.is_empty() || backends.iter().any(|backend| backend["delivery"] != delivery) {
             return Ok(false);
@@ -146,7 +146,7 @@ fn is_delivered_as_asked(testbed: &Testbed, delivery: &str) -> Result<bool> {
 /// `prefix`.
 fn count_verdicts(testbed: &Testbed, machines: &[&Machine], prefix: &str) -> Result<u64> {
     let of = |machine: &&Machine| {
-        let verdicts = testbed.verdicts(machine)?;
+        let verdicts = testbed.read_verdicts(machine)?;
         Ok(verdicts
             .iter()
             .filter(|(name, _)| name.starts_with(prefix))
@@ -164,7 +164,7 @@ struct Links {
 
 impl Links {
     fn attach_counters(testbed: &Testbed) -> Result<Self> {
-        let nodes = DirectorCounters::at(&testbed.nodes())?;
+        let nodes = DirectorCounters::attach_to(&testbed.nodes())?;
         Ok(Self { directors: DirectorCounters::attach(testbed)?, nodes })
     }
 

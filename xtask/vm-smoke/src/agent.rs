@@ -40,7 +40,7 @@ impl Agent {
 
     pub fn unload(&self, testbed: &Testbed) -> Result<()> {
         let pins = testbed.pin_dir(&self.machine);
-        testbed.trigon_json(&self.machine, &["unload", "--pin-dir", &pins.to_string_lossy()])?;
+        testbed.run_trigon_json(&self.machine, &["unload", "--pin-dir", &pins.to_string_lossy()])?;
         ensure!(!pins.exists(), "{} still exists", pins.display());
         self.has(&Attached { xdp: false, egress: 0 })
     }
@@ -52,7 +52,7 @@ impl Agent {
 
     /// Packets that left its programs by this way out.
     pub fn verdict(&self, testbed: &Testbed, name: &str) -> Result<u64> {
-        Ok(testbed.verdicts(&self.machine)?.get(name).copied().unwrap_or_default())
+        Ok(testbed.read_verdicts(&self.machine)?.get(name).copied().unwrap_or_default())
     }
 
     fn has(&self, expected: &Attached) -> Result<()> {

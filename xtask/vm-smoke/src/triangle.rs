@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use lb_testbed::{
     Config, EndpointState, PortSpec, Process, Protocol, ServiceSpec, TCP_ECHO_PORT, TcpHold, TcpHoldOptions,
-    Testbed, UDP_ECHO_PORT, UdpStreamOptions, VIP, manifest, write_manifest,
+    Testbed, UDP_ECHO_PORT, UdpStreamOptions, VIP, render_manifest, write_manifest,
 };
 
 use crate::agent::Agent;
@@ -91,7 +91,7 @@ impl Triangle {
             thread::sleep(INTERVAL);
         }
         for hold in held {
-            let report = hold.status()?;
+            let report = hold.read_report()?;
             ensure!(report.broken == 0 && report.alive == CONNECTIONS as u64, "{report:?}");
         }
         describe(&self.testbed, &self.source, &PODS.map(|pod| (pod, EndpointState::Ready)))
@@ -139,8 +139,8 @@ impl Triangle {
 fn hold(testbed: &Testbed, target: SocketAddr) -> Result<TcpHold> {
     let options =
         TcpHoldOptions { target, connections: CONNECTIONS, sources: Vec::new(), interval: INTERVAL };
-    let mut hold = testbed.tcp_hold(&options)?;
-    let report = hold.status()?;
+    let mut hold = testbed.start_tcp_hold(&options)?;
+    let report = hold.read_report()?;
     ensure!(report.opened == CONNECTIONS as u64 && report.broken == 0, "TCP to {target}: {report:?}");
     Ok(hold)
 }
@@ -148,7 +148,7 @@ fn hold(testbed: &Testbed, target: SocketAddr) -> Result<TcpHold> {
 fn stream(testbed: &Testbed, target: SocketAddr) -> Result<()> {
     let length = Duration::from_millis(50);
     let options = UdpStreamOptions { target, rate: 200, length, source: None, source_port: 0 };
-    let report = testbed.udp_stream(&options)?.finish()?;
+    let report = testbed.start_udp_stream(&options)?.finish()?;
     ensure!(report.received > 0 && report.lost == 0, "UDP to {target}: {report:?}");
     Ok(())
 }
@@ -156,7 +156,7 @@ fn stream(testbed: &Testbed, target: SocketAddr) -> Result<()> {
 /// Write what the agents read: all services, with these Pods.
 fn describe(testbed: &Testbed, source: &Path, pods: &[(&str, EndpointState)]) -> Result<()> {
     let services = DELIVERIES.map(|delivery| service(delivery).endpoints(pods));
-    write_manifest(source, "cluster.yaml", &manifest(testbed, &services)?)?;
+    write_manifest(source, "cluster.yaml", &render_manifest(testbed, &services)?)?;
     Ok(())
 }
 

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, thread};
 use anyhow::Result;
 use clap::Args;
 use lb_testbed::{
-    Config, Layer, Process, TCP_ECHO_PORT, Testbed, UDP_ECHO_PORT, standing, teardown, teardown_abandoned,
-    teardown_all,
+    Config, Layer, Process, TCP_ECHO_PORT, Testbed, UDP_ECHO_PORT, list_testbeds, teardown_abandoned,
+    teardown_all, teardown_of_process,
 };
 use serde_json::json;
 
@@ -88,8 +88,8 @@ pub fn down(options: &Down) -> Result<()> {
     } else if options.pids.is_empty() {
         report(&teardown_abandoned()?);
     }
-    options.pids.iter().try_for_each(|pid| teardown(*pid))?;
-    let left = standing();
+    options.pids.iter().try_for_each(|pid| teardown_of_process(*pid))?;
+    let left = list_testbeds();
     if !left.is_empty() {
         println!("still standing: {}", left.join(" "));
     }

@@ -23,7 +23,7 @@ const EXPECTED_PROBLEMS: [[&str; 3]; 5] = [
 
 fn reported_problems(lab: &Lab) -> Result<Vec<String>> {
     let testbed = &lab.triangle.testbed;
-    let status = testbed.status(testbed.machine("director1")?)?;
+    let status = testbed.agent_status(testbed.machine("director1")?)?;
     let words = |value: &Value| value.as_str().map(ToOwned::to_owned);
     Ok(status["problems"].as_array().into_iter().flatten().filter_map(words).collect())
 }

@@ -16,7 +16,7 @@ const LONG_ENOUGH: Duration = Duration::from_secs(2);
 /// Drops the BFD packets that the router gets (`input`) or sends (`output`).
 fn drop_bfd_packets(lab: &Lab, hook: &str) -> Result<()> {
     let chain = format!("chain {hook} {{\ntype filter hook {hook} priority 0\nudp dport 3784 drop\n}}\n");
-    lab.triangle.testbed.router().nft(&format!("table inet deaf {{\n{chain}}}\n"))
+    lab.triangle.testbed.router().load_nft_rules(&format!("table inet deaf {{\n{chain}}}\n"))
 }
 
 fn check_sessions_are_held_down(lab: &Lab, hook: &str) -> Result<()> {
@@ -27,7 +27,7 @@ fn check_sessions_are_held_down(lab: &Lab, hook: &str) -> Result<()> {
     vip_prefixes().iter().try_for_each(|prefix| lab.wait_routes(prefix, <[_]>::is_empty).map(drop))?;
     thread::sleep(LONG_ENOUGH);
     PEERS.iter().try_for_each(|peer| wait_held_down(lab, peer))?;
-    lab.triangle.testbed.router().nft("delete table inet deaf\n")?;
+    lab.triangle.testbed.router().load_nft_rules("delete table inet deaf\n")?;
     wait_settled(lab, PEERS, INTERVAL)?;
     check_established_again(lab, PEERS, &before)
 }

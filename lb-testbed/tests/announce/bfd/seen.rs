@@ -21,10 +21,10 @@ pub struct BfdSession {
 pub fn bfd_sessions(router: &Router) -> Result<Vec<BfdSession>> {
     match router {
         Router::Bird(bird) => {
-            Ok(bird.ask("show bfd sessions")?.lines().filter_map(parse_bird_session).collect())
+            Ok(bird.run_query("show bfd sessions")?.lines().filter_map(parse_bird_session).collect())
         }
         Router::Frr(frr) => {
-            let told = frr.ask_json("show bfd peers json")?;
+            let told = frr.run_vtysh_json("show bfd peers json")?;
             Ok(told.as_array().into_iter().flatten().map(parse_frr_session).collect())
         }
     }
@@ -53,12 +53,12 @@ fn parse_frr_session(peer: &Value) -> BfdSession {
 pub fn bgp_establishments(router: &Router) -> Result<Moments> {
     match router {
         Router::Bird(bird) => {
-            let told = bird.ask("show protocols")?;
+            let told = bird.run_query("show protocols")?;
             let sessions = told.lines().filter(|line| line.contains(" BGP "));
             Ok(Moments(sessions.map(parse_bird_since).collect::<Result<_>>()?))
         }
         Router::Frr(frr) => {
-            let told = frr.ask_json("show bgp neighbors json")?;
+            let told = frr.run_vtysh_json("show bgp neighbors json")?;
             let peers = told.as_object().into_iter().flatten();
             let count = |peer: &Value| peer["connectionsEstablished"].as_f64().unwrap_or_default();
             Ok(Moments(peers.map(|(name, peer)| (name.clone(), count(peer))).collect()))

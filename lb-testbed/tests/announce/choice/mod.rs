@@ -35,7 +35,7 @@ fn advertisements_choose_pools_services_nodes_and_peers() -> Result<()> {
     Lab::start_bird(small_config(), BIRD, &objects_with_choice(""))?.run_with_diagnostics(|lab| {
         let port = PortSpec::new("udp-echo", Protocol::Udp, UDP_ECHO_PORT, UDP_ECHO_PORT);
         let other = ServiceSpec::new("other", vec![port]).vips([OTHER_VIP.into()]);
-        lab.triangle.write(&[ServiceSpec::everything("web"), other])?;
+        lab.triangle.write_objects(&[ServiceSpec::with_all_ports("web"), other])?;
         for (choice, expected) in CHOICES {
             println!("{choice}");
             lab.write_objects(&objects_with_choice(choice))?;

@@ -23,18 +23,18 @@ const CLUSTER_VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 51);
 fn a_vip_is_withdrawn_when_its_endpoints_go_and_comes_back_with_them() -> Result<()> {
     Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(|lab| {
         lab.wait_announced()?;
-        let web = ServiceSpec::everything("web");
+        let web = ServiceSpec::with_all_ports("web");
         let gone = [
             web.clone().endpoints(&[]),
             web.clone().endpoints(&[("pod1_1", NotReady)]),
             web.clone().endpoints(&[("pod1_1", Terminating)]),
         ];
         for service in gone {
-            lab.triangle.write(&[service])?;
+            lab.triangle.write_objects(&[service])?;
             for prefix in vip_prefixes() {
                 lab.wait_routes(&prefix, <[_]>::is_empty)?;
             }
-            lab.triangle.write(std::slice::from_ref(&web))?;
+            lab.triangle.write_objects(std::slice::from_ref(&web))?;
             lab.wait_announced()?;
         }
         let told = lab.peer_status("director1", "of-director1")?;
@@ -75,11 +75,11 @@ fn with_a_local_policy_only_nodes_with_a_ready_endpoint_announce() -> Result<()>
         ];
         for (ready, local, everywhere) in table {
             let services = [
-                ServiceSpec::everything("web"),
+                ServiceSpec::with_all_ports("web"),
                 kube_proxy_service("local", LOCAL_VIP, "Local", ready),
                 kube_proxy_service("cluster", CLUSTER_VIP, "Cluster", ready),
             ];
-            lab.triangle.write(&services)?;
+            lab.triangle.write_objects(&services)?;
             wait_announced_by(lab, LOCAL_VIP, local)?;
             wait_announced_by(lab, CLUSTER_VIP, everywhere)?;
         }

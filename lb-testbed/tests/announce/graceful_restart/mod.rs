@@ -43,7 +43,7 @@ fn count_kept_sessions(lab: &Lab) -> Result<usize> {
     let paths = single_paths(lab)?;
     match &lab.router {
         Router::Bird(bird) => {
-            Ok(bird.ask("show protocols all")?.matches("Neighbor graceful restart active").count())
+            Ok(bird.run_query("show protocols all")?.matches("Neighbor graceful restart active").count())
         }
         Router::Frr(_) => Ok(paths.iter().filter(|path| path.stale).count()),
     }
@@ -65,7 +65,7 @@ fn wait_kept_sessions(lab: &Lab, wanted: usize, patience: Duration) -> Result<()
 /// Starts a stream to the VIP of each family.
 fn start_streams(lab: &Lab, length: Duration) -> Result<Vec<UdpStream>> {
     let stream = |vip| {
-        lab.triangle.testbed.udp_stream(&UdpStreamOptions {
+        lab.triangle.testbed.start_udp_stream(&UdpStreamOptions {
             target: socket_address(vip, UDP_ECHO_PORT),
             rate: 1000,
             length,
@@ -93,7 +93,7 @@ fn restart_agent(lab: &mut Lab) -> Result<()> {
     while start.elapsed() < ABSENCE {
         single_paths(lab)?;
     }
-    lab.triangle.launch("director1", &[])?;
+    lab.triangle.start_agent("director1", &[])?;
     wait_kept_sessions(lab, 0, SOON)?;
     println!("fresh again {:?} after the kill", start.elapsed());
     lab.triangle.wait_ready("director1")?;
@@ -130,10 +130,11 @@ fn frr_keeps_routes_while_the_agent_restarts() -> Result<()> {
 #[test]
 fn bird_keeps_routes_of_services_that_kube_proxy_carries() -> Result<()> {
     Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(|lab| {
-        lab.triangle.write(&[ServiceSpec::everything("web").annotation("trigon.dev/dsr", "false")])?;
+        lab.triangle
+            .write_objects(&[ServiceSpec::with_all_ports("web").annotation("trigon.dev/dsr", "false")])?;
         wait_at_most(SOON, "nothing in the data path", || {
             let testbed = &lab.triangle.testbed;
-            let services = testbed.trigon_json(testbed.machine("director1")?, &["services"])?;
+            let services = testbed.run_trigon_json(testbed.machine("director1")?, &["services"])?;
             Ok(services.as_array().is_some_and(Vec::is_empty))
         })?;
         lab.wait_established("director1", "v4")?;
@@ -142,7 +143,7 @@ fn bird_keeps_routes_of_services_that_kube_proxy_carries() -> Result<()> {
         restart_agent(lab)?;
         // Without the Restart State bit (RFC 4724, 3) BIRD would drop the routes that it kept, until
         // they are announced again.
-        let told = lab.router.bird()?.ask("show protocols all")?;
+        let told = lab.router.bird()?.run_query("show protocols all")?;
         ensure!(told.matches("Restart recovery").count() == 2, "{told}");
         Ok(())
     })

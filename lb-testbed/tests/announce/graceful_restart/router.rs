@@ -28,7 +28,7 @@ fn has_end_of_rib(lab: &Lab) -> Result<bool> {
         Router::Bird(bird) => ensure!(bird.log().contains("Graceful restart done"), "{}", bird.log()),
         Router::Frr(frr) => {
             for (peer, family) in [("10.77.1.2", "ipv4Unicast"), ("fd77:1::2", "ipv6Unicast")] {
-                let told = frr.ask_json(&format!("show bgp neighbors {peer} json"))?;
+                let told = frr.run_vtysh_json(&format!("show bgp neighbors {peer} json"))?;
                 let restart = &told[peer]["gracefulRestartInfo"];
                 ensure!(restart["endOfRibRecv"][family] == true, "{restart}");
             }
@@ -45,8 +45,8 @@ fn check_router_restarts_and_gets_all_routes(lab: &mut Lab) -> Result<()> {
         lab.wait_peer("director1", peer, "down", |told| told["state"] != "Established")?;
     }
     match &mut lab.router {
-        Router::Bird(bird) => bird.recover()?,
-        Router::Frr(frr) => frr.revive()?,
+        Router::Bird(bird) => bird.restart_gracefully()?,
+        Router::Frr(frr) => frr.restart_bgpd()?,
     }
     for (peer, before) in PEERS.iter().zip(before) {
         lab.wait_peer("director1", peer, "Established again", |told| {

@@ -10,8 +10,9 @@ const SECOND: &str = "second";
 
 fn start_with_two_links() -> Result<Triangle> {
     let config = Config { directors: 2, nodes: 1, pods_per_node: 1, ..Config::l2() };
-    let mail = ServiceSpec::everything("mail").vips([MAIL.parse()?]).annotation("trigon.dev/dsr", "false");
-    let triangle = Triangle::start(config, &[ServiceSpec::everything("web"), mail])?;
+    let mail =
+        ServiceSpec::with_all_ports("mail").vips([MAIL.parse()?]).annotation("trigon.dev/dsr", "false");
+    let triangle = Triangle::start(config, &[ServiceSpec::with_all_ports("web"), mail])?;
     let testbed = &triangle.testbed;
     let router = testbed.router();
     router.ip(&format!("link add {SECOND} type bridge"))?;
@@ -36,7 +37,7 @@ fn advertisement_objects(pool: &str, spec: &str) -> String {
 /// The MAC addresses that answer ARP requests for a VIP on a link.
 fn answering_macs(triangle: &Triangle, link: &str, vip: &str) -> Result<BTreeSet<String>> {
     let words = ["arping", "-I", link, "-W", "0.1", "-c", "3", vip];
-    let told = String::from_utf8(triangle.testbed.router().output(&words)?.stdout)?;
+    let told = String::from_utf8(triangle.testbed.router().run_for_output(&words)?.stdout)?;
     Ok(told.lines().filter_map(parse_mac).collect())
 }
 
@@ -62,7 +63,7 @@ fn wait_answered_only_on(triangle: &Triangle, vip: &str, link: &str, by: &[(&Mac
 /// Waits until `trigon status` reports exactly these problems of the advertisement.
 fn wait_problems(triangle: &Triangle, director: &Machine, expected: &[&str]) -> Result<()> {
     wait_at_most(SOON, "problems", || {
-        let status = triangle.testbed.status(director)?;
+        let status = triangle.testbed.agent_status(director)?;
         let told = status["problems"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let told: Vec<_> = told.filter(|line| line.starts_with("L2Advertisement")).collect();
         let fits = told.iter().zip(expected).all(|(told, expected)| told.contains(expected));

@@ -38,7 +38,7 @@ fn start_announced_cluster() -> Result<Triangle> {
 /// The same, with nothing announced yet.
 fn start_cluster() -> Result<Triangle> {
     let config = Config { directors: 3, nodes: 2, pods_per_node: 1, ..Config::l2() };
-    let triangle = Triangle::start(config, &[ServiceSpec::everything("web")])?;
+    let triangle = Triangle::start(config, &[ServiceSpec::with_all_ports("web")])?;
     for network in ["192.0.2.0/24", "2001:db8:1::/64"] {
         triangle.testbed.router().ip(&format!("route replace {network} dev {LINK}"))?;
     }
@@ -46,12 +46,12 @@ fn start_cluster() -> Result<Triangle> {
 }
 
 fn write_announcements(triangle: &Triangle, objects: &str) -> Result<()> {
-    write_manifest(triangle.source(), "announcements.yaml", objects).map(drop)
+    write_manifest(triangle.source_dir(), "announcements.yaml", objects).map(drop)
 }
 
 /// The owner of a VIP, as a director sees it.
 fn owner_seen_by(triangle: &Triangle, director: &Machine, vip: &str) -> Result<Option<String>> {
-    let vips = triangle.testbed.trigon_json(director, &["l2"])?;
+    let vips = triangle.testbed.run_trigon_json(director, &["l2"])?;
     let found = vips.as_array().into_iter().flatten().find(|one| one["vip"] == vip);
     Ok(found.and_then(|one| one["owner"].as_str()).map(ToOwned::to_owned))
 }
@@ -148,7 +148,7 @@ fn check_owner_dies_and_returns(triangle: &Triangle, vip: IpAddr) -> Result<()> 
     ensure!(answerers_in_turn(&answers) == [mac_address(first)?, second, mac_address(first)?], "{answers:?}");
     let missed = 100 - answers.len() as u32;
     ensure!(pace * missed < TAKE_OVER, "nobody answered {missed} questions, each after {pace:?}");
-    held.check("after two moves").map(drop)
+    held.check_all_answer("after two moves").map(drop)
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_director_that_drains_hands_its_vips_over() -> Result<()> {
         let mut held = HeldConnections::open(triangle)?;
         let answers = collect_answers(triangle, VIP.v4.into(), 60, 0, || {
             thread::sleep(TAKE_OVER);
-            let drained = testbed.trigon(first, &["drain", "--no-wait"])?;
+            let drained = testbed.run_trigon(first, &["drain", "--no-wait"])?;
             ensure!(drained.status.success(), "{drained:?}");
             Ok(())
         })?;
@@ -230,6 +230,6 @@ fn a_director_that_drains_hands_its_vips_over() -> Result<()> {
             answerers_in_turn(&answers) == [mac_address(first)?, mac_address(testbed.machine(&second)?)?],
             "{answers:?}"
         );
-        held.check("after the hand-over").map(drop)
+        held.check_all_answer("after the hand-over").map(drop)
     })
 }

@@ -24,7 +24,7 @@ const CEILING: Duration = Duration::from_millis(100);
 /// Since when BIRD has had the routes to the first VIPs, by prefix (on its first line) and session.
 fn route_times(lab: &mut Lab) -> Result<Moments> {
     let bird = lab.router.bird()?;
-    let table = |prefix: &String| bird.ask(&format!("show route for {prefix}"));
+    let table = |prefix: &String| bird.run_query(&format!("show route for {prefix}"));
     let tables: Vec<String> = vip_prefixes().iter().map(table).collect::<Result<_>>()?;
     let lines = tables.iter().flat_map(|text| text.lines()).filter(|line| line.contains("unicast"));
     Ok(Moments(lines.map(parse_route_time).collect::<Result<_>>()?))
@@ -53,7 +53,7 @@ fn add_service(lab: &Lab, services: &mut Vec<ServiceSpec>, number: u8) -> Result
     let port = PortSpec::new("udp-echo", Protocol::Udp, UDP_ECHO_PORT, UDP_ECHO_PORT);
     let [v4, v6] = vips_of_new_service(number);
     services.push(ServiceSpec::new(&format!("new-{number}"), vec![port]).vips(vec![v4, v6]));
-    lab.triangle.write(services)?;
+    lab.triangle.write_objects(services)?;
     let start = Instant::now();
     for prefix in [format!("{v4}/32"), format!("{v6}/128")] {
         while lab.router.routes(&prefix)?.is_empty() {
@@ -77,7 +77,7 @@ fn a_new_service_is_at_the_router_within_100_ms() -> Result<()> {
     Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(|lab| {
         wait_first_routes(lab)?;
         let before = route_times(lab)?;
-        let mut services = vec![ServiceSpec::everything("web")];
+        let mut services = vec![ServiceSpec::with_all_ports("web")];
         let mut times = Vec::new();
         for number in 0..NEW_SERVICES {
             times.push(add_service(lab, &mut services, number)?);

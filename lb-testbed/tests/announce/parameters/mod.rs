@@ -17,9 +17,11 @@ mod peer_as;
 fn session_details(lab: &Lab, peer: usize) -> Result<SessionDetails> {
     let (bird_name, frr_name) = (PEERS[peer], DIRECTOR_ADDRESSES[peer]);
     Ok(match &lab.router {
-        Router::Bird(bird) => SessionDetails::Bird(bird.ask(&format!("show protocols all {bird_name}"))?),
+        Router::Bird(bird) => {
+            SessionDetails::Bird(bird.run_query(&format!("show protocols all {bird_name}"))?)
+        }
         Router::Frr(frr) => SessionDetails::Frr(
-            frr.ask_json(&format!("show bgp neighbors {frr_name} json"))?[frr_name].clone(),
+            frr.run_vtysh_json(&format!("show bgp neighbors {frr_name} json"))?[frr_name].clone(),
         ),
     })
 }

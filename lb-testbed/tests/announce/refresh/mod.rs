@@ -21,14 +21,14 @@ const REFRESHES: usize = 3;
 fn updates_received(lab: &Lab) -> Result<u64> {
     match &lab.router {
         Router::Bird(bird) => {
-            let told = bird.ask("show protocols all both")?;
+            let told = bird.run_query("show protocols all both")?;
             let lines = told.lines().filter_map(|line| line.trim().strip_prefix("Import updates:"));
             let number =
                 |line: &str| line.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
             lines.map(number).sum::<Option<u64>>().with_context(|| told.clone())
         }
         Router::Frr(frr) => {
-            let told = frr.ask_json("show bgp neighbors 10.77.1.2 json")?;
+            let told = frr.run_vtysh_json("show bgp neighbors 10.77.1.2 json")?;
             let stats = &told["10.77.1.2"]["messageStats"];
             stats["updatesRecv"].as_u64().with_context(|| told.to_string())
         }
@@ -37,8 +37,8 @@ fn updates_received(lab: &Lab) -> Result<u64> {
 
 fn request_refresh(lab: &mut Lab) -> Result<()> {
     match &lab.router {
-        Router::Bird(bird) => bird.tell("reload in both"),
-        Router::Frr(frr) => frr.ask("clear bgp * soft in"),
+        Router::Bird(bird) => bird.run_command("reload in both"),
+        Router::Frr(frr) => frr.run_vtysh("clear bgp * soft in"),
     }
     .map(drop)
 }

@@ -21,7 +21,7 @@ const VIPS_PER_SERVICE: u16 = 50;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub fn many_services() -> Vec<ServiceSpec> {
-    let mut all = vec![ServiceSpec::everything("web")];
+    let mut all = vec![ServiceSpec::with_all_ports("web")];
     for first in (0..VIPS_PER_FAMILY).step_by(VIPS_PER_SERVICE.into()) {
         let v4 = (first..first + VIPS_PER_SERVICE).map(|n| {
             let [high, low] = n.to_be_bytes();
@@ -42,7 +42,7 @@ fn route_counts(lab: &mut Lab) -> Result<[u64; 2]> {
     match &lab.router {
         Router::Bird(bird) => {
             let count = |table: &str| {
-                let told = bird.ask(&format!("show route table {table} count"))?;
+                let told = bird.run_query(&format!("show route table {table} count"))?;
                 let words = told.lines().filter_map(|line| line.split_once(" of "));
                 let number = words.filter_map(|(count, _)| count.trim().parse().ok()).next();
                 number.with_context(|| told.clone())
@@ -51,7 +51,7 @@ fn route_counts(lab: &mut Lab) -> Result<[u64; 2]> {
         }
         Router::Frr(frr) => {
             let count = |family: &str| {
-                let told = frr.ask_json(&format!("show bgp {family} unicast summary json"))?;
+                let told = frr.run_vtysh_json(&format!("show bgp {family} unicast summary json"))?;
                 told["peers"]["10.77.1.2"]["pfxRcd"].as_u64().with_context(|| told.to_string())
             };
             Ok([count("ipv4")?, count("ipv6")?])
@@ -73,12 +73,12 @@ fn wait_route_counts(lab: &mut Lab, wanted: u64) -> Result<()> {
 fn check_many_vips_come_and_go(lab: &mut Lab) -> Result<()> {
     wait_route_counts(lab, 1)?;
     let sessions = lab.times_established("director1", "router")?;
-    lab.triangle.write(&many_services())?;
+    lab.triangle.write_objects(&many_services())?;
     wait_route_counts(lab, u64::from(VIPS_PER_FAMILY) + 1)?;
     lab.wait_peer("director1", "router", "all sent", |told| {
         told["routes_sent"] == 2 * (VIPS_PER_FAMILY + 1) && told["routes_pending"] == 0
     })?;
-    lab.triangle.write(&[ServiceSpec::everything("web")])?;
+    lab.triangle.write_objects(&[ServiceSpec::with_all_ports("web")])?;
     wait_route_counts(lab, 1)?;
     let told = lab.peer_status("director1", "router")?;
     ensure!(told["established"] == sessions && told["state"] == "Established", "{told}");

@@ -16,7 +16,7 @@ const COLLISION: [u8; 2] = [6, 7];
 /// Drops connection attempts (SYN) at the router: those that it sends, those that it gets.
 fn drop_calls(lab: &Lab, sent: bool, received: bool) -> Result<()> {
     let rule = |is_wanted| if is_wanted { "tcp dport 179 tcp flags & (syn | ack) == syn drop;" } else { "" };
-    lab.triangle.testbed.router().nft(&format!(
+    lab.triangle.testbed.router().load_nft_rules(&format!(
         "table inet calls {{ }}\ndelete table inet calls\ntable inet calls {{\n\
          chain out {{ type filter hook output priority 0; {} }}\n\
          chain in {{ type filter hook input priority 0; {} }}\n}}\n",
@@ -76,7 +76,7 @@ fn wait_connections(lab: &Lab, state: &str, wanted: [Connections; 2]) -> Result<
 
 fn enable_sessions(lab: &Lab) -> Result<()> {
     match &lab.router {
-        Router::Bird(bird) => bird.tell("enable all").map(drop),
+        Router::Bird(bird) => bird.run_command("enable all").map(drop),
         Router::Frr(frr) => {
             let lines = DIRECTOR_ADDRESSES.map(|director| format!(" no neighbor {director} shutdown\n"));
             frr.configure(&format!("router bgp 64513\n{}exit\n", lines.concat()))

@@ -32,7 +32,7 @@ fn is_warned(route: &Route) -> bool {
 
 fn drain_director(lab: &Lab, argument: &str) -> Result<()> {
     let testbed = &lab.triangle.testbed;
-    let told = testbed.trigon(testbed.machine("director1")?, &["drain", argument])?;
+    let told = testbed.run_trigon(testbed.machine("director1")?, &["drain", argument])?;
     ensure!(told.status.success(), "{told:?}");
     Ok(())
 }
@@ -40,9 +40,9 @@ fn drain_director(lab: &Lab, argument: &str) -> Result<()> {
 /// What the router says of how the session ended.
 fn session_end_report(lab: &Lab, (bird_name, frr_name): (&str, &str)) -> Result<String> {
     match &lab.router {
-        Router::Bird(bird) => bird.ask(&format!("show protocols all {bird_name}")),
+        Router::Bird(bird) => bird.run_query(&format!("show protocols all {bird_name}")),
         Router::Frr(frr) => {
-            let told = frr.ask_json(&format!("show bgp neighbors {frr_name} json"))?;
+            let told = frr.run_vtysh_json(&format!("show bgp neighbors {frr_name} json"))?;
             let told = &told[frr_name];
             Ok(format!("{} {}", told["lastNotificationReason"], told["lastShutdownDescription"]))
         }
@@ -101,7 +101,7 @@ fn shutdown_messages_of_routers_are_shown() -> Result<()> {
         wait_sessions(lab, 1)?;
         let sessions = lab.times_established("director1", "v6")?;
         match &lab.router {
-            Router::Bird(bird) => drop(bird.tell(&format!("disable v4 \"{MESSAGE}\""))?),
+            Router::Bird(bird) => drop(bird.run_command(&format!("disable v4 \"{MESSAGE}\""))?),
             Router::Frr(frr) => frr.configure(&format!(
                 "router bgp 64513\n neighbor 10.77.1.2 shutdown message {MESSAGE}\nexit\n"
             ))?,
@@ -112,7 +112,7 @@ fn shutdown_messages_of_routers_are_shown() -> Result<()> {
         let error = &told["last_error"];
         ensure!(error["name"] == "Cease: Administrative Shutdown" && error["sent"] == false, "{error}");
         let testbed = &lab.triangle.testbed;
-        let shown = testbed.trigon(testbed.machine("director1")?, &["bgp"])?;
+        let shown = testbed.run_trigon(testbed.machine("director1")?, &["bgp"])?;
         let shown = String::from_utf8(shown.stdout).context("`trigon bgp` prints text")?;
         ensure!(shown.contains(MESSAGE), "{shown}");
         let told = lab.peer_status("director1", "v6")?;

@@ -28,7 +28,7 @@ const SETTLE_TIME: Duration = Duration::from_secs(1);
 fn start_streams(triangle: &Triangle, length: Duration) -> Result<Vec<UdpStream>> {
     let vip = IpAddr::from(VIP.v4);
     let stream = |source| {
-        triangle.testbed.udp_stream(&UdpStreamOptions {
+        triangle.testbed.start_udp_stream(&UdpStreamOptions {
             target: socket_address(vip, UDP_ECHO_PORT),
             rate: RATE,
             length,
@@ -90,10 +90,10 @@ fn a_director_killed_hard_costs_few_packets_and_no_connection() -> Result<()> {
         let routes = || lab.triangle.testbed.router().ip("route show");
         ensure!(lost.iter().any(|lost| *lost > 0), "no stream went by the director: {}", routes()?);
         ensure!(lost.iter().all(|lost| *lost <= MOST_LOST), "{reports:?}");
-        held.check("without director1")?;
+        held.check_all_answer("without director1")?;
         lab.triangle.testbed.set_link(lab.triangle.testbed.machine("director1")?, true)?;
         wait_both_paths(lab)?;
-        held.check("with director1 back").map(drop)
+        held.check_all_answer("with director1 back").map(drop)
     })
 }
 
@@ -110,11 +110,11 @@ fn an_agent_that_is_killed_leaves_its_traffic_to_the_other_director() -> Result<
             lab.wait_routes(&prefix, |routes| routes.len() == 1 && routes[0].from == "director2")?;
         }
         check_nothing_lost(streams)?;
-        held.check("by director2")?;
-        lab.triangle.launch("director1", &[])?;
+        held.check_all_answer("by director2")?;
+        lab.triangle.start_agent("director1", &[])?;
         lab.triangle.wait_ready("director1")?;
         wait_both_paths(lab)?;
-        held.check("with director1 back").map(drop)
+        held.check_all_answer("with director1 back").map(drop)
     })
 }
 
@@ -126,17 +126,17 @@ fn a_director_that_drains_costs_no_packet() -> Result<()> {
         thread::sleep(SETTLE_TIME);
         let testbed = &lab.triangle.testbed;
         let director = testbed.machine("director1")?;
-        let drained = testbed.trigon(director, &["drain"])?;
+        let drained = testbed.run_trigon(director, &["drain"])?;
         ensure!(drained.status.success(), "{drained:?}");
         check_only_director2(lab)?;
         let told = lab.peer_status("director1", "router-at-1")?;
         ensure!(told["state"] != "Established", "{told}");
         check_nothing_lost(streams)?;
-        held.check("with director1 drained")?;
-        let undone = testbed.trigon(director, &["drain", "--undo"])?;
+        held.check_all_answer("with director1 drained")?;
+        let undone = testbed.run_trigon(director, &["drain", "--undo"])?;
         ensure!(undone.status.success(), "{undone:?}");
         wait_both_paths(lab)?;
-        held.check("with director1 back").map(drop)
+        held.check_all_answer("with director1 back").map(drop)
     })
 }
 

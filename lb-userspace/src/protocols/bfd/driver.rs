@@ -30,8 +30,8 @@ type WantedSessions = Arc<BTreeMap<SessionKey, Profile>>;
 type Statuses = Arc<BTreeMap<SessionKey, SessionStatus>>;
 
 /// Keeps a session for each key. Another profile changes the timers of a running
-/// session and resets nothing. When the sender of `wanted` is gone, it tells all
-/// other sides that their sessions end on purpose (AdminDown), and returns.
+/// session and resets nothing. When the sender of `wanted` is gone, it signals AdminDown to
+/// all remote systems (RFC 5880, section 6.8.16), and returns.
 ///
 /// Needs a thread and a runtime of its own: a session may go down if the future is not
 /// polled for a few milliseconds. The sockets belong to the network namespace of that
@@ -82,7 +82,7 @@ struct Driver {
     wake_at: Option<Instant>,
     /// Ports that could not be opened, so that each failure is logged once.
     failed: BTreeSet<ListenPort>,
-    has_news: bool,
+    has_status_changes: bool,
 }
 
 struct DrivenSession {
@@ -101,7 +101,7 @@ impl Driver {
     }
 
     fn set_wanted(&mut self, wanted: &BTreeMap<SessionKey, Profile>, now: Instant) -> io::Result<()> {
-        self.has_news = true;
+        self.has_status_changes = true;
         for (key, entry) in &mut self.sessions {
             if entry.is_wanted && !wanted.contains_key(key) {
                 entry.is_wanted = false;
@@ -174,7 +174,8 @@ impl Driver {
                 }
                 match receiver.receive() {
                     Ok(Some(datagram)) => {
-                        self.has_news |= process_datagram(&mut self.sessions, *port, receiver, &datagram);
+                        self.has_status_changes |=
+                            process_datagram(&mut self.sessions, *port, receiver, &datagram);
                     }
                     Ok(None) => break,
                     Err(error) => {
@@ -194,14 +195,14 @@ impl Driver {
     fn run_timers(&mut self, now: Instant) {
         for (key, entry) in &mut self.sessions {
             if entry.session.next_deadline().is_some_and(|at| at <= now) {
-                self.has_news |= entry.process(key, SessionInput::Timer, now);
+                self.has_status_changes |= entry.process(key, SessionInput::Timer, now);
             }
         }
         self.sessions.retain(|_, entry| !entry.session.has_ended());
     }
 
     fn publish_statuses(&mut self, statuses: &watch::Sender<Statuses>) {
-        if !std::mem::take(&mut self.has_news) {
+        if !std::mem::take(&mut self.has_status_changes) {
             return;
         }
         let wanted = self.sessions.iter().filter(|(_, entry)| entry.is_wanted);

@@ -35,10 +35,10 @@ const SLOW: Duration = Duration::from_secs(1);
 /// The smallest Desired Min TX Interval of a session that is up, whatever its profile
 /// says, so that nobody is flooded.
 const FASTEST: Duration = Duration::from_millis(10);
-/// The time in which all goodbyes are sent.
-const FAREWELL: Duration = Duration::from_secs(1);
-/// The least number of goodbyes (AdminDown packets): one may be lost.
-const GOODBYES: u8 = 3;
+/// The time in which all AdminDown packets are sent.
+const ADMIN_DOWN_TIME: Duration = Duration::from_secs(1);
+/// The least number of AdminDown packets, since some may be lost.
+const MIN_ADMIN_DOWN_PACKETS: u8 = 3;
 
 /// What happens to a session.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +72,7 @@ pub struct BfdSession {
     /// When the next packet is due, and the interval that `due` was computed from.
     due: Option<Instant>,
     interval: Option<Duration>,
-    goodbyes: Option<Goodbyes>,
+    admin_down: Option<AdminDownRepeats>,
     random: Random,
 }
 
@@ -104,7 +104,7 @@ struct Intervals {
 }
 
 #[derive(Clone, Copy)]
-struct Goodbyes {
+struct AdminDownRepeats {
     left: u8,
     interval: Duration,
 }
@@ -127,7 +127,7 @@ impl BfdSession {
             sent: None,
             due: None,
             interval: None,
-            goodbyes: None,
+            admin_down: None,
             random: Random::new(discriminator.into()),
         };
         session.reschedule(now);
@@ -149,7 +149,7 @@ impl BfdSession {
             }
             SessionInput::Timer => {}
             SessionInput::Profile(profile) => self.profile = profile,
-            SessionInput::Stop => self.begin_goodbyes(),
+            SessionInput::Stop => self.begin_admin_down(),
         }
         let has_news = self.update_announced() || self.state != before;
         self.reschedule(now);
@@ -178,9 +178,9 @@ impl BfdSession {
         self.diagnostic
     }
 
-    /// Is it stopped, and are all goodbyes sent?
+    /// Is it stopped, and are all AdminDown packets sent?
     pub fn has_ended(&self) -> bool {
-        self.goodbyes.is_some_and(|goodbyes| goodbyes.left == 0)
+        self.admin_down.is_some_and(|repeats| repeats.left == 0)
     }
 
     /// The time without a packet after which the session goes down (section 6.8.4).
@@ -243,20 +243,20 @@ impl BfdSession {
             RemoteSide::unknown(if is_on_purpose { SessionState::AdminDown } else { SessionState::Down });
     }
 
-    /// Section 6.8.16. The goodbyes keep the interval of before, but are all sent within a
+    /// Section 6.8.16. The AdminDown packets keep the previous interval, but are all sent within a
     /// second: an agent that ends must not wait for a slow session.
-    fn begin_goodbyes(&mut self) {
-        if self.goodbyes.is_some() {
+    fn begin_admin_down(&mut self) {
+        if self.admin_down.is_some() {
             return;
         }
-        // If no packet ever came, there is nobody to say goodbye to.
+        // If no packet ever came, there is no remote system to signal AdminDown to.
         let left = if self.can_send() && self.remote.discriminator != 0 {
-            self.profile.multiplier.max(GOODBYES)
+            self.profile.multiplier.max(MIN_ADMIN_DOWN_PACKETS)
         } else {
             0
         };
-        let interval = self.interval.unwrap_or(SLOW).min(FAREWELL / u32::from(left.max(1)));
-        self.goodbyes = Some(Goodbyes { left, interval });
+        let interval = self.interval.unwrap_or(SLOW).min(ADMIN_DOWN_TIME / u32::from(left.max(1)));
+        self.admin_down = Some(AdminDownRepeats { left, interval });
         self.heard = None;
         (self.state, self.diagnostic) = (SessionState::AdminDown, Diagnostic::ADMIN_DOWN);
     }
@@ -286,8 +286,8 @@ impl BfdSession {
 
     /// The interval between packets; None: no packets for now (section 6.8.7).
     fn wanted_interval(&self) -> Option<Duration> {
-        if let Some(goodbyes) = self.goodbyes {
-            return (goodbyes.left > 0).then_some(goodbyes.interval);
+        if let Some(repeats) = self.admin_down {
+            return (repeats.left > 0).then_some(repeats.interval);
         }
         let is_demand =
             self.remote.is_demand && self.state == SessionState::Up && self.remote.state == SessionState::Up;
@@ -319,8 +319,8 @@ impl BfdSession {
     fn next_packet(&mut self, now: Instant) -> ControlPacket {
         let packet = self.build_packet();
         self.sent = Some(now);
-        if let Some(goodbyes) = &mut self.goodbyes {
-            goodbyes.left = goodbyes.left.saturating_sub(1);
+        if let Some(repeats) = &mut self.admin_down {
+            repeats.left = repeats.left.saturating_sub(1);
         }
         self.interval = self.wanted_interval();
         self.due = self.interval.map(|interval| now + self.apply_jitter(interval));

@@ -17,10 +17,10 @@ const SINGLE_HOP: u16 = 3784;
 const MULTIHOP: u16 = 4784;
 /// The lowest source port allowed (RFC 5881, section 4).
 const FIRST_SOURCE_PORT: u16 = 49152;
-/// DSCP "network control", which routers on the way may put into a queue of its own.
+/// DSCP CS6 ("network control", RFC 2474) as TOS byte: routers may queue it with priority.
 const CS6: u32 = 0xc0;
 /// Length in bytes that no control packet exceeds, authenticated or not.
-const LONGEST: usize = 64;
+const MAX_PACKET: usize = 64;
 
 /// A UDP port to listen on: one of the two of BFD, in one address family.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -45,7 +45,7 @@ pub struct Receiver(AsyncFd<Socket>);
 /// A datagram, and how it arrived.
 #[derive(Debug)]
 pub struct Datagram {
-    bytes: [u8; LONGEST],
+    bytes: [u8; MAX_PACKET],
     len: usize,
     pub from: IpAddr,
     pub to: IpAddr,
@@ -62,7 +62,7 @@ impl Datagram {
 impl Receiver {
     /// Opens the port in the network namespace of the calling thread.
     pub fn open(port: ListenPort) -> io::Result<Self> {
-        let socket = open_udp(port.is_v4)?;
+        let socket = open_udp_socket(port.is_v4)?;
         let on: libc::c_int = 1;
         let options = if port.is_v4 {
             [(libc::IPPROTO_IP, libc::IP_RECVTTL), (libc::IPPROTO_IP, libc::IP_PKTINFO)]
@@ -87,7 +87,7 @@ impl Receiver {
     /// which may not have noticed an arrival yet.
     pub fn receive(&self) -> io::Result<Option<Datagram>> {
         loop {
-            match receive(self.0.get_ref()) {
+            match receive_datagram(self.0.get_ref()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 result => return result.map(Some),
@@ -102,11 +102,11 @@ impl Receiver {
 
 /// Buffer for the requested control messages, aligned as they must be.
 #[repr(C, align(8))]
-struct Control([u8; 128]);
+struct ControlBuffer([u8; 128]);
 
-fn receive(socket: &Socket) -> io::Result<Datagram> {
-    let mut bytes = [0; LONGEST];
-    let mut control = Control([0; 128]);
+fn receive_datagram(socket: &Socket) -> io::Result<Datagram> {
+    let mut bytes = [0; MAX_PACKET];
+    let mut control = ControlBuffer([0; 128]);
     let mut room = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     // SAFETY: zeros are a valid value of this struct of numbers and pointers.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
@@ -127,11 +127,11 @@ fn receive(socket: &Socket) -> io::Result<Datagram> {
     let from = from.as_socket().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |from| from.ip());
     let mut datagram =
         Datagram { bytes, len, from, to: unspecified_address(from.is_ipv4()), ifindex: 0, ttl: 0 };
-    read_control(&message, &mut datagram);
+    read_control_messages(&message, &mut datagram);
     Ok(datagram)
 }
 
-fn read_control(message: &libc::msghdr, datagram: &mut Datagram) {
+fn read_control_messages(message: &libc::msghdr, datagram: &mut Datagram) {
     // SAFETY: the kernel has filled the buffer that `message` points to with
     // `msg_controllen` bytes of messages.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(message) };
@@ -178,7 +178,7 @@ impl Sender {
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let (socket, to) = match self.open.take() {
             Some(open) => open,
-            None => self.open()?,
+            None => self.open_socket()?,
         };
         match socket.send_to(bytes, &to.into()) {
             // A full queue is no failure: BFD tolerates a lost packet.
@@ -190,10 +190,10 @@ impl Sender {
         }
     }
 
-    fn open(&mut self) -> io::Result<(Socket, SocketAddr)> {
+    fn open_socket(&mut self) -> io::Result<(Socket, SocketAddr)> {
         let key = &self.key;
         let is_v4 = key.remote.is_ipv4();
-        let socket = open_udp(is_v4)?;
+        let socket = open_udp_socket(is_v4)?;
         let ifindex = match key.interface.as_deref() {
             Some(name) => netdevice::name_to_index(&socket, name)?,
             None => 0,
@@ -209,13 +209,17 @@ impl Sender {
         // The socket only sends; nothing is read from it.
         socket.set_recv_buffer_size(1)?;
         let local = key.local.unwrap_or(unspecified_address(is_v4));
-        self.port = Some(bind(&socket, |port| scoped_address(local, port, ifindex), self.port)?);
+        self.port = Some(bind_source_port(&socket, |port| scoped_address(local, port, ifindex), self.port)?);
         Ok((socket, scoped_address(key.remote, ListenPort::for_session(key).number(), ifindex)))
     }
 }
 
 /// Binds to this port, or without one to the first free port after a random one.
-fn bind(socket: &Socket, address: impl Fn(u16) -> SocketAddr, port: Option<u16>) -> io::Result<u16> {
+fn bind_source_port(
+    socket: &Socket,
+    address: impl Fn(u16) -> SocketAddr,
+    port: Option<u16>,
+) -> io::Result<u16> {
     if let Some(port) = port {
         return socket.bind(&address(port).into()).map(|()| port);
     }
@@ -232,14 +236,14 @@ fn bind(socket: &Socket, address: impl Fn(u16) -> SocketAddr, port: Option<u16>)
     result
 }
 
-/// A number that nobody can guess.
+/// A random number from the kernel, since discriminators and source ports should not be predictable.
 pub fn random_number() -> io::Result<u32> {
     let mut bytes = [0; 4];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     Ok(u32::from_ne_bytes(bytes))
 }
 
-fn open_udp(is_v4: bool) -> io::Result<Socket> {
+fn open_udp_socket(is_v4: bool) -> io::Result<Socket> {
     let socket =
         Socket::new(if is_v4 { Domain::IPV4 } else { Domain::IPV6 }, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;

@@ -19,7 +19,7 @@ mod negotiate;
 mod peer;
 mod retries;
 
-pub use connection::{Cause, Connection, ConnectionEvent, End};
+pub use connection::{Cause, Connection, ConnectionEnd, ConnectionEvent};
 pub use events::{ConnectionRole, PeerAction, PeerEvent};
 pub use jitter::Jitter;
 pub use negotiate::{Negotiated, Restart};

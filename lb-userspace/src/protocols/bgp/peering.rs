@@ -18,7 +18,7 @@ use super::{
     fsm::{
         Cause, ConnectionEvent, ConnectionRole, Jitter, Negotiated, PeerAction, PeerEvent, PeerFsm, Restart,
     },
-    rib::{Addresses, AdjRibOut, ExportSession},
+    rib::{AdjRibOut, ExportSession, LocalAddresses},
     status::LastError,
     wire::{Message, Notification, RefreshKind, code},
 };
@@ -26,7 +26,7 @@ use crate::protocols::bfd;
 
 /// How long a refused OPEN stays the last error while connections fail: after a refusal,
 /// routers accept no connection for a while.
-const REFUSED: Duration = Duration::from_secs(300);
+const REFUSAL_PERIOD: Duration = Duration::from_secs(300);
 
 /// What the owner of the sockets is to do; commands are carried out in order. See
 /// [`PeerAction`].
@@ -54,8 +54,8 @@ pub struct Peering {
     config: Arc<PeerConfig>,
     peer: PeerFsm,
     route_orders: RouteOrders,
-    addresses: BTreeMap<ConnectionRole, Addresses>,
-    session: Option<Established>,
+    addresses: BTreeMap<ConnectionRole, LocalAddresses>,
+    session: Option<EstablishedSession>,
     /// The peer's address, once it is known.
     address: Option<IpAddr>,
     state: State,
@@ -66,7 +66,7 @@ pub struct Peering {
     bfd: Option<bfd::SessionStatus>,
 }
 
-struct Established {
+struct EstablishedSession {
     role: ConnectionRole,
     negotiated: Arc<Negotiated>,
     rib: AdjRibOut,
@@ -98,7 +98,7 @@ impl Peering {
         }
     }
 
-    /// Begins, unless we are leaving and sessions stay down.
+    /// Starts the state machine, unless `leaving` is [`Leaving::Closed`]: sessions then stay down.
     pub fn start(&mut self, now: Instant) -> Vec<PeeringCommand> {
         if self.route_orders.leaving == Leaving::Closed {
             Vec::new()
@@ -114,7 +114,7 @@ impl Peering {
 
     /// Sets our addresses on a connection that was just made or accepted. To be called before
     /// `process` gets the event of the connection.
-    pub fn set_addresses(&mut self, role: ConnectionRole, addresses: Addresses) {
+    pub fn set_addresses(&mut self, role: ConnectionRole, addresses: LocalAddresses) {
         self.addresses.insert(role, addresses);
     }
 
@@ -214,7 +214,7 @@ impl Peering {
             ExportSession { config: self.config.clone(), negotiated: negotiated.clone(), addresses };
         let mut rib = AdjRibOut::new(session);
         rib.set_desired(&self.route_orders.routes, self.route_orders.leaving, self.route_orders.complete);
-        self.session = Some(Established { role, negotiated, rib });
+        self.session = Some(EstablishedSession { role, negotiated, rib });
         self.established += 1;
         // From now on we forward without a break, even if the session ends.
         self.peer.restart.forwarding = true;
@@ -228,11 +228,13 @@ impl Peering {
         let reason =
             format!("{}{}{}", error.name, if error.detail.is_empty() { "" } else { ": " }, error.detail);
         match cause {
-            Cause::Sent(told) | Cause::Received(told) if told.code == code::COLLISION_RESOLUTION => {
+            Cause::Sent(notification) | Cause::Received(notification)
+                if notification.code == code::COLLISION_RESOLUTION =>
+            {
                 debug!(?role, "both sides have connected: one connection is closed");
                 return;
             }
-            // The refusal of the OPEN says more than the failed connections that follow it.
+            // The refusal of the OPEN is the cause of the failed connections that follow it.
             Cause::Lost(_) if !was_established && self.was_refused(now) => {
                 debug!(reason, "no session");
                 return;
@@ -252,7 +254,7 @@ impl Peering {
         let open_error = code::OPEN_MESSAGE.0;
         self.last_error.as_ref().is_some_and(|(when, error)| {
             let is_of_open = error.code.is_some_and(|(code, _)| code == open_error);
-            is_of_open && now.saturating_duration_since(*when) < REFUSED
+            is_of_open && now.saturating_duration_since(*when) < REFUSAL_PERIOD
         })
     }
 
@@ -316,14 +318,14 @@ impl Peering {
     }
 
     fn problems(&self) -> Vec<String> {
-        let is_alone = self.bfd.is_some_and(|bfd| bfd.state == bfd::SessionState::Down && !bfd.heard);
-        let alone = (is_alone && self.session.is_some()).then(|| {
+        let is_bfd_silent = self.bfd.is_some_and(|bfd| bfd.state == bfd::SessionState::Down && !bfd.heard);
+        let bfd_problem = (is_bfd_silent && self.session.is_some()).then(|| {
             "the router does not speak BFD with us: turn it on there, or remove spec.bfdProfile".to_owned()
         });
         let held = "held down: BFD has lost the neighbour, which still speaks it or may come back".to_owned();
         let held = self.peer.is_held_down().then_some(held);
-        let untold = self.session.iter().flat_map(|session| session.rib.problems());
-        held.into_iter().chain(alone).chain(untold).collect()
+        let rib_problems = self.session.iter().flat_map(|session| session.rib.problems());
+        held.into_iter().chain(bfd_problem).chain(rib_problems).collect()
     }
 
     fn expected_as(&self) -> Option<u32> {
@@ -358,7 +360,7 @@ impl Peering {
     }
 
     /// Processes an event of a connection.
-    pub fn process_connection(
+    pub fn process_connection_event(
         &mut self,
         role: ConnectionRole,
         event: ConnectionEvent,

@@ -10,7 +10,7 @@ use std::{
 
 use ipnet::IpNet;
 
-pub use export::{Addresses, ExportSession, Path};
+pub use export::{ExportSession, ExportedPath, LocalAddresses};
 
 use super::{
     config::{Attributes, Leaving, Routes},
@@ -20,11 +20,11 @@ use super::{
 /// The routes announced on one session.
 pub struct AdjRibOut {
     session: ExportSession,
-    desired: BTreeMap<IpNet, Arc<Path>>,
+    desired: BTreeMap<IpNet, Arc<ExportedPath>>,
     /// The routes that the peer has; None: to be sent again.
-    sent: BTreeMap<IpNet, Option<Arc<Path>>>,
+    sent: BTreeMap<IpNet, Option<Arc<ExportedPath>>>,
     withdraw: BTreeMap<Family, BTreeSet<IpNet>>,
-    announce: BTreeMap<(Family, Arc<Path>), BTreeSet<IpNet>>,
+    announce: BTreeMap<(Family, Arc<ExportedPath>), BTreeSet<IpNet>>,
     /// The number of routes that can't be announced, by reason.
     problems: BTreeMap<String, usize>,
     /// Families that still lack End-of-RIB.
@@ -32,14 +32,14 @@ pub struct AdjRibOut {
     /// No more of the initial routes will come.
     is_complete: bool,
     /// Families whose routes the peer has asked for again.
-    asked: BTreeSet<Family>,
-    refreshing: BTreeMap<Family, Refresh>,
+    refresh_requested: BTreeSet<Family>,
+    refreshing: BTreeMap<Family, RefreshStage>,
 }
 
 /// The stage of an enhanced route refresh (RFC 7313).
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Refresh {
-    Asked,
+enum RefreshStage {
+    Requested,
     Begun,
 }
 
@@ -56,7 +56,7 @@ impl AdjRibOut {
             problems: BTreeMap::new(),
             unfinished,
             is_complete: false,
-            asked: BTreeSet::new(),
+            refresh_requested: BTreeSet::new(),
             refreshing: BTreeMap::new(),
         }
     }
@@ -76,13 +76,13 @@ impl AdjRibOut {
     /// The peer asks for all routes of a family again.
     pub fn request_refresh(&mut self, family: Family) {
         if self.session.negotiated.families.contains(&family) {
-            self.asked.insert(family);
+            self.refresh_requested.insert(family);
         }
     }
 
     /// Begins the refresh of all families that were asked for; several requests count as one.
     fn plan_refresh(&mut self) {
-        let asked = std::mem::take(&mut self.asked);
+        let asked = std::mem::take(&mut self.refresh_requested);
         if asked.is_empty() {
             return;
         }
@@ -92,7 +92,7 @@ impl AdjRibOut {
             }
         }
         if self.session.negotiated.enhanced_refresh {
-            self.refreshing.extend(asked.into_iter().map(|family| (family, Refresh::Asked)));
+            self.refreshing.extend(asked.into_iter().map(|family| (family, RefreshStage::Requested)));
         }
         self.plan_changes();
     }
@@ -130,7 +130,8 @@ impl AdjRibOut {
     }
 
     fn export_routes(&mut self, routes: &Routes, is_draining: bool) {
-        let mut paths: BTreeMap<(Family, *const Attributes), Result<Arc<Path>, String>> = BTreeMap::new();
+        let mut paths: BTreeMap<(Family, *const Attributes), Result<Arc<ExportedPath>, String>> =
+            BTreeMap::new();
         for (prefix, attributes) in routes {
             let family = Family::of_prefix(prefix);
             let path = paths
@@ -192,8 +193,9 @@ impl AdjRibOut {
     }
 
     fn begin_refresh(&mut self) -> Option<RouteRefresh> {
-        let (family, stage) = self.refreshing.iter_mut().find(|(_, stage)| **stage == Refresh::Asked)?;
-        *stage = Refresh::Begun;
+        let (family, stage) =
+            self.refreshing.iter_mut().find(|(_, stage)| **stage == RefreshStage::Requested)?;
+        *stage = RefreshStage::Begun;
         Some(RouteRefresh::new(*family, RefreshKind::Begin))
     }
 

@@ -20,7 +20,7 @@ const SPREAD_MS: u64 = 10_000;
 const BATCH: usize = 100;
 const PAUSE: Duration = Duration::from_millis(5);
 
-pub struct Schedule {
+pub struct AnnouncementSchedule {
     due: BTreeSet<(Instant, IpAddr)>,
     /// By VIP: when it is due, and how often it was announced since it became ours.
     vips: BTreeMap<IpAddr, (Instant, usize)>,
@@ -29,7 +29,7 @@ pub struct Schedule {
     random: Random,
 }
 
-impl Schedule {
+impl AnnouncementSchedule {
     pub fn new(seed: u64) -> Self {
         Self { due: BTreeSet::new(), vips: BTreeMap::new(), paused_until: None, random: Random::new(seed) }
     }

@@ -13,15 +13,15 @@ use tracing::{debug, info, warn};
 
 use super::{
     L2Config, L2Orders, VipStatus,
-    announce::Schedule,
-    circle::Circle,
+    announce::AnnouncementSchedule,
     elect::Election,
+    hello_nodes::HelloNodes,
+    hello_sockets::HelloSockets,
     interfaces::Interfaces,
     links::{InterfaceState, LinkWatcher},
     peers::OtherAgents,
     port::{Backlog, LinkPort, wait_readable},
-    rivals::Rivals,
-    talk::Talk,
+    rival_warnings::RivalWarnings,
     wire::{self, AddressQuestion},
 };
 use crate::os::{moment::wait_until, priority::prefer_this_thread};
@@ -69,7 +69,7 @@ async fn run_announcer(
     loop {
         tokio::select! {
             biased;
-            () = announcer.talk.readable() => {}
+            () = announcer.hello_sockets.readable() => {}
             () = wait_readable(&announcer.ports) => {}
             changed = wanted.changed() => {
                 if changed.is_err() {
@@ -98,15 +98,15 @@ struct Announcer {
     interfaces: Interfaces,
     wanted: Arc<L2Orders>,
     incarnation: u64,
-    circle: Circle,
+    hello_nodes: HelloNodes,
     peers: OtherAgents,
-    talk: Talk,
+    hello_sockets: HelloSockets,
     /// There are other agents, and no socket to talk with them.
     is_cut_off: bool,
     election: Election,
-    schedule: Schedule,
+    schedule: AnnouncementSchedule,
     ports: BTreeMap<Arc<str>, LinkPort>,
-    rivals: Rivals,
+    rival_warnings: RivalWarnings,
     read_at: Option<Instant>,
     /// When to run another turn, for frames or datagrams that were left over.
     turn_again_at: Option<Instant>,
@@ -125,14 +125,14 @@ impl Announcer {
             interfaces: Interfaces::new(&options.interfaces),
             wanted: Arc::default(),
             incarnation,
-            circle: Circle::default(),
+            hello_nodes: HelloNodes::default(),
             peers: OtherAgents::new(Arc::default(), incarnation),
-            talk: Talk::new(options.port),
+            hello_sockets: HelloSockets::new(options.port),
             is_cut_off: false,
             election: Election::default(),
-            schedule: Schedule::new(incarnation),
+            schedule: AnnouncementSchedule::new(incarnation),
             ports: BTreeMap::new(),
-            rivals: Rivals::default(),
+            rival_warnings: RivalWarnings::default(),
             read_at: None,
             turn_again_at: None,
             is_changed: true,
@@ -144,7 +144,7 @@ impl Announcer {
     fn next_deadline(&self) -> Option<Instant> {
         let mine = [self.read_at, self.turn_again_at, self.publish_at];
         let parts = [
-            self.circle.next_deadline(),
+            self.hello_nodes.next_deadline(),
             self.peers.next_deadline(),
             self.election.next_deadline(),
             self.schedule.next_deadline(),
@@ -159,9 +159,9 @@ impl Announcer {
     fn set_orders(&mut self, wanted: Arc<L2Orders>, now: Instant) {
         if wanted.me != self.wanted.me {
             self.peers = OtherAgents::new(wanted.me.clone(), self.incarnation);
-            self.circle = Circle::default();
+            self.hello_nodes = HelloNodes::default();
         }
-        if self.circle.set_nodes(&wanted.nodes, now) || wanted.me != self.wanted.me {
+        if self.hello_nodes.set_nodes(&wanted.nodes, now) || wanted.me != self.wanted.me {
             self.update_circle(&wanted.me, now);
         }
         self.election.set_orders(&wanted, now);
@@ -172,8 +172,8 @@ impl Announcer {
 
     /// Passes on which agents to talk with.
     fn update_circle(&mut self, me: &Arc<str>, now: Instant) {
-        self.talk.set_nodes(me, self.circle.addresses());
-        self.peers.set_nodes(self.circle.nodes(), now);
+        self.hello_sockets.set_nodes(me, self.hello_nodes.addresses());
+        self.peers.set_nodes(self.hello_nodes.nodes(), now);
     }
 
     fn interface_names(&self) -> BTreeSet<Arc<str>> {
@@ -187,10 +187,10 @@ impl Announcer {
         self.read_at = None;
         self.is_changed |= self.interfaces.set_seen(there);
         self.open_ports(now);
-        if self.talk.open_sockets() {
+        if self.hello_sockets.open_sockets() {
             self.read_interfaces_by(now + RETRY);
         }
-        let is_cut_off = self.talk.has_no_socket() && self.wanted.nodes.len() > 1;
+        let is_cut_off = self.hello_sockets.has_no_socket() && self.wanted.nodes.len() > 1;
         if self.is_cut_off != is_cut_off {
             (self.is_cut_off, self.is_changed) = (is_cut_off, true);
             self.peers.reset_lost_agents(now);
@@ -255,10 +255,10 @@ impl Announcer {
         let questions = self.receive_questions();
         let now = Instant::now();
         let peers = &mut self.peers;
-        if self.talk.receive_hellos(|hello| peers.process_hello(hello, now)) {
+        if self.hello_sockets.receive_hellos(|hello| peers.process_hello(hello, now)) {
             self.turn_again_at = Some(now);
         }
-        if self.circle.forget_expired(now) {
+        if self.hello_nodes.forget_expired(now) {
             self.update_circle(&self.wanted.me.clone(), now);
         }
         let hellos = self.peers.poll(now);
@@ -270,14 +270,14 @@ impl Announcer {
             self.announce_anew(now);
         }
         for (node, hello) in hellos {
-            self.talk.send(&node, &hello);
+            self.hello_sockets.send(&node, &hello);
         }
         for (name, question) in questions {
             if self.is_announced_on(&question.target, &name)
                 && let Some(port) = self.ports.get(&name)
                 && let Some(rival) = port.answer_question(&question)
             {
-                self.rivals.warn_about(question.target, rival, now);
+                self.rival_warnings.warn_about(question.target, rival, now);
             }
         }
         for vip in self.schedule.take_due(now) {

@@ -18,13 +18,13 @@ use crate::hash::{fnv1a, mix};
 #[derive(Default)]
 pub struct Election {
     me: Arc<str>,
-    vips: BTreeMap<IpAddr, Vip>,
+    vips: BTreeMap<IpAddr, VipElection>,
     announced: BTreeSet<IpAddr>,
     /// VIPs that would be ours but for a doubt: the doubt, and since when it holds.
     doubts: BTreeMap<IpAddr, (u64, Instant)>,
 }
 
-struct Vip {
+struct VipElection {
     /// Candidates, the best first.
     ranking: Vec<Arc<str>>,
     candidates: Candidates,
@@ -34,7 +34,7 @@ struct Vip {
 
 /// The VIPs that we begin and cease to announce.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Changes {
+pub struct AnnouncementChanges {
     pub started: Vec<IpAddr>,
     pub stopped: Vec<IpAddr>,
 }
@@ -45,7 +45,7 @@ impl Election {
         let mut before = std::mem::take(&mut self.vips);
         let vip = |(vip, candidates): (&IpAddr, &Candidates)| {
             let old = before.remove(vip);
-            (*vip, Vip::new(vip, candidates.clone(), old, now))
+            (*vip, VipElection::new(vip, candidates.clone(), old, now))
         };
         self.vips = wanted.vips.iter().map(vip).collect();
     }
@@ -62,8 +62,8 @@ impl Election {
     /// Elects anew. A VIP with a better candidate is let go at once. A VIP that becomes ours
     /// waits until all other candidates know that we are ready for it, and while there is
     /// a doubt, for `GRACE` at most.
-    pub fn decide_owners(&mut self, peers: &OtherAgents, now: Instant) -> Changes {
-        let mut changes = Changes::default();
+    pub fn decide_owners(&mut self, peers: &OtherAgents, now: Instant) -> AnnouncementChanges {
+        let mut changes = AnnouncementChanges::default();
         let mut announced = BTreeSet::new();
         let before = std::mem::take(&mut self.doubts);
         for (vip, entry) in &self.vips {
@@ -111,7 +111,7 @@ impl Election {
     }
 
     pub fn statuses(&self, peers: &OtherAgents, interfaces: &Interfaces) -> Vec<VipStatus> {
-        let status = |(vip, entry): (&IpAddr, &Vip)| VipStatus {
+        let status = |(vip, entry): (&IpAddr, &VipElection)| VipStatus {
             vip: *vip,
             owner: entry.owner(&self.me, vip, peers).map(|owner| owner.to_string()),
             announcing: self.announced.contains(vip),
@@ -134,7 +134,7 @@ impl Election {
     }
 }
 
-impl Vip {
+impl VipElection {
     fn new(vip: &IpAddr, candidates: Candidates, old: Option<Self>, now: Instant) -> Self {
         let Some(mut old) = old else {
             let ranking = rank_nodes(vip, candidates.ballot.nodes());

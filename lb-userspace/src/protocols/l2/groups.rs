@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 const PER_SOCKET: usize = 128;
 
 /// The groups joined on one interface.
-pub struct Groups {
+pub struct MulticastGroups {
     ifindex: u32,
     sockets: Vec<Membership>,
 }
@@ -24,7 +24,7 @@ struct Membership {
     groups: BTreeSet<Ipv6Addr>,
 }
 
-impl Groups {
+impl MulticastGroups {
     pub fn new(ifindex: u32) -> Self {
         Self { ifindex, sockets: Vec::new() }
     }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     ballot::BallotId,
     hello::{Hello, Opinion},
-    readiness::{Ours, Theirs},
+    readiness::{OwnReadiness, PeerReadiness},
     timing::{GRACE, RISE, SILENCE},
 };
 
@@ -33,7 +33,7 @@ pub struct OtherAgent {
     pub known: u64,
     /// The current version of its readiness.
     pub version: u64,
-    pub theirs: Theirs,
+    pub readiness: PeerReadiness,
     /// When the next hello to it is due.
     pub due: Instant,
 }
@@ -53,7 +53,7 @@ pub enum Presence {
 /// The part of the state that decides who announces. When it changes, a hello is sent at
 /// once.
 #[derive(PartialEq)]
-pub struct View {
+pub struct ElectionView {
     is_heard: bool,
     ours: Opinion,
     its: Opinion,
@@ -78,7 +78,7 @@ impl OtherAgent {
             its_opinion: Opinion::Unknown,
             known: 0,
             version: 0,
-            theirs: Theirs::default(),
+            readiness: PeerReadiness::default(),
             due: now,
         }
     }
@@ -97,14 +97,14 @@ impl OtherAgent {
             // An agent that has restarted announces nothing yet.
             self.was_lost &= self.incarnation == 0;
             self.incarnation = hello.incarnation;
-            self.theirs = Theirs::default();
+            self.readiness = PeerReadiness::default();
         }
         if is_new || !self.is_heard() {
             self.presence = Presence::Rising { since: now };
         }
         (self.heard, self.sequence, self.is_leaving) = (now, hello.sequence, hello.is_leaving);
         (self.alive_count, self.version) = (hello.alive_count, hello.version);
-        self.theirs.apply_update(&hello.update);
+        self.readiness.apply_update(&hello.update);
         let is_about_us = hello.your_incarnation == own_incarnation;
         self.known = if is_about_us { hello.known } else { 0 };
         self.its_opinion =
@@ -150,7 +150,7 @@ impl OtherAgent {
     }
 
     fn is_readiness_known(&self) -> bool {
-        self.theirs.known() == self.version
+        self.readiness.known() == self.version
     }
 
     /// May it announce the VIP by another ballot than this one? The number stands for the
@@ -163,31 +163,39 @@ impl OtherAgent {
         match self.presence {
             Presence::Unheard { .. } => Some(UNHEARD),
             Presence::Rising { .. } | Presence::Risen if will_tell => Some(UNHEARD),
-            Presence::Rising { .. } | Presence::Risen => {
-                self.theirs.ballot(vip).filter(|theirs| *theirs != ballot).map(|theirs| theirs.get().into())
-            }
+            Presence::Rising { .. } | Presence::Risen => self
+                .readiness
+                .ballot(vip)
+                .filter(|theirs| *theirs != ballot)
+                .map(|theirs| theirs.get().into()),
             Presence::Lost => None,
         }
     }
 
-    pub fn view(&self) -> View {
-        View {
+    pub fn view(&self) -> ElectionView {
+        ElectionView {
             is_heard: self.is_heard(),
             ours: self.our_opinion(),
             its: self.its_opinion,
             is_leaving: self.is_leaving,
             incarnation: self.incarnation,
-            versions: [self.known, self.theirs.known(), self.version],
+            versions: [self.known, self.readiness.known(), self.version],
         }
     }
 
     /// Completes the hello for this agent; the next one is due after `pause`.
-    pub fn complete_hello(&mut self, hello: Hello, ours: &Ours, pause: Duration, now: Instant) -> Hello {
+    pub fn complete_hello(
+        &mut self,
+        hello: Hello,
+        ours: &OwnReadiness,
+        pause: Duration,
+        now: Instant,
+    ) -> Hello {
         self.due = now + pause;
         Hello {
             opinion: self.our_opinion(),
             your_incarnation: self.incarnation,
-            known: self.theirs.known(),
+            known: self.readiness.known(),
             version: ours.version(),
             update: ours.next_update(self.known),
             ..hello

@@ -26,7 +26,7 @@ use super::{
     ballot::{Ballot, BallotId},
     hello::{Hello, Opinion, ReadinessUpdate},
     peer::{OtherAgent, Presence},
-    readiness::Ours,
+    readiness::OwnReadiness,
 };
 use crate::hash::{fnv1a, mix};
 
@@ -44,7 +44,7 @@ pub struct OtherAgents {
     /// The VIPs that we could announce.
     ready: BTreeMap<IpAddr, Arc<Ballot>>,
     /// The VIPs of `ready` that we tell the others of.
-    ours: Ours,
+    own_readiness: OwnReadiness,
     /// Agents that we have left all VIPs to that they may announce too.
     yielded: BTreeSet<Arc<str>>,
     /// Agents that may announce VIPs of ours too, and are to let go of them.
@@ -65,7 +65,7 @@ impl OtherAgents {
             sequence: 0,
             peers: BTreeMap::new(),
             ready: BTreeMap::new(),
-            ours: Ours::default(),
+            own_readiness: OwnReadiness::default(),
             yielded: BTreeSet::new(),
             rivals: BTreeSet::new(),
             has_won: false,
@@ -148,8 +148,10 @@ impl OtherAgents {
         self.sequence += 1;
         let hello = self.common_hello();
         let due = self.peers.iter_mut().filter(|(_, peer)| peer.due <= now);
-        due.map(|(node, peer)| (node.clone(), peer.complete_hello(hello.clone(), &self.ours, INTERVAL, now)))
-            .collect()
+        due.map(|(node, peer)| {
+            (node.clone(), peer.complete_hello(hello.clone(), &self.own_readiness, INTERVAL, now))
+        })
+        .collect()
     }
 
     /// The part of a hello that is the same for all receivers.
@@ -187,7 +189,7 @@ impl OtherAgents {
     /// Is this other node a candidate for the VIP, as far as we know?
     pub fn is_candidate(&self, node: &str, vip: &IpAddr) -> bool {
         let is_one =
-            |peer: &OtherAgent| peer.is_alive() && !peer.is_leaving && peer.theirs.ballot(vip).is_some();
+            |peer: &OtherAgent| peer.is_alive() && !peer.is_leaving && peer.readiness.ballot(vip).is_some();
         self.peers.get(node).is_some_and(is_one)
     }
 
@@ -202,18 +204,18 @@ impl OtherAgents {
 
     /// Does this node say that it can carry the VIP?
     pub fn is_ready(&self, node: &str, vip: &IpAddr) -> bool {
-        self.peers.get(node).is_some_and(|peer| peer.theirs.ballot(vip).is_some())
+        self.peers.get(node).is_some_and(|peer| peer.readiness.ballot(vip).is_some())
     }
 
     /// Are we ready for the VIP, whether the others know it or not?
     pub fn is_ready_here(&self, vip: &IpAddr) -> bool {
-        self.ours.ready_since(vip).is_some()
+        self.own_readiness.ready_since(vip).is_some()
     }
 
     /// Does every living candidate know that we are ready for the VIP by this ballot, and do
     /// we know its readiness? Then both agree on who is the better candidate.
     pub fn is_known_by_all(&self, vip: &IpAddr, ballot: &Ballot) -> bool {
-        let Some((id, since)) = self.ours.ready_since(vip) else { return false };
+        let Some((id, since)) = self.own_readiness.ready_since(vip) else { return false };
         let mut candidates = ballot.nodes().iter().filter_map(|node| self.peers.get(node));
         id == ballot.id()
             && candidates.all(|peer| match peer.presence {
@@ -254,7 +256,7 @@ impl OtherAgents {
         (self.yielded, self.is_changed) = (yielded, false);
         let may_keep = |ballot: &Ballot| !self.yielded.iter().any(|node| ballot.has_node(node));
         let ready = self.ready.iter().filter(|(_, ballot)| !self.is_leaving && may_keep(ballot));
-        if self.ours.set_ready(&ready.map(|(vip, ballot)| (*vip, ballot.id())).collect()) {
+        if self.own_readiness.set_ready(&ready.map(|(vip, ballot)| (*vip, ballot.id())).collect()) {
             self.has_news = true;
             self.schedule_hellos(now);
         }

@@ -11,7 +11,7 @@ use futures::{FutureExt, future::select_all};
 use tracing::debug;
 
 use super::{
-    groups::Groups,
+    groups::MulticastGroups,
     links::AnnouncingLink,
     packet::{LONGEST, PacketSocket},
     wire::{self, AddressQuestion, Mac},
@@ -25,7 +25,7 @@ pub struct LinkPort {
     pub link: AnnouncingLink,
     /// The sockets for IPv4 and IPv6, if there are VIPs of that family.
     sockets: [Option<PacketSocket>; 2],
-    groups: Groups,
+    groups: MulticastGroups,
 }
 
 /// Are there frames left to receive?
@@ -46,7 +46,7 @@ pub async fn wait_readable(ports: &BTreeMap<Arc<str>, LinkPort>) {
 
 impl LinkPort {
     pub fn new(link: AnnouncingLink) -> Self {
-        Self { link, sockets: [None, None], groups: Groups::new(link.ifindex) }
+        Self { link, sockets: [None, None], groups: MulticastGroups::new(link.ifindex) }
     }
 
     /// Opens the sockets for IPv4 and IPv6 as wanted, and closes others; true if one is new.

@@ -18,7 +18,7 @@ const MAX_GONE: usize = 4096;
 
 /// Our own readiness.
 #[derive(Default)]
-pub struct Ours {
+pub struct OwnReadiness {
     version: u64,
     /// By VIP: the version of its last change, and its ballot; None: we are not ready.
     vips: BTreeMap<IpAddr, (u64, Option<BallotId>)>,
@@ -28,7 +28,7 @@ pub struct Ours {
     forgotten: u64,
 }
 
-impl Ours {
+impl OwnReadiness {
     pub fn version(&self) -> u64 {
         self.version
     }
@@ -101,12 +101,12 @@ impl Ours {
 
 /// The readiness of another agent.
 #[derive(Default)]
-pub struct Theirs {
+pub struct PeerReadiness {
     known: u64,
     ready: HashMap<IpAddr, BallotId>,
 }
 
-impl Theirs {
+impl PeerReadiness {
     pub fn known(&self) -> u64 {
         self.known
     }

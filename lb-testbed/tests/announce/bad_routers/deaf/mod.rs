@@ -83,7 +83,7 @@ fn a_router_that_stops_reading_is_disconnected_and_gets_its_routes_again() -> Re
     let pair = SessionPair::new().replace("v4 from director {", "v4 from director {\n  disabled;");
     Lab::start_bird(small_config(), &pair.bird, OBJECTS)?.run_with_diagnostics(|lab| {
         start_deaf_router(lab.triangle.testbed.router())?;
-        lab.triangle.write(&scale::many_services())?;
+        lab.triangle.write_objects(&scale::many_services())?;
         lab.wait_established("director1", "deaf")?;
         lab.wait_established("director1", "v6")?;
         let begin = Instant::now();

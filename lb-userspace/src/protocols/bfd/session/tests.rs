@@ -310,7 +310,7 @@ fn a_stopped_session_says_so_for_a_detection_time_and_ends() {
     assert_eq!(session.next_deadline(), None);
 }
 
-/// An agent that ends waits until the goodbyes are sent.
+/// An agent that ends waits until its AdminDown packets are sent.
 #[test]
 fn however_slow_a_session_is_its_farewell_takes_a_second() {
     for (multiplier, interval) in [(255, 300), (3, 60_000), (2, 4_000_000)] {

@@ -4,7 +4,7 @@ use crate::protocols::bfd::{SessionState, SessionStatus};
 
 /// What has been seen of the BFD session.
 #[derive(Clone, Debug, Default)]
-pub struct Watch {
+pub struct BfdTracker {
     was_up: bool,
     downs: u64,
     is_down: bool,
@@ -23,7 +23,7 @@ pub enum BfdEffect {
     Rise,
 }
 
-impl Watch {
+impl BfdTracker {
     /// Is the BGP session to be held down?
     pub fn is_down(&self) -> bool {
         self.is_down

@@ -44,7 +44,7 @@ pub enum ConnectionEvent {
 
 /// The result of an event after which the connection goes on.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Step {
+pub enum ConnectionAction {
     Nothing,
     Send(Message),
     /// The peer's OPEN is acceptable: answer with KEEPALIVE, unless a collision is lost.
@@ -65,9 +65,9 @@ pub enum Cause {
 
 /// The end of a connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct End(pub Cause);
+pub struct ConnectionEnd(pub Cause);
 
-impl End {
+impl ConnectionEnd {
     /// We end it with this NOTIFICATION.
     pub fn sending(notification: Notification) -> Self {
         Self(Cause::Sent(notification))
@@ -150,17 +150,23 @@ impl Connection {
         self.session().and_then(|session| session.timers.as_ref()).map(|timers| timers.hold)
     }
 
-    pub fn process(&mut self, event: ConnectionEvent, now: Instant) -> Result<Step, End> {
+    pub fn process(
+        &mut self,
+        event: ConnectionEvent,
+        now: Instant,
+    ) -> Result<ConnectionAction, ConnectionEnd> {
         match event {
             ConnectionEvent::Received(message) => self.on_message(message, now),
-            ConnectionEvent::Unreadable(notification) => Err(End::sending(notification)),
-            ConnectionEvent::Lost(why) => Err(End(Cause::Lost(why))),
+            ConnectionEvent::Unreadable(notification) => Err(ConnectionEnd::sending(notification)),
+            ConnectionEvent::Lost(why) => Err(ConnectionEnd(Cause::Lost(why))),
             ConnectionEvent::Wrote { progress, pending } => {
                 self.on_wrote(progress, pending, now);
-                Ok(Step::Nothing)
+                Ok(ConnectionAction::Nothing)
             }
             ConnectionEvent::Timer => self.on_timer(now),
-            ConnectionEvent::Stop(notification) => Err(End::sending(self.harden_notification(notification))),
+            ConnectionEvent::Stop(notification) => {
+                Err(ConnectionEnd::sending(self.harden_notification(notification)))
+            }
         }
     }
 
@@ -171,53 +177,53 @@ impl Connection {
         }
     }
 
-    fn on_message(&mut self, message: Message, now: Instant) -> Result<Step, End> {
+    fn on_message(&mut self, message: Message, now: Instant) -> Result<ConnectionAction, ConnectionEnd> {
         if let Message::Notification(notification) = message {
-            return Err(End(Cause::Received(notification)));
+            return Err(ConnectionEnd(Cause::Received(notification)));
         }
         match (&mut self.stage, message) {
             (Stage::OpenSent { .. }, Message::Open(open)) => {
-                let negotiated = negotiate::negotiate(&self.config, &open).map_err(End::sending)?;
+                let negotiated = negotiate::negotiate(&self.config, &open).map_err(ConnectionEnd::sending)?;
                 self.stage = Stage::OpenConfirm(self.begin_session(negotiated, now));
-                Ok(Step::Opened)
+                Ok(ConnectionAction::Opened)
             }
             (Stage::OpenConfirm(session), Message::KeepAlive) => {
                 session.restart_hold_timer(now);
                 self.stage = Stage::Established { session: session.clone(), since: now };
-                Ok(Step::Established)
+                Ok(ConnectionAction::Established)
             }
             (Stage::Established { session, .. }, Message::KeepAlive) => {
                 session.restart_hold_timer(now);
-                Ok(Step::Nothing)
+                Ok(ConnectionAction::Nothing)
             }
             (Stage::Established { session, .. }, message @ Message::Update(_)) => {
                 session.restart_hold_timer(now);
-                Ok(Step::RouteMessage(message))
+                Ok(ConnectionAction::RouteMessage(message))
             }
             (Stage::Established { .. }, message @ Message::RouteRefresh(_)) => {
-                Ok(Step::RouteMessage(message))
+                Ok(ConnectionAction::RouteMessage(message))
             }
             (_, message) => Err(self.unexpected_message(&message)),
         }
     }
 
     /// The end upon a message that is not allowed in this state (RFC 6608).
-    fn unexpected_message(&self, message: &Message) -> End {
+    fn unexpected_message(&self, message: &Message) -> ConnectionEnd {
         let code = match self.stage {
             Stage::OpenSent { .. } => code::UNEXPECTED_IN_OPEN_SENT,
             Stage::OpenConfirm(_) => code::UNEXPECTED_IN_OPEN_CONFIRM,
             Stage::Established { .. } => code::UNEXPECTED_IN_ESTABLISHED,
         };
-        End::sending(Notification::with_data(code, [message.number()]))
+        ConnectionEnd::sending(Notification::with_data(code, [message.type_number()]))
     }
 
-    fn on_timer(&mut self, now: Instant) -> Result<Step, End> {
+    fn on_timer(&mut self, now: Instant) -> Result<ConnectionAction, ConnectionEnd> {
         if self.send_hold.is_some_and(|deadline| deadline <= now) {
-            return Err(End::sending(Notification::new(code::SEND_HOLD_TIMER_EXPIRED)));
+            return Err(ConnectionEnd::sending(Notification::new(code::SEND_HOLD_TIMER_EXPIRED)));
         }
         let session = match &mut self.stage {
             Stage::OpenSent { hold } if *hold <= now => return Err(hold_timer_expired()),
-            Stage::OpenSent { .. } => return Ok(Step::Nothing),
+            Stage::OpenSent { .. } => return Ok(ConnectionAction::Nothing),
             Stage::OpenConfirm(session) | Stage::Established { session, .. } => session,
         };
         match &mut session.timers {
@@ -225,9 +231,9 @@ impl Connection {
             Some(timers) if timers.keepalive <= now => {
                 let interval = session.negotiated.keepalive_interval(&self.config);
                 timers.keepalive = now + self.jitter.apply(interval);
-                Ok(Step::Send(Message::KeepAlive))
+                Ok(ConnectionAction::Send(Message::KeepAlive))
             }
-            _ => Ok(Step::Nothing),
+            _ => Ok(ConnectionAction::Nothing),
         }
     }
 
@@ -282,6 +288,6 @@ impl Negotiated {
     }
 }
 
-fn hold_timer_expired() -> End {
-    End::sending(Notification::new(code::HOLD_TIMER_EXPIRED))
+fn hold_timer_expired() -> ConnectionEnd {
+    ConnectionEnd::sending(Notification::new(code::HOLD_TIMER_EXPIRED))
 }

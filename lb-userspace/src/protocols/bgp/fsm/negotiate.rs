@@ -41,7 +41,7 @@ pub struct Negotiated {
 /// The OPEN to send.
 pub fn our_open(config: &PeerConfig, restart: Restart) -> Open {
     let families: Vec<Family> =
-        Family::ALL.into_iter().filter(|family| family.is_in(config.families)).collect();
+        Family::ALL.into_iter().filter(|family| family.is_enabled_in(config.families)).collect();
     let mut capabilities: Vec<_> = families.iter().map(|family| Capability::MultiProtocol(*family)).collect();
     capabilities.extend([Capability::RouteRefresh, Capability::EnhancedRouteRefresh]);
     if config.families.ipv4 {
@@ -79,7 +79,7 @@ pub fn negotiate(config: &PeerConfig, theirs: &Open) -> Result<Negotiated, Notif
     if matches!(theirs.hold_time, 1 | 2) {
         return Err(Notification::with_data(code::UNACCEPTABLE_HOLD_TIME, theirs.hold_time.to_be_bytes()));
     }
-    let is_common = |family: &Family| family.is_in(config.families) && theirs.can_speak(*family);
+    let is_common = |family: &Family| family.is_enabled_in(config.families) && theirs.can_speak(*family);
     let families: Vec<_> = Family::ALL.into_iter().filter(is_common).collect();
     if families.is_empty() {
         return Err(Notification::new(code::UNSUPPORTED_CAPABILITY));

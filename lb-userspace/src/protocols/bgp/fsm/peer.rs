@@ -9,8 +9,8 @@ use std::{
 
 use super::{
     Jitter,
-    bfd::{BfdEffect, Watch},
-    connection::{Cause, Connection, ConnectionEvent, End, Step},
+    bfd::{BfdEffect, BfdTracker},
+    connection::{Cause, Connection, ConnectionAction, ConnectionEnd, ConnectionEvent},
     events::{ConnectionRole, PeerAction, PeerEvent},
     negotiate::Restart,
     retries::{Pause, Retries},
@@ -35,20 +35,20 @@ enum Phase {
     /// We make and accept no connection until this moment; None: until another event.
     Idle(Option<Instant>),
     Open {
-        calling: Calling,
+        calling: OutgoingState,
         incoming: Option<Connection>,
     },
 }
 
 #[derive(Clone, Debug)]
-enum Calling {
+enum OutgoingState {
     /// We make no connection: the peer is to make one, or has.
     Dormant,
     /// We connect at this moment.
     Waiting(Instant),
     /// We are connecting, and give up at this moment.
     Connecting(Instant),
-    Talking(Connection),
+    Connected(Connection),
 }
 
 #[derive(Clone, Debug)]
@@ -59,22 +59,29 @@ pub struct PeerFsm {
     retries: Retries,
     phase: Phase,
     is_stopped: bool,
-    bfd: Watch,
+    bfd: BfdTracker,
 }
 
 impl PeerFsm {
     /// A peer that is stopped until [`PeerEvent::Start`].
     pub fn new(config: Arc<PeerConfig>, restart: Restart, jitter: Jitter) -> Self {
         let retries = Retries::new(config.connect_retry, jitter);
-        Self { config, restart, retries, phase: Phase::Idle(None), is_stopped: true, bfd: Watch::default() }
+        Self {
+            config,
+            restart,
+            retries,
+            phase: Phase::Idle(None),
+            is_stopped: true,
+            bfd: BfdTracker::default(),
+        }
     }
 
     pub fn state(&self) -> State {
         let Phase::Open { calling, incoming } = &self.phase else { return State::Idle };
         let calling = match calling {
-            Calling::Dormant | Calling::Waiting(_) => State::Active,
-            Calling::Connecting(_) => State::Connect,
-            Calling::Talking(connection) => connection.state(),
+            OutgoingState::Dormant | OutgoingState::Waiting(_) => State::Active,
+            OutgoingState::Connecting(_) => State::Connect,
+            OutgoingState::Connected(connection) => connection.state(),
         };
         // Of two connections the one that is further.
         incoming.as_ref().map_or(calling, |incoming| incoming.state().max(calling))
@@ -85,9 +92,9 @@ impl PeerFsm {
             return if let Phase::Idle(until) = self.phase { until } else { None };
         };
         let calling = match calling {
-            Calling::Dormant => None,
-            Calling::Waiting(until) | Calling::Connecting(until) => Some(*until),
-            Calling::Talking(connection) => connection.next_deadline(),
+            OutgoingState::Dormant => None,
+            OutgoingState::Waiting(until) | OutgoingState::Connecting(until) => Some(*until),
+            OutgoingState::Connected(connection) => connection.next_deadline(),
         };
         let incoming = incoming.as_ref().and_then(Connection::next_deadline);
         [calling, incoming].into_iter().flatten().min()
@@ -140,7 +147,7 @@ impl PeerFsm {
 
     fn connection(&self, role: ConnectionRole) -> Option<&Connection> {
         match (&self.phase, role) {
-            (Phase::Open { calling: Calling::Talking(connection), .. }, ConnectionRole::Outgoing) => {
+            (Phase::Open { calling: OutgoingState::Connected(connection), .. }, ConnectionRole::Outgoing) => {
                 Some(connection)
             }
             (Phase::Open { incoming, .. }, ConnectionRole::Incoming) => incoming.as_ref(),
@@ -150,7 +157,7 @@ impl PeerFsm {
 
     fn connection_mut(&mut self, role: ConnectionRole) -> Option<&mut Connection> {
         match (&mut self.phase, role) {
-            (Phase::Open { calling: Calling::Talking(connection), .. }, ConnectionRole::Outgoing) => {
+            (Phase::Open { calling: OutgoingState::Connected(connection), .. }, ConnectionRole::Outgoing) => {
                 Some(connection)
             }
             (Phase::Open { incoming, .. }, ConnectionRole::Incoming) => incoming.as_mut(),
@@ -179,16 +186,16 @@ impl PeerFsm {
         self.phase = Phase::Open { calling: self.begin_call(now, out), incoming: None };
     }
 
-    fn begin_call(&self, now: Instant, out: &mut Vec<PeerAction>) -> Calling {
+    fn begin_call(&self, now: Instant, out: &mut Vec<PeerAction>) -> OutgoingState {
         if self.config.passive {
-            return Calling::Dormant;
+            return OutgoingState::Dormant;
         }
         out.push(PeerAction::Connect);
-        Calling::Connecting(now + self.retries.connect_timeout())
+        OutgoingState::Connecting(now + self.retries.connect_timeout())
     }
 
-    fn wait_to_call(&self, until: Instant) -> Calling {
-        if self.config.passive { Calling::Dormant } else { Calling::Waiting(until) }
+    fn wait_to_call(&self, until: Instant) -> OutgoingState {
+        if self.config.passive { OutgoingState::Dormant } else { OutgoingState::Waiting(until) }
     }
 
     /// Ends all connections and stays in Idle.
@@ -206,8 +213,8 @@ impl PeerFsm {
     }
 
     fn abandon_attempt(&mut self, out: &mut Vec<PeerAction>) {
-        if let Phase::Open { calling: calling @ Calling::Connecting(_), .. } = &mut self.phase {
-            *calling = Calling::Dormant;
+        if let Phase::Open { calling: calling @ OutgoingState::Connecting(_), .. } = &mut self.phase {
+            *calling = OutgoingState::Dormant;
             out.push(PeerAction::Abandon);
         }
     }
@@ -241,10 +248,10 @@ impl PeerFsm {
 
     fn on_connected(&mut self, now: Instant, out: &mut Vec<PeerAction>) {
         match self.phase {
-            Phase::Open { calling: Calling::Connecting(_), .. } => {
+            Phase::Open { calling: OutgoingState::Connecting(_), .. } => {
                 let connection = self.begin_connection(ConnectionRole::Outgoing, now, out);
                 if let Phase::Open { calling, .. } = &mut self.phase {
-                    *calling = Calling::Talking(connection);
+                    *calling = OutgoingState::Connected(connection);
                 }
             }
             // The attempt was abandoned meanwhile.
@@ -265,8 +272,8 @@ impl PeerFsm {
     }
 
     fn on_connect_failed(&mut self, why: String, now: Instant, out: &mut Vec<PeerAction>) {
-        let Phase::Open { calling: Calling::Connecting(_), .. } = self.phase else { return };
-        let waiting = Calling::Waiting(now + self.retries.record_failure());
+        let Phase::Open { calling: OutgoingState::Connecting(_), .. } = self.phase else { return };
+        let waiting = OutgoingState::Waiting(now + self.retries.record_failure());
         if let Phase::Open { calling, .. } = &mut self.phase {
             *calling = waiting;
         }
@@ -306,11 +313,11 @@ impl PeerFsm {
         now: Instant,
         out: &mut Vec<PeerAction>,
     ) {
-        self.hang_up(role, End(Cause::Lost(why.to_owned())), now, out);
+        self.hang_up(role, ConnectionEnd(Cause::Lost(why.to_owned())), now, out);
     }
 
     fn on_found(&mut self, now: Instant, out: &mut Vec<PeerAction>) {
-        if let Phase::Open { calling: Calling::Waiting(_), incoming: None } = self.phase {
+        if let Phase::Open { calling: OutgoingState::Waiting(_), incoming: None } = self.phase {
             let next = self.begin_call(now, out);
             if let Phase::Open { calling, .. } = &mut self.phase {
                 *calling = next;
@@ -324,13 +331,14 @@ impl PeerFsm {
                 self.bfd.release_hold();
                 self.enter_open(now, out);
             }
-            Phase::Open { calling: Calling::Waiting(until), incoming } if *until <= now => {
-                let next = if incoming.is_some() { Calling::Dormant } else { self.begin_call(now, out) };
+            Phase::Open { calling: OutgoingState::Waiting(until), incoming } if *until <= now => {
+                let next =
+                    if incoming.is_some() { OutgoingState::Dormant } else { self.begin_call(now, out) };
                 if let Phase::Open { calling, .. } = &mut self.phase {
                     *calling = next;
                 }
             }
-            Phase::Open { calling: Calling::Connecting(until), .. } if *until <= now => {
+            Phase::Open { calling: OutgoingState::Connecting(until), .. } if *until <= now => {
                 out.push(PeerAction::Abandon);
                 self.on_connect_failed("no answer to the attempt to connect".into(), now, out);
             }
@@ -351,11 +359,11 @@ impl PeerFsm {
         // Events of a connection that is gone may still arrive.
         let Some(connection) = self.connection_mut(role) else { return };
         match connection.process(event, now) {
-            Ok(Step::Nothing) => {}
-            Ok(Step::Send(message)) => out.push(PeerAction::Send(role, message)),
-            Ok(Step::RouteMessage(message)) => out.push(PeerAction::RouteMessage(message)),
-            Ok(Step::Opened) => self.on_open(role, now, out),
-            Ok(Step::Established) => self.on_established(role, now, out),
+            Ok(ConnectionAction::Nothing) => {}
+            Ok(ConnectionAction::Send(message)) => out.push(PeerAction::Send(role, message)),
+            Ok(ConnectionAction::RouteMessage(message)) => out.push(PeerAction::RouteMessage(message)),
+            Ok(ConnectionAction::Opened) => self.on_open(role, now, out),
+            Ok(ConnectionAction::Established) => self.on_established(role, now, out),
             Err(end) => self.end_connection(role, end, now, out),
         }
     }
@@ -366,8 +374,8 @@ impl PeerFsm {
         }
         self.abandon_attempt(out);
         self.retries.record_success();
-        if let Phase::Open { calling: calling @ Calling::Waiting(_), .. } = &mut self.phase {
-            *calling = Calling::Dormant;
+        if let Phase::Open { calling: calling @ OutgoingState::Waiting(_), .. } = &mut self.phase {
+            *calling = OutgoingState::Dormant;
         }
         if let Some(negotiated) = self.connection(role).and_then(Connection::negotiated) {
             out.push(PeerAction::Up(role, negotiated.clone()));
@@ -375,12 +383,19 @@ impl PeerFsm {
     }
 
     /// A connection has ended. If there is no other, we try again after a pause.
-    fn end_connection(&mut self, role: ConnectionRole, end: End, now: Instant, out: &mut Vec<PeerAction>) {
+    fn end_connection(
+        &mut self,
+        role: ConnectionRole,
+        end: ConnectionEnd,
+        now: Instant,
+        out: &mut Vec<PeerAction>,
+    ) {
         let Some(connection) = self.connection(role) else { return };
         let lasted = connection.established_for(now);
         // Counts as a failure to connect only (RFC 4271, section 8.2.2, OpenSent): the peer
         // listens but does not want to be called, and may be about to call us.
-        let was_refused = connection.state() == State::OpenSent && matches!(end, End(Cause::Lost(_)));
+        let was_refused =
+            connection.state() == State::OpenSent && matches!(end, ConnectionEnd(Cause::Lost(_)));
         self.hang_up(role, end, now, out);
         if self.connection(role.other()).is_some() {
             return;
@@ -398,7 +413,13 @@ impl PeerFsm {
     }
 
     /// Sends the NOTIFICATION, if there is one, and closes the connection.
-    fn hang_up(&mut self, role: ConnectionRole, End(cause): End, now: Instant, out: &mut Vec<PeerAction>) {
+    fn hang_up(
+        &mut self,
+        role: ConnectionRole,
+        ConnectionEnd(cause): ConnectionEnd,
+        now: Instant,
+        out: &mut Vec<PeerAction>,
+    ) {
         let lasted = self.connection(role).and_then(|connection| connection.established_for(now));
         if let Cause::Sent(notification) = &cause {
             out.push(PeerAction::Send(role, Message::Notification(notification.clone())));
@@ -406,7 +427,7 @@ impl PeerFsm {
         out.push(PeerAction::Close(role));
         out.push(PeerAction::Ended { role: Some(role), was_established: lasted.is_some(), cause });
         match (&mut self.phase, role) {
-            (Phase::Open { calling, .. }, ConnectionRole::Outgoing) => *calling = Calling::Dormant,
+            (Phase::Open { calling, .. }, ConnectionRole::Outgoing) => *calling = OutgoingState::Dormant,
             (Phase::Open { incoming, .. }, ConnectionRole::Incoming) => *incoming = None,
             _ => {}
         }

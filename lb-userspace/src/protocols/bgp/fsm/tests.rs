@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{connection::Step, negotiate::negotiate, *};
+use super::{connection::ConnectionAction, negotiate::negotiate, *};
 use crate::protocols::{
     bfd::SessionStatus,
     bgp::{

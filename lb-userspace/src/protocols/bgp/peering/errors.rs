@@ -11,7 +11,7 @@ const UNDO_DRAIN: &str = "This node is drained: `trigon drain --undo` brings it 
 
 impl Peering {
     pub(super) fn describe_error(&self, cause: &Cause, was_established: bool) -> LastError {
-        let (sent, told) = match cause {
+        let (sent, notification) = match cause {
             Cause::Lost(why) => {
                 return LastError {
                     name: if was_established { "Connection Lost" } else { "Connection Failed" }.into(),
@@ -20,16 +20,16 @@ impl Peering {
                     ..LastError::default()
                 };
             }
-            Cause::Sent(told) => (true, told),
-            Cause::Received(told) => (false, told),
+            Cause::Sent(notification) => (true, notification),
+            Cause::Received(notification) => (false, notification),
         };
-        let inner = told.unwrap_hard_reset();
+        let inner = notification.unwrap_hard_reset();
         let is_ours = sent && inner.code == code::ADMINISTRATIVE_SHUTDOWN;
         LastError {
             name: wire::error_name(inner.code),
-            code: Some(told.code),
+            code: Some(notification.code),
             sent,
-            detail: told.text().or_else(|| wrong_as_detail(&inner, sent)).unwrap_or_default(),
+            detail: notification.text().or_else(|| wrong_as_detail(&inner, sent)).unwrap_or_default(),
             remedy: if is_ours { UNDO_DRAIN } else { wire::error_remedy(inner.code) }.into(),
             seconds_ago: 0,
         }

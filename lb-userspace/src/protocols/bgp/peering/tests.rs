@@ -34,37 +34,37 @@ fn peering(
 }
 
 /// Connects and establishes; the OPEN that was sent.
-fn establish(peering: &mut Peering, now: Instant) -> Open {
-    let addresses = Addresses { local: Ipv4Addr::new(192, 0, 2, 1).into(), v4: None, v6: None };
+fn establish_session(peering: &mut Peering, now: Instant) -> Open {
+    let addresses = LocalAddresses { local: Ipv4Addr::new(192, 0, 2, 1).into(), v4: None, v6: None };
     peering.set_addresses(ConnectionRole::Outgoing, addresses);
     let commands = peering.process(PeerEvent::Connected, now);
     for message in [their_open(), Message::KeepAlive] {
-        peering.process_connection(ConnectionRole::Outgoing, ConnectionEvent::Received(message), now);
+        peering.process_connection_event(ConnectionRole::Outgoing, ConnectionEvent::Received(message), now);
     }
     assert_eq!(peering.status("router", now).state, State::Established);
     let [PeeringCommand::Adopt(_), PeeringCommand::Send(_, bytes)] = &commands[..] else {
         panic!("{commands:?}")
     };
-    let Message::Open(open) = decode(bytes) else { panic!("no OPEN") };
+    let Message::Open(open) = decode_message(bytes) else { panic!("no OPEN") };
     open
 }
 
-fn decode(bytes: &[u8]) -> Message {
+fn decode_message(bytes: &[u8]) -> Message {
     let mut decoder = Decoder::default();
     decoder.push_bytes(bytes);
     decoder.next_message(true).unwrap().unwrap()
 }
 
-fn updates(peering: &mut Peering) -> Vec<Update> {
+fn take_updates(peering: &mut Peering) -> Vec<Update> {
     let mut updates = Vec::new();
     while let Some((_, bytes)) = peering.next_update() {
-        let Message::Update(update) = decode(&bytes) else { continue };
+        let Message::Update(update) = decode_message(&bytes) else { continue };
         updates.push(update);
     }
     updates
 }
 
-fn restart_of(open: &Open) -> (bool, bool) {
+fn restart_flags(open: &Open) -> (bool, bool) {
     let restart = open.graceful_restart().unwrap();
     (restart.restarted, restart.families.iter().all(|(_, forwarding)| *forwarding))
 }
@@ -75,10 +75,10 @@ fn a_session_announces_its_routes_and_their_changes() {
     let (mut peering, commands) = peering(testing::config(), route_orders(2, Leaving::No, true), false, now);
     assert_eq!(commands, [PeeringCommand::Connect]);
     assert_eq!(peering.status("router", now).routes_pending, 2);
-    establish(&mut peering, now);
-    assert_eq!(updates(&mut peering).len(), 2);
+    establish_session(&mut peering, now);
+    assert_eq!(take_updates(&mut peering).len(), 2);
     assert_eq!(peering.set_route_orders(route_orders(3, Leaving::No, true), now), []);
-    assert_eq!(updates(&mut peering)[0].offered_routes(), 1);
+    assert_eq!(take_updates(&mut peering)[0].offered_routes(), 1);
     let status = peering.status("router", now + Duration::from_secs(5));
     assert_eq!((status.routes_sent, status.routes_pending, status.seconds), (3, 0, 5));
     assert_eq!((status.remote_as, status.hold_time_seconds, status.established), (Some(65_002), Some(90), 1));
@@ -92,48 +92,55 @@ fn a_session_announces_its_routes_and_their_changes() {
 fn after_a_restart_the_restart_flag_is_set_until_all_routes_are_announced_again() {
     let now = Instant::now();
     let lose = |peering: &mut Peering| {
-        peering.process_connection(ConnectionRole::Outgoing, ConnectionEvent::Lost("reset".into()), now);
+        peering.process_connection_event(
+            ConnectionRole::Outgoing,
+            ConnectionEvent::Lost("reset".into()),
+            now,
+        );
         peering.process(PeerEvent::Found, now);
     };
     let (mut peering, _) = peering(testing::config(), route_orders(1, Leaving::No, false), true, now);
-    assert_eq!(restart_of(&establish(&mut peering, now)), (true, true));
-    assert!(updates(&mut peering).iter().all(|update| update.end_of_rib_family().is_none()));
+    assert_eq!(restart_flags(&establish_session(&mut peering, now)), (true, true));
+    assert!(take_updates(&mut peering).iter().all(|update| update.end_of_rib_family().is_none()));
     lose(&mut peering);
-    assert_eq!(restart_of(&establish(&mut peering, now)), (true, true));
+    assert_eq!(restart_flags(&establish_session(&mut peering, now)), (true, true));
     peering.set_route_orders(route_orders(2, Leaving::No, true), now);
-    assert_eq!(updates(&mut peering).last().and_then(Update::end_of_rib_family), Some(Family::Ipv4));
+    assert_eq!(take_updates(&mut peering).last().and_then(Update::end_of_rib_family), Some(Family::Ipv4));
     lose(&mut peering);
-    assert_eq!(restart_of(&establish(&mut peering, now)), (false, true));
+    assert_eq!(restart_flags(&establish_session(&mut peering, now)), (false, true));
 }
 
 #[test]
 fn a_fresh_start_claims_no_forwarding_before_its_first_session() {
     let now = Instant::now();
     let (mut peering, _) = peering(testing::config(), route_orders(1, Leaving::No, true), false, now);
-    assert_eq!(restart_of(&establish(&mut peering, now)), (false, false));
-    peering.process_connection(ConnectionRole::Outgoing, ConnectionEvent::Lost("reset".into()), now);
+    assert_eq!(restart_flags(&establish_session(&mut peering, now)), (false, false));
+    peering.process_connection_event(ConnectionRole::Outgoing, ConnectionEvent::Lost("reset".into()), now);
     peering.process(PeerEvent::Found, now);
-    assert_eq!(restart_of(&establish(&mut peering, now)), (false, true));
+    assert_eq!(restart_flags(&establish_session(&mut peering, now)), (false, true));
 }
 
 #[test]
 fn a_drain_marks_withdraws_and_closes_and_can_be_taken_back() {
     let now = Instant::now();
     let (mut peering, _) = peering(testing::config(), route_orders(1, Leaving::No, true), false, now);
-    establish(&mut peering, now);
-    updates(&mut peering);
+    establish_session(&mut peering, now);
+    take_updates(&mut peering);
     assert_eq!(peering.set_route_orders(route_orders(1, Leaving::Draining, true), now), []);
-    let [marked] = &updates(&mut peering)[..] else { panic!("one UPDATE") };
+    let [marked] = &take_updates(&mut peering)[..] else { panic!("one UPDATE") };
     assert!(marked.attributes.communities.contains(&wire::GRACEFUL_SHUTDOWN));
     assert_eq!(peering.set_route_orders(route_orders(1, Leaving::Withdrawn, true), now), []);
-    assert_eq!(updates(&mut peering)[0].unreach[&Family::Ipv4].len(), 1);
+    assert_eq!(take_updates(&mut peering)[0].unreach[&Family::Ipv4].len(), 1);
     let [PeeringCommand::Send(_, bytes), PeeringCommand::Close(_)] =
         &peering.set_route_orders(route_orders(1, Leaving::Closed, true), now)[..]
     else {
-        panic!("a last word")
+        panic!("a NOTIFICATION and a close")
     };
-    let Message::Notification(told) = decode(bytes) else { panic!("no NOTIFICATION") };
-    assert_eq!((told.code, told.text().as_deref()), (code::ADMINISTRATIVE_SHUTDOWN, Some("drained")));
+    let Message::Notification(notification) = decode_message(bytes) else { panic!("no NOTIFICATION") };
+    assert_eq!(
+        (notification.code, notification.text().as_deref()),
+        (code::ADMINISTRATIVE_SHUTDOWN, Some("drained"))
+    );
     assert_eq!(peering.status("router", now).state, State::Idle);
     assert_eq!(peering.set_route_orders(route_orders(1, Leaving::No, true), now), [PeeringCommand::Connect]);
 }
@@ -149,9 +156,9 @@ fn a_peering_that_is_closed_from_the_start_does_not_connect() {
 fn errors_have_their_rfc_name_and_a_remedy() {
     let now = Instant::now();
     let (mut peering, _) = peering(testing::config(), route_orders(1, Leaving::No, true), false, now);
-    establish(&mut peering, now);
+    establish_session(&mut peering, now);
     let shutdown = Notification::with_text(code::ADMINISTRATIVE_SHUTDOWN, "maintenance at noon");
-    peering.process_connection(
+    peering.process_connection_event(
         ConnectionRole::Outgoing,
         ConnectionEvent::Received(Message::Notification(shutdown)),
         now,
@@ -185,12 +192,12 @@ fn failing_to_connect_suggests_what_is_configured() {
 fn routes_of_the_peer_are_counted_and_refused() {
     let now = Instant::now();
     let (mut peering, _) = peering(testing::config(), route_orders(1, Leaving::No, true), false, now);
-    establish(&mut peering, now);
+    establish_session(&mut peering, now);
     let prefixes = vec!["198.51.100.0/24".parse().unwrap(), "203.0.113.0/24".parse().unwrap()];
     let reach = ReachableRoutes { next_hop: RouteNextHop::V4(Ipv4Addr::new(192, 0, 2, 2)), prefixes };
     let update = Update::announce(Family::Ipv4, reach, wire::PathAttributes::default());
     assert_eq!(
-        peering.process_connection(
+        peering.process_connection_event(
             ConnectionRole::Outgoing,
             ConnectionEvent::Received(Message::Update(update)),
             now
@@ -204,23 +211,23 @@ fn routes_of_the_peer_are_counted_and_refused() {
 fn a_route_refresh_is_answered() {
     let now = Instant::now();
     let (mut peering, _) = peering(testing::config(), route_orders(1, Leaving::No, true), false, now);
-    establish(&mut peering, now);
-    updates(&mut peering);
+    establish_session(&mut peering, now);
+    take_updates(&mut peering);
     let refresh = Message::RouteRefresh(RouteRefresh::new(Family::Ipv4, RefreshKind::Request));
-    peering.process_connection(ConnectionRole::Outgoing, ConnectionEvent::Received(refresh), now);
-    assert_eq!(updates(&mut peering)[0].offered_routes(), 1);
+    peering.process_connection_event(ConnectionRole::Outgoing, ConnectionEvent::Received(refresh), now);
+    assert_eq!(take_updates(&mut peering)[0].offered_routes(), 1);
 }
 
-/// Routers make a pause after it, and take no connection.
+/// After they have refused an OPEN, routers accept no connection for a while.
 #[test]
 fn the_refusal_of_an_open_stays_the_last_error_while_connections_fail() {
     let now = Instant::now();
     let (mut peering, _) = peering(testing::config(), route_orders(0, Leaving::No, true), false, now);
-    let addresses = Addresses { local: Ipv4Addr::new(192, 0, 2, 1).into(), v4: None, v6: None };
+    let addresses = LocalAddresses { local: Ipv4Addr::new(192, 0, 2, 1).into(), v4: None, v6: None };
     peering.set_addresses(ConnectionRole::Outgoing, addresses);
     peering.process(PeerEvent::Connected, now);
     let stranger = Message::Open(Open::new(64_999, 90, Ipv4Addr::new(10, 0, 0, 2), Vec::new()));
-    peering.process_connection(ConnectionRole::Outgoing, ConnectionEvent::Received(stranger), now);
+    peering.process_connection_event(ConnectionRole::Outgoing, ConnectionEvent::Received(stranger), now);
     let mut fails = |after: u64| {
         let at = now + Duration::from_secs(after);
         peering.process(PeerEvent::Timer, at);

@@ -16,7 +16,7 @@ use crate::protocols::bgp::{
 
 /// Our addresses on the way to a peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Addresses {
+pub struct LocalAddresses {
     /// Our address of the session.
     pub local: IpAddr,
     /// An IPv4 address of the interface that has `local`, for use as next hop.
@@ -30,12 +30,12 @@ pub struct Addresses {
 pub struct ExportSession {
     pub config: Arc<PeerConfig>,
     pub negotiated: Arc<Negotiated>,
-    pub addresses: Addresses,
+    pub addresses: LocalAddresses,
 }
 
 /// The contents of UPDATEs besides prefixes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Path {
+pub struct ExportedPath {
     pub next_hop: RouteNextHop,
     pub attributes: PathAttributes,
     /// How many bytes of prefixes fit into such an UPDATE.
@@ -43,12 +43,17 @@ pub struct Path {
 }
 
 /// Bytes of the longest prefix: its length and 16 bytes of address.
-const ONE_PREFIX: usize = 17;
+const LONGEST_PREFIX_BYTES: usize = 17;
 
 impl ExportSession {
     /// The next hop and attributes of a route. An error says, for people, why it can't be
     /// announced.
-    pub fn export_path(&self, family: Family, route: &Attributes, is_draining: bool) -> Result<Path, String> {
+    pub fn export_path(
+        &self,
+        family: Family,
+        route: &Attributes,
+        is_draining: bool,
+    ) -> Result<ExportedPath, String> {
         if !self.negotiated.families.contains(&family) {
             return Err(format!("the peer does not speak {family} unicast on this session: enable it there"));
         }
@@ -61,7 +66,7 @@ impl ExportSession {
         let message = Message::Update(Update::announce(family, empty, attributes.clone()));
         let size = message.encode(self.negotiated.four_octet_as).map_err(|error| error.to_string())?.len();
         match MAX_MESSAGE.checked_sub(size) {
-            Some(room) if room >= ONE_PREFIX => Ok(Path { next_hop, attributes, room }),
+            Some(room) if room >= LONGEST_PREFIX_BYTES => Ok(ExportedPath { next_hop, attributes, room }),
             _ => Err("their communities do not fit into one message: use fewer".into()),
         }
     }

@@ -38,7 +38,7 @@ fn negotiated() -> Negotiated {
 }
 
 fn session(negotiated: Negotiated, local: impl Into<IpAddr>) -> ExportSession {
-    let addresses = Addresses { local: local.into(), v4: None, v6: Some(GLOBAL) };
+    let addresses = LocalAddresses { local: local.into(), v4: None, v6: Some(GLOBAL) };
     ExportSession { config: testing::config().into(), negotiated: negotiated.into(), addresses }
 }
 
@@ -54,15 +54,15 @@ fn routes(all: &[(&str, u32)]) -> Routes {
     all.iter().map(|(prefix, med)| (parse_prefix(prefix), attributes(*med))).collect()
 }
 
-fn drain(rib: &mut AdjRibOut) -> Vec<Message> {
+fn take_messages(rib: &mut AdjRibOut) -> Vec<Message> {
     std::iter::from_fn(|| rib.next_message()).collect()
 }
 
 /// The routes of a peer that takes over every message.
 #[derive(Default)]
 struct ReceivedRoutes {
-    holds: BTreeMap<IpNet, (RouteNextHop, PathAttributes)>,
-    ends: Vec<Family>,
+    routes: BTreeMap<IpNet, (RouteNextHop, PathAttributes)>,
+    end_of_ribs: Vec<Family>,
     refreshes: Vec<(Family, RefreshKind)>,
 }
 
@@ -82,22 +82,22 @@ impl ReceivedRoutes {
 
     fn apply_update(&mut self, update: &Update) {
         assert_eq!(update.malformed, None);
-        self.ends.extend(update.end_of_rib_family());
+        self.end_of_ribs.extend(update.end_of_rib_family());
         for prefix in update.unreach.values().flatten() {
-            assert!(self.holds.remove(prefix).is_some(), "{prefix} was never announced");
+            assert!(self.routes.remove(prefix).is_some(), "{prefix} was never announced");
         }
         for reach in update.reach.values() {
             let path = (reach.next_hop, update.attributes.clone());
-            self.holds.extend(reach.prefixes.iter().map(|prefix| (*prefix, path.clone())));
+            self.routes.extend(reach.prefixes.iter().map(|prefix| (*prefix, path.clone())));
         }
     }
 
     fn process_all(&mut self, rib: &mut AdjRibOut) {
-        drain(rib).iter().for_each(|message| self.process_message(message));
+        take_messages(rib).iter().for_each(|message| self.process_message(message));
     }
 }
 
-fn expected(
+fn expected_paths(
     session: &ExportSession,
     routes: &Routes,
     is_draining: bool,
@@ -117,9 +117,9 @@ fn only_changes_are_sent_and_withdrawals_come_first() {
         Leaving::No,
         false,
     );
-    assert_eq!((rib.pending_count(), drain(&mut rib).len(), rib.sent_count()), (3, 1, 3));
+    assert_eq!((rib.pending_count(), take_messages(&mut rib).len(), rib.sent_count()), (3, 1, 3));
     rib.set_desired(&routes(&[("10.0.0.2/32", 1), ("10.0.0.3/32", 2)]), Leaving::No, false);
-    let [Message::Update(first), Message::Update(second)] = &drain(&mut rib)[..] else {
+    let [Message::Update(first), Message::Update(second)] = &take_messages(&mut rib)[..] else {
         panic!("two UPDATEs")
     };
     assert_eq!(first.unreach[&Family::Ipv4], [parse_prefix("10.0.0.1/32")]);
@@ -132,7 +132,7 @@ fn a_change_undone_before_it_was_sent_is_never_sent() {
     let mut rib = rib();
     rib.set_desired(&routes(&[("10.0.0.1/32", 1)]), Leaving::No, false);
     rib.set_desired(&routes(&[]), Leaving::No, false);
-    assert_eq!(drain(&mut rib), []);
+    assert_eq!(take_messages(&mut rib), []);
 }
 
 #[test]
@@ -141,22 +141,22 @@ fn end_of_rib_waits_until_everything_is_complete_and_comes_once_per_family() {
     let mut peer = ReceivedRoutes::default();
     rib.set_desired(&routes(&[("10.0.0.1/32", 1)]), Leaving::No, false);
     peer.process_all(&mut rib);
-    assert_eq!((peer.ends.len(), rib.is_finished()), (0, false));
+    assert_eq!((peer.end_of_ribs.len(), rib.is_finished()), (0, false));
     rib.set_desired(&routes(&[("10.0.0.1/32", 1), ("2001:db8::1/128", 1)]), Leaving::No, true);
-    let messages = drain(&mut rib);
+    let messages = take_messages(&mut rib);
     assert!(matches!(&messages[0], Message::Update(update) if update.offered_routes() == 1));
     messages.iter().for_each(|message| peer.process_message(message));
-    assert_eq!((&peer.ends[..], rib.is_finished()), (&Family::ALL[..], true));
+    assert_eq!((&peer.end_of_ribs[..], rib.is_finished()), (&Family::ALL[..], true));
     rib.set_desired(&routes(&[]), Leaving::No, true);
     peer.process_all(&mut rib);
-    assert_eq!(peer.ends, Family::ALL);
+    assert_eq!(peer.end_of_ribs, Family::ALL);
 }
 
 #[test]
 fn a_peer_without_graceful_restart_gets_no_end_of_rib() {
     let mut rib = AdjRibOut::new(session(Negotiated { graceful_restart: false, ..negotiated() }, V4));
     rib.set_desired(&routes(&[]), Leaving::No, true);
-    assert_eq!(drain(&mut rib), []);
+    assert_eq!(take_messages(&mut rib), []);
     assert!(rib.is_finished());
 }
 
@@ -167,7 +167,7 @@ fn a_refresh_sends_one_family_again_between_its_marks() {
     rib.set_desired(&routes(&[("10.0.0.1/32", 1), ("2001:db8::1/128", 1)]), Leaving::No, true);
     peer.process_all(&mut rib);
     rib.request_refresh(Family::Ipv6);
-    let messages = drain(&mut rib);
+    let messages = take_messages(&mut rib);
     messages.iter().for_each(|message| peer.process_message(message));
     assert!(matches!(&messages[1], Message::Update(update) if update.reach.contains_key(&Family::Ipv6)));
     assert_eq!(messages.len(), 3);
@@ -178,9 +178,9 @@ fn a_refresh_sends_one_family_again_between_its_marks() {
 fn a_refresh_without_marks_sends_only_the_routes() {
     let mut rib = rib();
     rib.set_desired(&routes(&[("10.0.0.1/32", 1)]), Leaving::No, false);
-    assert_eq!(drain(&mut rib).len(), 1);
+    assert_eq!(take_messages(&mut rib).len(), 1);
     rib.request_refresh(Family::Ipv4);
-    assert_eq!(drain(&mut rib).len(), 1);
+    assert_eq!(take_messages(&mut rib).len(), 1);
 }
 
 #[test]
@@ -190,13 +190,13 @@ fn five_thousand_routes_fill_few_messages() {
     let mut rib = rib();
     rib.set_desired(&routes, Leaving::No, true);
     let mut peer = ReceivedRoutes::default();
-    let messages = drain(&mut rib);
+    let messages = take_messages(&mut rib);
     messages.iter().for_each(|message| peer.process_message(message));
     // 5 bytes each: 25,000 bytes, and two End-of-RIBs.
-    assert_eq!((peer.holds.len(), messages.len()), (5000, 7 + 2));
+    assert_eq!((peer.routes.len(), messages.len()), (5000, 7 + 2));
     rib.set_desired(&Routes::new(), Leaving::No, true);
     peer.process_all(&mut rib);
-    assert_eq!(peer.holds.len(), 0);
+    assert_eq!(peer.routes.len(), 0);
 }
 
 #[test]
@@ -215,8 +215,11 @@ fn another_as_sees_path_and_med_but_no_local_preference() {
         (of.communities.clone(), of.large_communities.clone())
     );
     let internal = session(Negotiated { is_internal: true, ..negotiated() }, V4);
-    let told = internal.export_path(Family::Ipv4, &of, false).unwrap().attributes;
-    assert_eq!((told.as_path, told.local_pref, told.med), (vec![], Some(300), Some(5)));
+    let internal_path = internal.export_path(Family::Ipv4, &of, false).unwrap().attributes;
+    assert_eq!(
+        (internal_path.as_path, internal_path.local_pref, internal_path.med),
+        (vec![], Some(300), Some(5))
+    );
     let plain = internal.export_path(Family::Ipv4, &Attributes::default(), false).unwrap().attributes;
     assert_eq!(plain.local_pref, Some(100));
 }
@@ -231,12 +234,12 @@ fn draining_marks_every_route_and_then_all_are_withdrawn() {
         peer.process_all(&mut rib);
         rib.set_desired(&routes, Leaving::Draining, true);
         peer.process_all(&mut rib);
-        let (_, path) = &peer.holds[&parse_prefix("10.0.0.1/32")];
+        let (_, path) = &peer.routes[&parse_prefix("10.0.0.1/32")];
         assert!(path.communities.contains(&GRACEFUL_SHUTDOWN));
         assert_eq!(path.local_pref, is_internal.then_some(0));
         rib.set_desired(&routes, Leaving::Withdrawn, true);
         peer.process_all(&mut rib);
-        assert_eq!(peer.holds.len(), 0);
+        assert_eq!(peer.routes.len(), 0);
     }
 }
 
@@ -267,7 +270,7 @@ fn next_hops_follow_from_the_session_its_interface_and_the_configuration() {
     ];
     for (local, interface_v4, interface_v6, extended_next_hop, of_v4, of_v6) in cases {
         let mut session = session(Negotiated { extended_next_hop, ..negotiated() }, local);
-        session.addresses = Addresses { local, v4: interface_v4, v6: interface_v6 };
+        session.addresses = LocalAddresses { local, v4: interface_v4, v6: interface_v6 };
         for (family, expected) in [(Family::Ipv4, of_v4), (Family::Ipv6, of_v6)] {
             let path = session.export_path(family, &Attributes::default(), false);
             assert_eq!(path.map(|path| path.next_hop).map_err(drop), expected, "{family} over {local}");
@@ -297,7 +300,7 @@ fn routes_that_cannot_be_announced_are_reported_and_the_others_are_sent() {
     rib.set_desired(&all, Leaving::No, true);
     let mut peer = ReceivedRoutes::default();
     peer.process_all(&mut rib);
-    assert_eq!(peer.holds.keys().collect::<Vec<_>>(), [&parse_prefix("10.0.0.1/32")]);
+    assert_eq!(peer.routes.keys().collect::<Vec<_>>(), [&parse_prefix("10.0.0.1/32")]);
     let problems: Vec<_> = rib.problems().collect();
     assert_eq!(problems.len(), 3);
     assert!(
@@ -314,8 +317,8 @@ fn some_routes() -> impl Strategy<Value = Routes> {
 }
 
 proptest! {
-    /// Whatever is wanted in between, and however far the peer had got, in
-    /// the end it holds what is wanted last.
+    /// After any sequence of changes, refreshes and partial sending, the peer has the routes that
+    /// were set last.
     #[test]
     fn the_peer_ends_up_with_the_desired_routes(
         steps in collection::vec((some_routes(), any::<bool>(), 0_usize..4, any::<Option<bool>>()), 1..8),
@@ -335,8 +338,8 @@ proptest! {
             last = (routes, is_draining);
         }
         peer.process_all(&mut rib);
-        prop_assert_eq!(&peer.holds, &expected(&rib.session, &last.0, last.1));
-        prop_assert_eq!((rib.pending_count(), rib.sent_count()), (0, peer.holds.len()));
-        prop_assert_eq!(peer.ends, Family::ALL);
+        prop_assert_eq!(&peer.routes, &expected_paths(&rib.session, &last.0, last.1));
+        prop_assert_eq!((rib.pending_count(), rib.sent_count()), (0, peer.routes.len()));
+        prop_assert_eq!(peer.end_of_ribs, Family::ALL);
     }
 }

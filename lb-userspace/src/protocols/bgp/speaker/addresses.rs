@@ -8,10 +8,10 @@ use std::{
 use futures::TryStreamExt;
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope};
 
-use crate::protocols::bgp::rib::Addresses;
+use crate::protocols::bgp::rib::LocalAddresses;
 
 /// Reads the addresses of the interface that has the session's local address.
-pub async fn read(local: SocketAddr) -> io::Result<Addresses> {
+pub async fn read(local: SocketAddr) -> io::Result<LocalAddresses> {
     let (connection, handle, _) = rtnetlink::new_connection()?;
     let serving = tokio::spawn(connection);
     let messages: Result<Vec<_>, _> = handle.address().get().execute().try_collect().await;
@@ -19,7 +19,7 @@ pub async fn read(local: SocketAddr) -> io::Result<Addresses> {
     Ok(choose_addresses(local, &messages.map_err(io::Error::other)?))
 }
 
-fn choose_addresses(local: SocketAddr, messages: &[AddressMessage]) -> Addresses {
+fn choose_addresses(local: SocketAddr, messages: &[AddressMessage]) -> LocalAddresses {
     let scope = match local {
         SocketAddr::V6(local) if local.ip().is_unicast_link_local() => Some(local.scope_id()),
         _ => None,
@@ -37,7 +37,7 @@ fn choose_addresses(local: SocketAddr, messages: &[AddressMessage]) -> Addresses
     // A permanent address is better than one with a lifetime.
     others.sort_by_key(|message| !message.header.flags.contains(AddressHeaderFlags::Permanent));
     let others = || others.iter().copied().filter_map(message_address);
-    Addresses {
+    LocalAddresses {
         local: local.ip(),
         v4: others().find_map(|address| if let IpAddr::V4(address) = address { Some(address) } else { None }),
         v6: others().find_map(|address| if let IpAddr::V6(address) = address { Some(address) } else { None }),

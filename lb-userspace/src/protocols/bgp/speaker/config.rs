@@ -8,8 +8,8 @@ use crate::protocols::bfd;
 pub struct SpeakerConfig {
     /// TCP port to listen on; None: peers can't connect to us.
     pub listen: Option<u16>,
-    /// This process has taken over the programs of an earlier one, which went on forwarding:
-    /// peers are told so (RFC 4724).
+    /// This process has taken over the programs of an earlier one, which went on forwarding. OPENs
+    /// say so in the graceful restart capability (RFC 4724).
     pub restarted: bool,
 }
 

@@ -1,5 +1,5 @@
 //! Finds unnumbered peers on an interface: by their router advertisements (RFC 4861), or by
-//! their answer to a ping of all routers. They find us by our router advertisements.
+//! their answer to an ICMPv6 echo request to all routers. They find us by our router advertisements.
 
 use std::{
     io,
@@ -22,7 +22,7 @@ const ADVERTISEMENT: u8 = 134;
 const ECHO_REQUEST: u8 = 128;
 const ECHO_REPLY: u8 = 129;
 /// The identifier of our echo requests.
-const OURS: [u8; 2] = *b"tg";
+const ECHO_IDENTIFIER: [u8; 2] = *b"tg";
 /// Time between our advertisements, solicitations and echo requests.
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -53,8 +53,8 @@ impl Discovery {
         loop {
             let mut bytes = [0; 1500];
             tokio::select! {
-                _ = self.tick.tick() => self.send_all(),
-                received = receive(self.open.as_ref(), &mut bytes) => match received {
+                _ = self.tick.tick() => self.send_probes(),
+                received = receive_message(self.open.as_ref(), &mut bytes) => match received {
                     Ok((len, from)) => {
                         if let Some(address) = self.process_message(&bytes[..len], from) {
                             return address;
@@ -67,7 +67,7 @@ impl Discovery {
         }
     }
 
-    fn send_all(&mut self) {
+    fn send_probes(&mut self) {
         if self.open.is_none() {
             match DiscoverySocket::new(&self.interface) {
                 Ok(open) => (self.open, self.is_warned) = (Some(open), false),
@@ -80,8 +80,8 @@ impl Discovery {
         }
         if let Some(open) = &self.open {
             let messages = [
-                (&solicitation()[..], ALL_ROUTERS),
-                (&advertisement(), ALL_NODES),
+                (&router_solicitation()[..], ALL_ROUTERS),
+                (&router_advertisement(), ALL_NODES),
                 (&echo_request(), ALL_ROUTERS),
             ];
             if messages.into_iter().try_for_each(|(message, to)| open.send(message, to)).is_err() {
@@ -95,12 +95,12 @@ impl Discovery {
         let is_router = match bytes {
             [SOLICITATION, ..] => {
                 if let Some(open) = &self.open {
-                    let _ = open.send(&advertisement(), ALL_NODES);
+                    let _ = open.send(&router_advertisement(), ALL_NODES);
                 }
                 false
             }
             [ADVERTISEMENT, ..] => true,
-            [ECHO_REPLY, _, _, _, a, b, ..] => [*a, *b] == OURS,
+            [ECHO_REPLY, _, _, _, a, b, ..] => [*a, *b] == ECHO_IDENTIFIER,
             _ => false,
         };
         (is_router && from.ip().is_unicast_link_local()).then_some((*from.ip()).into())
@@ -127,25 +127,29 @@ impl DiscoverySocket {
     }
 }
 
-async fn receive(open: Option<&DiscoverySocket>, bytes: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+async fn receive_message(
+    open: Option<&DiscoverySocket>,
+    bytes: &mut [u8],
+) -> io::Result<(usize, SocketAddr)> {
     match open {
         Some(open) => open.socket.recv_from(bytes).await,
         None => std::future::pending().await,
     }
 }
 
-fn solicitation() -> [u8; 8] {
+fn router_solicitation() -> [u8; 8] {
     [SOLICITATION, 0, 0, 0, 0, 0, 0, 0]
 }
 
-/// A router advertisement with lifetime 0: it makes us nobody's default router.
-fn advertisement() -> [u8; 16] {
+/// A router advertisement with router lifetime 0, so that no host uses us as default router
+/// (RFC 4861, section 4.2).
+fn router_advertisement() -> [u8; 16] {
     let mut message = [0; 16];
     message[0] = ADVERTISEMENT;
     message
 }
 
 fn echo_request() -> [u8; 8] {
-    let [a, b] = OURS;
+    let [a, b] = ECHO_IDENTIFIER;
     [ECHO_REQUEST, 0, 0, 0, a, b, 0, 0]
 }

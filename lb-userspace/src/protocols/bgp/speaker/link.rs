@@ -8,7 +8,7 @@ use tokio::{io::Interest, net::TcpStream, time::timeout};
 use crate::protocols::bgp::wire::{Decoder, Message, Notification};
 
 /// UPDATEs are made only while fewer bytes than this wait to be sent.
-const ENOUGH: usize = 64 * 1024;
+const MAX_QUEUED_BYTES: usize = 64 * 1024;
 /// Time limit for sending what is left, and for the peer to close as well.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -24,7 +24,7 @@ pub struct PeerLink {
 
 /// The result of writing: the peer's TCP took some bytes; others are left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Written {
+pub struct WriteResult {
     pub progress: bool,
     pub pending: bool,
 }
@@ -34,12 +34,12 @@ impl PeerLink {
         Self { stream, decoder: Decoder::default(), out: Vec::new(), has_more: false, was_blocked: false }
     }
 
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub fn queue_bytes(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
     }
 
     pub fn has_room(&self) -> bool {
-        self.out.len() < ENOUGH
+        self.out.len() < MAX_QUEUED_BYTES
     }
 
     /// Waits until the connection can be read, or written if there is something to write. Cancel
@@ -54,7 +54,7 @@ impl PeerLink {
     }
 
     /// Reads some of the bytes that have arrived. An error is the end of the connection.
-    pub fn read(&mut self) -> io::Result<()> {
+    pub fn read_bytes(&mut self) -> io::Result<()> {
         let mut bytes = [0; 16 * 1024];
         match self.stream.try_read(&mut bytes) {
             Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the peer")),
@@ -70,7 +70,7 @@ impl PeerLink {
     /// Reads likewise, and discards the bytes.
     fn discard_input(&mut self) -> io::Result<()> {
         self.decoder = Decoder::default();
-        self.read()
+        self.read_bytes()
     }
 
     pub fn next_message(&mut self, four_octet_as: bool) -> Result<Option<Message>, Notification> {
@@ -78,7 +78,7 @@ impl PeerLink {
     }
 
     /// Writes what the peer's TCP takes. None: everything was written, as the last time.
-    pub fn write(&mut self) -> io::Result<Option<Written>> {
+    pub fn write_queued(&mut self) -> io::Result<Option<WriteResult>> {
         let mut written = 0;
         while written < self.out.len() {
             match self.stream.try_write(&self.out[written..]) {
@@ -88,7 +88,7 @@ impl PeerLink {
             }
         }
         self.out.drain(..written);
-        let result = Written { progress: written > 0, pending: !self.out.is_empty() };
+        let result = WriteResult { progress: written > 0, pending: !self.out.is_empty() };
         let was_blocked = std::mem::replace(&mut self.was_blocked, result.pending);
         Ok((was_blocked || result.pending).then_some(result))
     }
@@ -97,9 +97,9 @@ impl PeerLink {
     /// bytes the kernel would reset the connection, and the last message would be lost.
     pub async fn close(mut self) {
         self.has_more = false;
-        let say = async {
+        let finish = async {
             while !self.out.is_empty() {
-                self.write()?;
+                self.write_queued()?;
                 self.wait_ready().await?;
                 self.discard_input()?;
             }
@@ -109,7 +109,7 @@ impl PeerLink {
                 self.discard_input()?;
             }
         };
-        let result: Result<io::Result<()>, _> = timeout(CLOSE_TIMEOUT, say).await;
+        let result: Result<io::Result<()>, _> = timeout(CLOSE_TIMEOUT, finish).await;
         if result.is_err() {
             // The kernel would keep trying for long to send to a peer that reads nothing.
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));

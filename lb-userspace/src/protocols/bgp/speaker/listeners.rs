@@ -26,7 +26,7 @@ pub struct Listeners {
 impl Listeners {
     /// Opens the sockets that are not open. If the port is taken we go on, as we can still
     /// connect to peers.
-    pub fn open(&mut self, port: u16) {
+    pub fn open_missing(&mut self, port: u16) {
         for is_v6 in [false, true] {
             let listener = if is_v6 { &mut self.v6 } else { &mut self.v4 };
             if listener.is_some() {
@@ -76,7 +76,7 @@ impl Listeners {
         self.unsigned.remove(&address);
         let listener = if address.is_ipv6() { &self.v6 } else { &self.v4 };
         let Some(listener) = listener else { return };
-        if let Err(error) = socket::set_key(listener, address, key) {
+        if let Err(error) = socket::set_md5_key(listener, address, key) {
             warn!(%address, %error, "TCP MD5 can't be set for this peer, so its connections are refused; the agent needs CAP_NET_ADMIN");
             self.unsigned.insert(address);
         }

@@ -32,9 +32,9 @@ pub fn open_outgoing(config: &PeerConfig, address: IpAddr) -> io::Result<(TcpSoc
     socket.set_nonblocking(true)?;
     set_options(&socket, config, address)?;
     if let Some(password) = &config.password {
-        set_key(&socket, address, Some(password))?;
+        set_md5_key(&socket, address, Some(password))?;
     }
-    let interface = interface(config);
+    let interface = peer_interface(config);
     let scope = match interface {
         Some(name) if is_link_local(address) => sockopt::interface_index(name)?,
         Some(name) => {
@@ -44,9 +44,9 @@ pub fn open_outgoing(config: &PeerConfig, address: IpAddr) -> io::Result<(TcpSoc
         None => 0,
     };
     if let Some(source) = config.source {
-        socket.bind(&with_scope(source, 0, if is_link_local(source) { scope } else { 0 }).into())?;
+        socket.bind(&scoped_address(source, 0, if is_link_local(source) { scope } else { 0 }).into())?;
     }
-    Ok((TcpSocket::from_std_stream(socket.into()), with_scope(address, config.port, scope)))
+    Ok((TcpSocket::from_std_stream(socket.into()), scoped_address(address, config.port, scope)))
 }
 
 /// Sets the options of a connection that the peer has made, as of our own.
@@ -93,7 +93,7 @@ fn set_minimum_ttl(socket: &Socket, address: IpAddr, ttl: i32) -> io::Result<()>
 
 /// Sets the password with which segments to and from that address must be signed (RFC 2385);
 /// None removes it.
-pub fn set_key(socket: &impl AsFd, address: IpAddr, password: Option<&Password>) -> io::Result<()> {
+pub fn set_md5_key(socket: &impl AsFd, address: IpAddr, password: Option<&Password>) -> io::Result<()> {
     let key = password.map_or(&[][..], Password::bytes);
     let mut signature = Md5Signature {
         address: SockAddr::from(SocketAddr::new(address, 0)).as_storage(),
@@ -114,7 +114,7 @@ pub fn set_key(socket: &impl AsFd, address: IpAddr, password: Option<&Password>)
 }
 
 /// The interface that the peer is on, if it is configured.
-pub fn interface(config: &PeerConfig) -> Option<&str> {
+pub fn peer_interface(config: &PeerConfig) -> Option<&str> {
     match &config.remote {
         Remote::Address { interface, .. } => interface.as_deref(),
         Remote::Interface(interface) => Some(interface),
@@ -125,7 +125,7 @@ pub fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-fn with_scope(address: IpAddr, port: u16, scope: u32) -> SocketAddr {
+fn scoped_address(address: IpAddr, port: u16, scope: u32) -> SocketAddr {
     match address {
         IpAddr::V4(_) => SocketAddr::new(address, port),
         IpAddr::V6(address) => SocketAddrV6::new(address, port, 0, scope).into(),

@@ -20,7 +20,7 @@ use super::{
     config::{BfdStates, SpeakerConfig},
     listeners::Listeners,
     socket,
-    task::{Call, StatusReport, Task, TaskOrders},
+    task::{IncomingConnection, PeerTask, StatusReport, TaskOrders},
 };
 use crate::{
     os::sockopt,
@@ -57,17 +57,17 @@ struct Supervisor {
     bfd: watch::Receiver<BfdStates>,
     statuses: watch::Sender<Arc<Vec<PeerStatus>>>,
     listeners: Listeners,
-    peers: BTreeMap<Arc<str>, Handle>,
+    peers: BTreeMap<Arc<str>, PeerHandle>,
     /// The peers' tasks; they are aborted when the supervisor is dropped.
     tasks: JoinSet<()>,
     reports: (mpsc::UnboundedSender<StatusReport>, mpsc::UnboundedReceiver<StatusReport>),
 }
 
 /// The supervisor's end of a peer's task.
-struct Handle {
+struct PeerHandle {
     config: Arc<PeerConfig>,
     orders: watch::Sender<Option<TaskOrders>>,
-    calls: mpsc::UnboundedSender<Call>,
+    incoming: mpsc::UnboundedSender<IncomingConnection>,
     status: Option<PeerStatus>,
 }
 
@@ -104,7 +104,7 @@ impl Supervisor {
                     self.set_orders(&now);
                 }
                 accepted = self.listeners.accept() => match accepted {
-                    Ok((stream, from)) => self.on_call(stream, from),
+                    Ok((stream, from)) => self.on_incoming(stream, from),
                     Err(error) => {
                         debug!(%error, "an incoming connection can't be accepted");
                         // Without free file descriptors, the next would fail at once.
@@ -115,7 +115,7 @@ impl Supervisor {
                 // Without peers the port is left to other programs.
                 _ = reopen.tick(), if !are_open && !self.peers.is_empty() => {
                     if let Some(port) = self.options.listen {
-                        self.listeners.open(port);
+                        self.listeners.open_missing(port);
                     }
                 }
                 Some(_) = self.tasks.join_next() => {}
@@ -149,24 +149,24 @@ impl Supervisor {
             }
         }
         self.set_keys();
-        self.publish();
+        self.publish_statuses();
     }
 
     fn start_task(&mut self, name: &Arc<str>, orders: TaskOrders) {
         let config = orders.config.clone();
         let (orders, receiver) = watch::channel(Some(orders));
         let (calls, called) = mpsc::unbounded_channel();
-        let task = Task {
+        let task = PeerTask {
             name: name.clone(),
             orders: receiver,
             bfd: self.bfd.clone(),
-            calls: called,
+            incoming: called,
             reports: self.reports.0.clone(),
             restarted: self.options.restarted,
             jitter: Jitter::seeded(random_seed()),
         };
         self.tasks.spawn(task.run().instrument(info_span!("bgp", peer = %name)));
-        self.peers.insert(name.clone(), Handle { config, orders, calls, status: None });
+        self.peers.insert(name.clone(), PeerHandle { config, orders, incoming: calls, status: None });
     }
 
     fn on_report(&mut self, StatusReport { name, status }: StatusReport) {
@@ -177,29 +177,29 @@ impl Supervisor {
         if moved {
             self.set_keys();
         }
-        self.publish();
+        self.publish_statuses();
     }
 
-    fn publish(&self) {
+    fn publish_statuses(&self) {
         let statuses = self.peers.values().filter_map(|handle| handle.status.clone()).collect();
         self.statuses.send_replace(Arc::new(statuses));
     }
 
     fn set_keys(&mut self) {
-        let key = |handle: &Handle| Some((handle.address()?, handle.config.password.clone()?));
+        let key = |handle: &PeerHandle| Some((handle.address()?, handle.config.password.clone()?));
         self.listeners.set_keys(self.peers.values().filter_map(key).collect());
     }
 
-    fn on_call(&self, stream: TcpStream, from: SocketAddr) {
+    fn on_incoming(&self, stream: TcpStream, from: SocketAddr) {
         let local = stream.local_addr().ok().map(|local| local.ip());
-        let expecting = self.peers.iter().filter(|(_, handle)| is_expected(&handle.config, from));
-        // Peers may differ in nothing but our address: an exact match goes first.
-        let called = |(_, handle): &(_, &Handle)| match handle.config.source {
+        let expecting = self.peers.iter().filter(|(_, handle)| is_expected_from(&handle.config, from));
+        // Two peers may differ only in our address (`source`): an exact match goes first.
+        let address_rank = |(_, handle): &(_, &PeerHandle)| match handle.config.source {
             Some(source) if Some(source) == local => Some(0),
             None => Some(1),
             Some(_) => None,
         };
-        let expecting = expecting.filter_map(|peer| Some((called(&peer)?, peer)));
+        let expecting = expecting.filter_map(|peer| Some((address_rank(&peer)?, peer)));
         match expecting.min_by_key(|(rank, _)| *rank).map(|(_, peer)| peer) {
             // The peer's address was not known yet, or its password could not be set: the
             // kernel has not checked the signature.
@@ -211,14 +211,14 @@ impl Supervisor {
             }
             Some((name, handle)) => {
                 debug!(peer = %name, %from, "the peer has connected");
-                let _ = handle.calls.send(Call { stream, from: from.ip() });
+                let _ = handle.incoming.send(IncomingConnection { stream, from: from.ip() });
             }
             None => debug!(%from, "a connection from an address that is no peer's is refused"),
         }
     }
 }
 
-impl Handle {
+impl PeerHandle {
     /// The peer's address, as configured or discovered.
     fn address(&self) -> Option<IpAddr> {
         self.config.address().or(self.status.as_ref()?.address)
@@ -231,11 +231,11 @@ fn task_orders(peer: &PeerOrders, wanted: &BgpOrders) -> TaskOrders {
     TaskOrders { config: peer.config.clone(), route_orders }
 }
 
-fn is_expected(config: &PeerConfig, from: SocketAddr) -> bool {
+fn is_expected_from(config: &PeerConfig, from: SocketAddr) -> bool {
     if config.address().is_some_and(|address| address != from.ip()) {
         return false;
     }
-    match (from, socket::interface(config)) {
+    match (from, socket::peer_interface(config)) {
         (SocketAddr::V6(from), Some(interface)) if from.ip().is_unicast_link_local() => {
             sockopt::interface_index(interface).is_ok_and(|index| index == from.scope_id())
         }

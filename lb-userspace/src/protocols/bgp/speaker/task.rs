@@ -24,7 +24,7 @@ use crate::{
         config::{PeerConfig, Remote},
         fsm::{ConnectionEvent, ConnectionRole, Jitter, PeerEvent, Restart},
         peering::{Peering, PeeringCommand, RouteOrders},
-        rib::Addresses,
+        rib::LocalAddresses,
         wire::{Notification, code},
     },
 };
@@ -37,7 +37,7 @@ pub struct TaskOrders {
 }
 
 /// A connection that the peer has made to us.
-pub struct Call {
+pub struct IncomingConnection {
     pub stream: TcpStream,
     pub from: IpAddr,
 }
@@ -47,53 +47,53 @@ pub struct StatusReport {
     pub status: PeerStatus,
 }
 
-pub struct Task {
+pub struct PeerTask {
     pub name: Arc<str>,
-    /// None: it is no longer a peer, and is told so. If the sender is gone, the task ends
-    /// without telling the peer.
+    /// None: the peer has been removed; the session ends with a NOTIFICATION. If the sender is
+    /// gone, the task ends without one.
     pub orders: watch::Receiver<Option<TaskOrders>>,
     pub bfd: watch::Receiver<BfdStates>,
-    pub calls: mpsc::UnboundedReceiver<Call>,
+    pub incoming: mpsc::UnboundedReceiver<IncomingConnection>,
     pub reports: mpsc::UnboundedSender<StatusReport>,
     pub restarted: bool,
     pub jitter: Jitter,
 }
 
 /// A new connection, and our addresses on it.
-type NewConnection = (TcpStream, Addresses);
+type NewConnection = (TcpStream, LocalAddresses);
 type PendingConnection = Pin<Box<dyn Future<Output = io::Result<NewConnection>> + Send>>;
 
 /// A peering with its sockets.
-struct Running {
+struct RunningPeer {
     peering: Peering,
     address: Option<IpAddr>,
     outgoing: Option<PeerLink>,
     incoming: Option<PeerLink>,
     /// The connection that we are making.
-    calling: Option<PendingConnection>,
+    connecting: Option<PendingConnection>,
     /// A connection of the peer whose addresses are being read.
-    called: Option<PendingConnection>,
+    accepting: Option<PendingConnection>,
     /// A connection that the peering has not yet adopted or refused.
-    made: Option<TcpStream>,
+    new_stream: Option<TcpStream>,
     discovery: Option<Discovery>,
 }
 
-impl Task {
+impl PeerTask {
     pub async fn run(mut self) {
         let mut orders = self.orders.borrow_and_update().clone();
         let mut restart = Restart { restarted: self.restarted, forwarding: self.restarted };
         while let Some(TaskOrders { config, route_orders }) = orders {
             let now = Instant::now();
             let peering = Peering::new(config.clone(), route_orders, restart, self.jitter.split(), now);
-            let mut running = Running::new(peering, now);
+            let mut running = RunningPeer::new(peering, now);
             let Some(changed) = self.run_session(&mut running).await else { return };
             match &changed {
                 Some(orders) if orders.config.is_same_peer(&config) => {
                     info!("the session's parameters have changed");
-                    running.stop(code::OTHER_CONFIGURATION_CHANGE);
+                    running.stop_session(code::OTHER_CONFIGURATION_CHANGE);
                 }
                 // After another NOTIFICATION the peer would keep our routes and wait for us.
-                _ => running.stop(code::PEER_DECONFIGURED),
+                _ => running.stop_session(code::PEER_DECONFIGURED),
             }
             restart = running.peering.restart();
             orders = changed;
@@ -102,7 +102,7 @@ impl Task {
 
     /// Runs until the session's parameters change or the peer is removed; returns the new
     /// orders. None: the sender is gone.
-    async fn run_session(&mut self, running: &mut Running) -> Option<Option<TaskOrders>> {
+    async fn run_session(&mut self, running: &mut RunningPeer) -> Option<Option<TaskOrders>> {
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reported = PeerStatus::default();
@@ -125,16 +125,17 @@ impl Task {
                     }
                 }
                 Ok(()) = self.bfd.changed() => running.update_bfd(&self.bfd.borrow_and_update().clone()),
-                Some(call) = self.calls.recv() => running.on_call(call),
+                Some(call) = self.incoming.recv() => running.on_incoming(call),
                 () = running.wait_and_process() => {}
-                // Once a second, report what changes without being news (counters, times).
+                // Once a second, also report counters and times: an empty name differs from any
+                // status, so the next check sends a report.
                 _ = tick.tick() => reported.name.clear(),
             }
         }
     }
 }
 
-impl Running {
+impl RunningPeer {
     fn new(peering: Peering, now: Instant) -> Self {
         let config = peering.config().clone();
         let discovery = match &config.remote {
@@ -146,9 +147,9 @@ impl Running {
             address: None,
             outgoing: None,
             incoming: None,
-            calling: None,
-            called: None,
-            made: None,
+            connecting: None,
+            accepting: None,
+            new_stream: None,
             discovery,
         };
         if let Some(address) = config.address() {
@@ -173,8 +174,8 @@ impl Running {
         self.update_peering(|peering, now| peering.process(input, now));
     }
 
-    fn process_connection(&mut self, role: ConnectionRole, event: ConnectionEvent) {
-        self.update_peering(|peering, now| peering.process_connection(role, event, now));
+    fn process_connection_event(&mut self, role: ConnectionRole, event: ConnectionEvent) {
+        self.update_peering(|peering, now| peering.process_connection_event(role, event, now));
     }
 
     fn link_mut(&mut self, role: ConnectionRole) -> &mut Option<PeerLink> {
@@ -189,8 +190,8 @@ impl Running {
     async fn wait_and_process(&mut self) {
         let deadline = self.peering.next_deadline();
         tokio::select! {
-            made = wait_for_call(&mut self.calling) => self.on_call_made(made),
-            made = wait_for_call(&mut self.called) => self.on_call_prepared(made),
+            made = wait_for_connection(&mut self.connecting) => self.on_connect_result(made),
+            made = wait_for_connection(&mut self.accepting) => self.on_accept_result(made),
             ready = wait_ready(&self.outgoing) => self.read_messages(ConnectionRole::Outgoing, ready),
             ready = wait_ready(&self.incoming) => self.read_messages(ConnectionRole::Incoming, ready),
             address = wait_for_router(&mut self.discovery) => self.on_router_found(address),
@@ -202,20 +203,22 @@ impl Running {
         for command in commands {
             match command {
                 PeeringCommand::Connect => {
-                    self.calling = Some(Box::pin(connect(self.peering.config().clone(), self.address)))
+                    self.connecting = Some(Box::pin(connect(self.peering.config().clone(), self.address)))
                 }
-                PeeringCommand::Abandon => self.calling = None,
-                PeeringCommand::Adopt(role) => *self.link_mut(role) = self.made.take().map(PeerLink::new),
-                PeeringCommand::Refuse(_) => self.made = None,
+                PeeringCommand::Abandon => self.connecting = None,
+                PeeringCommand::Adopt(role) => {
+                    *self.link_mut(role) = self.new_stream.take().map(PeerLink::new)
+                }
+                PeeringCommand::Refuse(_) => self.new_stream = None,
                 PeeringCommand::Send(role, bytes) => {
                     if let Some(link) = self.link_mut(role) {
-                        link.send(&bytes);
+                        link.queue_bytes(&bytes);
                     }
                 }
                 PeeringCommand::Close(role) => {
                     if let Some(mut link) = self.link_mut(role).take() {
                         // Write at once, since our process may end before the spawned task runs.
-                        let _ = link.write();
+                        let _ = link.write_queued();
                         tokio::spawn(link.close());
                     }
                 }
@@ -223,15 +226,15 @@ impl Running {
         }
     }
 
-    fn on_call_made(&mut self, made: io::Result<NewConnection>) {
-        self.calling = None;
+    fn on_connect_result(&mut self, made: io::Result<NewConnection>) {
+        self.connecting = None;
         match made {
             Ok((stream, addresses)) => self.adopt_connection(ConnectionRole::Outgoing, stream, addresses),
             Err(error) => self.process(PeerEvent::ConnectFailed(error.to_string())),
         }
     }
 
-    fn on_call(&mut self, Call { stream, from }: Call) {
+    fn on_incoming(&mut self, IncomingConnection { stream, from }: IncomingConnection) {
         // While we are connected to one neighbour, another one is ignored.
         let is_stranger = self.address.is_some_and(|address| address != from);
         if is_stranger && (self.outgoing.is_some() || self.incoming.is_some()) {
@@ -245,19 +248,19 @@ impl Running {
             debug!(%error, "an incoming connection can't be set up");
             return;
         }
-        self.called = Some(Box::pin(with_addresses(stream)));
+        self.accepting = Some(Box::pin(add_local_addresses(stream)));
     }
 
-    fn on_call_prepared(&mut self, made: io::Result<NewConnection>) {
-        self.called = None;
+    fn on_accept_result(&mut self, made: io::Result<NewConnection>) {
+        self.accepting = None;
         match made {
             Ok((stream, addresses)) => self.adopt_connection(ConnectionRole::Incoming, stream, addresses),
             Err(error) => debug!(%error, "an incoming connection can't be set up"),
         }
     }
 
-    fn adopt_connection(&mut self, role: ConnectionRole, stream: TcpStream, addresses: Addresses) {
-        self.made = Some(stream);
+    fn adopt_connection(&mut self, role: ConnectionRole, stream: TcpStream, addresses: LocalAddresses) {
+        self.new_stream = Some(stream);
         self.peering.set_addresses(role, addresses);
         self.process(if role == ConnectionRole::Outgoing {
             PeerEvent::Connected
@@ -284,21 +287,21 @@ impl Running {
 
     fn read_messages(&mut self, role: ConnectionRole, ready: io::Result<()>) {
         let Some(link) = self.link_mut(role) else { return };
-        let end = ready.and_then(|()| link.read()).err();
+        let end = ready.and_then(|()| link.read_bytes()).err();
         // Messages that came before the end count.
         loop {
             let four_octet_as = self.peering.has_four_octet_as(role);
             let Some(link) = self.link_mut(role) else { return };
             match link.next_message(four_octet_as) {
-                Ok(Some(message)) => self.process_connection(role, ConnectionEvent::Received(message)),
+                Ok(Some(message)) => self.process_connection_event(role, ConnectionEvent::Received(message)),
                 Ok(None) => break,
                 Err(notification) => {
-                    return self.process_connection(role, ConnectionEvent::Unreadable(notification));
+                    return self.process_connection_event(role, ConnectionEvent::Unreadable(notification));
                 }
             }
         }
         if let Some(error) = end {
-            self.process_connection(role, ConnectionEvent::Lost(error.to_string()));
+            self.process_connection_event(role, ConnectionEvent::Lost(error.to_string()));
         }
     }
 
@@ -316,20 +319,22 @@ impl Running {
             if let Some(link) = self.link_mut(role) {
                 link.has_more = !link.has_room();
             }
-            match self.link_mut(role).as_mut().map(PeerLink::write) {
+            match self.link_mut(role).as_mut().map(PeerLink::write_queued) {
                 Some(Ok(Some(wrote))) => {
-                    self.process_connection(
+                    self.process_connection_event(
                         role,
                         ConnectionEvent::Wrote { progress: wrote.progress, pending: wrote.pending },
                     );
                 }
-                Some(Err(error)) => self.process_connection(role, ConnectionEvent::Lost(error.to_string())),
+                Some(Err(error)) => {
+                    self.process_connection_event(role, ConnectionEvent::Lost(error.to_string()))
+                }
                 Some(Ok(None)) | None => {}
             }
         }
     }
 
-    fn stop(&mut self, code: (u8, u8)) {
+    fn stop_session(&mut self, code: (u8, u8)) {
         self.process(PeerEvent::Stop(Notification::new(code)));
     }
 }
@@ -348,15 +353,15 @@ fn is_worth_report(before: &PeerStatus, after: &PeerStatus) -> bool {
 async fn connect(config: Arc<PeerConfig>, address: Option<IpAddr>) -> io::Result<NewConnection> {
     let nobody = || io::Error::new(io::ErrorKind::NotFound, "no router has been heard on the interface yet");
     let (socket, to) = socket::open_outgoing(&config, address.ok_or_else(nobody)?)?;
-    with_addresses(socket.connect(to).await?).await
+    add_local_addresses(socket.connect(to).await?).await
 }
 
-async fn with_addresses(stream: TcpStream) -> io::Result<NewConnection> {
+async fn add_local_addresses(stream: TcpStream) -> io::Result<NewConnection> {
     let addresses = addresses::read(stream.local_addr()?).await?;
     Ok((stream, addresses))
 }
 
-async fn wait_for_call(making: &mut Option<PendingConnection>) -> io::Result<NewConnection> {
+async fn wait_for_connection(making: &mut Option<PendingConnection>) -> io::Result<NewConnection> {
     match making {
         Some(making) => making.await,
         None => future::pending().await,

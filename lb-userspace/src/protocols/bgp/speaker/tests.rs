@@ -97,16 +97,16 @@ fn routes(count: u32) -> Routes {
 }
 
 #[tokio::test]
-async fn speakers_that_call_each_other_agree_on_a_session_and_tell_their_routes() {
+async fn speakers_that_connect_to_each_other_agree_on_a_session_and_announce_their_routes() {
     let (mut one, mut two) = (Speaker::start(1), Speaker::start(2));
     one.add_peer("two", one.config_for(&two), &routes(5000));
     two.add_peer("one", two.config_for(&one), &Routes::new());
     let heard = two.wait_for_status("one", |status| is_up(status) && status.routes_refused >= 5000).await;
     assert_eq!(heard.remote_as, Some(one.asn));
-    let told = one.wait_for_status("two", |status| status.routes_sent == 5000).await;
-    // How often each was established may differ: who lost the collision can have been on the
-    // connection that the other closed before it was established there (RFC 4271 section 6.8).
-    assert_eq!((told.state, told.routes_pending), (State::Established, 0));
+    let announced = one.wait_for_status("two", |status| status.routes_sent == 5000).await;
+    // `established` may differ between the two: a connection that loses the collision may have
+    // been established on one side only (RFC 4271, section 6.8).
+    assert_eq!((announced.state, announced.routes_pending), (State::Established, 0));
     one.set_routes("two", routes(5001));
     two.wait_for_status("one", |status| status.routes_refused == heard.routes_refused + 1).await;
     one.set_routes("two", Routes::new());
@@ -138,7 +138,7 @@ async fn a_change_of_one_peer_leaves_the_others_alone() {
 }
 
 #[tokio::test]
-async fn who_is_stopped_says_nothing_so_that_its_routes_are_kept() {
+async fn a_stopped_speaker_sends_no_notification_so_that_its_routes_are_kept() {
     let (mut one, mut two) = (Speaker::start(21), Speaker::start(22));
     one.add_peer("two", one.config_for(&two), &routes(1));
     two.add_peer("one", PeerConfig { passive: true, ..two.config_for(&one) }, &Routes::new());
@@ -150,7 +150,7 @@ async fn who_is_stopped_says_nothing_so_that_its_routes_are_kept() {
 }
 
 #[tokio::test]
-async fn strangers_are_turned_away() {
+async fn connections_from_unknown_addresses_are_closed() {
     let (one, absent) = (Speaker::start(31), Speaker::start(32));
     one.add_peer("absent", PeerConfig { passive: true, ..one.config_for(&absent) }, &Routes::new());
     let call = async {
@@ -164,28 +164,28 @@ async fn strangers_are_turned_away() {
     let stranger = timeout(Duration::from_secs(10), call).await.unwrap();
     let mut link = link::PeerLink::new(stranger);
     link.wait_ready().await.unwrap();
-    assert!(link.read().is_err());
+    assert!(link.read_bytes().is_err());
 }
 
 /// A peer that establishes a session, goes on sending KEEPALIVEs, and reads nothing more.
-async fn run_deaf_peer(listener: tokio::net::TcpListener) {
+async fn run_peer_that_stops_reading(listener: tokio::net::TcpListener) {
     let (stream, _) = listener.accept().await.unwrap();
     let mut link = link::PeerLink::new(stream);
     let capabilities = vec![Capability::MultiProtocol(Family::Ipv4)];
     let open = Open::new(65_042, 3, Ipv4Addr::new(127, 0, 0, 42), capabilities);
-    link.send(&Message::Open(open).encode(true).unwrap());
-    link.write().unwrap();
+    link.queue_bytes(&Message::Open(open).encode(true).unwrap());
+    link.write_queued().unwrap();
     for _ in ["OPEN", "KEEPALIVE"] {
         while link.next_message(true).unwrap().is_none() {
             link.wait_ready().await.unwrap();
-            link.read().unwrap();
-            link.write().unwrap();
+            link.read_bytes().unwrap();
+            link.write_queued().unwrap();
         }
     }
     let keepalive = Message::KeepAlive.encode(true).unwrap();
     loop {
-        link.send(&keepalive);
-        if link.write().is_err() {
+        link.queue_bytes(&keepalive);
+        if link.write_queued().is_err() {
             return;
         }
         sleep(Duration::from_millis(500)).await;
@@ -193,14 +193,14 @@ async fn run_deaf_peer(listener: tokio::net::TcpListener) {
 }
 
 #[tokio::test]
-async fn a_peer_that_reads_nothing_is_given_up_in_the_end() {
+async fn the_session_with_a_peer_that_reads_nothing_is_ended() {
     let mut one = Speaker::start(41);
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.bind("127.0.0.42:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let deaf = tokio::spawn(run_deaf_peer(listener));
+    let deaf = tokio::spawn(run_peer_that_stops_reading(listener));
     // More than all the buffers between hold: each route has a message of its own.
     let route = |i: u32| {
         let attributes =

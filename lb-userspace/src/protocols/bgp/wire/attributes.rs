@@ -18,7 +18,7 @@ use crate::protocols::bgp::config::LargeCommunity;
 pub const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
 
 /// The most ASes in a segment of an AS_PATH.
-const SEGMENT: usize = 255;
+const MAX_SEGMENT_LENGTH: usize = 255;
 
 /// The ORIGIN of a route. We send `Igp`: the route comes from within this AS.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -58,7 +58,7 @@ impl PathAttributes {
             .collect();
         let values = [
             Some(PathAttributeValue::Origin(self.wire_origin())),
-            Some(PathAttributeValue::AsPath(self.wire_path(four_octet_as))),
+            Some(PathAttributeValue::AsPath(self.encoded_as_path(four_octet_as))),
             next_hop,
             self.med.map(|med| PathAttributeValue::MultiExitDiscriminator(MultiExitDiscriminator::new(med))),
             self.local_pref.map(|pref| PathAttributeValue::LocalPreference(LocalPreference::new(pref))),
@@ -66,11 +66,11 @@ impl PathAttributes {
             self.as4_path(four_octet_as).map(PathAttributeValue::As4Path),
             (!large.is_empty()).then(|| PathAttributeValue::LargeCommunities(LargeCommunities::new(large))),
         ];
-        values.into_iter().flatten().try_for_each(|value| encode(value, bytes))
+        values.into_iter().flatten().try_for_each(|value| encode_attribute(value, bytes))
     }
 
     /// Takes in a received attribute; attributes without a field here are ignored.
-    pub(super) fn set_from(&mut self, value: &PathAttributeValue) {
+    pub(super) fn set_attribute(&mut self, value: &PathAttributeValue) {
         match value {
             PathAttributeValue::Origin(origin) => {
                 self.origin = match origin {
@@ -80,7 +80,7 @@ impl PathAttributes {
                 }
             }
             PathAttributeValue::AsPath(path) => self.as_path = Vec::from(path.clone()),
-            PathAttributeValue::As4Path(path) => self.restore_long_ases(path),
+            PathAttributeValue::As4Path(path) => self.merge_as4_path(path),
             PathAttributeValue::MultiExitDiscriminator(med) => self.med = Some(med.metric()),
             PathAttributeValue::LocalPreference(pref) => self.local_pref = Some(pref.metric()),
             PathAttributeValue::Communities(all) => {
@@ -97,7 +97,7 @@ impl PathAttributes {
     }
 
     /// Replaces the end of the path by the AS4_PATH (RFC 6793, section 4.2.3).
-    fn restore_long_ases(&mut self, path: &As4Path) {
+    fn merge_as4_path(&mut self, path: &As4Path) {
         let tail: Vec<u32> =
             path.segments().iter().flat_map(|segment| segment.as_numbers()).copied().collect();
         if let Some(kept) = self.as_path.len().checked_sub(tail.len()) {
@@ -114,32 +114,32 @@ impl PathAttributes {
         }
     }
 
-    fn wire_path(&self, four_octet_as: bool) -> AsPath {
+    fn encoded_as_path(&self, four_octet_as: bool) -> AsPath {
         if four_octet_as {
-            return AsPath::as4_path_segments(self.segments());
+            return AsPath::as4_path_segments(self.as4_segments());
         }
         let short = |asn: &u32| u16::try_from(*asn).unwrap_or(AS_TRANS);
         let segment = |of: &[u32]| {
             As2PathSegment::new(AsPathSegmentType::AsSequence, of.iter().map(short).collect::<Vec<_>>())
         };
-        AsPath::as2_path_segments(self.as_path.chunks(SEGMENT).map(segment).collect::<Vec<_>>())
+        AsPath::as2_path_segments(self.as_path.chunks(MAX_SEGMENT_LENGTH).map(segment).collect::<Vec<_>>())
     }
 
     /// The AS4_PATH: only for peers that do not support four-octet ASes, and only if the path has
     /// such an AS (RFC 6793, section 4.2.2).
     fn as4_path(&self, four_octet_as: bool) -> Option<As4Path> {
         let is_long = self.as_path.iter().any(|asn| *asn > u32::from(u16::MAX));
-        (is_long && !four_octet_as).then(|| As4Path::new(self.segments()))
+        (is_long && !four_octet_as).then(|| As4Path::new(self.as4_segments()))
     }
 
-    fn segments(&self) -> Vec<As4PathSegment> {
+    fn as4_segments(&self) -> Vec<As4PathSegment> {
         let segment = |of: &[u32]| As4PathSegment::new(AsPathSegmentType::AsSequence, of);
-        self.as_path.chunks(SEGMENT).map(segment).collect()
+        self.as_path.chunks(MAX_SEGMENT_LENGTH).map(segment).collect()
     }
 }
 
 /// Encodes an attribute with the flags of its type.
-pub fn encode(value: PathAttributeValue, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
+pub fn encode_attribute(value: PathAttributeValue, bytes: &mut Vec<u8>) -> Result<(), EncodeError> {
     let optional = value.can_be_optional().unwrap_or(true);
     let transitive = value.can_be_transitive().unwrap_or(true);
     // A length field of two bytes is always allowed, and one byte may be too short.

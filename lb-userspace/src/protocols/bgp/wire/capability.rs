@@ -1,4 +1,4 @@
-//! Capabilities (RFC 5492): what a speaker can do.
+//! Capabilities (RFC 5492): the protocol extensions that a speaker supports.
 
 use netgauze_bgp_pkt::capabilities::{
     BgpCapability, ExtendedNextHopEncoding, ExtendedNextHopEncodingCapability, FourOctetAsCapability,

@@ -23,7 +23,7 @@ impl Family {
         }
     }
 
-    pub fn is_in(self, families: Families) -> bool {
+    pub fn is_enabled_in(self, families: Families) -> bool {
         match self {
             Self::Ipv4 => families.ipv4,
             Self::Ipv6 => families.ipv6,

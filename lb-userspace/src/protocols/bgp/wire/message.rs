@@ -19,7 +19,7 @@ pub enum Message {
 
 impl Message {
     /// The number of its type (RFC 4271, section 4.1; RFC 2918).
-    pub fn number(&self) -> u8 {
+    pub fn type_number(&self) -> u8 {
         match self {
             Self::Open(_) => 1,
             Self::Update(_) => 2,
@@ -43,7 +43,7 @@ impl Message {
     /// (RFC 6793).
     pub fn encode(&self, four_octet_as: bool) -> Result<Vec<u8>, EncodeError> {
         let mut bytes = vec![0xff; 16];
-        bytes.extend([0, 0, self.number()]);
+        bytes.extend([0, 0, self.type_number()]);
         match self {
             Self::Open(open) => open.encode(&mut bytes)?,
             Self::Update(update) => update.encode(four_octet_as, &mut bytes)?,

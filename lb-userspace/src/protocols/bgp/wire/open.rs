@@ -51,8 +51,9 @@ impl Open {
     /// Can the sender speak this family? Without any multiprotocol capability it speaks IPv4
     /// (RFC 4760, section 8).
     pub fn can_speak(&self, family: Family) -> bool {
-        let says_nothing = !self.capabilities.iter().any(Capability::is_multi_protocol);
-        self.has_capability(&Capability::MultiProtocol(family)) || (says_nothing && family == Family::Ipv4)
+        let has_no_multi_protocol = !self.capabilities.iter().any(Capability::is_multi_protocol);
+        self.has_capability(&Capability::MultiProtocol(family))
+            || (has_no_multi_protocol && family == Family::Ipv4)
     }
 
     pub fn has_capability(&self, capability: &Capability) -> bool {
@@ -91,7 +92,9 @@ impl Open {
         if reader.take_u8() != Some(VERSION) {
             return Err(Notification::with_data(code::UNSUPPORTED_VERSION, u16::from(VERSION).to_be_bytes()));
         }
-        Self::decode_fixed(&mut reader).ok_or_else(malformed).and_then(|open| open.decode_parameters(reader))
+        Self::decode_fixed(&mut reader)
+            .ok_or_else(malformed_open)
+            .and_then(|open| open.decode_parameters(reader))
     }
 
     fn decode_fixed(reader: &mut ByteReader<'_>) -> Option<Self> {
@@ -104,31 +107,31 @@ impl Open {
     }
 
     fn decode_parameters(mut self, mut reader: ByteReader<'_>) -> Result<Self, Notification> {
-        let mut length = usize::from(reader.take_u8().ok_or_else(malformed)?);
+        let mut length = usize::from(reader.take_u8().ok_or_else(malformed_open)?);
         let is_extended = length > 0 && reader.remaining().first() == Some(&EXTENDED_LENGTH);
         if is_extended {
             reader.take_u8();
-            length = reader.take_u16().ok_or_else(malformed)?.into();
+            length = reader.take_u16().ok_or_else(malformed_open)?.into();
         }
-        let mut parameters = ByteReader::new(reader.take(length).ok_or_else(malformed)?);
+        let mut parameters = ByteReader::new(reader.take(length).ok_or_else(malformed_open)?);
         if !reader.is_empty() {
-            return Err(malformed());
+            return Err(malformed_open());
         }
         while let Some(kind) = parameters.take_u8() {
             let length =
                 if is_extended { parameters.take_u16() } else { parameters.take_u8().map(u16::from) }
-                    .ok_or_else(malformed)?;
-            let value = parameters.take(length.into()).ok_or_else(malformed)?;
+                    .ok_or_else(malformed_open)?;
+            let value = parameters.take(length.into()).ok_or_else(malformed_open)?;
             if kind != CAPABILITIES {
                 return Err(Notification::new(code::UNSUPPORTED_PARAMETER));
             }
-            self.capabilities.extend(capability::decode_all(value).ok_or_else(malformed)?);
+            self.capabilities.extend(capability::decode_all(value).ok_or_else(malformed_open)?);
         }
         Ok(self)
     }
 }
 
 /// OPEN Message Error without subcode: recognised, but malformed (RFC 4271, section 6.2).
-fn malformed() -> Notification {
+fn malformed_open() -> Notification {
     Notification::new(code::OPEN_MESSAGE)
 }

@@ -1,4 +1,5 @@
-//! Reads received bytes with bounds checks. All other decoding of ours goes through it.
+//! Reads received bytes with bounds checks. Integers are big-endian. A `take` that needs more bytes
+//! than are left returns None and takes nothing.
 
 pub struct ByteReader<'a>(&'a [u8]);
 

@@ -6,22 +6,22 @@ use super::notification::Code;
 pub fn error_name((code, subcode): Code) -> String {
     let family = CODES.iter().find(|(number, _)| *number == code);
     let Some((_, family)) = family else { return format!("Unknown Error {code}/{subcode}") };
-    match find_reason((code, subcode)) {
+    match find_code_entry((code, subcode)) {
         Some((_, "", _)) => (*family).to_owned(),
         Some((_, name, _)) => format!("{family}: {name}"),
         None => format!("{family}: unknown subcode {subcode}"),
     }
 }
 
-/// What an operator can do. The sentence holds whichever side has sent the code.
+/// What an operator can do. The text is true whichever side sent the NOTIFICATION.
 pub fn error_remedy(code: Code) -> &'static str {
-    match find_reason(code) {
+    match find_code_entry(code) {
         Some((_, _, remedy)) => remedy,
         None => "Look up the code in the peer's documentation and its log.",
     }
 }
 
-fn find_reason(code: Code) -> Option<&'static (Code, &'static str, &'static str)> {
+fn find_code_entry(code: Code) -> Option<&'static (Code, &'static str, &'static str)> {
     REASONS.iter().find(|(of, _, _)| *of == code)
 }
 

@@ -12,7 +12,7 @@ fn parse_prefix(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
-fn v6(text: &str) -> Ipv6Addr {
+fn parse_v6(text: &str) -> Ipv6Addr {
     text.parse().unwrap()
 }
 
@@ -65,7 +65,8 @@ fn attributes() -> PathAttributes {
 }
 
 fn samples() -> Vec<Message> {
-    let next_hop = RouteNextHop::V6 { global: v6("2001:db8::1"), link_local: Some(v6("fe80::1")) };
+    let next_hop =
+        RouteNextHop::V6 { global: parse_v6("2001:db8::1"), link_local: Some(parse_v6("fe80::1")) };
     let v4_hop = RouteNextHop::V4(Ipv4Addr::new(192, 0, 2, 1));
     let v4 = vec![parse_prefix("198.51.100.1/32"), parse_prefix("10.0.0.0/8"), parse_prefix("0.0.0.0/0")];
     let v6 = vec![parse_prefix("2001:db8:1::1/128"), parse_prefix("2001:db8::/33")];
@@ -159,7 +160,7 @@ fn bad_opens_get_the_notification_of_the_rfc() {
 }
 
 #[test]
-fn capabilities_that_are_malformed_or_unknown_are_left_alone() {
+fn capabilities_that_are_malformed_or_unknown_are_decoded_as_other() {
     // A 4-octet AS of three bytes, one of no known kind, and route refresh.
     let parameters = [2, 12, 65, 3, 1, 2, 3, 99, 1, 7, 2, 0, 70, 0];
     let body = [&[4, 0xfd, 0xe9, 0, 90, 10, 0, 0, 1, 14][..], &parameters].concat();
@@ -200,7 +201,7 @@ fn peers_without_4_octet_as_get_as_trans_and_as4_path() {
 }
 
 #[test]
-fn two_bytes_suffice_where_every_as_has_two() {
+fn no_as4_path_is_sent_if_every_as_fits_two_bytes() {
     let reach = ReachableRoutes {
         next_hop: RouteNextHop::V4(Ipv4Addr::LOCALHOST),
         prefixes: vec![parse_prefix("192.0.2.0/24")],
@@ -250,7 +251,7 @@ fn shutdown_messages_are_cut_between_characters_and_cleaned() {
 }
 
 #[test]
-fn a_hard_reset_carries_its_reason() {
+fn a_hard_reset_contains_its_reason() {
     let reason = Notification::with_text(code::ADMINISTRATIVE_SHUTDOWN, "drained");
     let hard = reason.clone().into_hard_reset();
     assert_eq!(

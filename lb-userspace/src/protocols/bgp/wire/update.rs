@@ -82,7 +82,7 @@ impl Update {
                 Family::Ipv4 => prefixes.iter().for_each(|prefix| encode_prefix(prefix, &mut withdrawn)),
                 Family::Ipv6 => {
                     let nlri = v6_nlri(prefixes)?;
-                    attributes::encode(
+                    attributes::encode_attribute(
                         PathAttributeValue::MpUnreach(MpUnreach::Ipv6Unicast { nlri }),
                         &mut path,
                     )?;
@@ -96,7 +96,10 @@ impl Update {
                     reach.prefixes.iter().for_each(|prefix| encode_prefix(prefix, &mut announced));
                 }
                 // RFC 7606, section 5.1: MP_REACH_NLRI is the first attribute.
-                _ => attributes::encode(PathAttributeValue::MpReach(mp_reach(*family, reach)?), &mut path)?,
+                _ => attributes::encode_attribute(
+                    PathAttributeValue::MpReach(to_mp_reach(*family, reach)?),
+                    &mut path,
+                )?,
             }
         }
         if !self.reach.is_empty() {
@@ -116,15 +119,15 @@ impl Update {
     pub(super) fn decode(body: &[u8], four_octet_as: bool) -> Result<Self, Notification> {
         let malformed = || Notification::new(code::MALFORMED_ATTRIBUTE_LIST);
         let mut reader = ByteReader::new(body);
-        let withdrawn = take_part(&mut reader).ok_or_else(malformed)?;
-        let path = take_part(&mut reader).ok_or_else(malformed)?;
+        let withdrawn = take_field(&mut reader).ok_or_else(malformed)?;
+        let path = take_field(&mut reader).ok_or_else(malformed)?;
         let announced = reader.remaining();
 
         let mut update = Self::default();
         if body.len() == 4 {
             return Ok(Self::end_of_rib(Family::Ipv4));
         }
-        let next_hop = update.decode_path(path, four_octet_as);
+        let next_hop = update.decode_attributes(path, four_octet_as);
         if !withdrawn.is_empty() {
             let prefixes = update.decode_prefixes(withdrawn);
             update.unreach.insert(Family::Ipv4, prefixes);
@@ -132,7 +135,7 @@ impl Update {
         if !announced.is_empty() {
             let prefixes = update.decode_prefixes(announced);
             let next_hop = next_hop.unwrap_or_else(|| {
-                update.record_complaint("NEXT_HOP is missing");
+                update.record_error("NEXT_HOP is missing");
                 RouteNextHop::V4(Ipv4Addr::UNSPECIFIED)
             });
             update.reach.insert(Family::Ipv4, ReachableRoutes { next_hop, prefixes });
@@ -141,7 +144,7 @@ impl Update {
     }
 
     /// Takes in the path attributes, and returns NEXT_HOP if it is among them.
-    fn decode_path(&mut self, path: &[u8], four_octet_as: bool) -> Option<RouteNextHop> {
+    fn decode_attributes(&mut self, path: &[u8], four_octet_as: bool) -> Option<RouteNextHop> {
         let mut context = BgpParsingContext::asn2_default();
         context.set_asn4(four_octet_as);
         let mut reader = ByteReader::new(path);
@@ -149,7 +152,7 @@ impl Update {
         let mut seen = BTreeSet::new();
         while !reader.is_empty() {
             let Some((kind, bytes)) = take_attribute(&mut reader) else {
-                self.record_complaint("the length of a path attribute is wrong");
+                self.record_error("the length of a path attribute is wrong");
                 break;
             };
             // RFC 7606, section 3, g: of attributes that stand twice the first counts.
@@ -158,25 +161,25 @@ impl Update {
             }
             let mut slice = SliceReader::new(bytes);
             match PathAttribute::parse(&mut slice, &mut context) {
-                Ok(attribute) if slice.is_empty() => self.decode_value(attribute.value(), &mut next_hop),
-                Ok(_) => self.record_complaint(&format!("path attribute {kind} is too long")),
-                Err(error) => self.record_complaint(&format!("path attribute {kind}: {error}")),
+                Ok(attribute) if slice.is_empty() => self.apply_attribute(attribute.value(), &mut next_hop),
+                Ok(_) => self.record_error(&format!("path attribute {kind} is too long")),
+                Err(error) => self.record_error(&format!("path attribute {kind}: {error}")),
             }
         }
         next_hop
     }
 
-    fn decode_value(&mut self, value: &PathAttributeValue, next_hop: &mut Option<RouteNextHop>) {
+    fn apply_attribute(&mut self, value: &PathAttributeValue, next_hop: &mut Option<RouteNextHop>) {
         match value {
             PathAttributeValue::NextHop(of) => *next_hop = Some(RouteNextHop::V4(of.next_hop())),
             PathAttributeValue::MpReach(reach) => self.reach.extend(from_mp_reach(reach)),
             PathAttributeValue::MpUnreach(MpUnreach::Ipv4Unicast { nlri }) => {
-                self.unreach.insert(Family::Ipv4, nlri.iter().map(from_v4).collect());
+                self.unreach.insert(Family::Ipv4, nlri.iter().map(prefix_from_v4).collect());
             }
             PathAttributeValue::MpUnreach(MpUnreach::Ipv6Unicast { nlri }) => {
-                self.unreach.insert(Family::Ipv6, nlri.iter().map(from_v6).collect());
+                self.unreach.insert(Family::Ipv6, nlri.iter().map(prefix_from_v6).collect());
             }
-            other => self.attributes.set_from(other),
+            other => self.attributes.set_attribute(other),
         }
     }
 
@@ -186,7 +189,7 @@ impl Update {
         let mut prefixes = Vec::new();
         while !reader.is_empty() {
             let Some(prefix) = decode_prefix(&mut reader) else {
-                self.record_complaint("a prefix has a wrong length");
+                self.record_error("a prefix has a wrong length");
                 break;
             };
             prefixes.push(prefix);
@@ -195,13 +198,13 @@ impl Update {
     }
 
     /// Notes an error; only the first is kept.
-    fn record_complaint(&mut self, complaint: &str) {
+    fn record_error(&mut self, complaint: &str) {
         self.malformed.get_or_insert_with(|| complaint.to_owned());
     }
 }
 
 /// Takes a field that is preceded by its length in two bytes.
-fn take_part<'a>(reader: &mut ByteReader<'a>) -> Option<&'a [u8]> {
+fn take_field<'a>(reader: &mut ByteReader<'a>) -> Option<&'a [u8]> {
     let length = reader.take_u16()?;
     reader.take(length.into())
 }
@@ -240,7 +243,7 @@ fn decode_prefix(reader: &mut ByteReader<'_>) -> Option<IpNet> {
     Ipv4Net::new(address.into(), bits).ok().map(|prefix| prefix.trunc().into())
 }
 
-fn mp_reach(family: Family, reach: &ReachableRoutes) -> Result<MpReach, EncodeError> {
+fn to_mp_reach(family: Family, reach: &ReachableRoutes) -> Result<MpReach, EncodeError> {
     Ok(match (family, reach.next_hop) {
         (Family::Ipv4, RouteNextHop::V6 { global, link_local }) => MpReach::Ipv4Unicast {
             next_hop: global.into(),
@@ -268,7 +271,7 @@ fn v4_nlri(prefixes: &[IpNet]) -> Result<Box<[Ipv4UnicastAddress]>, EncodeError>
         IpNet::V4(prefix) => Ipv4Unicast::from_net(*prefix).ok().map(Ipv4UnicastAddress::new_no_path_id),
         IpNet::V6(_) => None,
     };
-    prefixes.iter().map(|prefix| encode(prefix).ok_or_else(|| not_unicast(prefix))).collect()
+    prefixes.iter().map(|prefix| encode(prefix).ok_or_else(|| not_unicast_error(prefix))).collect()
 }
 
 fn v6_nlri(prefixes: &[IpNet]) -> Result<Box<[Ipv6UnicastAddress]>, EncodeError> {
@@ -278,10 +281,10 @@ fn v6_nlri(prefixes: &[IpNet]) -> Result<Box<[Ipv6UnicastAddress]>, EncodeError>
         }
         IpNet::V4(_) => None,
     };
-    prefixes.iter().map(|prefix| encode(prefix).ok_or_else(|| not_unicast(prefix))).collect()
+    prefixes.iter().map(|prefix| encode(prefix).ok_or_else(|| not_unicast_error(prefix))).collect()
 }
 
-fn not_unicast(prefix: &IpNet) -> EncodeError {
+fn not_unicast_error(prefix: &IpNet) -> EncodeError {
     EncodeError::Unencodable(format!("{prefix} is no unicast prefix of that family"))
 }
 
@@ -292,22 +295,28 @@ fn from_mp_reach(reach: &MpReach) -> Option<(Family, ReachableRoutes)> {
                 IpAddr::V4(address) => RouteNextHop::V4(*address),
                 IpAddr::V6(global) => RouteNextHop::V6 { global: *global, link_local: *next_hop_local },
             };
-            Some((Family::Ipv4, ReachableRoutes { next_hop, prefixes: nlri.iter().map(from_v4).collect() }))
+            Some((
+                Family::Ipv4,
+                ReachableRoutes { next_hop, prefixes: nlri.iter().map(prefix_from_v4).collect() },
+            ))
         }
         MpReach::Ipv6Unicast { next_hop_global, next_hop_local, nlri } => {
             let next_hop = RouteNextHop::V6 { global: *next_hop_global, link_local: *next_hop_local };
-            Some((Family::Ipv6, ReachableRoutes { next_hop, prefixes: nlri.iter().map(from_v6).collect() }))
+            Some((
+                Family::Ipv6,
+                ReachableRoutes { next_hop, prefixes: nlri.iter().map(prefix_from_v6).collect() },
+            ))
         }
         _ => None,
     }
 }
 
-fn from_v4(prefix: &Ipv4UnicastAddress) -> IpNet {
+fn prefix_from_v4(prefix: &Ipv4UnicastAddress) -> IpNet {
     let net: Ipv4Net = prefix.network().address();
     net.into()
 }
 
-fn from_v6(prefix: &Ipv6UnicastAddress) -> IpNet {
+fn prefix_from_v6(prefix: &Ipv6UnicastAddress) -> IpNet {
     let net: Ipv6Net = prefix.network().address();
     net.into()
 }

@@ -5,7 +5,11 @@ fn vip(number: u32) -> IpAddr {
 }
 
 /// When each announcement was made, in milliseconds from the start.
-fn collect_announcements(schedule: &mut Schedule, start: Instant, end: Duration) -> Vec<(u64, IpAddr)> {
+fn collect_announcements(
+    schedule: &mut AnnouncementSchedule,
+    start: Instant,
+    end: Duration,
+) -> Vec<(u64, IpAddr)> {
     let mut made = Vec::new();
     while let Some(now) = schedule.next_deadline().filter(|at| *at <= start + end) {
         let vips = schedule.take_due(now);
@@ -18,7 +22,7 @@ fn collect_announcements(schedule: &mut Schedule, start: Instant, end: Duration)
 #[test]
 fn a_vip_is_announced_a_few_times_at_first_and_then_about_twice_a_minute() {
     let start = Instant::now();
-    let mut schedule = Schedule::new(1);
+    let mut schedule = AnnouncementSchedule::new(1);
     schedule.start(vip(1), start);
     let times: Vec<_> = collect_announcements(&mut schedule, start, Duration::from_secs(600))
         .into_iter()
@@ -32,7 +36,7 @@ fn a_vip_is_announced_a_few_times_at_first_and_then_about_twice_a_minute() {
 #[test]
 fn a_stopped_vip_is_silent_and_a_restarted_one_begins_anew() {
     let start = Instant::now();
-    let mut schedule = Schedule::new(1);
+    let mut schedule = AnnouncementSchedule::new(1);
     schedule.start(vip(1), start);
     collect_announcements(&mut schedule, start, Duration::from_secs(30));
     schedule.start(vip(1), start);
@@ -45,7 +49,7 @@ fn a_stopped_vip_is_silent_and_a_restarted_one_begins_anew() {
 #[test]
 fn announcements_of_thousands_of_vips_are_spread() {
     let start = Instant::now();
-    let mut schedule = Schedule::new(1);
+    let mut schedule = AnnouncementSchedule::new(1);
     (0..5000).for_each(|number| schedule.start(vip(number), start));
     let made = collect_announcements(&mut schedule, start, Duration::from_secs(200));
     let first: BTreeSet<_> = made.iter().filter(|(at, _)| *at < 250).map(|(_, vip)| *vip).collect();

@@ -38,7 +38,7 @@ fn hello_from_b(peers: &OtherAgents, sequence: u64, opinion: Opinion) -> Hello {
         alive_count: 0,
         opinion,
         your_incarnation: 1,
-        known: peers.ours.version(),
+        known: peers.own_readiness.version(),
         version: 0,
         update: Default::default(),
     }
@@ -147,7 +147,7 @@ fn an_agent_that_was_lost_lets_go_of_what_others_may_have_taken_over() {
     hear_b_for(&mut peers, &mut now, ms(100), Opinion::Lost);
     assert!(!peers.is_ready_here(&vip(1)));
     assert!(peers.is_ready_here(&vip(2)), "it is no candidate for that");
-    let known = peers.ours.version();
+    let known = peers.own_readiness.version();
     hear_b_for(&mut peers, &mut now, ms(100), Opinion::Alive);
     assert!(peers.is_ready_here(&vip(1)));
     let stale = Hello { known, ..hello_from_b(&peers, peers.peers["b"].sequence + 1, Opinion::Alive) };

@@ -14,7 +14,7 @@ fn vips(numbers: impl IntoIterator<Item = u32>) -> BTreeMap<IpAddr, BallotId> {
 }
 
 /// Parts are told and learnt until nothing is left: how many there were.
-fn exchange_updates(ours: &Ours, theirs: &mut Theirs) -> usize {
+fn exchange_updates(ours: &OwnReadiness, theirs: &mut PeerReadiness) -> usize {
     let mut parts = 0;
     while theirs.known() != ours.version() {
         let known = theirs.known();
@@ -25,13 +25,13 @@ fn exchange_updates(ours: &Ours, theirs: &mut Theirs) -> usize {
     parts
 }
 
-fn known_ballots(theirs: &Theirs) -> BTreeMap<IpAddr, BallotId> {
+fn known_ballots(theirs: &PeerReadiness) -> BTreeMap<IpAddr, BallotId> {
     theirs.ready.iter().map(|(vip, ballot)| (*vip, *ballot)).collect()
 }
 
 #[test]
 fn only_changes_are_sent() {
-    let (mut ours, mut theirs) = (Ours::default(), Theirs::default());
+    let (mut ours, mut theirs) = (OwnReadiness::default(), PeerReadiness::default());
     assert!(ours.set_ready(&vips(0..5000)));
     assert_eq!(exchange_updates(&ours, &mut theirs), 5000_usize.div_ceil(MAX_ENTRIES));
     assert!(!ours.set_ready(&vips(0..5000)));
@@ -44,7 +44,7 @@ fn only_changes_are_sent() {
 
 #[test]
 fn a_part_that_was_lost_or_came_twice_does_no_harm() {
-    let (mut ours, mut theirs) = (Ours::default(), Theirs::default());
+    let (mut ours, mut theirs) = (OwnReadiness::default(), PeerReadiness::default());
     ours.set_ready(&vips(0..100));
     theirs.apply_update(&ours.next_update(0));
     let second = ours.next_update(theirs.known());
@@ -62,7 +62,7 @@ fn a_part_that_was_lost_or_came_twice_does_no_harm() {
 
 #[test]
 fn ready_since_is_the_version_that_others_must_know() {
-    let mut ours = Ours::default();
+    let mut ours = OwnReadiness::default();
     ours.set_ready(&vips([1]));
     let first = ours.ready_since(&vip(1)).unwrap();
     ours.set_ready(&vips([]));
@@ -80,10 +80,10 @@ fn ready_since_is_the_version_that_others_must_know() {
 
 #[test]
 fn vips_that_are_gone_do_not_pile_up() {
-    let (mut ours, mut theirs) = (Ours::default(), Theirs::default());
+    let (mut ours, mut theirs) = (OwnReadiness::default(), PeerReadiness::default());
     ours.set_ready(&vips(0..200));
     exchange_updates(&ours, &mut theirs);
-    let mut middle = Theirs::default();
+    let mut middle = PeerReadiness::default();
     middle.apply_update(&ours.next_update(0));
     for round in 0..20 {
         ours.set_ready(&vips(round * 1000..(round + 1) * 1000));
@@ -100,14 +100,14 @@ proptest! {
     fn every_agent_learns_all_readiness_in_the_end(
         steps in prop::collection::vec((prop::collection::btree_set(0u32..300, 0..200), 0usize..4), 1..20),
     ) {
-        let (mut ours, mut theirs) = (Ours::default(), Theirs::default());
+        let (mut ours, mut theirs) = (OwnReadiness::default(), PeerReadiness::default());
         for (ready, told) in steps {
             let ready = vips(ready);
             ours.set_ready(&ready);
             for _ in 0..told {
                 theirs.apply_update(&ours.next_update(theirs.known()));
             }
-            let mut fresh = Theirs::default();
+            let mut fresh = PeerReadiness::default();
             exchange_updates(&ours, &mut fresh);
             prop_assert_eq!(&known_ballots(&fresh), &ready);
             if told == 3 {

@@ -7,7 +7,7 @@ use super::PeerFsm;
 use crate::protocols::bgp::{
     State,
     fsm::{
-        connection::{Connection, End},
+        connection::{Connection, ConnectionEnd},
         events::{ConnectionRole, PeerAction},
     },
     wire::{Message, Notification, code},
@@ -45,6 +45,6 @@ impl PeerFsm {
         now: Instant,
         out: &mut Vec<PeerAction>,
     ) {
-        self.hang_up(loser, End::sending(Notification::new(code::COLLISION_RESOLUTION)), now, out);
+        self.hang_up(loser, ConnectionEnd::sending(Notification::new(code::COLLISION_RESOLUTION)), now, out);
     }
 }

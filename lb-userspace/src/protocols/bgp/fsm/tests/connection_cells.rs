@@ -19,14 +19,16 @@ fn connection_in(state: State, now: Instant) -> Connection {
 fn process_to_text(connection: &mut Connection, event: ConnectionEvent, now: Instant) -> String {
     let state = |connection: &Connection| format!("{:?}", connection.state());
     match connection.process(event, now) {
-        Ok(Step::Nothing) => state(connection),
-        Ok(Step::Send(message)) => format!("{} {}", message.name(), state(connection)),
-        Ok(Step::Opened) => format!("opened {}", state(connection)),
-        Ok(Step::Established) => format!("up {}", state(connection)),
-        Ok(Step::RouteMessage(message)) => format!("deliver {} {}", message.name(), state(connection)),
-        Err(End(Cause::Sent(told))) => format!("end {}/{}", told.code.0, told.code.1),
-        Err(End(Cause::Received(told))) => format!("end by {}/{}", told.code.0, told.code.1),
-        Err(End(Cause::Lost(_))) => "end lost".into(),
+        Ok(ConnectionAction::Nothing) => state(connection),
+        Ok(ConnectionAction::Send(message)) => format!("{} {}", message.name(), state(connection)),
+        Ok(ConnectionAction::Opened) => format!("opened {}", state(connection)),
+        Ok(ConnectionAction::Established) => format!("up {}", state(connection)),
+        Ok(ConnectionAction::RouteMessage(message)) => {
+            format!("deliver {} {}", message.name(), state(connection))
+        }
+        Err(ConnectionEnd(Cause::Sent(told))) => format!("end {}/{}", told.code.0, told.code.1),
+        Err(ConnectionEnd(Cause::Received(told))) => format!("end by {}/{}", told.code.0, told.code.1),
+        Err(ConnectionEnd(Cause::Lost(_))) => "end lost".into(),
     }
 }
 

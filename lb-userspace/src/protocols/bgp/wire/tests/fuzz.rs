@@ -1,11 +1,12 @@
-//! Valid messages, damaged at random: whatever comes in, nothing panics.
+//! Valid messages, damaged at random: decoding them must not panic.
 //!
-//! A million of them: `TRIGON_FUZZ=1000000 cargo test -p lb-userspace --lib fuzz`
+//! `TRIGON_FUZZ` sets the number of messages (default: 1,000,000):
+//! `TRIGON_FUZZ=10000000 cargo test -p lb-userspace --lib fuzz`
 
 use super::*;
 use crate::hash::Random;
 
-/// The same damage every time.
+/// A seeded generator, so that each run does the same damage.
 struct Seeded(Random);
 
 impl Seeded {
@@ -56,7 +57,7 @@ fn damaged_messages_never_panic() {
         match decode_as(&bytes, seeded.random_below(2) == 0) {
             Ok(Some(message)) => {
                 understood += 1;
-                // What was understood can be looked at, and told again or refused.
+                // Formatting and encoding a decoded message must not panic; encoding may fail.
                 let _ = (format!("{message:?}"), message.encode(true));
             }
             Ok(None) => {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     hash::Random,
-    protocols::l2::{circle::Circle, hello::Hello, interfaces::tests::interfaces},
+    protocols::l2::{hello::Hello, hello_nodes::HelloNodes, interfaces::tests::interfaces},
 };
 
 pub struct World {
@@ -31,7 +31,7 @@ pub struct World {
 pub struct Agent {
     pub peers: OtherAgents,
     pub election: Election,
-    circle: Circle,
+    hello_nodes: HelloNodes,
     wanted: L2Orders,
 }
 
@@ -86,7 +86,8 @@ impl World {
         self.incarnations += 1;
         let wanted = self.orders_of(number);
         let peers = OtherAgents::new(wanted.me.clone(), self.incarnations);
-        let mut agent = Agent { peers, election: Election::default(), circle: Circle::default(), wanted };
+        let mut agent =
+            Agent { peers, election: Election::default(), hello_nodes: HelloNodes::default(), wanted };
         agent.apply_orders(self.now);
         self.agents[number] = Some(agent);
         self.run_turn(number);
@@ -186,7 +187,11 @@ impl World {
         loop {
             let agents = self.agents.iter().flatten();
             let timers = agents.flat_map(|agent| {
-                [agent.peers.next_deadline(), agent.election.next_deadline(), agent.circle.next_deadline()]
+                [
+                    agent.peers.next_deadline(),
+                    agent.election.next_deadline(),
+                    agent.hello_nodes.next_deadline(),
+                ]
             });
             let learning = self.learning.iter().map(|(at, ..)| *at);
             let next = self.flying.iter().map(|(at, ..)| *at).chain(learning).chain(timers.flatten()).min();
@@ -236,20 +241,20 @@ impl Agent {
         let is_one = nodes.contains(&self.wanted.me);
         let nodes = nodes.into_iter().filter(|_| is_one).map(|node| (node, Vec::new()));
         self.wanted.nodes = nodes.collect();
-        self.circle.set_nodes(&self.wanted.nodes, now);
-        self.peers.set_nodes(self.circle.nodes(), now);
+        self.hello_nodes.set_nodes(&self.wanted.nodes, now);
+        self.peers.set_nodes(self.hello_nodes.nodes(), now);
         self.election.set_orders(&self.wanted, now);
         let eth0 = interfaces(&["eth0"], &["eth0"]);
         self.peers.set_ready(self.election.announceable(&eth0), self.wanted.leaving, now);
     }
 
     fn knows_node(&self, number: usize) -> bool {
-        self.circle.nodes().any(|node| *node == name(number))
+        self.hello_nodes.nodes().any(|node| *node == name(number))
     }
 
     fn forget_expired(&mut self, now: Instant) {
-        if self.circle.forget_expired(now) {
-            self.peers.set_nodes(self.circle.nodes(), now);
+        if self.hello_nodes.forget_expired(now) {
+            self.peers.set_nodes(self.hello_nodes.nodes(), now);
         }
     }
 }

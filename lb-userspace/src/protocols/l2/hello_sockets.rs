@@ -19,7 +19,7 @@ const CS6: u32 = 0xc0;
 /// How many datagrams of a socket are processed at a time.
 const BATCH: usize = 1024;
 
-pub struct Talk {
+pub struct HelloSockets {
     port: u16,
     me: Arc<str>,
     nodes: BTreeMap<Arc<str>, Vec<IpAddr>>,
@@ -27,7 +27,7 @@ pub struct Talk {
     sockets: BTreeMap<IpAddr, Option<AsyncFd<UdpSocket>>>,
 }
 
-impl Talk {
+impl HelloSockets {
     pub fn new(port: u16) -> Self {
         Self { port, me: Arc::default(), nodes: BTreeMap::new(), sockets: BTreeMap::new() }
     }

@@ -1,4 +1,4 @@
-//! The nodes whose agents we talk with: all that may be elected, and for a while those
+//! The nodes whose agents we exchange hellos with: all that may be elected, and for a while those
 //! that may no longer, since they may not have learnt of it yet.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
@@ -6,12 +6,12 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
 use super::timing::GRACE;
 
 #[derive(Default)]
-pub struct Circle {
+pub struct HelloNodes {
     /// By node: its addresses and, if it may no longer be elected, when it is forgotten.
     nodes: BTreeMap<Arc<str>, (Vec<IpAddr>, Option<Instant>)>,
 }
 
-impl Circle {
+impl HelloNodes {
     /// Sets the nodes that may be elected; true if one is new or has other addresses.
     pub fn set_nodes(&mut self, wanted: &BTreeMap<Arc<str>, Vec<IpAddr>>, now: Instant) -> bool {
         let mut is_changed = false;
@@ -54,22 +54,22 @@ mod tests {
     #[test]
     fn a_node_that_is_left_out_is_listened_to_for_a_while() {
         let start = Instant::now();
-        let names = |circle: &Circle| circle.nodes().map(|node| node.to_string()).collect::<Vec<_>>();
+        let names = |all: &HelloNodes| all.nodes().map(|node| node.to_string()).collect::<Vec<_>>();
         let nodes = |names: &[&str]| names.iter().map(|name| (Arc::from(*name), Vec::new())).collect();
-        let mut circle = Circle::default();
-        assert!(circle.set_nodes(&nodes(&["a", "b"]), start));
-        assert!(!circle.set_nodes(&nodes(&["a"]), start));
+        let mut hello_nodes = HelloNodes::default();
+        assert!(hello_nodes.set_nodes(&nodes(&["a", "b"]), start));
+        assert!(!hello_nodes.set_nodes(&nodes(&["a"]), start));
         // No longer because of another change.
-        assert!(!circle.set_nodes(&BTreeMap::new(), start + Duration::from_millis(500)));
-        assert_eq!(circle.next_deadline(), Some(start + GRACE));
-        assert!(!circle.forget_expired(start + Duration::from_millis(999)));
-        assert_eq!(names(&circle), ["a", "b"]);
-        assert!(circle.forget_expired(start + GRACE));
-        assert_eq!(names(&circle), ["a"]);
+        assert!(!hello_nodes.set_nodes(&BTreeMap::new(), start + Duration::from_millis(500)));
+        assert_eq!(hello_nodes.next_deadline(), Some(start + GRACE));
+        assert!(!hello_nodes.forget_expired(start + Duration::from_millis(999)));
+        assert_eq!(names(&hello_nodes), ["a", "b"]);
+        assert!(hello_nodes.forget_expired(start + GRACE));
+        assert_eq!(names(&hello_nodes), ["a"]);
         // Back in time.
-        assert!(!circle.set_nodes(&nodes(&["a"]), start + GRACE));
-        assert_eq!(circle.next_deadline(), None);
+        assert!(!hello_nodes.set_nodes(&nodes(&["a"]), start + GRACE));
+        assert_eq!(hello_nodes.next_deadline(), None);
         let elsewhere = BTreeMap::from([(Arc::from("a"), vec![IpAddr::from([192, 0, 2, 1])])]);
-        assert!(circle.set_nodes(&elsewhere, start + GRACE));
+        assert!(hello_nodes.set_nodes(&elsewhere, start + GRACE));
     }
 }

@@ -15,12 +15,12 @@ use crate::neigh;
 const PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
-pub struct Rivals {
+pub struct RivalWarnings {
     /// By VIP: when it was warned about last.
     warned: BTreeMap<IpAddr, Instant>,
 }
 
-impl Rivals {
+impl RivalWarnings {
     pub fn warn_about(&mut self, vip: IpAddr, mac: Mac, now: Instant) {
         if self.is_due(vip, now) {
             let mac = neigh::next_hop::MacText(mac);
@@ -45,7 +45,7 @@ mod tests {
     fn a_rival_is_warned_about_once_a_minute_for_each_vip() {
         let start = Instant::now();
         let [one, other] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
-        let mut rivals = Rivals::default();
+        let mut rivals = RivalWarnings::default();
         let mut warned = |vip, seconds| rivals.is_due(vip, start + Duration::from_secs(seconds));
         let all = [(one, 0), (one, 1), (other, 1), (one, 59), (one, 60), (other, 60), (one, 61), (other, 61)];
         let expected = [true, false, true, false, true, false, false, true];
