@@ -100,6 +100,18 @@ fn a_flow_ends_when_the_last_endpoint_is_gone_only_for_newcomers() {
     }
 }
 
+#[test]
+fn an_endpoint_that_the_service_does_not_count_gets_no_flow() {
+    for kind in KINDS {
+        let mut story = NodeFlowStory::new(kind);
+        story.machine.set_service((kind, LOCAL), |service| service.endpoints = 0);
+        let request = kind.request(LOCAL);
+        let given = arrives(format!("{kind}"), AS_NODE, from_director(kind.family, &request.ip));
+        given.dropped(DropNoEndpoint).for_service(&request).assert_on(&story.machine);
+        assert_eq!(story.flows().len(), 0);
+    }
+}
+
 /// So that the RST with which the endpoint will answer comes from the VIP.
 #[test]
 fn a_flow_met_in_the_middle_gets_an_endpoint_and_a_reply() {

@@ -47,6 +47,10 @@ pub fn flow<'a>(
     let Endpoint { addr, port, .. } = if start.is_kept {
         scratch.affinity.endpoint
     } else {
+        // Not even the first one, which a failed deletion may have left.
+        if service.endpoints == 0 {
+            return Err(Verdict::DropNoEndpoint);
+        }
         let index = hash::endpoint(hash, service.endpoints);
         *maps::endpoint(service.id, index).ok_or(Verdict::DropNoEndpoint)?
     };
