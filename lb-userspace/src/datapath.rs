@@ -9,7 +9,7 @@ pub mod memory;
 mod proof;
 mod tables;
 
-pub use adopt::adopt_maps;
-pub use apply::apply;
+pub use adopt::{adopt_maps, delete_orphans};
+pub use apply::{Applied, apply};
 pub use proof::proven_generation;
 pub use tables::{TableError, Tables};

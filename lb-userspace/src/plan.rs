@@ -21,6 +21,7 @@ mod planned;
 mod planner;
 mod policy;
 mod rings;
+pub mod shortage;
 mod subject;
 
 pub use members::max_overhead;

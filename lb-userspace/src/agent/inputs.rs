@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
-    time::Interval,
+    time::{Interval, MissedTickBehavior},
 };
 use tracing::warn;
 
@@ -85,7 +85,9 @@ impl Inputs {
             });
         }
         tasks.spawn(listen_for_path_mtus(reports_to));
-        let ticks = tokio::time::interval(TICK);
+        let mut ticks = tokio::time::interval(TICK);
+        // Ticks in a burst would free ids that have not waited for a second.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { tasks, loads, hops, healths, reports, leave, ticks, targets, probes }
     }
 

@@ -1,5 +1,8 @@
 //! Plan, diff, apply, proof: from a cluster to the maps, synchronously.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -16,10 +19,14 @@ use crate::{
     os::moment::Now,
     plan::{
         Dead, Identity, Plan, Planner,
-        diff::{Shortage, Stamp, diff},
+        diff::{Stamp, diff},
         mirror::{Capacity, Mirror, Op},
+        shortage::Shortage,
     },
 };
+
+/// How often a shortage is tried again because changes have made room.
+const MAX_ROUNDS: usize = 3;
 
 /// What was planned, and how much of it the maps are known to hold. Cheap to copy.
 #[derive(Clone, Debug, Default)]
@@ -70,13 +77,25 @@ impl<T: Tables> Reconciler<T> {
         if !mirror.services.is_empty() {
             info!(services = mirror.services.len(), generation, "adopted what is pinned");
         }
-        let programmed = Programmed { mirror: Arc::new(mirror), generation, ..Programmed::default() };
+        // They have just been read.
+        let proven = mirror.services.iter().map(|(key, service)| (*key, service.generation)).collect();
+        let programmed = Programmed {
+            mirror: Arc::new(mirror),
+            proven: Arc::new(proven),
+            generation,
+            ..Programmed::default()
+        };
         Ok(Self { me, tables, capacity, planner: Planner::default(), programmed, due: None })
     }
 
     #[cfg(test)]
     pub fn into_tables(self) -> T {
         self.tables
+    }
+
+    #[cfg(test)]
+    pub fn tables_mut(&mut self) -> &mut T {
+        &mut self.tables
     }
 
     /// This node.
@@ -98,11 +117,7 @@ impl<T: Tables> Reconciler<T> {
         self.due = plan.due;
         self.programmed.plan = Arc::new(plan);
         self.programmed.is_planned = true;
-        let result = self.converge_maps(now);
-        if let Err(e) = &result {
-            error!("{e}; trying again in a second");
-        }
-        self.programmed.failure = result.err().map(|e| e.to_string());
+        self.converge_maps(now);
     }
 
     /// A second has passed: old ids and ranges are free, and what failed may succeed now.
@@ -114,31 +129,66 @@ impl<T: Tables> Reconciler<T> {
         let Programmed { is_planned, failure, shortages, .. } = &self.programmed;
         let must_retry = *is_planned && (failure.is_some() || (freed && !shortages.is_empty()));
         if must_retry {
-            self.programmed.failure = self.converge_maps(now).err().map(|e| e.to_string());
+            self.converge_maps(now);
         }
         must_retry
     }
 
-    fn converge_maps(&mut self, now: Now) -> Result<(), TableError> {
+    /// In several rounds, if something was short and a round has made room.
+    fn converge_maps(&mut self, now: Now) {
+        let mut failures = Vec::new();
+        if self.programmed.failure.is_some() {
+            let mirror = Arc::make_mut(&mut self.programmed.mirror);
+            failures.extend(datapath::delete_orphans(&mut self.tables, mirror).err());
+        }
+        for _ in 0..MAX_ROUNDS {
+            let has_made_room = self.run_round(now, &mut failures);
+            if !has_made_room || self.programmed.shortages.is_empty() {
+                break;
+            }
+        }
+        self.programmed.failure = failures.first().map(|first| match failures.len() - 1 {
+            0 => first.to_string(),
+            others => format!("{first}; other changes that failed: {others}"),
+        });
+        if let Some(failure) = &self.programmed.failure {
+            error!("{failure}; trying again in a second");
+        }
+    }
+
+    /// Adds what fails to `failures`. True if entries were deleted.
+    fn run_round(&mut self, now: Now, failures: &mut Vec<TableError>) -> bool {
         let next = self.programmed.generation.wrapping_add(1);
         let stamp = Stamp { generation: next, now: now.monotonic_seconds };
-        let diff = diff(&self.programmed.plan, &self.programmed.mirror, self.capacity, stamp);
-        self.note_shortages(diff.shortages.iter().cloned().collect());
-        if diff.ops.is_empty() && diff.written.is_empty() {
-            return Ok(());
+        let mut diff = diff(&self.programmed.plan, &self.programmed.mirror, self.capacity, stamp);
+        self.note_shortages(std::mem::take(&mut diff.shortages).into_iter().collect());
+        if diff.is_empty() {
+            return false;
         }
-        if !diff.ops.is_empty() {
-            debug!(ops = diff.ops.len(), generation = next, "changing the data path");
+        let ops = diff.ops().count();
+        if ops > 0 {
+            debug!(ops, generation = next, "changing the data path");
         }
         // Only if a service changes: after a restart the generation is read from their entries.
-        if diff.ops.iter().any(|op| matches!(op, Op::SetService(..))) {
+        if diff.ops().any(|op| matches!(op, Op::SetService(..))) {
             self.programmed.generation = next;
         }
-        let written: Vec<ServiceKey> = diff.written.iter().map(|(key, _)| *key).collect();
+        let deletions = diff.services.iter().filter(|change| change.written.is_none());
+        let deleted: Vec<ServiceKey> = deletions.map(|change| change.key).collect();
+        let has_made_room = diff.makes_room();
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
-        datapath::apply(&mut self.tables, mirror, diff)?;
-        Arc::make_mut(&mut self.programmed.proven).retain(|key, _| mirror.services.contains_key(key));
-        written.into_iter().try_for_each(|key| self.prove_service(key))
+        let applied = datapath::apply(&mut self.tables, mirror, diff);
+        self.withdraw_proofs(&deleted);
+        failures.extend(applied.failures);
+        failures.extend(applied.written.into_iter().filter_map(|key| self.prove_service(key).err()));
+        has_made_room
+    }
+
+    fn withdraw_proofs(&mut self, deleted: &[ServiceKey]) {
+        let Programmed { mirror, proven, .. } = &mut self.programmed;
+        for key in deleted.iter().filter(|key| !mirror.services.contains_key(key)) {
+            Arc::make_mut(proven).remove(key);
+        }
     }
 
     /// Each shortage is logged when it begins.
@@ -161,9 +211,8 @@ impl<T: Tables> Reconciler<T> {
                 Ok(())
             }
             None => {
-                // Something else wrote there. Forget what was written, so that it is written again in a second.
                 Arc::make_mut(proven).remove(&key);
-                Arc::make_mut(mirror).written.remove(&key);
+                Arc::make_mut(mirror).overwritten.insert(key);
                 Err(TableError {
                     map: names::SERVICES,
                     entry: format!("{key:?}"),

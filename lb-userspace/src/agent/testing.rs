@@ -39,8 +39,16 @@ pub const ENDPOINT: &str = r#"
  ports: [{name: p, port: 80}], endpoints: [{addresses: [10.1.0.1], nodeName: node1}]}
 "#;
 
-pub const ROOM: Capacity =
-    Capacity { services: 4, backends: 8, endpoints: 8, ring_slots: 4096, history_slots: 4096, ranges: 8 };
+pub const ROOM: Capacity = Capacity {
+    services: 4,
+    backends: 8,
+    endpoints: 8,
+    ring_slots: 4096,
+    history_slots: 4096,
+    ranges: 8,
+    vips: 4,
+    peers: 8,
+};
 
 /// Not enough for a ring.
 pub const NO_RING: Capacity = Capacity { ring_slots: 512, ..ROOM };

@@ -66,6 +66,8 @@ fn agent_config(cli: &Cli, args: &AgentArgs) -> AgentConfig {
                 ring_slots: sizes.ring_slots,
                 history_slots: sizes.history_slots,
                 ranges: sizes.max_ranges,
+                vips: sizes.max_services,
+                peers: sizes.max_backends,
             },
             node_flows: sizes.node_flows,
             affinities: sizes.affinities,

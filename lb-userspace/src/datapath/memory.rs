@@ -15,16 +15,16 @@ use crate::plan::{
     mirror::{Mirror, Op},
 };
 
-/// Each map under its own name; optionally they fail at a certain write.
+/// Each map under its own name; optionally they fail at certain writes.
 #[derive(Default)]
 pub struct MemoryTables {
     pub services: BTreeMap<ServiceKey, Service>,
-    vips: BTreeMap<Addr, Vip>,
-    peers: BTreeMap<Addr, Peer>,
-    endpoints: BTreeMap<EndpointKey, Endpoint>,
-    ranges: BTreeSet<(u32, SourceRange)>,
+    pub vips: BTreeMap<Addr, Vip>,
+    pub peers: BTreeMap<Addr, Peer>,
+    pub endpoints: BTreeMap<EndpointKey, Endpoint>,
+    pub ranges: BTreeSet<(u32, SourceRange)>,
     /// By id. An array has no absent entries: a cleared one is all zeros.
-    backends: BTreeMap<u16, Backend>,
+    pub backends: BTreeMap<u16, Backend>,
     /// By slot.
     rings: Vec<u16>,
     history: Vec<Owners>,
@@ -32,6 +32,10 @@ pub struct MemoryTables {
     pub log: Vec<Op>,
     /// Fail when the log is this long.
     pub fail_at: Option<usize>,
+    /// How many changes were tried.
+    pub attempts: usize,
+    /// The attempts that fail, by number from 0.
+    pub failing: BTreeSet<usize>,
 }
 
 impl MemoryTables {
@@ -43,7 +47,8 @@ impl MemoryTables {
 
 impl Tables for MemoryTables {
     fn write(&mut self, op: &Op) -> Result<(), TableError> {
-        if self.fail_at == Some(self.log.len()) {
+        self.attempts += 1;
+        if self.fail_at == Some(self.log.len()) || self.failing.contains(&(self.attempts - 1)) {
             return Err(TableError {
                 map: "MEMORY",
                 entry: format!("{op:?}"),

@@ -17,8 +17,13 @@ impl FreeIds {
         Self { taken, next: first, limit }
     }
 
+    /// The id that `take` would hand out.
+    pub fn peek(&self) -> Option<u32> {
+        (self.next..self.limit).find(|id| !self.taken.contains(id))
+    }
+
     pub fn take(&mut self) -> Option<u32> {
-        let id = (self.next..self.limit).find(|id| !self.taken.contains(id))?;
+        let id = self.peek()?;
         self.next = id + 1;
         Some(id)
     }
@@ -51,10 +56,15 @@ impl Gaps {
     }
 
     /// The offset of the first gap with room for `len` slots.
-    pub fn take(&mut self, len: u32) -> Option<u32> {
+    pub fn find(&self, len: u32) -> Option<u32> {
         let needed = whole_chunks(len);
-        let (offset, gap) = self.gaps.iter().find(|(_, gap)| **gap >= needed).map(|(o, g)| (*o, *g))?;
-        self.gaps.remove(&offset);
+        self.gaps.iter().find(|(_, gap)| **gap >= needed).map(|(offset, _)| *offset)
+    }
+
+    /// Takes the room that `find` finds.
+    pub fn take(&mut self, len: u32) -> Option<u32> {
+        let (offset, needed) = (self.find(len)?, whole_chunks(len));
+        let gap = self.gaps.remove(&offset)?;
         if gap > needed {
             self.gaps.insert(offset + needed, gap - needed);
         }

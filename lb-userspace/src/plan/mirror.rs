@@ -9,7 +9,7 @@ use std::{
 use lb_common::{
     Addr,
     maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip, service_flags},
-    ring::Owners,
+    ring::{NO_BACKEND, Owners},
 };
 
 use super::{
@@ -26,6 +26,8 @@ pub struct Capacity {
     pub ring_slots: u32,
     pub history_slots: u32,
     pub ranges: u32,
+    pub vips: u32,
+    pub peers: u32,
 }
 
 /// The contents of the maps that the control plane writes.
@@ -44,8 +46,24 @@ pub struct Mirror {
     /// By offset: the owners and former owners of slots that services name.
     pub histories: BTreeMap<u32, Arc<[Owners]>>,
     /// What each service was written from; unknown after an adoption.
-    pub written: BTreeMap<ServiceKey, Arc<PlannedService>>,
+    pub written: BTreeMap<ServiceKey, Written>,
+    /// Services whose entry something else has changed: it has to be written again.
+    pub overwritten: BTreeSet<ServiceKey>,
     pub quarantine: Quarantine,
+}
+
+/// What a service was written from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Written {
+    pub planned: Arc<PlannedService>,
+    /// False: backends are missing in its ring, for which there was no room.
+    pub is_whole: bool,
+}
+
+impl Written {
+    pub fn is_as_planned(&self, planned: &Arc<PlannedService>) -> bool {
+        self.is_whole && (Arc::ptr_eq(&self.planned, planned) || self.planned == *planned)
+    }
 }
 
 /// Ids and ranges that no entry names any more, but a program at work on a packet may
@@ -111,10 +129,10 @@ pub enum Op {
 impl Quarantine {
     /// Frees what was there at the last call. Called about once a second, so that
     /// everything waits for at least as long, which no packet on its way takes.
-    /// False if nothing is left that another call could free.
+    /// True if anything was freed.
     pub fn release_oldest(&mut self) -> bool {
-        self.old = std::mem::take(&mut self.young);
-        !self.old.is_empty()
+        let freed = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
+        !freed.is_empty()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -143,6 +161,23 @@ impl Mirror {
         ids.iter().filter_map(|id| self.backends.get(id)).map(BackendKey::from_entry).collect()
     }
 
+    /// The keys of all endpoints that there are under a service's id.
+    pub fn endpoint_keys(&self, service: u32) -> impl Iterator<Item = EndpointKey> {
+        let all = EndpointKey { service, index: 0 }..=EndpointKey { service, index: u32::MAX };
+        self.endpoints.range(all).map(|(key, _)| *key)
+    }
+
+    /// The ids that rings, histories and peers name.
+    pub fn named_backends(&self) -> BTreeSet<u16> {
+        let mut is_named = vec![false; usize::from(u16::MAX) + 1];
+        let in_rings = self.rings.values().flat_map(|slots| slots.iter());
+        let in_histories = self.histories.values().flat_map(|slots| slots.iter()).flat_map(|slot| &slot.ids);
+        in_rings.chain(in_histories).for_each(|id| is_named[usize::from(*id)] = true);
+        let of_peers = self.peers.values().filter_map(|peer| u16::try_from(peer.backend).ok());
+        let ids = (0..=u16::MAX).filter(|id| is_named[usize::from(*id)]);
+        ids.chain(of_peers).filter(|id| *id != NO_BACKEND).collect()
+    }
+
     /// What `op` makes of the maps.
     pub fn apply(&mut self, op: &Op) {
         match op {
@@ -167,8 +202,17 @@ impl Mirror {
         }
     }
 
+    /// Forgets rings and histories that no service names: a change failed after they were written.
+    pub fn forget_unnamed_slots(&mut self) {
+        let (services, rings, histories) = (&self.services, &mut self.rings, &mut self.histories);
+        let named: BTreeSet<u32> = services.values().map(|service| service.ring_offset).collect();
+        rings.retain(|offset, _| named.contains(offset));
+        let named: BTreeSet<u32> = services.values().map(|service| service.history_offset).collect();
+        histories.retain(|offset, _| named.contains(offset));
+    }
+
     /// Deletions of endpoints that no service counts and of ranges that none
-    /// asks for: they are left by an agent that was killed between two ops.
+    /// asks for: a change failed, or an agent was killed, between two ops.
     pub fn orphan_deletions(&self) -> Vec<Op> {
         let asking = self.services.values().filter(|service| service.flags & service_flags::RANGES != 0);
         let asking: BTreeSet<u32> = asking.map(|service| service.id).collect();
@@ -182,6 +226,7 @@ impl Mirror {
     }
 
     fn set_service(&mut self, key: ServiceKey, service: Service) {
+        self.overwritten.remove(&key);
         if let Some(old) = self.services.insert(key, service) {
             if old.ring_offset != service.ring_offset {
                 self.retire_ring(&old);
@@ -199,6 +244,7 @@ impl Mirror {
             self.quarantine.young.services.insert(old.id);
         }
         self.written.remove(key);
+        self.overwritten.remove(key);
     }
 
     fn delete_range(&mut self, service: u32, range: &SourceRange) {

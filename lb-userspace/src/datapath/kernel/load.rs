@@ -74,7 +74,7 @@ fn map_sizes(options: &DatapathConfig) -> [(&'static str, u32); 16] {
     [
         (names::SERVICES, capacity.services),
         (names::SERVICE_STATS, capacity.services),
-        (names::VIPS, capacity.services),
+        (names::VIPS, capacity.vips),
         (names::RINGS, size_for_role(roles::DIRECTOR, capacity.ring_slots.div_ceil(CHUNK_SLOTS))),
         (names::HISTORY, size_for_role(roles::NODE, capacity.history_slots)),
         (names::BACKENDS, capacity.backends),
@@ -83,7 +83,7 @@ fn map_sizes(options: &DatapathConfig) -> [(&'static str, u32); 16] {
         (names::RANGES, capacity.ranges),
         (names::AFFINITIES, size_for_role(roles::NODE, options.affinities)),
         (names::NEW_FLOWS, capacity.services),
-        (names::PEERS, capacity.backends),
+        (names::PEERS, capacity.peers),
         (names::BARE_FLOWS, options.bare_flows),
         (names::FRAGMENTS, options.fragments),
         (names::NODE_FLOWS, size_for_role(roles::NODE, options.node_flows)),
@@ -216,6 +216,8 @@ fn actual_capacity(pin_dir: &Path, wanted: Capacity) -> Result<Capacity, LoadErr
         ring_slots: size(names::RINGS)?.saturating_mul(CHUNK_SLOTS),
         history_slots: size(names::HISTORY)?,
         ranges: size(names::RANGES)?,
+        vips: size(names::VIPS)?,
+        peers: size(names::PEERS)?,
     };
     if actual.services < wanted.services || actual.backends < wanted.backends {
         tracing::warn!(

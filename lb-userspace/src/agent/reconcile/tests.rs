@@ -1,0 +1,272 @@
+//! Whatever happens to the objects, to the maps and to the agent: at every moment packets
+//! go where they belong, and at the end the maps are those of a fresh start.
+
+mod checked;
+mod faults;
+mod objects;
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use checked::CheckedTables;
+use lb_common::{
+    Addr,
+    maps::{Backend, EndpointKey},
+    ring::NO_BACKEND,
+    roles,
+};
+use objects::{ME, Objects, next_hops, some_objects};
+use proptest::{
+    prelude::*,
+    test_runner::{RngAlgorithm, TestCaseError, TestRng, TestRunner},
+};
+
+use super::*;
+use crate::plan::{BackendKey, SourceRange, Subject};
+
+/// The sequences of a run.
+const CASES: u32 = 10_000;
+/// Slots of a ring of few members, in whole chunks.
+const RING: u32 = 512;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// The objects change, and some changes of the maps fail: the attempts of these numbers.
+    Change(Objects, BTreeSet<usize>),
+    /// The same, and the agent is killed after so many changes.
+    Kill(Objects, usize),
+    Tick,
+    /// Nodes look dead from now on.
+    Dead(BTreeSet<u8>),
+    /// Another program overwrites the next service that is written, before it is read back.
+    Overwrite,
+}
+
+fn some_step() -> impl Strategy<Value = Step> {
+    let failing = prop_oneof![
+        2 => Just(BTreeSet::new()),
+        1 => prop::collection::btree_set(0usize..30, 1..6),
+    ];
+    prop_oneof![
+        6 => (some_objects(), failing).prop_map(|(objects, failing)| Step::Change(objects, failing)),
+        2 => (some_objects(), 0usize..40).prop_map(|(objects, after)| Step::Kill(objects, after)),
+        6 => Just(Step::Tick),
+        1 => prop::collection::btree_set(0u8..5, 0..3).prop_map(Step::Dead),
+        1 => Just(Step::Overwrite),
+    ]
+}
+
+/// Maps that are large enough, or too small for some of the clusters. A ring is written
+/// anew before the old one is freed, so the slabs have twice the room.
+fn some_room() -> impl Strategy<Value = Capacity> {
+    let slots = prop_oneof![3 => Just(32 + 10 * RING), 1 => Just(32 + 2 * RING)];
+    (1u32..7, 2u32..14, 1u32..12, slots, 1u32..8, 1u32..5, 1u32..6).prop_map(
+        |(services, backends, endpoints, slots, ranges, vips, peers)| Capacity {
+            services,
+            backends,
+            endpoints,
+            ring_slots: slots,
+            history_slots: slots,
+            ranges,
+            vips,
+            peers,
+        },
+    )
+}
+
+/// An agent and its surroundings.
+struct World {
+    agent: Reconciler<CheckedTables>,
+    room: Capacity,
+    hops: NextHops,
+    objects: Objects,
+    dead: Dead,
+    start: Instant,
+    seconds: u32,
+}
+
+fn agent(tables: CheckedTables, room: Capacity) -> Reconciler<CheckedTables> {
+    let me = Identity {
+        node: ME.into(),
+        roles: roles::DIRECTOR | roles::NODE,
+        asks_former_owners: true,
+        bare_sources: Arc::default(),
+        answer_echo: false,
+    };
+    Reconciler::new(me, tables, room).expect("maps that can be read")
+}
+
+impl World {
+    fn new(room: Capacity) -> Self {
+        Self {
+            agent: agent(CheckedTables::new(room), room),
+            room,
+            hops: next_hops(),
+            objects: Objects::default(),
+            dead: Dead::new(),
+            start: Instant::now(),
+            seconds: 0,
+        }
+    }
+
+    fn now(&self) -> Now {
+        let passed = Duration::from_secs(u64::from(self.seconds));
+        Now { instant: self.start + passed, monotonic_seconds: 1000 + self.seconds }
+    }
+
+    fn reconcile(&mut self) {
+        let now = self.now();
+        self.agent.reconcile(&self.objects.cluster(), &self.hops, &self.dead, now);
+    }
+
+    fn tick(&mut self) {
+        self.seconds += 1;
+        self.agent.tables_mut().tick();
+        self.agent.tick(self.now());
+    }
+
+    fn change(&mut self, services: &[(u8, &[u8])]) {
+        self.objects = Objects::with_endpoints(services);
+        self.reconcile();
+    }
+
+    fn take_step(mut self, step: &Step) -> Self {
+        match step {
+            Step::Change(objects, failing) => {
+                self.objects = objects.clone();
+                let tables = &mut self.agent.tables_mut().inner;
+                tables.failing = failing.iter().map(|number| tables.attempts + number).collect();
+                self.reconcile();
+            }
+            Step::Kill(objects, after) => {
+                self.objects = objects.clone();
+                let tables = &mut self.agent.tables_mut().inner;
+                tables.fail_at = Some(tables.log.len() + after);
+                self.reconcile();
+                self = self.restart();
+                self.reconcile();
+            }
+            Step::Tick => self.tick(),
+            Step::Dead(nodes) => {
+                let key = |n: &u8| BackendKey::fellow_node(Addr::from(IpAddr::from([10, 0, 0, 1 + n])));
+                self.dead = nodes.iter().map(|n| Subject::of_node(&key(n))).collect();
+                self.reconcile();
+            }
+            Step::Overwrite => self.agent.tables_mut().overwrites_next = true,
+        }
+        self
+    }
+
+    /// Another agent takes over what the killed one has left.
+    fn restart(self) -> Self {
+        let mut tables = self.agent.into_tables();
+        (tables.inner.fail_at, tables.inner.failing) = (None, BTreeSet::new());
+        tables.forget_freed();
+        Self { agent: agent(tables, self.room), ..self }
+    }
+
+    /// Nothing fails any more, and time passes.
+    fn settle(&mut self) {
+        let tables = self.agent.tables_mut();
+        (tables.inner.failing, tables.overwrites_next) = (BTreeSet::new(), false);
+        for _ in 0..6 {
+            self.tick();
+            self.reconcile();
+        }
+    }
+
+    fn contents(&self) -> Contents {
+        Contents::new(&self.agent.programmed().mirror)
+    }
+}
+
+/// What the maps mean, whatever the ids and offsets.
+#[derive(PartialEq, Debug)]
+struct Contents {
+    services: BTreeMap<ServiceKey, ServiceContents>,
+    vips: Vec<Addr>,
+    peers: BTreeMap<Addr, (u32, bool)>,
+    backends: BTreeMap<BackendKey, Backend>,
+    endpoints: usize,
+}
+
+#[derive(PartialEq, Debug)]
+struct ServiceContents {
+    entry: Service,
+    ring: Vec<BackendKey>,
+    owners: Vec<BackendKey>,
+    endpoints: Vec<Addr>,
+    ranges: Vec<SourceRange>,
+}
+
+impl Contents {
+    fn new(mirror: &Mirror) -> Self {
+        let service = |(key, entry): (&ServiceKey, &Service)| (*key, ServiceContents::new(mirror, entry));
+        let peer = |peer: &lb_common::maps::Peer| (peer.roles, peer.backend != u32::from(NO_BACKEND));
+        Self {
+            services: mirror.services.iter().map(service).collect(),
+            vips: mirror.vips.keys().copied().collect(),
+            peers: mirror.peers.iter().map(|(addr, entry)| (*addr, peer(entry))).collect(),
+            backends: mirror.backends.values().map(|entry| (BackendKey::from_entry(entry), *entry)).collect(),
+            endpoints: mirror.endpoints.len(),
+        }
+    }
+}
+
+impl ServiceContents {
+    fn new(mirror: &Mirror, entry: &Service) -> Self {
+        let key = |id: u16| BackendKey::from_entry(&mirror.backends[&id]);
+        let ring = mirror.rings.get(&entry.ring_offset).into_iter().flat_map(|slots| slots.iter());
+        let histories = mirror.histories.get(&entry.history_offset).into_iter();
+        let endpoint = |index| mirror.endpoints[&EndpointKey { service: entry.id, index }].addr;
+        Self {
+            entry: Service { id: 0, ring_offset: 0, history_offset: 0, generation: 0, changed: 0, ..*entry },
+            ring: ring.map(|id| key(*id)).collect(),
+            owners: histories.flat_map(|slots| slots.iter()).map(|owners| key(owners.ids[0])).collect(),
+            endpoints: (0..entry.endpoints).map(endpoint).collect(),
+            ranges: mirror.ranges.get(&entry.id).into_iter().flatten().copied().collect(),
+        }
+    }
+}
+
+fn check_history(room: Capacity, steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut world = steps.iter().fold(World::new(room), World::take_step);
+    world.settle();
+    let programmed = world.agent.programmed();
+    prop_assert_eq!(&programmed.failure, &None);
+    prop_assert!(programmed.proven.keys().eq(programmed.mirror.services.keys()), "proofs");
+
+    let mut fresh = World::new(room);
+    (fresh.objects, fresh.dead) = (world.objects.clone(), world.dead.clone());
+    fresh.settle();
+    let is_ample = room.ring_slots > 32 + 2 * RING;
+    if is_ample && fresh.agent.programmed().shortages.is_empty() {
+        prop_assert_eq!(&*world.agent.programmed().shortages, &BTreeSet::new());
+        prop_assert_eq!(world.contents(), fresh.contents());
+    }
+    let in_maps = world.agent.tables_mut().read_mirror().expect("maps that can be read");
+    prop_assert_eq!(Contents::new(&in_maps), world.contents(), "the mirror is what is in the maps");
+    Ok(())
+}
+
+/// `TRIGON_SEED` repeats a run.
+#[test]
+fn maps_are_right_at_every_moment_and_those_of_a_fresh_start_at_the_end() {
+    let seed = std::env::var("TRIGON_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(|| {
+        let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        time.map_or(0, |time| time.as_nanos() as u64)
+    });
+    println!("TRIGON_SEED={seed}");
+    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let histories = (some_room(), prop::collection::vec(some_step(), 1..12));
+    if let Err(error) = runner.run(&histories, |(room, steps)| check_history(room, &steps)) {
+        panic!("TRIGON_SEED={seed}: {error}");
+    }
+}

@@ -1,0 +1,253 @@
+//! Tables in memory that check after every change what must hold at every moment: an
+//! agent may be killed there, and packets read them all the time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lb_common::{
+    maps::{Backend, EndpointKey, Service, ServiceKey},
+    ring::NO_BACKEND,
+};
+
+use super::objects::service_number;
+use crate::{
+    datapath::{TableError, Tables, memory::MemoryTables},
+    plan::{
+        BackendKey,
+        mirror::{Capacity, Mirror, Op},
+    },
+};
+
+/// Ticks after which something may be used again that was freed between two of them.
+const REST: u64 = 2;
+
+pub struct CheckedTables {
+    pub inner: MemoryTables,
+    /// Something else changes the next service that is written.
+    pub overwrites_next: bool,
+    room: Capacity,
+    rings: Slab,
+    histories: Slab,
+    ticks: u64,
+    /// When each id was freed; of backends also what it stood for.
+    freed_backends: BTreeMap<u16, (u64, BackendKey)>,
+    freed_services: BTreeMap<u32, u64>,
+}
+
+/// Ranges of slots, by offset.
+#[derive(Default)]
+struct Slab {
+    written: BTreeMap<u32, Range>,
+    freed: BTreeMap<u32, (u64, u32)>,
+}
+
+struct Range {
+    len: u32,
+    /// The backends that its ids stood for when it was written.
+    names: BTreeMap<u16, BackendKey>,
+}
+
+impl CheckedTables {
+    pub fn new(room: Capacity) -> Self {
+        Self {
+            inner: MemoryTables::default(),
+            overwrites_next: false,
+            room,
+            rings: Slab::default(),
+            histories: Slab::default(),
+            ticks: 0,
+            freed_backends: BTreeMap::new(),
+            freed_services: BTreeMap::new(),
+        }
+    }
+
+    pub fn tick(&mut self) {
+        self.ticks += 1;
+    }
+
+    /// A new agent has no memory of what its predecessor freed.
+    pub fn forget_freed(&mut self) {
+        self.freed_backends.clear();
+        self.freed_services.clear();
+        self.rings.freed.clear();
+        self.histories.freed.clear();
+    }
+
+    fn backend(&self, id: u16) -> Option<BackendKey> {
+        let entry = self.inner.backends.get(&id).filter(|entry| **entry != Backend::default());
+        entry.map(BackendKey::from_entry)
+    }
+
+    /// What `ids` stand for now.
+    fn names_of(&self, ids: impl Iterator<Item = u16>) -> BTreeMap<u16, BackendKey> {
+        let ids: BTreeSet<u16> = ids.filter(|id| *id != NO_BACKEND).collect();
+        let name = |id| (id, self.backend(id).unwrap_or_else(|| panic!("{id} names no backend")));
+        ids.into_iter().map(name).collect()
+    }
+
+    fn check_before(&mut self, op: &Op) {
+        match op {
+            Op::SetBackend(id, new) => self.check_backend(*id, BackendKey::from_entry(new)),
+            Op::ClearBackend(id) => {
+                let key = self.backend(*id).expect("only what is there is cleared");
+                self.freed_backends.insert(*id, (self.ticks, key));
+            }
+            Op::WriteRing { offset, slots } => {
+                assert!(!slots.contains(&NO_BACKEND), "a ring has a hole");
+                let names = self.names_of(slots.iter().copied());
+                let live = self.live_ranges(|service| service.ring_offset);
+                self.rings.write(*offset, slots.len() as u32, names, &live, self.ticks);
+                assert!(offset + slots.len() as u32 <= self.room.ring_slots);
+            }
+            Op::WriteHistory { offset, owners } => {
+                let names = self.names_of(owners.iter().flat_map(|owners| owners.ids));
+                let live = self.live_ranges(|service| service.history_offset);
+                self.histories.write(*offset, owners.len() as u32, names, &live, self.ticks);
+                assert!(offset + owners.len() as u32 <= self.room.history_slots);
+            }
+            Op::SetService(key, new) => self.check_service(*key, new),
+            Op::DeleteService(key) => {
+                let old = self.inner.services[key];
+                self.freed_services.insert(old.id, self.ticks);
+                self.rings.free(old.ring_offset, old.ring_len, self.ticks);
+                self.histories.free(old.history_offset, old.ring_len, self.ticks);
+            }
+            _ => {}
+        }
+    }
+
+    fn live_ranges(&self, offset: impl Fn(&Service) -> u32) -> Vec<(u32, u32)> {
+        let services = self.inner.services.values();
+        services.map(|service| (offset(service), service.ring_len)).filter(|(at, _)| *at > 0).collect()
+    }
+
+    fn check_backend(&self, id: u16, key: BackendKey) {
+        if let Some(old) = self.backend(id) {
+            assert_eq!(old, key, "id {id} is in use");
+        } else if let Some((freed, old)) = self.freed_backends.get(&id) {
+            assert!(*old == key || self.ticks >= freed + REST, "id {id} has not rested");
+        }
+        assert!(u32::from(id) < self.room.backends);
+    }
+
+    fn check_service(&mut self, key: ServiceKey, new: &Service) {
+        match self.inner.services.get(&key) {
+            Some(old) => {
+                assert_eq!(old.id, new.id);
+                let old = *old;
+                if old.ring_offset != new.ring_offset {
+                    self.rings.free(old.ring_offset, old.ring_len, self.ticks);
+                }
+                if old.history_offset != new.history_offset {
+                    self.histories.free(old.history_offset, old.ring_len, self.ticks);
+                }
+            }
+            None => {
+                let is_taken = self.inner.services.values().any(|service| service.id == new.id);
+                assert!(!is_taken, "two services have id {}", new.id);
+                let freed = self.freed_services.get(&new.id);
+                assert!(freed.is_none_or(|freed| self.ticks >= freed + REST), "id {} has not rested", new.id);
+            }
+        }
+    }
+
+    fn check_all(&self) {
+        for (key, service) in &self.inner.services {
+            self.check_range(&self.rings, service.ring_offset, service.ring_len);
+            self.check_range(&self.histories, service.history_offset, service.ring_len);
+            for index in 0..service.endpoints {
+                let endpoint = self.inner.endpoints.get(&EndpointKey { service: service.id, index });
+                let endpoint = endpoint.expect("every endpoint that is counted is there");
+                assert_eq!(
+                    service_number(endpoint),
+                    u16::from_be(key.port),
+                    "the endpoint of another service"
+                );
+            }
+        }
+        for (addr, peer) in &self.inner.peers {
+            if peer.backend != u32::from(NO_BACKEND) {
+                assert_eq!(self.backend(peer.backend as u16), Some(BackendKey::fellow_node(*addr)));
+            }
+        }
+    }
+
+    /// Has the map no room for a new entry?
+    fn is_full(&self, op: &Op) -> bool {
+        let (inner, room) = (&self.inner, &self.room);
+        let (is_known, count, room) = match op {
+            Op::SetService(key, _) => (inner.services.contains_key(key), inner.services.len(), room.services),
+            Op::SetVip(addr, _) => (inner.vips.contains_key(addr), inner.vips.len(), room.vips),
+            Op::SetPeer(addr, _) => (inner.peers.contains_key(addr), inner.peers.len(), room.peers),
+            Op::SetEndpoint(key, _) => {
+                (inner.endpoints.contains_key(key), inner.endpoints.len(), room.endpoints)
+            }
+            Op::SetRange(service, range) => {
+                (inner.ranges.contains(&(*service, *range)), inner.ranges.len(), room.ranges)
+            }
+            _ => return false,
+        };
+        !is_known && count >= room as usize
+    }
+
+    /// Each slot leads to the backend that it was written for.
+    fn check_range(&self, slab: &Slab, offset: u32, len: u32) {
+        if offset == 0 {
+            return;
+        }
+        let range = &slab.written[&offset];
+        assert_eq!(range.len, len);
+        range.names.iter().for_each(|(id, key)| assert_eq!(self.backend(*id), Some(*key), "of id {id}"));
+    }
+}
+
+impl Slab {
+    fn write(
+        &mut self,
+        offset: u32,
+        len: u32,
+        names: BTreeMap<u16, BackendKey>,
+        live: &[(u32, u32)],
+        ticks: u64,
+    ) {
+        let overlaps = |at: u32, other: u32| at < offset + len && offset < at + other;
+        assert!(!live.iter().any(|(at, other)| overlaps(*at, *other)), "slots at {offset} are in use");
+        self.freed.retain(|_, (freed, _)| ticks < *freed + REST);
+        assert!(!self.freed.iter().any(|(at, (_, other))| overlaps(*at, *other)), "{offset} has not rested");
+        self.written.insert(offset, Range { len, names });
+    }
+
+    fn free(&mut self, offset: u32, len: u32, ticks: u64) {
+        if offset > 0 {
+            self.freed.insert(offset, (ticks, len));
+        }
+    }
+}
+
+impl Tables for CheckedTables {
+    fn write(&mut self, op: &Op) -> Result<(), TableError> {
+        if self.is_full(op) {
+            let may_fail = !self.inner.failing.is_empty() || self.inner.fail_at.is_some();
+            assert!(may_fail, "there is no room for {op:?}, and no deletion has failed");
+            return Err(TableError { map: "MEMORY", entry: format!("{op:?}"), source: "it is full".into() });
+        }
+        // Whether it is refused is not known yet: what is freed is noted too early at worst.
+        self.check_before(op);
+        self.inner.write(op)?;
+        self.check_all();
+        if let Op::SetService(key, _) = op
+            && std::mem::take(&mut self.overwrites_next)
+            && let Some(service) = self.inner.services.get_mut(key)
+        {
+            service.new_flows ^= 1;
+        }
+        Ok(())
+    }
+
+    fn read_service(&self, key: &ServiceKey) -> Result<Option<Service>, TableError> {
+        self.inner.read_service(key)
+    }
+
+    fn read_mirror(&self) -> Result<Mirror, TableError> {
+        self.inner.read_mirror()
+    }
+}

@@ -1,0 +1,89 @@
+//! Backends and peers, which services and tunnels name.
+
+use std::collections::BTreeSet;
+
+use lb_common::{
+    maps::{
+        Backend, Peer,
+        backend_flags::{LOCAL, RESOLVED},
+    },
+    ring::NO_BACKEND,
+};
+
+use super::DiffBuilder;
+use crate::plan::{
+    alloc::FreeIds,
+    mirror::{Mirror, Op},
+    planned::{BackendKey, Plan},
+    shortage::Shortage,
+};
+
+impl DiffBuilder<'_> {
+    pub(super) fn set_backends(&mut self) {
+        let resting = self.mirror.quarantine.retired().flat_map(|retired| &retired.backends);
+        let taken = self.mirror.backends.keys().chain(resting).map(|id| u32::from(*id)).collect();
+        let limit = self.capacity.backends.min(u32::from(u16::MAX) + 1);
+        let mut ids = FreeIds::new(u32::from(NO_BACKEND) + 1, limit, taken);
+        for (key, backend) in &self.plan.backends {
+            let known = self.backend_ids.get(key).copied();
+            let Some(id) = known.or_else(|| ids.take().and_then(|id| u16::try_from(id).ok())) else {
+                self.diff.shortages.push(Shortage::Backends(key.addr));
+                continue;
+            };
+            self.backend_ids.insert(*key, id);
+            let old = self.mirror.backends.get(&id);
+            if old != Some(backend) && !old.is_some_and(|old| has_lost_next_hop(old, backend)) {
+                self.diff.first.push(Op::SetBackend(id, *backend));
+            }
+        }
+    }
+
+    /// The backends that the plan does not have. Those that a ring or a history still names,
+    /// because its service could not be changed, are to be kept when this is carried out.
+    pub(super) fn clear_backends(&mut self) {
+        for id in &self.gone {
+            self.diff.last.extend([Op::ClearBackend(*id), Op::ForgetBackend { backend: *id }]);
+        }
+    }
+
+    /// After `set_backends`, which gives out the ids that peers name.
+    pub(super) fn set_peers(&mut self) {
+        let (old, wanted) = (&self.mirror.peers, &self.plan.peers);
+        let mut count = wanted.keys().filter(|addr| old.contains_key(addr)).count();
+        for (addr, roles) in wanted {
+            let id = self.backend_ids.get(&BackendKey::fellow_node(*addr));
+            let id = id.filter(|id| !self.gone.contains(id)).copied().unwrap_or(NO_BACKEND);
+            let peer = Peer { roles: *roles, backend: u32::from(id) };
+            if old.get(addr) == Some(&peer) {
+                continue;
+            }
+            if !old.contains_key(addr) {
+                if count >= self.capacity.peers as usize {
+                    self.diff.shortages.push(Shortage::Peers(*addr));
+                    continue;
+                }
+                count += 1;
+            }
+            self.diff.first.push(Op::SetPeer(*addr, peer));
+        }
+    }
+
+    pub(super) fn delete_peers(&mut self) {
+        let gone = self.mirror.peers.keys().filter(|addr| !self.plan.peers.contains_key(addr));
+        self.diff.first.extend(gone.map(|addr| Op::DeletePeer(*addr)));
+    }
+}
+
+/// The ids of entries for which the plan has no backend.
+pub(super) fn unplanned_backends(plan: &Plan, mirror: &Mirror) -> BTreeSet<u16> {
+    let is_gone = |backend: &Backend| !plan.backends.contains_key(&BackendKey::from_entry(backend));
+    mirror.backends.iter().filter(|(_, backend)| is_gone(backend)).map(|(id, _)| *id).collect()
+}
+
+/// Does the old entry have a next hop, and the new one none? Then the old one
+/// stays: a next hop may fail to answer for a moment, after a restart or while
+/// its neighbour entry is renewed.
+fn has_lost_next_hop(old: &Backend, new: &Backend) -> bool {
+    let is_reachable = |backend: &Backend| backend.flags & (RESOLVED | LOCAL) != 0;
+    old.flags & RESOLVED != 0 && !is_reachable(new)
+}
