@@ -10,6 +10,6 @@ mod proof;
 mod tables;
 
 pub use adopt::{adopt_maps, delete_orphans};
-pub use apply::{Applied, apply};
-pub use proof::proven_generation;
+pub use apply::{apply, restore};
+pub use proof::read_back;
 pub use tables::{TableError, Tables};

@@ -16,13 +16,17 @@ mod members;
 pub mod mirror;
 mod mss;
 pub mod names;
+mod needs;
+pub mod op;
 mod pace;
 mod planned;
 mod planner;
 mod policy;
+mod quarantine;
 mod rings;
 pub mod shortage;
 mod subject;
+pub mod uses;
 
 pub use members::max_overhead;
 pub use planned::{BackendKey, Identity, Plan, PlannedService, service_key};

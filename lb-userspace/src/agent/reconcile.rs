@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use lb_common::maps::{Service, ServiceKey, names};
+use lb_common::maps::{Service, ServiceKey};
 use tracing::{debug, error, info};
 
 use crate::{
@@ -20,12 +20,13 @@ use crate::{
     plan::{
         Dead, Identity, Plan, Planner,
         diff::{Stamp, diff},
-        mirror::{Capacity, Mirror, Op},
+        mirror::{Capacity, Mirror},
+        op::Op,
         shortage::Shortage,
     },
 };
 
-/// How often a shortage is tried again because changes have made room.
+/// How often changes are made at once, if something was short and those before made room.
 const MAX_ROUNDS: usize = 3;
 
 /// What was planned, and how much of it the maps are known to hold. Cheap to copy.
@@ -33,7 +34,7 @@ const MAX_ROUNDS: usize = 3;
 pub struct Programmed {
     pub plan: Arc<Plan>,
     pub mirror: Arc<Mirror>,
-    /// Generation read back from the kernel, by service.
+    /// Services of which all that packets need was read back from the kernel, with their generation.
     pub proven: Arc<BTreeMap<ServiceKey, u32>>,
     pub generation: u32,
     pub shortages: Arc<BTreeSet<Shortage>>,
@@ -67,6 +68,10 @@ pub struct Reconciler<T> {
     programmed: Programmed,
     /// When to plan again: some rings are to grow then.
     due: Option<Instant>,
+    /// There may be room now for what was short.
+    has_new_room: bool,
+    /// Something could not be read back as it was written.
+    is_in_doubt: bool,
 }
 
 impl<T: Tables> Reconciler<T> {
@@ -85,7 +90,16 @@ impl<T: Tables> Reconciler<T> {
             generation,
             ..Programmed::default()
         };
-        Ok(Self { me, tables, capacity, planner: Planner::default(), programmed, due: None })
+        Ok(Self {
+            me,
+            tables,
+            capacity,
+            planner: Planner::default(),
+            programmed,
+            due: None,
+            has_new_room: false,
+            is_in_doubt: false,
+        })
     }
 
     #[cfg(test)]
@@ -125,9 +139,11 @@ impl<T: Tables> Reconciler<T> {
     pub fn tick(&mut self, now: Now) -> bool {
         // `make_mut` copies the mirror if a reader has it: only if there is something to age.
         let is_waiting = !self.programmed.mirror.quarantine.is_empty();
-        let freed = is_waiting && Arc::make_mut(&mut self.programmed.mirror).quarantine.release_oldest();
+        if is_waiting && Arc::make_mut(&mut self.programmed.mirror).quarantine.release_oldest() {
+            self.has_new_room = true;
+        }
         let Programmed { is_planned, failure, shortages, .. } = &self.programmed;
-        let must_retry = *is_planned && (failure.is_some() || (freed && !shortages.is_empty()));
+        let must_retry = *is_planned && (failure.is_some() || (self.has_new_room && !shortages.is_empty()));
         if must_retry {
             self.converge_maps(now);
         }
@@ -138,12 +154,11 @@ impl<T: Tables> Reconciler<T> {
     fn converge_maps(&mut self, now: Now) {
         let mut failures = Vec::new();
         if self.programmed.failure.is_some() {
-            let mirror = Arc::make_mut(&mut self.programmed.mirror);
-            failures.extend(datapath::delete_orphans(&mut self.tables, mirror).err());
+            self.mend_maps(&mut failures);
         }
         for _ in 0..MAX_ROUNDS {
-            let has_made_room = self.run_round(now, &mut failures);
-            if !has_made_room || self.programmed.shortages.is_empty() {
+            self.has_new_room = self.run_round(now, &mut failures);
+            if !self.has_new_room || self.programmed.shortages.is_empty() {
                 break;
             }
         }
@@ -156,7 +171,16 @@ impl<T: Tables> Reconciler<T> {
         }
     }
 
-    /// Adds what fails to `failures`. True if entries were deleted.
+    /// Deletes what changes that failed have left, and writes again what was not read back.
+    fn mend_maps(&mut self, failures: &mut Vec<TableError>) {
+        let mirror = Arc::make_mut(&mut self.programmed.mirror);
+        failures.extend(datapath::delete_orphans(&mut self.tables, mirror).err());
+        let restored = datapath::restore(&mut self.tables, mirror);
+        failures.extend(restored.failures);
+        self.prove(restored.ops, failures);
+    }
+
+    /// Adds what fails to `failures`. True if there is more room than before.
     fn run_round(&mut self, now: Now, failures: &mut Vec<TableError>) -> bool {
         let next = self.programmed.generation.wrapping_add(1);
         let stamp = Stamp { generation: next, now: now.monotonic_seconds };
@@ -165,30 +189,19 @@ impl<T: Tables> Reconciler<T> {
         if diff.is_empty() {
             return false;
         }
-        let ops = diff.ops().count();
-        if ops > 0 {
-            debug!(ops, generation = next, "changing the data path");
-        }
-        // Only if a service changes: after a restart the generation is read from their entries.
-        if diff.ops().any(|op| matches!(op, Op::SetService(..))) {
-            self.programmed.generation = next;
-        }
-        let deletions = diff.services.iter().filter(|change| change.written.is_none());
-        let deleted: Vec<ServiceKey> = deletions.map(|change| change.key).collect();
-        let has_made_room = diff.makes_room();
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
         let applied = datapath::apply(&mut self.tables, mirror, diff);
-        self.withdraw_proofs(&deleted);
-        failures.extend(applied.failures);
-        failures.extend(applied.written.into_iter().filter_map(|key| self.prove_service(key).err()));
-        has_made_room
-    }
-
-    fn withdraw_proofs(&mut self, deleted: &[ServiceKey]) {
-        let Programmed { mirror, proven, .. } = &mut self.programmed;
-        for key in deleted.iter().filter(|key| !mirror.services.contains_key(key)) {
-            Arc::make_mut(proven).remove(key);
+        if !applied.ops.is_empty() {
+            debug!(ops = applied.ops.len(), generation = next, "changed the data path");
         }
+        // Only if a service changes: after a restart the generation is read from their entries.
+        if applied.ops.iter().any(|op| matches!(op, Op::SetService(..))) {
+            self.programmed.generation = next;
+        }
+        let has_made_room = applied.ops.iter().any(Op::makes_room);
+        failures.extend(applied.failures);
+        self.prove(applied.ops, failures);
+        has_made_room
     }
 
     /// Each shortage is logged when it begins.
@@ -199,26 +212,39 @@ impl<T: Tables> Reconciler<T> {
         }
     }
 
-    fn prove_service(&mut self, key: ServiceKey) -> Result<(), TableError> {
-        let Programmed { plan, mirror, proven, .. } = &mut self.programmed;
-        match datapath::proven_generation(&self.tables, mirror, &key)? {
-            Some(generation) => {
-                if Arc::make_mut(proven).insert(key, generation) != Some(generation) {
-                    let name = plan.services.get(&key).map(|planned| planned.name.clone());
-                    let (vip, port) = (key.addr, u16::from_be(key.port));
-                    info!(service = name.as_deref(), %vip, port, generation, "programmed");
-                }
-                Ok(())
-            }
-            None => {
-                Arc::make_mut(proven).remove(&key);
-                Arc::make_mut(mirror).overwritten.insert(key);
-                Err(TableError {
-                    map: names::SERVICES,
-                    entry: format!("{key:?}"),
-                    source: "what was read back is not what was written".into(),
-                })
-            }
+    /// Reads back what was written. Adds to `failures` what is not there.
+    fn prove(&mut self, ops: Vec<Op>, failures: &mut Vec<TableError>) {
+        let written = ops.iter().filter_map(|op| match op {
+            Op::SetService(key, _) | Op::DeleteService(key) => Some(*key),
+            _ => None,
+        });
+        let mut services: BTreeSet<ServiceKey> = written.collect();
+        let mirror = Arc::make_mut(&mut self.programmed.mirror);
+        let unproven = datapath::read_back(&self.tables, mirror, ops);
+        // An entry that was or is in doubt may be needed by any.
+        if !unproven.is_empty() || self.is_in_doubt {
+            services.extend(mirror.services.keys());
         }
+        self.is_in_doubt = !mirror.unproven.is_empty();
+        failures.extend(unproven);
+        services.into_iter().for_each(|key| self.prove_service(key));
+    }
+
+    fn prove_service(&mut self, key: ServiceKey) {
+        let Programmed { plan, mirror, proven, .. } = &mut self.programmed;
+        let generation = mirror.services.get(&key).map(|service| service.generation);
+        let generation = generation.filter(|_| mirror.is_proven(&key));
+        if proven.get(&key).copied() == generation {
+            return;
+        }
+        let proven = Arc::make_mut(proven);
+        let Some(generation) = generation else {
+            proven.remove(&key);
+            return;
+        };
+        proven.insert(key, generation);
+        let name = plan.services.get(&key).map(|planned| planned.name.clone());
+        let (vip, port) = (key.addr, u16::from_be(key.port));
+        info!(service = name.as_deref(), %vip, port, generation, "programmed");
     }
 }

@@ -1,7 +1,10 @@
 //! The maps in memory, for tests of everything above them. They behave as the kernel's
 //! do and share no code with [`Mirror::apply`], which is under test.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use lb_common::{
     Addr,
@@ -10,10 +13,7 @@ use lb_common::{
 };
 
 use super::{TableError, Tables};
-use crate::plan::{
-    SourceRange,
-    mirror::{Mirror, Op},
-};
+use crate::plan::{SourceRange, mirror::Mirror, op::Op};
 
 /// Each map under its own name; optionally they fail at certain writes.
 #[derive(Default)]
@@ -30,12 +30,18 @@ pub struct MemoryTables {
     history: Vec<Owners>,
     /// All changes, in their order.
     pub log: Vec<Op>,
+    /// Changes that failed.
+    pub refused: Vec<Op>,
     /// Fail when the log is this long.
     pub fail_at: Option<usize>,
     /// How many changes were tried.
     pub attempts: usize,
     /// The attempts that fail, by number from 0.
     pub failing: BTreeSet<usize>,
+    /// How often something was read.
+    pub reads: Cell<usize>,
+    /// The reads that fail, by number from 0.
+    pub failing_reads: BTreeSet<usize>,
 }
 
 impl MemoryTables {
@@ -43,17 +49,36 @@ impl MemoryTables {
     pub fn failing_at(change: usize) -> Self {
         Self { fail_at: Some(change), ..Self::default() }
     }
+
+    /// Another program changes what `op` has written. False if it does not change such entries.
+    pub fn overwrite(&mut self, op: &Op) -> bool {
+        let is_there = match op {
+            Op::SetPeer(addr, _) => self.peers.get_mut(addr).map(|peer| peer.roles ^= 1 << 31),
+            Op::SetBackend(id, _) => self.backends.get_mut(id).map(|backend| backend.mtu ^= 1),
+            Op::WriteRing { offset, slots } => {
+                let slots = &mut self.rings[*offset as usize..][..slots.len()];
+                slots.last().copied().map(|last| slots[0] = last)
+            }
+            Op::WriteHistory { offset, owners } => {
+                let slots = &mut self.history[*offset as usize..][..owners.len()];
+                slots.last().copied().map(|last| slots[0] = last)
+            }
+            Op::SetEndpoint(key, _) => self.endpoints.get_mut(key).map(|endpoint| endpoint.port ^= 1),
+            Op::SetRange(service, range) => self.ranges.remove(&(*service, *range)).then_some(()),
+            Op::SetVip(addr, _) => self.vips.get_mut(addr).map(|vip| vip.flags ^= 1 << 31),
+            Op::SetService(key, _) => self.services.get_mut(key).map(|service| service.new_flows ^= 1),
+            _ => None,
+        };
+        is_there.is_some()
+    }
 }
 
 impl Tables for MemoryTables {
     fn write(&mut self, op: &Op) -> Result<(), TableError> {
         self.attempts += 1;
         if self.fail_at == Some(self.log.len()) || self.failing.contains(&(self.attempts - 1)) {
-            return Err(TableError {
-                map: "MEMORY",
-                entry: format!("{op:?}"),
-                source: "told to fail".into(),
-            });
+            self.refused.push(op.clone());
+            return Err(told_to_fail(op));
         }
         self.log.push(op.clone());
         match op.clone() {
@@ -77,8 +102,28 @@ impl Tables for MemoryTables {
         Ok(())
     }
 
-    fn read_service(&self, key: &ServiceKey) -> Result<Option<Service>, TableError> {
-        Ok(self.services.get(key).copied())
+    fn holds(&self, op: &Op) -> Result<bool, TableError> {
+        let number = self.reads.replace(self.reads.get() + 1);
+        if self.failing_reads.contains(&number) {
+            return Err(told_to_fail(op));
+        }
+        Ok(match op {
+            Op::SetPeer(addr, peer) => self.peers.get(addr) == Some(peer),
+            Op::DeletePeer(addr) => !self.peers.contains_key(addr),
+            Op::SetBackend(id, backend) => self.backends.get(id) == Some(backend),
+            Op::ClearBackend(id) => self.backends.get(id) == Some(&Backend::default()),
+            Op::WriteRing { offset, slots } => self.rings[*offset as usize..].starts_with(slots),
+            Op::WriteHistory { offset, owners } => self.history[*offset as usize..].starts_with(owners),
+            Op::SetEndpoint(key, endpoint) => self.endpoints.get(key) == Some(endpoint),
+            Op::DeleteEndpoint(key) => !self.endpoints.contains_key(key),
+            Op::SetRange(service, range) => self.ranges.contains(&(*service, *range)),
+            Op::DeleteRange(service, range) => !self.ranges.contains(&(*service, *range)),
+            Op::SetVip(addr, vip) => self.vips.get(addr) == Some(vip),
+            Op::DeleteVip(addr) => !self.vips.contains_key(addr),
+            Op::SetService(key, service) => self.services.get(key) == Some(service),
+            Op::DeleteService(key) => !self.services.contains_key(key),
+            Op::ForgetOtherEndpoints { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => true,
+        })
     }
 
     fn read_mirror(&self) -> Result<Mirror, TableError> {
@@ -90,18 +135,25 @@ impl Tables for MemoryTables {
         let services = || self.services.values();
         let rings = services().map(|service| (service.ring_offset, service.ring_len));
         let histories = services().map(|service| (service.history_offset, service.ring_len));
-        Ok(Mirror {
+        let mut mirror = Mirror {
             services: self.services.clone(),
             vips: self.vips.clone(),
-            peers: self.peers.clone(),
             endpoints: self.endpoints.clone(),
             ranges,
             backends: backends.map(|(id, backend)| (*id, *backend)).collect(),
-            rings: rings.filter_map(|place| read_slots(&self.rings, place)).collect(),
-            histories: histories.filter_map(|place| read_slots(&self.history, place)).collect(),
             ..Mirror::default()
-        })
+        };
+        self.peers.iter().for_each(|(addr, peer)| mirror.set_peer(*addr, *peer));
+        let rings = rings.filter_map(|place| read_slots(&self.rings, place));
+        rings.for_each(|(offset, slots)| mirror.set_ring(offset, slots));
+        let histories = histories.filter_map(|place| read_slots(&self.history, place));
+        histories.for_each(|(offset, owners)| mirror.set_history(offset, owners));
+        Ok(mirror)
     }
+}
+
+fn told_to_fail(op: &Op) -> TableError {
+    TableError { map: "MEMORY", entry: format!("{op:?}"), source: "told to fail".into() }
 }
 
 fn write_slots<S: Copy + Default>(slab: &mut Vec<S>, offset: u32, slots: &[S]) {

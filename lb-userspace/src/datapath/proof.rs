@@ -1,17 +1,24 @@
 //! What is in the maps, read back.
 
-use lb_common::maps::ServiceKey;
-
 use super::{TableError, Tables};
-use crate::plan::mirror::Mirror;
+use crate::plan::{mirror::Mirror, op::Op};
 
-/// The generation of the service's entry in the kernel, if the entry is the one in the
-/// mirror; none if it is missing or differs.
-pub fn proven_generation(
-    tables: &impl Tables,
-    mirror: &Mirror,
-    key: &ServiceKey,
-) -> Result<Option<u32>, TableError> {
-    let found = tables.read_service(key)?;
-    Ok(found.filter(|found| mirror.services.get(key) == Some(found)).map(|found| found.generation))
+/// Reads back what changes wrote, and notes in the mirror what is not there. Returns why.
+pub fn read_back(tables: &impl Tables, mirror: &mut Mirror, ops: Vec<Op>) -> Vec<TableError> {
+    let mut failures = Vec::new();
+    for op in ops {
+        let Some(entry) = op.entry() else { continue };
+        let failure = match tables.holds(&op) {
+            Ok(true) => continue,
+            Ok(false) => TableError {
+                map: entry.map_name(),
+                entry: format!("{entry:?}"),
+                source: "what was read back is not what was written".into(),
+            },
+            Err(error) => error,
+        };
+        failures.push(failure);
+        mirror.unproven.insert(entry, op);
+    }
+    failures
 }

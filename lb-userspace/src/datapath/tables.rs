@@ -1,8 +1,6 @@
 //! What can be done with the maps that the control plane writes.
 
-use lb_common::maps::{Service, ServiceKey};
-
-use crate::plan::mirror::{Mirror, Op};
+use crate::plan::{mirror::Mirror, op::Op};
 
 /// What a map operation can fail with: the map, the entry, the reason.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +17,8 @@ pub trait Tables {
     /// Carry out one change.
     fn write(&mut self, op: &Op) -> Result<(), TableError>;
 
-    /// The entry of `SERVICES`, as proof.
-    fn read_service(&self, key: &ServiceKey) -> Result<Option<Service>, TableError>;
+    /// Is in the maps what this change, the last of its entry, has made there?
+    fn holds(&self, op: &Op) -> Result<bool, TableError>;
 
     /// All that is there, to begin from after a restart.
     fn read_mirror(&self) -> Result<Mirror, TableError>;

@@ -20,21 +20,24 @@ use slots::Slots;
 
 use super::{
     alloc::{FreeIds, Gaps},
-    mirror::{Capacity, Mirror, Op, Written},
+    mirror::{Capacity, Mirror, Written},
+    op::Op,
     planned::{BackendKey, Plan, PlannedService},
     policy::SourceRange,
     shortage::Shortage,
 };
 
-/// The changes, and what there was no room for.
+/// The changes, in their order, and what there was no room for.
 #[derive(Debug, Default)]
 pub struct Diff {
-    /// Changes that don't depend on each other, of what services need.
-    pub first: Vec<Op>,
-    /// Deleted services come before those that are set.
+    /// Services that are deleted.
+    pub deleted: Vec<ServiceChange>,
+    /// Changes of what services share: VIPs, peers, backends.
+    pub shared: Vec<Op>,
+    /// Services that are set.
     pub services: Vec<ServiceChange>,
-    /// Clearing of backends that no service of the plan names.
-    pub last: Vec<Op>,
+    /// Clearing of backends that the plan does not have.
+    pub cleared: Vec<Op>,
     pub shortages: Vec<Shortage>,
 }
 
@@ -50,19 +53,16 @@ pub struct ServiceChange {
 
 impl Diff {
     pub fn ops(&self) -> impl Iterator<Item = &Op> {
-        let of_services = self.services.iter().flat_map(|change| &change.ops);
-        self.first.iter().chain(of_services).chain(&self.last)
+        let deleted = self.deleted.iter().flat_map(|change| &change.ops);
+        let services = self.services.iter().flat_map(|change| &change.ops);
+        deleted.chain(&self.shared).chain(services).chain(&self.cleared)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.first.is_empty() && self.services.is_empty() && self.last.is_empty()
-    }
-
-    /// Does it delete entries whose room can be used at once?
-    pub fn makes_room(&self) -> bool {
-        self.ops().any(|op| {
-            matches!(op, Op::DeleteEndpoint(_) | Op::DeleteRange(..) | Op::DeleteVip(_) | Op::DeletePeer(_))
-        })
+        self.deleted.is_empty()
+            && self.shared.is_empty()
+            && self.services.is_empty()
+            && self.cleared.is_empty()
     }
 }
 
@@ -140,13 +140,13 @@ impl<'a> DiffBuilder<'a> {
             let mut ops = vec![Op::DeleteService(*key), Op::ForgetService { service: service.id }];
             ops.extend(endpoints.into_iter().map(Op::DeleteEndpoint));
             ops.extend(ranges.into_iter().map(|range| Op::DeleteRange(service.id, *range)));
-            self.diff.services.push(ServiceChange { key: *key, written: None, ops });
+            self.diff.deleted.push(ServiceChange { key: *key, written: None, ops });
         }
     }
 
     fn delete_vips(&mut self) {
         let gone = self.mirror.vips.keys().filter(|addr| !self.plan.vips.contains_key(addr));
-        self.diff.first.extend(gone.map(|addr| Op::DeleteVip(*addr)));
+        self.diff.shared.extend(gone.map(|addr| Op::DeleteVip(*addr)));
     }
 
     fn set_vips(&mut self) {
@@ -161,16 +161,15 @@ impl<'a> DiffBuilder<'a> {
                 }
                 count += 1;
             }
-            self.diff.first.push(Op::SetVip(*addr, *vip));
+            self.diff.shared.push(Op::SetVip(*addr, *vip));
         }
     }
 
     fn set_services(&mut self) {
         for (key, planned) in &self.plan.services {
             let written = self.mirror.written.get(key);
-            let is_good = written.is_some_and(|written| written.is_as_planned(planned))
-                && !self.mirror.overwritten.contains(key)
-                && !self.has_gone_owner(key);
+            let is_good =
+                written.is_some_and(|written| written.is_as_planned(planned)) && !self.has_gone_owner(key);
             if is_good || self.short_vips.contains(&key.addr) {
                 continue;
             }
@@ -180,18 +179,9 @@ impl<'a> DiffBuilder<'a> {
                     let written = Some(Written { planned: planned.clone(), is_whole });
                     self.diff.services.push(ServiceChange { key: *key, written, ops });
                 }
-                Err(shortage) => {
-                    self.diff.shortages.push(shortage);
-                    self.restore(*key);
-                }
+                Err(shortage) => self.diff.shortages.push(shortage),
             }
         }
-    }
-
-    /// Writes the entry again that something else has changed.
-    fn restore(&mut self, key: ServiceKey) {
-        let entry = self.mirror.services.get(&key).filter(|_| self.mirror.overwritten.contains(&key));
-        self.diff.first.extend(entry.map(|entry| Op::SetService(key, *entry)));
     }
 
     /// If something has no room, the service stays as it is.
@@ -202,14 +192,15 @@ impl<'a> DiffBuilder<'a> {
             None => self.next_service_id().ok_or_else(|| Shortage::Services(planned.name.clone()))?,
         };
         let old_endpoints = self.mirror.endpoint_keys(id).count();
-        let added = planned.endpoints.len().saturating_sub(old_endpoints);
-        if self.endpoint_count + added > self.capacity.endpoints as usize {
+        let is_more = planned.endpoints.len() > old_endpoints;
+        let endpoint_count = self.endpoint_count - old_endpoints + planned.endpoints.len();
+        if is_more && endpoint_count > self.capacity.endpoints as usize {
             return Err(Shortage::Endpoints(planned.name.clone()));
         }
         let (first_ranges, last_ranges) = self.range_ops(id, planned)?;
         let Slots { len, ring, history } = self.place_slots(old.as_ref(), planned)?;
         // There is room for everything: take it.
-        self.endpoint_count = self.endpoint_count + planned.endpoints.len() - old_endpoints;
+        self.endpoint_count = endpoint_count;
         let old_ranges_count = self.mirror.ranges.get(&id).map_or(0, BTreeSet::len);
         self.range_count = self.range_count + planned.policy.ranges.len() - old_ranges_count;
         if old.is_none() {
@@ -229,8 +220,7 @@ impl<'a> DiffBuilder<'a> {
             new_flows: planned.policy.new_flows,
             mss: planned.mss,
         };
-        let is_changed =
-            !new_endpoints.is_empty() || old != Some(new) || self.mirror.overwritten.contains(&key);
+        let is_changed = !new_endpoints.is_empty() || old != Some(new);
         let set =
             is_changed.then_some(Op::SetService(key, Service { generation: self.stamp.generation, ..new }));
         let before = first_ranges.into_iter().chain(self.take_ring(ring)).chain(self.take_history(history));

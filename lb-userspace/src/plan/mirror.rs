@@ -1,5 +1,5 @@
-//! What the maps hold, as far as the agent writes them, and the changes that
-//! can be made to it. Mirrors the kernel: every [`Op`] goes to both.
+//! What the maps hold, as far as the agent writes them. Mirrors the kernel: every [`Op`]
+//! goes to both.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,12 +9,15 @@ use std::{
 use lb_common::{
     Addr,
     maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip, service_flags},
-    ring::{NO_BACKEND, Owners},
+    ring::Owners,
 };
 
 use super::{
+    op::{Entry, Op},
     planned::{BackendKey, PlannedService},
     policy::SourceRange,
+    quarantine::Quarantine,
+    uses::{self, Uses},
 };
 
 /// How many entries the maps have room for.
@@ -47,8 +50,9 @@ pub struct Mirror {
     pub histories: BTreeMap<u32, Arc<[Owners]>>,
     /// What each service was written from; unknown after an adoption.
     pub written: BTreeMap<ServiceKey, Written>,
-    /// Services whose entry something else has changed: it has to be written again.
-    pub overwritten: BTreeSet<ServiceKey>,
+    pub uses: Uses,
+    /// What could not be read back as it had been written: the changes to make again.
+    pub unproven: BTreeMap<Entry, Op>,
     pub quarantine: Quarantine,
 }
 
@@ -66,93 +70,6 @@ impl Written {
     }
 }
 
-/// Ids and ranges that no entry names any more, but a program at work on a packet may
-/// have read: not to be used again yet.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Quarantine {
-    /// Retired since `old` was freed last.
-    young: Retired,
-    old: Retired,
-}
-
-/// Ids, and ranges of the slabs, that were in use until a moment ago.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Retired {
-    pub backends: BTreeSet<u16>,
-    pub services: BTreeSet<u32>,
-    /// Offset to number of slots.
-    pub rings: BTreeMap<u32, u32>,
-    /// The same in `HISTORY`.
-    pub histories: BTreeMap<u32, u32>,
-}
-
-/// One change of one map.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Op {
-    SetPeer(Addr, Peer),
-    SetBackend(u16, Backend),
-    WriteRing {
-        offset: u32,
-        slots: Arc<[u16]>,
-    },
-    WriteHistory {
-        offset: u32,
-        owners: Arc<[Owners]>,
-    },
-    SetEndpoint(EndpointKey, Endpoint),
-    /// A service, by its id, admits these clients.
-    SetRange(u32, SourceRange),
-    SetVip(Addr, Vip),
-    SetService(ServiceKey, Service),
-    DeleteService(ServiceKey),
-    DeleteVip(Addr),
-    DeleteEndpoint(EndpointKey),
-    DeleteRange(u32, SourceRange),
-    ClearBackend(u16),
-    DeletePeer(Addr),
-    /// Forget flows of a service (by id) to any other endpoint than these: the
-    /// others are gone, and their flows begin anew.
-    ForgetOtherEndpoints {
-        service: u32,
-        endpoints: Vec<Endpoint>,
-    },
-    /// Forget all flows of a service that is gone, before its id is used again.
-    ForgetService {
-        service: u32,
-    },
-    /// Forget all flows of a backend that is gone, before its id is used again.
-    ForgetBackend {
-        backend: u16,
-    },
-}
-
-impl Quarantine {
-    /// Frees what was there at the last call. Called about once a second, so that
-    /// everything waits for at least as long, which no packet on its way takes.
-    /// True if anything was freed.
-    pub fn release_oldest(&mut self) -> bool {
-        let freed = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
-        !freed.is_empty()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.retired().all(Retired::is_empty)
-    }
-
-    pub fn retired(&self) -> impl Iterator<Item = &Retired> {
-        [&self.young, &self.old].into_iter()
-    }
-}
-
-impl Retired {
-    fn is_empty(&self) -> bool {
-        self.backends.is_empty()
-            && self.services.is_empty()
-            && self.rings.is_empty()
-            && self.histories.is_empty()
-    }
-}
-
 impl Mirror {
     /// The backends that lists of owners name.
     pub fn former_owners(&self) -> BTreeSet<BackendKey> {
@@ -167,24 +84,16 @@ impl Mirror {
         self.endpoints.range(all).map(|(key, _)| *key)
     }
 
-    /// The ids that rings, histories and peers name.
-    pub fn named_backends(&self) -> BTreeSet<u16> {
-        let mut is_named = vec![false; usize::from(u16::MAX) + 1];
-        let in_rings = self.rings.values().flat_map(|slots| slots.iter());
-        let in_histories = self.histories.values().flat_map(|slots| slots.iter()).flat_map(|slot| &slot.ids);
-        in_rings.chain(in_histories).for_each(|id| is_named[usize::from(*id)] = true);
-        let of_peers = self.peers.values().filter_map(|peer| u16::try_from(peer.backend).ok());
-        let ids = (0..=u16::MAX).filter(|id| is_named[usize::from(*id)]);
-        ids.chain(of_peers).filter(|id| *id != NO_BACKEND).collect()
-    }
-
     /// What `op` makes of the maps.
     pub fn apply(&mut self, op: &Op) {
+        if let Some(entry) = op.entry() {
+            self.unproven.remove(&entry);
+        }
         match op {
-            Op::SetPeer(addr, peer) => drop(self.peers.insert(*addr, *peer)),
+            Op::SetPeer(addr, peer) => self.set_peer(*addr, *peer),
             Op::SetBackend(id, backend) => drop(self.backends.insert(*id, *backend)),
-            Op::WriteRing { offset, slots } => drop(self.rings.insert(*offset, slots.clone())),
-            Op::WriteHistory { offset, owners } => drop(self.histories.insert(*offset, owners.clone())),
+            Op::WriteRing { offset, slots } => self.set_ring(*offset, slots.clone()),
+            Op::WriteHistory { offset, owners } => self.set_history(*offset, owners.clone()),
             Op::SetEndpoint(key, endpoint) => drop(self.endpoints.insert(*key, *endpoint)),
             Op::SetRange(service, range) => drop(self.ranges.entry(*service).or_default().insert(*range)),
             Op::SetVip(addr, vip) => drop(self.vips.insert(*addr, *vip)),
@@ -197,18 +106,58 @@ impl Mirror {
                 self.backends.remove(id);
                 self.quarantine.young.backends.insert(*id);
             }
-            Op::DeletePeer(addr) => drop(self.peers.remove(addr)),
+            Op::DeletePeer(addr) => self.delete_peer(addr),
             Op::ForgetOtherEndpoints { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => {}
+        }
+    }
+
+    pub fn set_peer(&mut self, addr: Addr, peer: Peer) {
+        let old = self.peers.insert(addr, peer);
+        self.uses.add(uses::peer_backend(&peer));
+        self.uses.remove(old.as_ref().and_then(uses::peer_backend));
+    }
+
+    pub fn set_ring(&mut self, offset: u32, slots: Arc<[u16]>) {
+        self.uses.add(uses::ring_backends(&slots));
+        if let Some(old) = self.rings.insert(offset, slots) {
+            self.uses.remove(uses::ring_backends(&old));
+        }
+    }
+
+    pub fn set_history(&mut self, offset: u32, owners: Arc<[Owners]>) {
+        self.uses.add(uses::history_backends(&owners));
+        if let Some(old) = self.histories.insert(offset, owners) {
+            self.uses.remove(uses::history_backends(&old));
+        }
+    }
+
+    fn delete_peer(&mut self, addr: &Addr) {
+        let old = self.peers.remove(addr);
+        self.uses.remove(old.as_ref().and_then(uses::peer_backend));
+    }
+
+    fn remove_ring(&mut self, offset: u32) {
+        self.unproven.remove(&Entry::Ring(offset));
+        if let Some(old) = self.rings.remove(&offset) {
+            self.uses.remove(uses::ring_backends(&old));
+        }
+    }
+
+    fn remove_history(&mut self, offset: u32) {
+        self.unproven.remove(&Entry::History(offset));
+        if let Some(old) = self.histories.remove(&offset) {
+            self.uses.remove(uses::history_backends(&old));
         }
     }
 
     /// Forgets rings and histories that no service names: a change failed after they were written.
     pub fn forget_unnamed_slots(&mut self) {
-        let (services, rings, histories) = (&self.services, &mut self.rings, &mut self.histories);
-        let named: BTreeSet<u32> = services.values().map(|service| service.ring_offset).collect();
-        rings.retain(|offset, _| named.contains(offset));
-        let named: BTreeSet<u32> = services.values().map(|service| service.history_offset).collect();
-        histories.retain(|offset, _| named.contains(offset));
+        let named: BTreeSet<u32> = self.services.values().map(|service| service.ring_offset).collect();
+        let unnamed: Vec<u32> = self.rings.keys().copied().filter(|at| !named.contains(at)).collect();
+        unnamed.into_iter().for_each(|offset| self.remove_ring(offset));
+        let named: BTreeSet<u32> = self.services.values().map(|service| service.history_offset).collect();
+        let unnamed: Vec<u32> = self.histories.keys().copied().filter(|at| !named.contains(at)).collect();
+        unnamed.into_iter().for_each(|offset| self.remove_history(offset));
     }
 
     /// Deletions of endpoints that no service counts and of ranges that none
@@ -226,7 +175,6 @@ impl Mirror {
     }
 
     fn set_service(&mut self, key: ServiceKey, service: Service) {
-        self.overwritten.remove(&key);
         if let Some(old) = self.services.insert(key, service) {
             if old.ring_offset != service.ring_offset {
                 self.retire_ring(&old);
@@ -244,7 +192,6 @@ impl Mirror {
             self.quarantine.young.services.insert(old.id);
         }
         self.written.remove(key);
-        self.overwritten.remove(key);
     }
 
     fn delete_range(&mut self, service: u32, range: &SourceRange) {
@@ -258,14 +205,14 @@ impl Mirror {
 
     fn retire_ring(&mut self, service: &Service) {
         if service.ring_offset > 0 {
-            self.rings.remove(&service.ring_offset);
+            self.remove_ring(service.ring_offset);
             self.quarantine.young.rings.insert(service.ring_offset, service.ring_len);
         }
     }
 
     fn retire_history(&mut self, service: &Service) {
         if service.history_offset > 0 {
-            self.histories.remove(&service.history_offset);
+            self.remove_history(service.history_offset);
             self.quarantine.young.histories.insert(service.history_offset, service.ring_len);
         }
     }

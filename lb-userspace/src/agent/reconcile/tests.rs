@@ -41,8 +41,10 @@ enum Step {
     Tick,
     /// Nodes look dead from now on.
     Dead(BTreeSet<u8>),
-    /// Another program overwrites the next service that is written, before it is read back.
-    Overwrite,
+    /// Another program overwrites what is written after so many changes, before it is read back.
+    Overwrite(usize),
+    /// Reading back fails: the reads of these numbers.
+    BadReads(BTreeSet<usize>),
 }
 
 fn some_step() -> impl Strategy<Value = Step> {
@@ -55,7 +57,8 @@ fn some_step() -> impl Strategy<Value = Step> {
         2 => (some_objects(), 0usize..40).prop_map(|(objects, after)| Step::Kill(objects, after)),
         6 => Just(Step::Tick),
         1 => prop::collection::btree_set(0u8..5, 0..3).prop_map(Step::Dead),
-        1 => Just(Step::Overwrite),
+        1 => (0usize..20).prop_map(Step::Overwrite),
+        1 => prop::collection::btree_set(0usize..30, 1..4).prop_map(Step::BadReads),
     ]
 }
 
@@ -155,7 +158,11 @@ impl World {
                 self.dead = nodes.iter().map(|n| Subject::of_node(&key(n))).collect();
                 self.reconcile();
             }
-            Step::Overwrite => self.agent.tables_mut().overwrites_next = true,
+            Step::Overwrite(after) => self.agent.tables_mut().overwrites_after = Some(*after),
+            Step::BadReads(reads) => {
+                let tables = &mut self.agent.tables_mut().inner;
+                tables.failing_reads = reads.iter().map(|number| tables.reads.get() + number).collect();
+            }
         }
         self
     }
@@ -171,7 +178,8 @@ impl World {
     /// Nothing fails any more, and time passes.
     fn settle(&mut self) {
         let tables = self.agent.tables_mut();
-        (tables.inner.failing, tables.overwrites_next) = (BTreeSet::new(), false);
+        (tables.inner.failing, tables.inner.failing_reads) = Default::default();
+        tables.overwrites_after = None;
         for _ in 0..6 {
             self.tick();
             self.reconcile();

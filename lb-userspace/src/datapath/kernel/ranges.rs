@@ -17,6 +17,7 @@ use crate::{datapath::TableError, plan::SourceRange};
 
 const NAME: &str = names::RANGES;
 
+/// The values are the lengths of their keys' prefixes, for [`Ranges::contains`] alone.
 pub struct Ranges(LpmTrie<MapData, RangeKey, u32>);
 
 impl Ranges {
@@ -27,7 +28,8 @@ impl Ranges {
     }
 
     pub fn set(&mut self, service: u32, range: &SourceRange) -> Result<(), TableError> {
-        let done = self.0.insert(&trie_key(service, range), 0, 0);
+        let key = trie_key(service, range);
+        let done = self.0.insert(&key, key.prefix_len(), 0);
         done.map_err(|e| table_error(NAME, format!("service {service}: {range}"), e))
     }
 
@@ -36,6 +38,16 @@ impl Ranges {
         match self.0.remove(&trie_key(service, range)) {
             Err(e) if !is_not_found(&e) => Err(table_error(NAME, format!("service {service}: {range}"), e)),
             _ => Ok(()),
+        }
+    }
+
+    /// Is this very range there? A look-up finds shorter prefixes as well.
+    pub fn contains(&self, service: u32, range: &SourceRange) -> Result<bool, TableError> {
+        let key = trie_key(service, range);
+        match self.0.get(&key, 0) {
+            Ok(len) => Ok(len == key.prefix_len()),
+            Err(e) if is_not_found(&e) => Ok(false),
+            Err(e) => Err(table_error(NAME, format!("service {service}: {range}"), e)),
         }
     }
 

@@ -19,7 +19,7 @@ use super::{
     error::LoadError,
     pinned::{map_pin, open_map},
 };
-use crate::plan::mirror::Op;
+use crate::plan::op::Op;
 
 pub struct Sweeper {
     jobs: Sender<Op>,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     datapath::{TableError, Tables},
-    plan::mirror::{Mirror, Op},
+    plan::{mirror::Mirror, op::Op},
 };
 
 pub struct KernelTables {
@@ -50,6 +50,10 @@ impl KernelTables {
             history: Slab::open(pin_dir, names::HISTORY, OWNERS_PER_SLOT, OWNERS_PER_SLOT)?,
             sweeper: Sweeper::start(pin_dir)?,
         })
+    }
+
+    fn backend(&self, id: u16) -> Result<Backend, TableError> {
+        self.backends.get(&u32::from(id), 0).map_err(|e| table_error(names::BACKENDS, format!("{id}"), e))
     }
 
     fn set_backend(&mut self, id: u16, backend: Backend) -> Result<(), TableError> {
@@ -87,32 +91,54 @@ impl Tables for KernelTables {
         }
     }
 
-    fn read_service(&self, key: &ServiceKey) -> Result<Option<Service>, TableError> {
-        self.services.get(key)
+    fn holds(&self, op: &Op) -> Result<bool, TableError> {
+        Ok(match op {
+            Op::SetPeer(addr, peer) => self.peers.get(addr)?.as_ref() == Some(peer),
+            Op::DeletePeer(addr) => self.peers.get(addr)?.is_none(),
+            Op::SetBackend(id, backend) => self.backend(*id)? == *backend,
+            Op::ClearBackend(id) => self.backend(*id)? == Backend::default(),
+            Op::WriteRing { offset, slots } => {
+                self.rings.read(*offset, slots.len() as u32).is_some_and(|ids| *ids == **slots)
+            }
+            Op::WriteHistory { offset, owners } => {
+                let ids = self.history.read(*offset, owners.len() as u32);
+                ids.is_some_and(|ids| ids.iter().eq(owners.iter().flat_map(|owners| &owners.ids)))
+            }
+            Op::SetEndpoint(key, endpoint) => self.endpoints.get(key)?.as_ref() == Some(endpoint),
+            Op::DeleteEndpoint(key) => self.endpoints.get(key)?.is_none(),
+            Op::SetRange(service, range) => self.ranges.contains(*service, range)?,
+            Op::DeleteRange(service, range) => !self.ranges.contains(*service, range)?,
+            Op::SetVip(addr, vip) => self.vips.get(addr)?.as_ref() == Some(vip),
+            Op::DeleteVip(addr) => self.vips.get(addr)?.is_none(),
+            Op::SetService(key, service) => self.services.get(key)?.as_ref() == Some(service),
+            Op::DeleteService(key) => self.services.get(key)?.is_none(),
+            Op::ForgetOtherEndpoints { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => true,
+        })
     }
 
     fn read_mirror(&self) -> Result<Mirror, TableError> {
         let mut mirror = Mirror {
             services: self.services.read_all()?,
             vips: self.vips.read_all()?,
-            peers: self.peers.read_all()?,
             endpoints: self.endpoints.read_all()?,
             ranges: self.ranges.read_all()?,
             ..Mirror::default()
         };
+        let peers: Vec<(Addr, Peer)> = self.peers.read_all()?;
+        peers.into_iter().for_each(|(addr, peer)| mirror.set_peer(addr, peer));
         for (id, backend) in (0..=u16::MAX).zip(self.backends.iter()) {
             let backend = backend.map_err(|e| table_error(names::BACKENDS, format!("{id}"), e))?;
             if backend.delivery != delivery::NONE {
                 mirror.backends.insert(id, backend);
             }
         }
-        for service in mirror.services.values() {
-            let (ring, history) = (service.ring_offset, service.history_offset);
-            if let Some(slots) = self.rings.read(ring, service.ring_len).filter(|_| ring > 0) {
-                mirror.rings.insert(ring, slots.into());
+        let services: Vec<Service> = mirror.services.values().copied().collect();
+        for Service { ring_offset, history_offset, ring_len, .. } in services {
+            if let Some(slots) = self.rings.read(ring_offset, ring_len).filter(|_| ring_offset > 0) {
+                mirror.set_ring(ring_offset, slots.into());
             }
-            if let Some(ids) = self.history.read(history, service.ring_len).filter(|_| history > 0) {
-                mirror.histories.insert(history, group_owners(&ids));
+            if let Some(ids) = self.history.read(history_offset, ring_len).filter(|_| history_offset > 0) {
+                mirror.set_history(history_offset, group_owners(&ids));
             }
         }
         Ok(mirror)

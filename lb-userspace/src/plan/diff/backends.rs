@@ -13,7 +13,8 @@ use lb_common::{
 use super::DiffBuilder;
 use crate::plan::{
     alloc::FreeIds,
-    mirror::{Mirror, Op},
+    mirror::Mirror,
+    op::Op,
     planned::{BackendKey, Plan},
     shortage::Shortage,
 };
@@ -21,7 +22,9 @@ use crate::plan::{
 impl DiffBuilder<'_> {
     pub(super) fn set_backends(&mut self) {
         let resting = self.mirror.quarantine.retired().flat_map(|retired| &retired.backends);
-        let taken = self.mirror.backends.keys().chain(resting).map(|id| u32::from(*id)).collect();
+        let held = self.mirror.backends.keys().chain(resting).copied();
+        // Damaged maps, and those of an older agent, may name ids without an entry.
+        let taken = held.chain(self.mirror.uses.backends()).map(u32::from).collect();
         let limit = self.capacity.backends.min(u32::from(u16::MAX) + 1);
         let mut ids = FreeIds::new(u32::from(NO_BACKEND) + 1, limit, taken);
         for (key, backend) in &self.plan.backends {
@@ -33,7 +36,7 @@ impl DiffBuilder<'_> {
             self.backend_ids.insert(*key, id);
             let old = self.mirror.backends.get(&id);
             if old != Some(backend) && !old.is_some_and(|old| has_lost_next_hop(old, backend)) {
-                self.diff.first.push(Op::SetBackend(id, *backend));
+                self.diff.shared.push(Op::SetBackend(id, *backend));
             }
         }
     }
@@ -42,7 +45,7 @@ impl DiffBuilder<'_> {
     /// because its service could not be changed, are to be kept when this is carried out.
     pub(super) fn clear_backends(&mut self) {
         for id in &self.gone {
-            self.diff.last.extend([Op::ClearBackend(*id), Op::ForgetBackend { backend: *id }]);
+            self.diff.cleared.extend([Op::ClearBackend(*id), Op::ForgetBackend { backend: *id }]);
         }
     }
 
@@ -64,13 +67,13 @@ impl DiffBuilder<'_> {
                 }
                 count += 1;
             }
-            self.diff.first.push(Op::SetPeer(*addr, peer));
+            self.diff.shared.push(Op::SetPeer(*addr, peer));
         }
     }
 
     pub(super) fn delete_peers(&mut self) {
         let gone = self.mirror.peers.keys().filter(|addr| !self.plan.peers.contains_key(addr));
-        self.diff.first.extend(gone.map(|addr| Op::DeletePeer(*addr)));
+        self.diff.shared.extend(gone.map(|addr| Op::DeletePeer(*addr)));
     }
 }
 

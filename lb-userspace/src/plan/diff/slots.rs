@@ -11,7 +11,7 @@ use super::DiffBuilder;
 use crate::plan::{
     alloc::Gaps,
     heirs, history,
-    mirror::Op,
+    op::Op,
     planned::{BackendKey, PlannedService},
     shortage::Shortage,
 };
@@ -44,9 +44,15 @@ impl DiffBuilder<'_> {
         old: Option<&Service>,
         planned: &PlannedService,
     ) -> Result<Slots, Shortage> {
-        let (ring, owners) = (self.ring_ids(planned), self.owner_ids(planned, &planned.ring));
-        let has_none = |ids: &Option<Vec<u16>>| ids.as_ref().is_some_and(Vec::is_empty);
-        if planned.ring.is_empty() || has_none(&ring) || has_none(&owners) {
+        let ring = self.ring_ids(planned);
+        // Without owners that it could ask, the node does not ask.
+        let owners = self.owner_ids(planned, &planned.ring).filter(|ids| !ids.is_empty());
+        // A director looks into the slab whether or not the service has a place there.
+        let has_none = match &ring {
+            Some(ids) => ids.is_empty(),
+            None => owners.is_none(),
+        };
+        if has_none {
             return Ok(Slots { len: 0, ring: Place::NOWHERE, history: Place::NOWHERE });
         }
         let ring = ring.map(|ids| self.place_ring(old, planned, ids)).transpose()?;

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    datapath::{Tables, adopt_maps, apply, memory::MemoryTables, proven_generation},
+    datapath::{Tables, adopt_maps, apply, memory::MemoryTables},
     objects::model::DeliveryMode,
     plan::{self, maglev},
 };
@@ -145,8 +145,8 @@ fn assert_holds(plan: &Plan, mirror: &Mirror) {
 
 /// The mirror without the parts that are in no map.
 fn map_contents(mirror: &Mirror) -> Mirror {
-    let (written, overwritten, quarantine) = Default::default();
-    Mirror { written, overwritten, quarantine, ..mirror.clone() }
+    let (written, quarantine) = Default::default();
+    Mirror { written, quarantine, ..mirror.clone() }
 }
 
 fn converge(tables: &mut MemoryTables, mirror: &mut Mirror, plan: &Plan, generation: u32) {
@@ -236,17 +236,6 @@ fn an_adopted_state_needs_no_change() {
     let adopted = adopt_maps(&mut tables).unwrap();
     let ops = ops(&plan, &adopted, 2);
     assert!(ops.iter().all(|op| matches!(op, Op::ForgetOtherEndpoints { .. })), "{ops:?}");
-}
-
-#[test]
-fn a_service_is_proven_by_what_the_kernel_says() {
-    let plan = plan(&[(1, [1].into(), [].into())]);
-    let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
-    converge(&mut tables, &mut mirror, &plan, 7);
-    let key = service_key(1);
-    assert_eq!(proven_generation(&tables, &mirror, &key).unwrap(), Some(7));
-    tables.services.get_mut(&key).unwrap().ring_offset += 32;
-    assert_eq!(proven_generation(&tables, &mirror, &key).unwrap(), None);
 }
 
 #[test]

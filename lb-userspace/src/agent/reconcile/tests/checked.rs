@@ -13,7 +13,8 @@ use crate::{
     datapath::{TableError, Tables, memory::MemoryTables},
     plan::{
         BackendKey,
-        mirror::{Capacity, Mirror, Op},
+        mirror::{Capacity, Mirror},
+        op::Op,
     },
 };
 
@@ -22,8 +23,8 @@ const REST: u64 = 2;
 
 pub struct CheckedTables {
     pub inner: MemoryTables,
-    /// Something else changes the next service that is written.
-    pub overwrites_next: bool,
+    /// Something else changes what is written after so many changes.
+    pub overwrites_after: Option<usize>,
     room: Capacity,
     rings: Slab,
     histories: Slab,
@@ -40,8 +41,10 @@ struct Slab {
     freed: BTreeMap<u32, (u64, u32)>,
 }
 
+#[derive(PartialEq)]
 struct Range {
     len: u32,
+    ids: Vec<u16>,
     /// The backends that its ids stood for when it was written.
     names: BTreeMap<u16, BackendKey>,
 }
@@ -50,7 +53,7 @@ impl CheckedTables {
     pub fn new(room: Capacity) -> Self {
         Self {
             inner: MemoryTables::default(),
-            overwrites_next: false,
+            overwrites_after: None,
             room,
             rings: Slab::default(),
             histories: Slab::default(),
@@ -87,26 +90,29 @@ impl CheckedTables {
     fn check_before(&mut self, op: &Op) {
         match op {
             Op::SetBackend(id, new) => self.check_backend(*id, BackendKey::from_entry(new)),
-            Op::ClearBackend(id) => {
-                let key = self.backend(*id).expect("only what is there is cleared");
-                self.freed_backends.insert(*id, (self.ticks, key));
-            }
+            Op::ClearBackend(id) => match self.backend(*id) {
+                Some(key) => drop(self.freed_backends.insert(*id, (self.ticks, key))),
+                None => assert!(self.freed_backends.contains_key(id), "only what is there is cleared"),
+            },
             Op::WriteRing { offset, slots } => {
                 assert!(!slots.contains(&NO_BACKEND), "a ring has a hole");
-                let names = self.names_of(slots.iter().copied());
+                let ids = slots.to_vec();
+                let names = self.names_of(ids.iter().copied());
                 let live = self.live_ranges(|service| service.ring_offset);
-                self.rings.write(*offset, slots.len() as u32, names, &live, self.ticks);
+                self.rings.write(*offset, Range { len: slots.len() as u32, ids, names }, &live, self.ticks);
                 assert!(offset + slots.len() as u32 <= self.room.ring_slots);
             }
             Op::WriteHistory { offset, owners } => {
-                let names = self.names_of(owners.iter().flat_map(|owners| owners.ids));
+                let ids: Vec<u16> = owners.iter().flat_map(|owners| owners.ids).collect();
+                let names = self.names_of(ids.iter().copied());
                 let live = self.live_ranges(|service| service.history_offset);
-                self.histories.write(*offset, owners.len() as u32, names, &live, self.ticks);
+                let range = Range { len: owners.len() as u32, ids, names };
+                self.histories.write(*offset, range, &live, self.ticks);
                 assert!(offset + owners.len() as u32 <= self.room.history_slots);
             }
             Op::SetService(key, new) => self.check_service(*key, new),
             Op::DeleteService(key) => {
-                let old = self.inner.services[key];
+                let Some(old) = self.inner.services.get(key).copied() else { return };
                 self.freed_services.insert(old.id, self.ticks);
                 self.rings.free(old.ring_offset, old.ring_len, self.ticks);
                 self.histories.free(old.history_offset, old.ring_len, self.ticks);
@@ -152,6 +158,7 @@ impl CheckedTables {
 
     fn check_all(&self) {
         for (key, service) in &self.inner.services {
+            assert!(service.ring_offset > 0 || service.ring_len == 0, "a director would read foreign slots");
             self.check_range(&self.rings, service.ring_offset, service.ring_len);
             self.check_range(&self.histories, service.history_offset, service.ring_len);
             for index in 0..service.endpoints {
@@ -201,19 +208,15 @@ impl CheckedTables {
 }
 
 impl Slab {
-    fn write(
-        &mut self,
-        offset: u32,
-        len: u32,
-        names: BTreeMap<u16, BackendKey>,
-        live: &[(u32, u32)],
-        ticks: u64,
-    ) {
-        let overlaps = |at: u32, other: u32| at < offset + len && offset < at + other;
-        assert!(!live.iter().any(|(at, other)| overlaps(*at, *other)), "slots at {offset} are in use");
+    /// What is in use may be written once more as it was.
+    fn write(&mut self, offset: u32, range: Range, live: &[(u32, u32)], ticks: u64) {
+        let overlaps = |at: u32, other: u32| at < offset + range.len && offset < at + other;
+        let is_same = self.written.get(&offset) == Some(&range);
+        let is_used = live.iter().any(|(at, other)| overlaps(*at, *other));
+        assert!(!is_used || is_same, "slots at {offset} are in use");
         self.freed.retain(|_, (freed, _)| ticks < *freed + REST);
         assert!(!self.freed.iter().any(|(at, (_, other))| overlaps(*at, *other)), "{offset} has not rested");
-        self.written.insert(offset, Range { len, names });
+        self.written.insert(offset, range);
     }
 
     fn free(&mut self, offset: u32, len: u32, ticks: u64) {
@@ -234,17 +237,16 @@ impl Tables for CheckedTables {
         self.check_before(op);
         self.inner.write(op)?;
         self.check_all();
-        if let Op::SetService(key, _) = op
-            && std::mem::take(&mut self.overwrites_next)
-            && let Some(service) = self.inner.services.get_mut(key)
-        {
-            service.new_flows ^= 1;
-        }
+        self.overwrites_after = match self.overwrites_after {
+            Some(0) if self.inner.overwrite(op) => None,
+            Some(0) => Some(0),
+            after => after.map(|after| after - 1),
+        };
         Ok(())
     }
 
-    fn read_service(&self, key: &ServiceKey) -> Result<Option<Service>, TableError> {
-        self.inner.read_service(key)
+    fn holds(&self, op: &Op) -> Result<bool, TableError> {
+        self.inner.holds(op)
     }
 
     fn read_mirror(&self) -> Result<Mirror, TableError> {

@@ -20,6 +20,13 @@ fn ring_nodes(world: &World) -> BTreeSet<Addr> {
     service.ring.iter().map(|key| key.addr).collect()
 }
 
+/// All changes that lead to these services from none.
+fn changes(services: &[(u8, &[u8])]) -> Vec<Op> {
+    let mut world = World::new(ROOM);
+    world.change(services);
+    world.agent.into_tables().inner.log
+}
+
 fn node(number: u8) -> Addr {
     Addr::from(IpAddr::from([10, 0, 0, 1 + number]))
 }
@@ -90,7 +97,9 @@ fn a_service_that_fails_does_not_stop_the_others() {
 #[test]
 fn what_somebody_else_wrote_is_written_again_and_the_others_are_proven() {
     let mut world = World::new(ROOM);
-    world.agent.tables_mut().overwrites_next = true;
+    let is_service = |op: &Op| matches!(op, Op::SetService(..));
+    let before = changes(&[(1, &[1]), (2, &[1])]).iter().position(is_service);
+    world.agent.tables_mut().overwrites_after = before;
     world.change(&[(1, &[1]), (2, &[1])]);
     let programmed = world.agent.programmed();
     assert_eq!((programmed.proven.len(), programmed.is_settled()), (1, false));
@@ -100,14 +109,69 @@ fn what_somebody_else_wrote_is_written_again_and_the_others_are_proven() {
     assert_eq!(Contents::new(&written), world.contents());
 }
 
+/// All that packets to one service need, of each map: only this service is in doubt.
+#[test]
+fn proof_covers_all_that_packets_need() {
+    let is_shared = |op: &Op| matches!(op, Op::SetPeer(..) | Op::SetBackend(..));
+    let services: &[(u8, &[u8])] = &[(1, &[0, 1]), (2, &[0, 1])];
+    for (number, op) in changes(services).iter().enumerate() {
+        let mut world = World::new(ROOM);
+        world.agent.tables_mut().overwrites_after = Some(number);
+        world.change(services);
+        let programmed = world.agent.programmed();
+        assert!(programmed.failure.is_some() && !programmed.is_settled(), "{op:?}");
+        assert_eq!(programmed.proven.len(), if is_shared(op) { 0 } else { 1 }, "{op:?}");
+        world.tick();
+        assert!(world.agent.programmed().is_settled(), "{op:?}");
+        let written = world.agent.tables_mut().read_mirror().expect("maps that can be read");
+        assert_eq!(Contents::new(&written), world.contents(), "{op:?}");
+    }
+}
+
+#[test]
+fn what_could_not_be_read_back_is_read_again() {
+    let mut world = World::new(ROOM);
+    world.agent.tables_mut().inner.failing_reads = (0..100).collect();
+    world.change(&[(1, &[0, 1])]);
+    assert!(world.agent.programmed().proven.is_empty());
+    world.agent.tables_mut().inner.failing_reads.clear();
+    world.tick();
+    assert!(world.agent.programmed().is_settled());
+}
+
+#[test]
+fn a_ring_stays_where_only_owners_are_short() {
+    // Room for this node as a fellow and for node 1 as a backend, but not as a fellow.
+    let mut world = World::new(Capacity { backends: 3, ..ROOM });
+    world.change(&[(1, &[1, 2])]);
+    assert!(!world.agent.programmed().shortages.is_empty());
+    let contents = world.contents();
+    let service = contents.services.values().next().expect("a service");
+    assert!(!service.ring.is_empty() && service.owners.is_empty(), "{service:?}");
+}
+
+/// A deletion that fails makes no room: trying again at once would fail again.
+#[test]
+fn a_deletion_that_fails_is_tried_once_a_second() {
+    let mut world = World::new(Capacity { services: 1, ..ROOM });
+    world.change(&[(1, &[0])]);
+    let tables = &mut world.agent.tables_mut().inner;
+    tables.failing = (0..100).map(|number| tables.attempts + number).collect();
+    world.change(&[(2, &[0])]);
+    assert!(!world.agent.programmed().shortages.is_empty());
+    let refused = &world.agent.tables_mut().inner.refused;
+    let deletions = refused.iter().filter(|op| matches!(op, Op::DeleteService(_)));
+    assert_eq!(deletions.count(), 1, "{refused:?}");
+}
+
 #[test]
 fn what_a_failed_deletion_left_is_deleted_later() {
     let mut world = World::new(ROOM);
     world.change(&[(1, &[0])]);
     let is_deletion = |op: &Op| matches!(op, Op::DeleteEndpoint(_));
     let tables = &mut world.agent.tables_mut().inner;
-    // DeleteVip, three of peers and fellows, DeleteService, Forget, then the endpoint.
-    tables.failing = (0..12).map(|number| tables.attempts + 3 + number).collect();
+    // DeleteService, ForgetService, then the endpoint.
+    tables.failing = (0..12).map(|number| tables.attempts + 2 + number).collect();
     world.change(&[]);
     assert!(!world.agent.tables_mut().inner.log.iter().any(is_deletion));
     world.agent.tables_mut().inner.failing.clear();

@@ -1,0 +1,120 @@
+//! The changes that can be made to the maps.
+
+use std::sync::Arc;
+
+use lb_common::{
+    Addr,
+    maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip, names},
+    ring::Owners,
+};
+
+use super::{policy::SourceRange, uses};
+
+/// One change of one map.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Op {
+    SetPeer(Addr, Peer),
+    SetBackend(u16, Backend),
+    WriteRing {
+        offset: u32,
+        slots: Arc<[u16]>,
+    },
+    WriteHistory {
+        offset: u32,
+        owners: Arc<[Owners]>,
+    },
+    SetEndpoint(EndpointKey, Endpoint),
+    /// A service, by its id, admits these clients.
+    SetRange(u32, SourceRange),
+    SetVip(Addr, Vip),
+    SetService(ServiceKey, Service),
+    DeleteService(ServiceKey),
+    DeleteVip(Addr),
+    DeleteEndpoint(EndpointKey),
+    DeleteRange(u32, SourceRange),
+    ClearBackend(u16),
+    DeletePeer(Addr),
+    /// Forget flows of a service (by id) to any other endpoint than these: the
+    /// others are gone, and their flows begin anew.
+    ForgetOtherEndpoints {
+        service: u32,
+        endpoints: Vec<Endpoint>,
+    },
+    /// Forget all flows of a service that is gone, before its id is used again.
+    ForgetService {
+        service: u32,
+    },
+    /// Forget all flows of a backend that is gone, before its id is used again.
+    ForgetBackend {
+        backend: u16,
+    },
+}
+
+/// What a change of the maps writes or deletes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Entry {
+    Peer(Addr),
+    Backend(u16),
+    /// By offset.
+    Ring(u32),
+    /// By offset.
+    History(u32),
+    Endpoint(EndpointKey),
+    Range(u32, SourceRange),
+    Vip(Addr),
+    Service(ServiceKey),
+}
+
+impl Op {
+    /// None for those that forget flows.
+    pub fn entry(&self) -> Option<Entry> {
+        Some(match self {
+            Self::SetPeer(addr, _) | Self::DeletePeer(addr) => Entry::Peer(*addr),
+            Self::SetBackend(id, _) | Self::ClearBackend(id) => Entry::Backend(*id),
+            Self::WriteRing { offset, .. } => Entry::Ring(*offset),
+            Self::WriteHistory { offset, .. } => Entry::History(*offset),
+            Self::SetEndpoint(key, _) | Self::DeleteEndpoint(key) => Entry::Endpoint(*key),
+            Self::SetRange(service, range) | Self::DeleteRange(service, range) => {
+                Entry::Range(*service, *range)
+            }
+            Self::SetVip(addr, _) | Self::DeleteVip(addr) => Entry::Vip(*addr),
+            Self::SetService(key, _) | Self::DeleteService(key) => Entry::Service(*key),
+            Self::ForgetOtherEndpoints { .. } | Self::ForgetService { .. } | Self::ForgetBackend { .. } => {
+                return None;
+            }
+        })
+    }
+
+    /// The backends that what it writes names.
+    pub fn named_backends(&self) -> Vec<u16> {
+        match self {
+            Self::SetPeer(_, peer) => uses::peer_backend(peer).into_iter().collect(),
+            Self::WriteRing { slots, .. } => uses::ring_backends(slots),
+            Self::WriteHistory { owners, .. } => uses::history_backends(owners),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Does it free room that can be used at once?
+    pub fn makes_room(&self) -> bool {
+        matches!(
+            self,
+            Self::DeleteEndpoint(_) | Self::DeleteRange(..) | Self::DeleteVip(_) | Self::DeletePeer(_)
+        )
+    }
+}
+
+impl Entry {
+    pub fn map_name(&self) -> &'static str {
+        match self {
+            Self::Peer(_) => names::PEERS,
+            Self::Backend(_) => names::BACKENDS,
+            Self::Ring(_) => names::RINGS,
+            Self::History(_) => names::HISTORY,
+            Self::Endpoint(_) => names::ENDPOINTS,
+            Self::Range(..) => names::RANGES,
+            Self::Vip(_) => names::VIPS,
+            Self::Service(_) => names::SERVICES,
+        }
+    }
+}
