@@ -27,7 +27,7 @@ pub struct ServiceKey {
 pub struct Service {
     /// Index of `SERVICE_STATS`; part of the keys of flows and endpoints.
     pub id: u32,
-    /// Bits: [`service_flags`].
+    /// Bits: [`service_flags`]; the upper half is [`Service::incarnation`].
     pub flags: u32,
     /// First slot in the `RINGS` slab, a multiple of `ring::CHUNK_SLOTS`. The
     /// slab's first chunk is always empty: 0 where there is no ring.
@@ -52,7 +52,18 @@ pub struct Service {
     pub mss: u32,
 }
 
+impl Service {
+    /// Tells apart the services that have had the same id, one after the other: part of
+    /// the keys of flows, so that a flow of an earlier one is not found by packets to this one.
+    #[inline(always)]
+    pub const fn incarnation(&self) -> u16 {
+        (self.flags >> service_flags::INCARNATION_SHIFT) as u16
+    }
+}
+
 pub mod service_flags {
+    /// Where [`super::Service::incarnation`] begins.
+    pub const INCARNATION_SHIFT: u32 = 16;
     /// Its backends are bare servers: the director remembers its flows.
     pub const BARE: u32 = 1;
     /// It admits only clients in `RANGES`.
@@ -101,6 +112,20 @@ pub struct Backend {
 }
 
 impl Backend {
+    /// What an entry is after its backend is gone. Its id is free when all flows that name it
+    /// are forgotten; an agent that is started before that sees here which they are.
+    pub const CLEARED: Self = Self {
+        macs: [0; 12],
+        ifindex: 0,
+        outer_src: Addr::from_words([0; 4]),
+        outer_dst: Addr::from_words([0; 4]),
+        delivery: delivery::NONE,
+        flags: backend_flags::DEAD,
+        mtu: 0,
+        outer_sum: 0,
+        tags: [0; 2],
+    };
+
     /// [`Backend::outer_sum`] for these outer addresses.
     pub const fn outer_sum(src: &Addr, dst: &Addr) -> u32 {
         let words = [OUTER_DONT_FRAGMENT as u32, src.words()[3], dst.words()[3]];
@@ -154,7 +179,8 @@ pub struct FlowKey {
     pub service: u32,
     /// Network byte order.
     pub client_port: u16,
-    pub pad: u16,
+    /// [`Service::incarnation`]
+    pub incarnation: u16,
 }
 
 /// `BARE_FLOWS`: who has a flow: which bare server, or which node it was found on.
@@ -251,7 +277,8 @@ pub struct Reply {
     pub client_port: u16,
     /// [`Service::mss`] when the flow began. Host byte order.
     pub mss: u16,
-    pub pad: u16,
+    /// [`Service::incarnation`]
+    pub incarnation: u16,
     /// `Service::id`.
     pub service: u32,
 }

@@ -10,6 +10,6 @@ mod proof;
 mod tables;
 
 pub use adopt::{adopt_maps, delete_orphans};
-pub use apply::{apply, restore};
+pub use apply::{Applied, apply, restore};
 pub use proof::read_back;
 pub use tables::{TableError, Tables};

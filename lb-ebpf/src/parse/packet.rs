@@ -4,7 +4,7 @@ use core::mem::MaybeUninit;
 
 use lb_common::{
     Addr, Verdict, hash,
-    maps::{Service, ServiceKey, service_flags},
+    maps::{FlowKey, Service, ServiceKey, service_flags},
 };
 
 /// A TCP or UDP packet, up to its ports; or an ICMP error about one, which
@@ -61,6 +61,17 @@ impl Packet {
     pub fn hash(&self, service: &Service) -> u64 {
         let port = if service.flags & service_flags::AFFINITY == 0 { self.src_port } else { 0 };
         hash::flow(&self.src, port)
+    }
+
+    /// The flow that it belongs to.
+    #[inline(always)]
+    pub fn flow_key(&self, service: &Service) -> FlowKey {
+        FlowKey {
+            client: self.src,
+            service: service.id,
+            client_port: self.src_port,
+            incarnation: service.incarnation(),
+        }
     }
 }
 

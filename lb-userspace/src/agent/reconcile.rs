@@ -13,7 +13,7 @@ use lb_common::maps::{Service, ServiceKey};
 use tracing::{debug, error, info};
 
 use crate::{
-    datapath::{self, TableError, Tables},
+    datapath::{self, Applied, TableError, Tables},
     neigh::NextHops,
     objects::model::Cluster,
     os::moment::Now,
@@ -21,12 +21,13 @@ use crate::{
         Dead, Identity, Plan, Planner,
         diff::{Stamp, diff},
         mirror::{Capacity, Mirror},
+        needs::Doubts,
         op::Op,
         shortage::Shortage,
     },
 };
 
-/// How often changes are made at once, if something was short and those before made room.
+/// Rounds of changes at once: there is another one if something was short and the last made room.
 const MAX_ROUNDS: usize = 3;
 
 /// What was planned, and how much of it the maps are known to hold. Cheap to copy.
@@ -77,17 +78,22 @@ pub struct Reconciler<T> {
 impl<T: Tables> Reconciler<T> {
     /// Begins with what is in the maps.
     pub fn new(me: Identity, mut tables: T, capacity: Capacity) -> Result<Self, TableError> {
-        let mirror = datapath::adopt_maps(&mut tables)?;
+        let mut mirror = datapath::adopt_maps(&tables)?;
+        let orphans = datapath::delete_orphans(&mut tables, &mut mirror);
+        let failure = orphans.failures.first().map(ToString::to_string);
         let generation = mirror.services.values().map(|service| service.generation).max().unwrap_or(0);
         if !mirror.services.is_empty() {
             info!(services = mirror.services.len(), generation, "adopted what is pinned");
         }
-        // They have just been read.
-        let proven = mirror.services.iter().map(|(key, service)| (*key, service.generation)).collect();
+        // All has just been read.
+        let doubts = mirror.doubts();
+        let proven = mirror.services.iter().filter(|(key, _)| mirror.is_proven(key, &doubts));
+        let proven = proven.map(|(key, service)| (*key, service.generation)).collect();
         let programmed = Programmed {
             mirror: Arc::new(mirror),
             proven: Arc::new(proven),
             generation,
+            failure,
             ..Programmed::default()
         };
         Ok(Self {
@@ -138,9 +144,11 @@ impl<T: Tables> Reconciler<T> {
     /// True if something was tried again.
     pub fn tick(&mut self, now: Now) -> bool {
         // `make_mut` copies the mirror if a reader has it: only if there is something to age.
-        let is_waiting = !self.programmed.mirror.quarantine.is_empty();
-        if is_waiting && Arc::make_mut(&mut self.programmed.mirror).quarantine.release_oldest() {
-            self.has_new_room = true;
+        // What could not be read back may still name what is to be freed.
+        let Mirror { quarantine, unproven, .. } = &*self.programmed.mirror;
+        if !quarantine.is_empty() && unproven.is_empty() {
+            let mirror = Arc::make_mut(&mut self.programmed.mirror);
+            self.has_new_room |= mirror.quarantine.release_oldest(self.tables.sweeps());
         }
         let Programmed { is_planned, failure, shortages, .. } = &self.programmed;
         let must_retry = *is_planned && (failure.is_some() || (self.has_new_room && !shortages.is_empty()));
@@ -154,6 +162,7 @@ impl<T: Tables> Reconciler<T> {
     fn converge_maps(&mut self, now: Now) {
         let mut failures = Vec::new();
         if self.programmed.failure.is_some() {
+            Arc::make_mut(&mut self.programmed.mirror).failed.clear();
             self.mend_maps(&mut failures);
         }
         for _ in 0..MAX_ROUNDS {
@@ -174,19 +183,19 @@ impl<T: Tables> Reconciler<T> {
     /// Deletes what changes that failed have left, and writes again what was not read back.
     fn mend_maps(&mut self, failures: &mut Vec<TableError>) {
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
-        failures.extend(datapath::delete_orphans(&mut self.tables, mirror).err());
+        let orphans = datapath::delete_orphans(&mut self.tables, mirror);
         let restored = datapath::restore(&mut self.tables, mirror);
-        failures.extend(restored.failures);
-        self.prove(restored.ops, failures);
+        self.prove(orphans, failures);
+        self.prove(restored, failures);
     }
 
     /// Adds what fails to `failures`. True if there is more room than before.
     fn run_round(&mut self, now: Now, failures: &mut Vec<TableError>) -> bool {
         let next = self.programmed.generation.wrapping_add(1);
-        let stamp = Stamp { generation: next, now: now.monotonic_seconds };
+        let stamp = Stamp { generation: next, now: now.monotonic };
         let mut diff = diff(&self.programmed.plan, &self.programmed.mirror, self.capacity, stamp);
         self.note_shortages(std::mem::take(&mut diff.shortages).into_iter().collect());
-        if diff.is_empty() {
+        if diff.is_empty() && !self.programmed.mirror.quarantine.needs_sweep {
             return false;
         }
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
@@ -199,8 +208,7 @@ impl<T: Tables> Reconciler<T> {
             self.programmed.generation = next;
         }
         let has_made_room = applied.ops.iter().any(Op::makes_room);
-        failures.extend(applied.failures);
-        self.prove(applied.ops, failures);
+        self.prove(applied, failures);
         has_made_room
     }
 
@@ -212,39 +220,57 @@ impl<T: Tables> Reconciler<T> {
         }
     }
 
-    /// Reads back what was written. Adds to `failures` what is not there.
-    fn prove(&mut self, ops: Vec<Op>, failures: &mut Vec<TableError>) {
-        let written = ops.iter().filter_map(|op| match op {
-            Op::SetService(key, _) | Op::DeleteService(key) => Some(*key),
-            _ => None,
-        });
-        let mut services: BTreeSet<ServiceKey> = written.collect();
+    /// Reads back what was written. Adds to `failures` what was not, or is not there.
+    fn prove(&mut self, applied: Applied, failures: &mut Vec<TableError>) {
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
-        let unproven = datapath::read_back(&self.tables, mirror, ops);
-        // An entry that was or is in doubt may be needed by any.
-        if !unproven.is_empty() || self.is_in_doubt {
-            services.extend(mirror.services.keys());
+        let mut written = BTreeSet::new();
+        for op in &applied.ops {
+            match op {
+                Op::SetService(key, _) | Op::DeleteService(key) => drop(written.insert(*key)),
+                Op::SetVip(addr, _) | Op::DeleteVip(addr) => written.extend(mirror.services_of(*addr)),
+                _ => {}
+            }
         }
-        self.is_in_doubt = !mirror.unproven.is_empty();
-        failures.extend(unproven);
-        services.into_iter().for_each(|key| self.prove_service(key));
+        failures.extend(applied.failures);
+        failures.extend(datapath::read_back(&self.tables, mirror, applied.ops));
+        let doubts = mirror.doubts();
+        let was_in_doubt = std::mem::replace(&mut self.is_in_doubt, !doubts.is_empty());
+        let others: Vec<ServiceKey> = if was_in_doubt || self.is_in_doubt {
+            mirror.services.keys().filter(|key| !written.contains(key)).copied().collect()
+        } else {
+            Vec::new()
+        };
+        for key in written.into_iter().filter(|key| self.update_proof(key, &doubts)).collect::<Vec<_>>() {
+            self.log_programmed(&key);
+        }
+        let changed = others.iter().filter(|key| self.update_proof(key, &doubts)).count();
+        if changed > 0 {
+            info!(services = changed, proven = self.programmed.proven.len(), "proofs that a doubt concerned");
+        }
     }
 
-    fn prove_service(&mut self, key: ServiceKey) {
-        let Programmed { plan, mirror, proven, .. } = &mut self.programmed;
-        let generation = mirror.services.get(&key).map(|service| service.generation);
-        let generation = generation.filter(|_| mirror.is_proven(&key));
-        if proven.get(&key).copied() == generation {
-            return;
+    /// True if it changes.
+    fn update_proof(&mut self, key: &ServiceKey, doubts: &Doubts) -> bool {
+        let Programmed { mirror, proven, .. } = &mut self.programmed;
+        let generation = mirror.services.get(key).map(|service| service.generation);
+        let generation = generation.filter(|_| mirror.is_proven(key, doubts));
+        if proven.get(key).copied() == generation {
+            return false;
         }
         let proven = Arc::make_mut(proven);
-        let Some(generation) = generation else {
-            proven.remove(&key);
-            return;
+        match generation {
+            Some(generation) => proven.insert(*key, generation),
+            None => proven.remove(key),
         };
-        proven.insert(key, generation);
-        let name = plan.services.get(&key).map(|planned| planned.name.clone());
-        let (vip, port) = (key.addr, u16::from_be(key.port));
-        info!(service = name.as_deref(), %vip, port, generation, "programmed");
+        true
+    }
+
+    fn log_programmed(&self, key: &ServiceKey) {
+        let Programmed { plan, proven, .. } = &self.programmed;
+        if let Some(generation) = proven.get(key) {
+            let name = plan.services.get(key).map(|planned| planned.name.clone());
+            let (vip, port) = (key.addr, u16::from_be(key.port));
+            info!(service = name.as_deref(), %vip, port, generation, "programmed");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Changes, carried out.
 
+use lb_common::maps::names;
+
 use super::{TableError, Tables};
 use crate::plan::{
     diff::{Diff, ServiceChange},
@@ -25,12 +27,20 @@ pub fn apply(tables: &mut impl Tables, mirror: &mut Mirror, diff: Diff) -> Appli
     diff.shared.into_iter().for_each(|op| work.apply_shared(op));
     diff.services.into_iter().for_each(|change| work.apply_service(change));
     diff.cleared.into_iter().for_each(|op| work.apply_cleared(op));
+    if work.mirror.quarantine.needs_sweep {
+        work.write(Op::ForgetUnheld);
+    }
     work.applied
 }
 
 /// Make the changes again whose entries could not be read back.
 pub fn restore(tables: &mut impl Tables, mirror: &mut Mirror) -> Applied {
-    let ops: Vec<Op> = mirror.unproven.values().cloned().collect();
+    let ops = mirror.unproven.values().cloned().collect();
+    write_all(tables, mirror, ops)
+}
+
+/// Make changes that don't depend on each other.
+pub fn write_all(tables: &mut impl Tables, mirror: &mut Mirror, ops: Vec<Op>) -> Applied {
     let mut work = Work { tables, mirror, applied: Applied::default() };
     for op in ops {
         work.write(op);
@@ -45,8 +55,13 @@ struct Work<'a, T> {
 }
 
 impl<T: Tables> Work<'_, T> {
+    /// If one change of an entry fails, those behind it are not made.
     fn apply_shared(&mut self, op: Op) {
-        if !self.would_dangle(&op) {
+        let has_failed = op.entry().is_some_and(|entry| self.mirror.failed.contains(&entry));
+        // The service could not be deleted.
+        let is_used = |vip| self.mirror.services_of(vip).next().is_some();
+        let is_kept = matches!(op, Op::DeleteVip(vip) if is_used(vip));
+        if !has_failed && !is_kept && !self.would_dangle(&op) {
             self.write(op);
         }
     }
@@ -54,6 +69,11 @@ impl<T: Tables> Work<'_, T> {
     fn apply_service(&mut self, ServiceChange { key, written, ops }: ServiceChange) {
         let lacks_vip = written.is_some() && !self.mirror.vips.contains_key(&key.addr);
         if lacks_vip || ops.iter().any(|op| self.would_dangle(op)) {
+            self.applied.failures.push(TableError {
+                map: names::SERVICES,
+                entry: format!("{key:?}"),
+                source: "its VIP or a backend of its ring could not be written".into(),
+            });
             return;
         }
         if !ops.is_empty() {
@@ -69,10 +89,7 @@ impl<T: Tables> Work<'_, T> {
 
     /// A backend that is still named is kept: the service that names it could not be changed.
     fn apply_cleared(&mut self, op: Op) {
-        let is_kept = match op {
-            Op::ClearBackend(id) | Op::ForgetBackend { backend: id } => self.mirror.uses.names(id),
-            _ => false,
-        };
+        let is_kept = matches!(op, Op::ClearBackend(id) if self.mirror.uses.names(id));
         if !is_kept {
             self.write(op);
         }
@@ -92,6 +109,7 @@ impl<T: Tables> Work<'_, T> {
                 true
             }
             Err(error) => {
+                self.mirror.failed.extend(op.entry());
                 self.applied.failures.push(error);
                 false
             }

@@ -10,6 +10,7 @@ mod dry_run;
 mod environment;
 mod error;
 mod hash_map;
+mod held;
 mod load;
 mod lock;
 mod pinned;

@@ -13,7 +13,7 @@ use lb_common::{
 };
 
 use super::{TableError, Tables};
-use crate::plan::{SourceRange, mirror::Mirror, op::Op};
+use crate::plan::{SourceRange, mirror::Mirror, op::Op, quarantine::Sweeps};
 
 /// Each map under its own name; optionally they fail at certain writes.
 #[derive(Default)]
@@ -28,6 +28,10 @@ pub struct MemoryTables {
     /// By slot.
     rings: Vec<u16>,
     history: Vec<Owners>,
+    /// Counters that are not 0, by id.
+    pub service_packets: BTreeMap<u32, u64>,
+    pub backend_packets: BTreeMap<u16, u64>,
+    pub sweeps: Sweeps,
     /// All changes, in their order.
     pub log: Vec<Op>,
     /// Changes that failed.
@@ -85,7 +89,7 @@ impl Tables for MemoryTables {
             Op::SetPeer(addr, peer) => drop(self.peers.insert(addr, peer)),
             Op::DeletePeer(addr) => drop(self.peers.remove(&addr)),
             Op::SetBackend(id, backend) => drop(self.backends.insert(id, backend)),
-            Op::ClearBackend(id) => drop(self.backends.insert(id, Backend::default())),
+            Op::ClearBackend(id) => drop(self.backends.insert(id, Backend::CLEARED)),
             Op::WriteRing { offset, slots } => write_slots(&mut self.rings, offset, &slots),
             Op::WriteHistory { offset, owners } => write_slots(&mut self.history, offset, &owners),
             Op::SetEndpoint(key, endpoint) => drop(self.endpoints.insert(key, endpoint)),
@@ -97,7 +101,9 @@ impl Tables for MemoryTables {
             Op::SetService(key, service) => drop(self.services.insert(key, service)),
             Op::DeleteService(key) => drop(self.services.remove(&key)),
             // There are no flows here.
-            Op::ForgetOtherEndpoints { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => {}
+            Op::ForgetOtherEndpoints { .. } | Op::ForgetUnheld => self.sweeps.asked += 1,
+            Op::ResetServiceStats(id) => drop(self.service_packets.remove(&id)),
+            Op::ResetBackendStats(id) => drop(self.backend_packets.remove(&id)),
         }
         Ok(())
     }
@@ -111,7 +117,7 @@ impl Tables for MemoryTables {
             Op::SetPeer(addr, peer) => self.peers.get(addr) == Some(peer),
             Op::DeletePeer(addr) => !self.peers.contains_key(addr),
             Op::SetBackend(id, backend) => self.backends.get(id) == Some(backend),
-            Op::ClearBackend(id) => self.backends.get(id) == Some(&Backend::default()),
+            Op::ClearBackend(id) => self.backends.get(id) == Some(&Backend::CLEARED),
             Op::WriteRing { offset, slots } => self.rings[*offset as usize..].starts_with(slots),
             Op::WriteHistory { offset, owners } => self.history[*offset as usize..].starts_with(owners),
             Op::SetEndpoint(key, endpoint) => self.endpoints.get(key) == Some(endpoint),
@@ -122,12 +128,19 @@ impl Tables for MemoryTables {
             Op::DeleteVip(addr) => !self.vips.contains_key(addr),
             Op::SetService(key, service) => self.services.get(key) == Some(service),
             Op::DeleteService(key) => !self.services.contains_key(key),
-            Op::ForgetOtherEndpoints { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => true,
+            Op::ForgetOtherEndpoints { .. } | Op::ForgetUnheld => true,
+            Op::ResetServiceStats(_) | Op::ResetBackendStats(_) => true,
         })
     }
 
+    fn sweeps(&self) -> Sweeps {
+        self.sweeps
+    }
+
     fn read_mirror(&self) -> Result<Mirror, TableError> {
-        let backends = self.backends.iter().filter(|(_, backend)| **backend != Backend::default());
+        let cleared = self.backends.iter().filter(|(_, backend)| **backend == Backend::CLEARED);
+        let is_held = |backend: &Backend| ![Backend::default(), Backend::CLEARED].contains(backend);
+        let backends = self.backends.iter().filter(|(_, backend)| is_held(backend));
         let mut ranges = BTreeMap::<u32, BTreeSet<SourceRange>>::new();
         for (service, range) in &self.ranges {
             ranges.entry(*service).or_default().insert(*range);
@@ -143,6 +156,7 @@ impl Tables for MemoryTables {
             backends: backends.map(|(id, backend)| (*id, *backend)).collect(),
             ..Mirror::default()
         };
+        cleared.for_each(|(id, _)| mirror.quarantine.add_backend(*id));
         self.peers.iter().for_each(|(addr, peer)| mirror.set_peer(*addr, *peer));
         let rings = rings.filter_map(|place| read_slots(&self.rings, place));
         rings.for_each(|(offset, slots)| mirror.set_ring(offset, slots));

@@ -1,4 +1,5 @@
-//! What is in the maps, read back.
+//! What is in the maps, read back. The slabs are memory that is shared with the kernel: of them,
+//! this finds only what another program has written.
 
 use super::{TableError, Tables};
 use crate::plan::{mirror::Mirror, op::Op};

@@ -1,20 +1,23 @@
 //! The current time, and waiting for a moment.
 
-use std::{future::pending, time::Instant};
+use std::{
+    future::pending,
+    time::{Duration, Instant},
+};
 
 /// One reading of the clock, passed to code that must not read the clock itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     pub instant: Instant,
-    /// Seconds of `CLOCK_MONOTONIC`, as `bpf_ktime_get_ns` counts them.
-    pub monotonic_seconds: u32,
+    /// `CLOCK_MONOTONIC`, as `bpf_ktime_get_ns` reads it: the time since the machine started.
+    pub monotonic: Duration,
 }
 
 impl Now {
     pub fn read() -> Self {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let monotonic_seconds = u32::try_from(now.tv_sec).unwrap_or(u32::MAX);
-        Self { instant: Instant::now(), monotonic_seconds }
+        let monotonic = Duration::try_from(now).unwrap_or_default();
+        Self { instant: Instant::now(), monotonic }
     }
 }
 

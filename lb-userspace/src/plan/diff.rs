@@ -9,11 +9,14 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use lb_common::{
     Addr,
-    maps::{Endpoint, EndpointKey, Service, ServiceKey},
+    maps::{Endpoint, EndpointKey, Service, ServiceKey, service_flags},
 };
 
 use slots::Slots;
@@ -70,8 +73,22 @@ impl Diff {
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp {
     pub generation: u32,
-    /// Seconds of `CLOCK_MONOTONIC`, for the time when slots changed hands.
-    pub now: u32,
+    /// Since the machine started: when slots changed hands, and from which moment on an
+    /// id stands for a new service.
+    pub now: Duration,
+}
+
+impl Stamp {
+    fn seconds(self) -> u32 {
+        u32::try_from(self.now.as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// In units of 1/16 second: an id rests for a second, and no agent dies and is followed by
+    /// another in less than a unit. By the time that the number comes again, after 68
+    /// minutes, the flows of the earlier service have been swept.
+    fn incarnation(self) -> u16 {
+        (self.now.as_millis() * 16 / 1000) as u16
+    }
 }
 
 /// The changes that make `mirror` what `plan` says.
@@ -102,7 +119,7 @@ struct DiffBuilder<'a> {
     range_count: usize,
     /// VIPs that there is no room for.
     short_vips: BTreeSet<Addr>,
-    /// Ids of entries for which the plan has no backend.
+    /// Ids for which the plan has no backend.
     gone: BTreeSet<u16>,
     diff: Diff,
 }
@@ -137,7 +154,7 @@ impl<'a> DiffBuilder<'a> {
             let ranges: Vec<_> = self.mirror.ranges.get(&service.id).into_iter().flatten().collect();
             self.endpoint_count -= endpoints.len();
             self.range_count -= ranges.len();
-            let mut ops = vec![Op::DeleteService(*key), Op::ForgetService { service: service.id }];
+            let mut ops = vec![Op::DeleteService(*key)];
             ops.extend(endpoints.into_iter().map(Op::DeleteEndpoint));
             ops.extend(ranges.into_iter().map(|range| Op::DeleteRange(service.id, *range)));
             self.diff.deleted.push(ServiceChange { key: *key, written: None, ops });
@@ -173,9 +190,10 @@ impl<'a> DiffBuilder<'a> {
             if is_good || self.short_vips.contains(&key.addr) {
                 continue;
             }
+            let shortages = self.diff.shortages.len();
             match self.service_ops(*key, planned) {
                 Ok(ops) => {
-                    let is_whole = self.has_all_backends(planned);
+                    let is_whole = self.diff.shortages.len() == shortages && self.has_all_backends(planned);
                     let written = Some(Written { planned: planned.clone(), is_whole });
                     self.diff.services.push(ServiceChange { key: *key, written, ops });
                 }
@@ -184,38 +202,38 @@ impl<'a> DiffBuilder<'a> {
         }
     }
 
-    /// If something has no room, the service stays as it is.
+    /// Without room for a new ring the old one stays, and of the endpoints there are as many as
+    /// have room: none that is gone may stay. Else, a service without room stays as it is.
     fn service_ops(&mut self, key: ServiceKey, planned: &PlannedService) -> Result<Vec<Op>, Shortage> {
         let old = self.mirror.services.get(&key).copied();
         let id = match old {
             Some(old) => old.id,
             None => self.next_service_id().ok_or_else(|| Shortage::Services(planned.name.clone()))?,
         };
-        let old_endpoints = self.mirror.endpoint_keys(id).count();
-        let is_more = planned.endpoints.len() > old_endpoints;
-        let endpoint_count = self.endpoint_count - old_endpoints + planned.endpoints.len();
-        if is_more && endpoint_count > self.capacity.endpoints as usize {
-            return Err(Shortage::Endpoints(planned.name.clone()));
-        }
         let (first_ranges, last_ranges) = self.range_ops(id, planned)?;
-        let Slots { len, ring, history } = self.place_slots(old.as_ref(), planned)?;
+        let Slots { len, ring, history } = self.find_slots(old.as_ref(), planned)?;
+        let endpoints = self.fitting_endpoints(id, planned);
         // There is room for everything: take it.
-        self.endpoint_count = endpoint_count;
         let old_ranges_count = self.mirror.ranges.get(&id).map_or(0, BTreeSet::len);
         self.range_count = self.range_count + planned.policy.ranges.len() - old_ranges_count;
         if old.is_none() {
             self.service_ids().take();
         }
-        let (new_endpoints, old_endpoints) = self.endpoint_ops(id, &planned.endpoints);
+        let (new_endpoints, old_endpoints) = self.endpoint_ops(id, endpoints);
+        let incarnation = old.map_or_else(|| self.stamp.incarnation(), |old| old.incarnation());
         let new = Service {
             id,
-            flags: planned.flags,
+            flags: planned.flags | u32::from(incarnation) << service_flags::INCARNATION_SHIFT,
             ring_offset: ring.offset,
             ring_len: len,
-            endpoints: planned.endpoints.len() as u32,
+            endpoints: endpoints.len() as u32,
             generation: old.map_or(self.stamp.generation, |old| old.generation),
             history_offset: history.offset,
-            changed: if history.write.is_some() { self.stamp.now } else { old.map_or(0, |old| old.changed) },
+            changed: if history.write.is_some() {
+                self.stamp.seconds()
+            } else {
+                old.map_or(0, |old| old.changed)
+            },
             affinity: planned.policy.affinity,
             new_flows: planned.policy.new_flows,
             mss: planned.mss,
@@ -224,11 +242,24 @@ impl<'a> DiffBuilder<'a> {
         let set =
             is_changed.then_some(Op::SetService(key, Service { generation: self.stamp.generation, ..new }));
         let before = first_ranges.into_iter().chain(self.take_ring(ring)).chain(self.take_history(history));
-        let mut ops: Vec<Op> = before.chain(new_endpoints).chain(set).collect();
+        let reset = old.is_none().then_some(Op::ResetServiceStats(id));
+        let mut ops: Vec<Op> = before.chain(new_endpoints).chain(reset).chain(set).collect();
         ops.extend(last_ranges);
         ops.extend(self.forget_removed_endpoints(key, id, planned));
         ops.extend(old_endpoints);
         Ok(ops)
+    }
+
+    /// The endpoints that there is room for, counted.
+    fn fitting_endpoints<'p>(&mut self, id: u32, planned: &'p PlannedService) -> &'p [Endpoint] {
+        self.endpoint_count -= self.mirror.endpoint_keys(id).count();
+        let room = (self.capacity.endpoints as usize).saturating_sub(self.endpoint_count);
+        if planned.endpoints.len() > room {
+            self.diff.shortages.push(Shortage::Endpoints(planned.name.clone()));
+        }
+        let fitting = &planned.endpoints[..planned.endpoints.len().min(room)];
+        self.endpoint_count += fitting.len();
+        fitting
     }
 
     /// The changes of the service's source ranges: those to make before the
@@ -288,8 +319,8 @@ impl<'a> DiffBuilder<'a> {
     fn service_ids(&mut self) -> &mut FreeIds {
         let (mirror, limit) = (self.mirror, self.capacity.services);
         self.service_ids.get_or_insert_with(|| {
-            let resting = mirror.quarantine.retired().flat_map(|retired| retired.services.iter().copied());
-            let taken = mirror.services.values().map(|service| service.id).chain(resting);
+            let held = mirror.services.values().map(|service| service.id);
+            let taken = held.chain(mirror.quarantine.services());
             FreeIds::new(0, limit, taken.collect())
         })
     }

@@ -53,6 +53,8 @@ pub struct Mirror {
     pub uses: Uses,
     /// What could not be read back as it had been written: the changes to make again.
     pub unproven: BTreeMap<Entry, Op>,
+    /// Entries whose last change has failed.
+    pub failed: BTreeSet<Entry>,
     pub quarantine: Quarantine,
 }
 
@@ -88,6 +90,7 @@ impl Mirror {
     pub fn apply(&mut self, op: &Op) {
         if let Some(entry) = op.entry() {
             self.unproven.remove(&entry);
+            self.failed.remove(&entry);
         }
         match op {
             Op::SetPeer(addr, peer) => self.set_peer(*addr, *peer),
@@ -104,10 +107,11 @@ impl Mirror {
             Op::DeleteRange(service, range) => self.delete_range(*service, range),
             Op::ClearBackend(id) => {
                 self.backends.remove(id);
-                self.quarantine.young.backends.insert(*id);
+                self.quarantine.add_backend(*id);
             }
             Op::DeletePeer(addr) => self.delete_peer(addr),
-            Op::ForgetOtherEndpoints { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => {}
+            Op::ForgetUnheld => self.quarantine.needs_sweep = false,
+            Op::ForgetOtherEndpoints { .. } | Op::ResetServiceStats(_) | Op::ResetBackendStats(_) => {}
         }
     }
 
@@ -189,7 +193,7 @@ impl Mirror {
         if let Some(old) = self.services.remove(key) {
             self.retire_ring(&old);
             self.retire_history(&old);
-            self.quarantine.young.services.insert(old.id);
+            self.quarantine.add_service(old.id);
         }
         self.written.remove(key);
     }
@@ -206,14 +210,14 @@ impl Mirror {
     fn retire_ring(&mut self, service: &Service) {
         if service.ring_offset > 0 {
             self.remove_ring(service.ring_offset);
-            self.quarantine.young.rings.insert(service.ring_offset, service.ring_len);
+            self.quarantine.add_ring(service.ring_offset, service.ring_len);
         }
     }
 
     fn retire_history(&mut self, service: &Service) {
         if service.history_offset > 0 {
             self.remove_history(service.history_offset);
-            self.quarantine.young.histories.insert(service.history_offset, service.ring_len);
+            self.quarantine.add_history(service.history_offset, service.ring_len);
         }
     }
 }

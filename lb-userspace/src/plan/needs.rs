@@ -1,34 +1,98 @@
 //! What packets to a service need in the maps.
 
-use lb_common::maps::{Service, ServiceKey};
+use std::collections::BTreeSet;
 
-use super::{mirror::Mirror, op::Entry};
+use lb_common::{
+    Addr,
+    maps::{EndpointKey, Service, ServiceKey},
+};
 
-impl Mirror {
-    /// Has all that packets to this service need been read back as it was written?
-    pub fn is_proven(&self, key: &ServiceKey) -> bool {
-        let service = self.services.get(key);
-        service.is_some_and(|service| !self.unproven.keys().any(|entry| self.needs(key, service, entry)))
+use super::{
+    mirror::Mirror,
+    op::{Entry, Op},
+};
+
+/// Entries that may not be what they should be: their last change has failed, or could not be
+/// read back.
+pub struct Doubts {
+    entries: BTreeSet<Entry>,
+    backends: BTreeSet<u16>,
+    has_peers: bool,
+}
+
+impl Doubts {
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
-    fn needs(&self, key: &ServiceKey, service: &Service, entry: &Entry) -> bool {
-        match entry {
-            Entry::Service(other) => other == key,
-            Entry::Vip(addr) => *addr == key.addr,
-            Entry::Ring(offset) => *offset == service.ring_offset,
-            Entry::History(offset) => *offset == service.history_offset,
-            Entry::Endpoint(endpoint) => endpoint.service == service.id && endpoint.index < service.endpoints,
-            Entry::Range(id, _) => *id == service.id,
-            Entry::Backend(id) => self.names_backend(service, *id),
-            // Packets for endpoints here come from any of them.
-            Entry::Peer(_) => service.endpoints > 0,
+    fn has_any(&self, range: impl std::ops::RangeBounds<Entry>) -> bool {
+        self.entries.range(range).next().is_some()
+    }
+}
+
+impl Mirror {
+    pub fn doubts(&self) -> Doubts {
+        // What is left too long is needed by no packet.
+        let is_needed = |op: &&Op| !matches!(op, Op::DeletePeer(_) | Op::DeleteVip(_) | Op::ClearBackend(_));
+        let unproven = self.unproven.values().filter(is_needed).filter_map(Op::entry);
+        let entries: BTreeSet<Entry> = unproven.chain(self.failed.iter().copied()).collect();
+        let backend = |entry: &Entry| match entry {
+            Entry::Backend(id) => Some(*id),
+            _ => None,
+        };
+        Doubts {
+            backends: entries.iter().filter_map(backend).collect(),
+            has_peers: entries.iter().any(|entry| matches!(entry, Entry::Peer(_))),
+            entries,
         }
     }
 
-    fn names_backend(&self, service: &Service, id: u16) -> bool {
-        let ring = self.rings.get(&service.ring_offset);
-        let history = self.histories.get(&service.history_offset);
-        ring.is_some_and(|slots| slots.contains(&id))
-            || history.is_some_and(|slots| slots.iter().any(|owners| owners.ids.contains(&id)))
+    /// Is all there that packets to this service need, and nothing of it in doubt?
+    pub fn is_proven(&self, key: &ServiceKey, doubts: &Doubts) -> bool {
+        let Some(service) = self.services.get(key) else { return false };
+        self.has_all(key, service) && (doubts.is_empty() || !self.is_in_doubt(key, service, doubts))
     }
+
+    /// The services of a VIP.
+    pub fn services_of(&self, vip: Addr) -> impl Iterator<Item = &ServiceKey> {
+        let first = ServiceKey { addr: vip, port: 0, protocol: 0, pad: 0 };
+        self.services.range(first..).map(|(key, _)| key).take_while(move |key| key.addr == vip)
+    }
+
+    fn has_all(&self, key: &ServiceKey, service: &Service) -> bool {
+        let endpoints = counted_endpoints(service);
+        self.vips.contains_key(&key.addr)
+            && (service.ring_offset == 0 || self.rings.contains_key(&service.ring_offset))
+            && (service.history_offset == 0 || self.histories.contains_key(&service.history_offset))
+            && self.endpoints.range(endpoints).count() == service.endpoints as usize
+    }
+
+    fn is_in_doubt(&self, key: &ServiceKey, service: &Service, doubts: &Doubts) -> bool {
+        let entries = [
+            Entry::Service(*key),
+            Entry::Vip(key.addr),
+            Entry::Ring(service.ring_offset),
+            Entry::History(service.history_offset),
+        ];
+        let endpoints = counted_endpoints(service);
+        let endpoints = Entry::Endpoint(endpoints.start)..Entry::Endpoint(endpoints.end);
+        // Packets for endpoints here may come from any peer, and are handed on to any.
+        let needs_peers = service.endpoints > 0 || service.history_offset > 0;
+        entries.iter().any(|entry| doubts.entries.contains(entry))
+            || doubts.has_any(endpoints)
+            || doubts.entries.iter().any(|entry| matches!(entry, Entry::Range(id, _) if *id == service.id))
+            || (doubts.has_peers && needs_peers)
+            || (!doubts.backends.is_empty() && self.names_any(service, &doubts.backends))
+    }
+
+    fn names_any(&self, service: &Service, backends: &BTreeSet<u16>) -> bool {
+        let ring = self.rings.get(&service.ring_offset).into_iter().flat_map(|slots| slots.iter());
+        let history = self.histories.get(&service.history_offset).into_iter().flat_map(|slots| slots.iter());
+        ring.chain(history.flat_map(|owners| &owners.ids)).any(|id| backends.contains(id))
+    }
+}
+
+fn counted_endpoints(service: &Service) -> std::ops::Range<EndpointKey> {
+    let key = |index| EndpointKey { service: service.id, index };
+    key(0)..key(service.endpoints)
 }

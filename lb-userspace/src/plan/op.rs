@@ -40,14 +40,13 @@ pub enum Op {
         service: u32,
         endpoints: Vec<Endpoint>,
     },
-    /// Forget all flows of a service that is gone, before its id is used again.
-    ForgetService {
-        service: u32,
-    },
-    /// Forget all flows of a backend that is gone, before its id is used again.
-    ForgetBackend {
-        backend: u16,
-    },
+    /// Forget all flows that name a service or a backend that is not there (any more),
+    /// before its id is used again.
+    ForgetUnheld,
+    /// The counters of an id of services, before another service has it.
+    ResetServiceStats(u32),
+    /// The counters of an id of backends, before another backend has it.
+    ResetBackendStats(u16),
 }
 
 /// What a change of the maps writes or deletes.
@@ -66,11 +65,13 @@ pub enum Entry {
 }
 
 impl Op {
-    /// None for those that forget flows.
+    /// None for those that concern flows or counters of a service.
     pub fn entry(&self) -> Option<Entry> {
         Some(match self {
             Self::SetPeer(addr, _) | Self::DeletePeer(addr) => Entry::Peer(*addr),
-            Self::SetBackend(id, _) | Self::ClearBackend(id) => Entry::Backend(*id),
+            Self::SetBackend(id, _) | Self::ClearBackend(id) | Self::ResetBackendStats(id) => {
+                Entry::Backend(*id)
+            }
             Self::WriteRing { offset, .. } => Entry::Ring(*offset),
             Self::WriteHistory { offset, .. } => Entry::History(*offset),
             Self::SetEndpoint(key, _) | Self::DeleteEndpoint(key) => Entry::Endpoint(*key),
@@ -79,7 +80,7 @@ impl Op {
             }
             Self::SetVip(addr, _) | Self::DeleteVip(addr) => Entry::Vip(*addr),
             Self::SetService(key, _) | Self::DeleteService(key) => Entry::Service(*key),
-            Self::ForgetOtherEndpoints { .. } | Self::ForgetService { .. } | Self::ForgetBackend { .. } => {
+            Self::ForgetOtherEndpoints { .. } | Self::ForgetUnheld | Self::ResetServiceStats(_) => {
                 return None;
             }
         })

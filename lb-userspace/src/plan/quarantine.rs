@@ -1,50 +1,113 @@
 //! What was in use until a moment ago, and must not be used again yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
-/// Ids and ranges that no entry names any more, but a program at work on a packet may
-/// have read: not to be used again yet.
+/// Ids and ranges that no entry names any more. A program at work on a packet may have read
+/// them, and flows may name the ids.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Quarantine {
-    /// Retired since `old` was freed last.
-    pub(super) young: Retired,
-    old: Retired,
+    ranges: Aging<Ranges>,
+    ids: Aging<Ids>,
+    /// The sweep that has to be done before the old ids are free.
+    awaited_sweep: u64,
+    /// Ids have come here since a sweep was asked for.
+    pub needs_sweep: bool,
 }
 
-/// Ids, and ranges of the slabs, that were in use until a moment ago.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Retired {
-    pub backends: BTreeSet<u16>,
-    pub services: BTreeSet<u32>,
-    /// Offset to number of slots.
-    pub rings: BTreeMap<u32, u32>,
-    /// The same in `HISTORY`.
-    pub histories: BTreeMap<u32, u32>,
+struct Aging<T> {
+    /// Here since `old` was freed last.
+    young: T,
+    old: T,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Ids {
+    backends: BTreeSet<u16>,
+    services: BTreeSet<u32>,
+}
+
+/// Of the slabs: offset to number of slots.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Ranges {
+    rings: BTreeMap<u32, u32>,
+    histories: BTreeMap<u32, u32>,
+}
+
+/// Sweeps of the flow tables, numbered from 1 in the order in which they were asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Sweeps {
+    pub asked: u64,
+    pub done: u64,
 }
 
 impl Quarantine {
-    /// Frees what was there at the last call. Called about once a second, so that
-    /// everything waits for at least as long, which no packet on its way takes.
-    /// True if anything was freed.
-    pub fn release_oldest(&mut self) -> bool {
-        let freed = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
-        !freed.is_empty()
+    /// Frees what was there at the last call; ids only if no flow can name them any more.
+    /// Called about once a second, so that everything waits for at least as long, which no
+    /// packet on its way takes. True if anything was freed.
+    pub fn release_oldest(&mut self, sweeps: Sweeps) -> bool {
+        let ranges = self.ranges.release();
+        let mut is_any_free = !ranges.rings.is_empty() || !ranges.histories.is_empty();
+        if sweeps.done >= self.awaited_sweep {
+            let young = if self.needs_sweep { Ids::default() } else { mem::take(&mut self.ids.young) };
+            let ids = mem::replace(&mut self.ids.old, young);
+            self.awaited_sweep = sweeps.asked;
+            is_any_free |= !ids.backends.is_empty() || !ids.services.is_empty();
+        }
+        is_any_free
     }
 
     pub fn is_empty(&self) -> bool {
-        self.retired().all(Retired::is_empty)
+        *self == Self { awaited_sweep: self.awaited_sweep, needs_sweep: self.needs_sweep, ..Self::default() }
     }
 
-    pub fn retired(&self) -> impl Iterator<Item = &Retired> {
-        [&self.young, &self.old].into_iter()
+    pub fn add_backend(&mut self, id: u16) {
+        self.ids.young.backends.insert(id);
+        self.needs_sweep = true;
+    }
+
+    pub fn add_service(&mut self, id: u32) {
+        self.ids.young.services.insert(id);
+        self.needs_sweep = true;
+    }
+
+    pub fn add_ring(&mut self, offset: u32, slots: u32) {
+        self.ranges.young.rings.insert(offset, slots);
+    }
+
+    pub fn add_history(&mut self, offset: u32, slots: u32) {
+        self.ranges.young.histories.insert(offset, slots);
+    }
+
+    pub fn backends(&self) -> impl Iterator<Item = u16> {
+        self.ids.all().flat_map(|ids| ids.backends.iter().copied())
+    }
+
+    pub fn services(&self) -> impl Iterator<Item = u32> {
+        self.ids.all().flat_map(|ids| ids.services.iter().copied())
+    }
+
+    /// Offset and number of slots.
+    pub fn rings(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.ranges.all().flat_map(|ranges| ranges.rings.iter().map(|(offset, slots)| (*offset, *slots)))
+    }
+
+    /// Offset and number of slots.
+    pub fn histories(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.ranges.all().flat_map(|ranges| ranges.histories.iter().map(|(offset, slots)| (*offset, *slots)))
     }
 }
 
-impl Retired {
-    fn is_empty(&self) -> bool {
-        self.backends.is_empty()
-            && self.services.is_empty()
-            && self.rings.is_empty()
-            && self.histories.is_empty()
+impl<T: Default> Aging<T> {
+    fn all(&self) -> impl Iterator<Item = &T> {
+        [&self.young, &self.old].into_iter()
+    }
+
+    /// Returns what was old.
+    fn release(&mut self) -> T {
+        mem::replace(&mut self.old, mem::take(&mut self.young))
     }
 }

@@ -1,13 +1,13 @@
 //! How often backends are named. A backend lives as long as anything names it.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, btree_map};
 
 use lb_common::{
     maps::Peer,
     ring::{NO_BACKEND, Owners},
 };
 
-/// By the id of a backend: how many rings, histories and peers name it. None is 0.
+/// By the id of a backend: how many rings, histories and peers name it, if any does.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Uses(BTreeMap<u16, u32>);
 
@@ -28,7 +28,7 @@ impl Uses {
     /// It is gone.
     pub fn remove(&mut self, backends: impl IntoIterator<Item = u16>) {
         for id in backends {
-            if let Entry::Occupied(mut count) = self.0.entry(id) {
+            if let btree_map::Entry::Occupied(mut count) = self.0.entry(id) {
                 *count.get_mut() -= 1;
                 if *count.get() == 0 {
                     count.remove();

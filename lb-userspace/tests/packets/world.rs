@@ -208,6 +208,6 @@ impl Request {
     /// As flow tables have it.
     pub fn flow(&self) -> FlowKey {
         let client_port = self.client_port().to_be();
-        FlowKey { client: Addr::from(self.ip.src), service: self.service(), client_port, pad: 0 }
+        FlowKey { client: Addr::from(self.ip.src), service: self.service(), client_port, incarnation: 0 }
     }
 }

@@ -3,7 +3,7 @@
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
     Verdict, hash,
-    maps::{Backend, FlowKey, Holder, Service, backend_flags, delivery, memory, service_flags},
+    maps::{Backend, Holder, Service, backend_flags, delivery, memory, service_flags},
     ring::{CHUNK_SLOTS, NO_BACKEND},
     roles,
 };
@@ -92,7 +92,7 @@ const BEYOND_LIMIT: u32 = u32::MAX;
 /// the stateless path.
 #[inline(never)]
 fn bare(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> u32 {
-    let key = FlowKey { client: packet.src, service: service.id, client_port: packet.src_port, pad: 0 };
+    let key = packet.flow_key(service);
     if !l4::is_syn(cursor, packet)
         && let Some(holder) = maps::holder(&key)
         && usable(holder).is_some()

@@ -29,6 +29,7 @@ use crate::plan::{BackendKey, SourceRange, Subject};
 
 /// The sequences of a run.
 const CASES: u32 = 10_000;
+const BOTH: u32 = roles::DIRECTOR | roles::NODE;
 /// Slots of a ring of few members, in whole chunks.
 const RING: u32 = 512;
 
@@ -43,6 +44,8 @@ enum Step {
     Dead(BTreeSet<u8>),
     /// Another program overwrites what is written after so many changes, before it is read back.
     Overwrite(usize),
+    /// No sweep is done for so many ticks.
+    SlowSweeps(u64),
     /// Reading back fails: the reads of these numbers.
     BadReads(BTreeSet<usize>),
 }
@@ -58,6 +61,7 @@ fn some_step() -> impl Strategy<Value = Step> {
         6 => Just(Step::Tick),
         1 => prop::collection::btree_set(0u8..5, 0..3).prop_map(Step::Dead),
         1 => (0usize..20).prop_map(Step::Overwrite),
+        1 => (1u64..6).prop_map(Step::SlowSweeps),
         1 => prop::collection::btree_set(0usize..30, 1..4).prop_map(Step::BadReads),
     ]
 }
@@ -84,40 +88,49 @@ fn some_room() -> impl Strategy<Value = Capacity> {
 struct World {
     agent: Reconciler<CheckedTables>,
     room: Capacity,
+    roles: u32,
     hops: NextHops,
     objects: Objects,
     dead: Dead,
     start: Instant,
-    seconds: u32,
+    passed: Duration,
 }
 
-fn agent(tables: CheckedTables, room: Capacity) -> Reconciler<CheckedTables> {
-    let me = Identity {
+fn identity(roles: u32) -> Identity {
+    Identity {
         node: ME.into(),
-        roles: roles::DIRECTOR | roles::NODE,
+        roles,
         asks_former_owners: true,
         bare_sources: Arc::default(),
         answer_echo: false,
-    };
-    Reconciler::new(me, tables, room).expect("maps that can be read")
+    }
+}
+
+fn agent(tables: CheckedTables, room: Capacity, roles: u32) -> Reconciler<CheckedTables> {
+    Reconciler::new(identity(roles), tables, room).expect("maps that can be read")
 }
 
 impl World {
+    /// Of a machine that has both roles.
     fn new(room: Capacity) -> Self {
+        Self::with_roles(room, BOTH)
+    }
+
+    fn with_roles(room: Capacity, roles: u32) -> Self {
         Self {
-            agent: agent(CheckedTables::new(room), room),
+            agent: agent(CheckedTables::new(room, roles), room, roles),
             room,
+            roles,
             hops: next_hops(),
             objects: Objects::default(),
             dead: Dead::new(),
             start: Instant::now(),
-            seconds: 0,
+            passed: Duration::ZERO,
         }
     }
 
     fn now(&self) -> Now {
-        let passed = Duration::from_secs(u64::from(self.seconds));
-        Now { instant: self.start + passed, monotonic_seconds: 1000 + self.seconds }
+        Now { instant: self.start + self.passed, monotonic: Duration::from_secs(1000) + self.passed }
     }
 
     fn reconcile(&mut self) {
@@ -126,7 +139,7 @@ impl World {
     }
 
     fn tick(&mut self) {
-        self.seconds += 1;
+        self.passed += Duration::from_secs(1);
         self.agent.tables_mut().tick();
         self.agent.tick(self.now());
     }
@@ -159,6 +172,7 @@ impl World {
                 self.reconcile();
             }
             Step::Overwrite(after) => self.agent.tables_mut().overwrites_after = Some(*after),
+            Step::SlowSweeps(ticks) => self.agent.tables_mut().stop_sweeps(*ticks),
             Step::BadReads(reads) => {
                 let tables = &mut self.agent.tables_mut().inner;
                 tables.failing_reads = reads.iter().map(|number| tables.reads.get() + number).collect();
@@ -167,12 +181,12 @@ impl World {
         self
     }
 
-    /// Another agent takes over what the killed one has left.
+    /// Another agent takes over what the killed one has left. No agent starts faster.
     fn restart(self) -> Self {
         let mut tables = self.agent.into_tables();
-        (tables.inner.fail_at, tables.inner.failing) = (None, BTreeSet::new());
-        tables.forget_freed();
-        Self { agent: agent(tables, self.room), ..self }
+        tables.forget_agent();
+        let agent = agent(tables, self.room, self.roles);
+        Self { agent, passed: self.passed + Duration::from_millis(70), ..self }
     }
 
     /// Nothing fails any more, and time passes.
@@ -180,6 +194,7 @@ impl World {
         let tables = self.agent.tables_mut();
         (tables.inner.failing, tables.inner.failing_reads) = Default::default();
         tables.overwrites_after = None;
+        tables.stop_sweeps(0);
         for _ in 0..6 {
             self.tick();
             self.reconcile();
@@ -231,7 +246,15 @@ impl ServiceContents {
         let histories = mirror.histories.get(&entry.history_offset).into_iter();
         let endpoint = |index| mirror.endpoints[&EndpointKey { service: entry.id, index }].addr;
         Self {
-            entry: Service { id: 0, ring_offset: 0, history_offset: 0, generation: 0, changed: 0, ..*entry },
+            entry: Service {
+                id: 0,
+                flags: entry.flags & u32::from(u16::MAX),
+                ring_offset: 0,
+                history_offset: 0,
+                generation: 0,
+                changed: 0,
+                ..*entry
+            },
             ring: ring.map(|id| key(*id)).collect(),
             owners: histories.flat_map(|slots| slots.iter()).map(|owners| key(owners.ids[0])).collect(),
             endpoints: (0..entry.endpoints).map(endpoint).collect(),
@@ -240,14 +263,14 @@ impl ServiceContents {
     }
 }
 
-fn check_history(room: Capacity, steps: &[Step]) -> Result<(), TestCaseError> {
-    let mut world = steps.iter().fold(World::new(room), World::take_step);
+fn check_history(room: Capacity, roles: u32, steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut world = steps.iter().fold(World::with_roles(room, roles), World::take_step);
     world.settle();
     let programmed = world.agent.programmed();
     prop_assert_eq!(&programmed.failure, &None);
     prop_assert!(programmed.proven.keys().eq(programmed.mirror.services.keys()), "proofs");
 
-    let mut fresh = World::new(room);
+    let mut fresh = World::with_roles(room, roles);
     (fresh.objects, fresh.dead) = (world.objects.clone(), world.dead.clone());
     fresh.settle();
     let is_ample = room.ring_slots > 32 + 2 * RING;
@@ -273,8 +296,9 @@ fn maps_are_right_at_every_moment_and_those_of_a_fresh_start_at_the_end() {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let histories = (some_room(), prop::collection::vec(some_step(), 1..12));
-    if let Err(error) = runner.run(&histories, |(room, steps)| check_history(room, &steps)) {
+    let some_roles = prop_oneof![3 => Just(BOTH), 1 => Just(roles::DIRECTOR), 1 => Just(roles::NODE)];
+    let histories = (some_room(), some_roles, prop::collection::vec(some_step(), 1..12));
+    if let Err(error) = runner.run(&histories, |(room, roles, steps)| check_history(room, roles, &steps)) {
         panic!("TRIGON_SEED={seed}: {error}");
     }
 }

@@ -1,8 +1,8 @@
-//! Reading the counters: sums over all CPUs.
+//! The counters: sums over all CPUs, and a new beginning.
 
 use std::path::Path;
 
-use aya::maps::{Map, MapData, MapError, PerCpuArray};
+use aya::maps::{Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use lb_common::{
     Verdict,
     maps::{Traffic, names},
@@ -10,8 +10,10 @@ use lb_common::{
 
 use super::{
     error::LoadError,
+    hash_map::table_error,
     pinned::{map_pin, open_map},
 };
+use crate::datapath::TableError;
 
 pub struct Stats {
     verdicts: PerCpuArray<MapData, u64>,
@@ -42,11 +44,27 @@ impl Stats {
     pub fn backend(&self, id: u16) -> Result<Traffic, MapError> {
         sum_over_cpus(&self.backends, u32::from(id))
     }
+
+    pub fn reset_service(&mut self, id: u32) -> Result<(), TableError> {
+        let done = reset(&mut self.services, id);
+        done.map_err(|e| table_error(names::SERVICE_STATS, format!("{id}"), e))
+    }
+
+    pub fn reset_backend(&mut self, id: u16) -> Result<(), TableError> {
+        let done = reset(&mut self.backends, u32::from(id));
+        done.map_err(|e| table_error(names::BACKEND_STATS, format!("{id}"), e))
+    }
 }
 
 fn open_array<V: aya::Pod>(pin_dir: &Path, name: &str) -> Result<PerCpuArray<MapData, V>, LoadError> {
     PerCpuArray::try_from(Map::PerCpuArray(open_map(pin_dir, name)?))
         .map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, name), source })
+}
+
+fn reset(map: &mut PerCpuArray<MapData, Traffic>, id: u32) -> Result<(), MapError> {
+    let cpus = map.get(&id, 0)?.len();
+    let zeros = PerCpuValues::try_from(vec![Traffic::default(); cpus])?;
+    map.set(id, zeros, 0)
 }
 
 fn sum_over_cpus(map: &PerCpuArray<MapData, Traffic>, id: u32) -> Result<Traffic, MapError> {

@@ -5,7 +5,11 @@
 use std::{
     collections::{BTreeMap, HashSet},
     path::Path,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
     thread,
 };
 
@@ -13,40 +17,73 @@ use aya::{
     Pod,
     maps::{HashMap, Map, MapData},
 };
-use lb_common::maps::{Endpoint, FlowKey, Holder, NodeFlow, Reply, ReplyKey, names};
+use lb_common::maps::{Affinity, Endpoint, FlowKey, Holder, NodeFlow, Reply, ReplyKey, names};
 
 use super::{
     error::LoadError,
+    held::Held,
     pinned::{map_pin, open_map},
 };
-use crate::plan::op::Op;
+use crate::{
+    datapath::TableError,
+    plan::{op::Op, quarantine::Sweeps},
+};
 
 pub struct Sweeper {
     jobs: Sender<Op>,
+    held: Arc<Mutex<Held>>,
+    asked: u64,
+    done: Arc<AtomicU64>,
 }
 
 impl Sweeper {
     /// The thread ends when the sweeper is dropped.
     pub fn start(pin_dir: &Path) -> Result<Self, LoadError> {
-        let tables = FlowTables::open(pin_dir)?;
+        let mut tables = FlowTables::open(pin_dir)?;
         let (jobs, queue) = channel();
-        thread::spawn(move || sweep_until_closed(tables, &queue));
-        Ok(Self { jobs })
+        let (held, done) = (Arc::<Mutex<Held>>::default(), Arc::<AtomicU64>::default());
+        let sweeper = Self { jobs, held: Arc::clone(&held), asked: 0, done: Arc::clone(&done) };
+        thread::spawn(move || {
+            while let Some((gone, count)) = next_pass(&queue) {
+                tables.sweep(&gone, &held);
+                done.fetch_add(count, Ordering::Release);
+            }
+        });
+        Ok(sweeper)
     }
 
-    /// Has the thread delete the flows that `op`, one of the `Forget` ones, names. Returns at once.
-    pub fn forget(&self, op: Op) {
-        // The thread receives as long as this sender lives.
-        let _ = self.jobs.send(op);
+    /// Has the thread delete the flows that `op`, one of the `Forget` ones, is about.
+    pub fn forget(&mut self, op: Op) -> Result<(), TableError> {
+        self.jobs.send(op).map_err(|lost| TableError {
+            map: names::NODE_FLOWS,
+            entry: format!("{:?}", lost.0),
+            source: "the thread that forgets flows has ended; restart the agent".into(),
+        })?;
+        self.asked += 1;
+        Ok(())
+    }
+
+    pub fn sweeps(&self) -> Sweeps {
+        Sweeps { asked: self.asked, done: self.done.load(Ordering::Acquire) }
+    }
+
+    /// What is not swept, to be kept up to date.
+    pub fn held(&self) -> MutexGuard<'_, Held> {
+        lock(&self.held)
     }
 }
 
-fn sweep_until_closed(mut tables: FlowTables, queue: &Receiver<Op>) {
-    while let Ok(first) = queue.recv() {
-        let mut gone = GoneObjects::default();
-        std::iter::once(first).chain(queue.try_iter()).for_each(|op| gone.add(op));
-        tables.sweep(&gone);
-    }
+/// Each change of it is one step, so that a panic leaves nothing half done.
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All requests that wait, and how many there are; none if there will be no more.
+fn next_pass(queue: &Receiver<Op>) -> Option<(GoneObjects, u64)> {
+    let first = queue.recv().ok()?;
+    let mut gone = GoneObjects::default();
+    let count = std::iter::once(first).chain(queue.try_iter()).map(|op| gone.add(op)).count();
+    Some((gone, count as u64))
 }
 
 /// What is gone, by all requests of one pass.
@@ -54,8 +91,8 @@ fn sweep_until_closed(mut tables: FlowTables, queue: &Receiver<Op>) {
 struct GoneObjects {
     /// By service: the endpoints that are not gone, by the last request.
     remaining_endpoints: BTreeMap<u32, HashSet<Endpoint>>,
-    services: HashSet<u32>,
-    backends: HashSet<u32>,
+    /// Services and backends that are not held.
+    has_unheld: bool,
 }
 
 impl GoneObjects {
@@ -64,24 +101,14 @@ impl GoneObjects {
             Op::ForgetOtherEndpoints { service, endpoints } => {
                 self.remaining_endpoints.insert(service, endpoints.into_iter().collect());
             }
-            Op::ForgetService { service } => drop(self.services.insert(service)),
-            Op::ForgetBackend { backend } => drop(self.backends.insert(u32::from(backend))),
+            Op::ForgetUnheld => self.has_unheld = true,
             _ => {}
         }
     }
 
-    fn has_flow(&self, key: &FlowKey, flow: &NodeFlow) -> bool {
-        let is_endpoint_gone = |kept: &HashSet<Endpoint>| !kept.contains(&flow.endpoint());
-        self.services.contains(&key.service)
-            || self.remaining_endpoints.get(&key.service).is_some_and(is_endpoint_gone)
-    }
-
-    fn has_reply(&self, reply: &Reply) -> bool {
-        self.services.contains(&reply.service)
-    }
-
-    fn has_bare_flow(&self, key: &FlowKey, flow: &Holder) -> bool {
-        self.services.contains(&key.service) || self.backends.contains(&flow.backend)
+    fn has_endpoint(&self, key: &FlowKey, flow: &NodeFlow) -> bool {
+        let kept = self.remaining_endpoints.get(&key.service);
+        kept.is_some_and(|kept| !kept.contains(&flow.endpoint()))
     }
 }
 
@@ -89,6 +116,7 @@ struct FlowTables {
     bare: HashMap<MapData, FlowKey, Holder>,
     flows: HashMap<MapData, FlowKey, NodeFlow>,
     replies: HashMap<MapData, ReplyKey, Reply>,
+    affinities: HashMap<MapData, FlowKey, Affinity>,
 }
 
 impl FlowTables {
@@ -97,17 +125,22 @@ impl FlowTables {
             bare: open_table(pin_dir, names::BARE_FLOWS)?,
             flows: open_table(pin_dir, names::NODE_FLOWS)?,
             replies: open_table(pin_dir, names::NODE_REPLIES)?,
+            affinities: open_table(pin_dir, names::AFFINITIES)?,
         })
     }
 
-    fn sweep(&mut self, gone: &GoneObjects) {
-        delete_where(&mut self.bare, |key, flow| gone.has_bare_flow(key, flow));
-        delete_where(&mut self.flows, |key, flow| gone.has_flow(key, flow));
+    fn sweep(&mut self, gone: &GoneObjects, held: &Mutex<Held>) {
+        if !gone.has_unheld {
+            delete_where(&mut self.flows, |key, flow| gone.has_endpoint(key, flow));
+            return;
+        }
+        let is_unheld = |key: &FlowKey| !lock(held).has_service(key.service, key.incarnation);
+        delete_where(&mut self.bare, |key, flow| is_unheld(key) || !lock(held).has_backend(flow.backend));
+        delete_where(&mut self.flows, |key, flow| gone.has_endpoint(key, flow) || is_unheld(key));
+        delete_where(&mut self.affinities, |key, _| is_unheld(key));
         // A Pod that is gone may still send a last FIN or RST, which must carry the
         // VIP. So replies are deleted only with their service.
-        if !gone.services.is_empty() {
-            delete_where(&mut self.replies, |_, reply| gone.has_reply(reply));
-        }
+        delete_where(&mut self.replies, |_, reply| !lock(held).has_service(reply.service, reply.incarnation));
     }
 }
 

@@ -15,11 +15,12 @@ use super::{
     pinned::open_map,
     ranges::Ranges,
     slab::Slab,
+    stats::Stats,
     sweep::Sweeper,
 };
 use crate::{
     datapath::{TableError, Tables},
-    plan::{mirror::Mirror, op::Op},
+    plan::{mirror::Mirror, op::Op, quarantine::Sweeps},
 };
 
 pub struct KernelTables {
@@ -31,6 +32,7 @@ pub struct KernelTables {
     backends: Array<MapData, Backend>,
     rings: Slab,
     history: Slab,
+    stats: Stats,
     sweeper: Sweeper,
 }
 
@@ -48,6 +50,7 @@ impl KernelTables {
                 .map_err(pinned)?,
             rings: Slab::open(pin_dir, names::RINGS, CHUNK_SLOTS as usize, 1)?,
             history: Slab::open(pin_dir, names::HISTORY, OWNERS_PER_SLOT, OWNERS_PER_SLOT)?,
+            stats: Stats::open(pin_dir)?,
             sweeper: Sweeper::start(pin_dir)?,
         })
     }
@@ -66,7 +69,10 @@ impl Tables for KernelTables {
     fn write(&mut self, op: &Op) -> Result<(), TableError> {
         match op {
             Op::SetPeer(addr, peer) => self.peers.set(addr, peer),
-            Op::SetBackend(id, backend) => self.set_backend(*id, *backend),
+            Op::SetBackend(id, backend) => {
+                self.sweeper.held().set_backend(*id);
+                self.set_backend(*id, *backend)
+            }
             Op::WriteRing { offset, slots } => {
                 check_fit(names::RINGS, *offset, self.rings.write(*offset, slots.iter().copied()))
             }
@@ -77,17 +83,28 @@ impl Tables for KernelTables {
             Op::SetEndpoint(key, endpoint) => self.endpoints.set(key, endpoint),
             Op::SetRange(service, range) => self.ranges.set(*service, range),
             Op::SetVip(addr, vip) => self.vips.set(addr, vip),
-            Op::SetService(key, service) => self.services.set(key, service),
-            Op::DeleteService(key) => self.services.delete(key),
+            Op::SetService(key, service) => {
+                // Before any flow of it can begin.
+                self.sweeper.held().set_service(*key, service);
+                self.services.set(key, service)
+            }
+            Op::DeleteService(key) => {
+                self.services.delete(key)?;
+                self.sweeper.held().delete_service(key);
+                Ok(())
+            }
             Op::DeleteVip(addr) => self.vips.delete(addr),
             Op::DeleteEndpoint(key) => self.endpoints.delete(key),
             Op::DeleteRange(service, range) => self.ranges.delete(*service, range),
-            Op::ClearBackend(id) => self.set_backend(*id, Backend::default()),
-            Op::DeletePeer(addr) => self.peers.delete(addr),
-            Op::ForgetOtherEndpoints { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => {
-                self.sweeper.forget(op.clone());
+            Op::ClearBackend(id) => {
+                self.set_backend(*id, Backend::CLEARED)?;
+                self.sweeper.held().clear_backend(*id);
                 Ok(())
             }
+            Op::DeletePeer(addr) => self.peers.delete(addr),
+            Op::ForgetOtherEndpoints { .. } | Op::ForgetUnheld => self.sweeper.forget(op.clone()),
+            Op::ResetServiceStats(id) => self.stats.reset_service(*id),
+            Op::ResetBackendStats(id) => self.stats.reset_backend(*id),
         }
     }
 
@@ -96,7 +113,7 @@ impl Tables for KernelTables {
             Op::SetPeer(addr, peer) => self.peers.get(addr)?.as_ref() == Some(peer),
             Op::DeletePeer(addr) => self.peers.get(addr)?.is_none(),
             Op::SetBackend(id, backend) => self.backend(*id)? == *backend,
-            Op::ClearBackend(id) => self.backend(*id)? == Backend::default(),
+            Op::ClearBackend(id) => self.backend(*id)? == Backend::CLEARED,
             Op::WriteRing { offset, slots } => {
                 self.rings.read(*offset, slots.len() as u32).is_some_and(|ids| *ids == **slots)
             }
@@ -112,8 +129,14 @@ impl Tables for KernelTables {
             Op::DeleteVip(addr) => self.vips.get(addr)?.is_none(),
             Op::SetService(key, service) => self.services.get(key)?.as_ref() == Some(service),
             Op::DeleteService(key) => self.services.get(key)?.is_none(),
-            Op::ForgetOtherEndpoints { .. } | Op::ForgetService { .. } | Op::ForgetBackend { .. } => true,
+            // Flows and counters change all the time.
+            Op::ForgetOtherEndpoints { .. } | Op::ForgetUnheld => true,
+            Op::ResetServiceStats(_) | Op::ResetBackendStats(_) => true,
         })
+    }
+
+    fn sweeps(&self) -> Sweeps {
+        self.sweeper.sweeps()
     }
 
     fn read_mirror(&self) -> Result<Mirror, TableError> {
@@ -130,6 +153,8 @@ impl Tables for KernelTables {
             let backend = backend.map_err(|e| table_error(names::BACKENDS, format!("{id}"), e))?;
             if backend.delivery != delivery::NONE {
                 mirror.backends.insert(id, backend);
+            } else if backend == Backend::CLEARED {
+                mirror.quarantine.add_backend(id);
             }
         }
         let services: Vec<Service> = mirror.services.values().copied().collect();
@@ -141,6 +166,9 @@ impl Tables for KernelTables {
                 mirror.set_history(history_offset, group_owners(&ids));
             }
         }
+        let mut held = self.sweeper.held();
+        mirror.services.iter().for_each(|(key, service)| held.set_service(*key, service));
+        mirror.backends.keys().for_each(|id| held.set_backend(*id));
         Ok(mirror)
     }
 }

@@ -21,9 +21,7 @@ use crate::plan::{
 
 impl DiffBuilder<'_> {
     pub(super) fn set_backends(&mut self) {
-        let resting = self.mirror.quarantine.retired().flat_map(|retired| &retired.backends);
-        let held = self.mirror.backends.keys().chain(resting).copied();
-        // Damaged maps, and those of an older agent, may name ids without an entry.
+        let held = self.mirror.backends.keys().copied().chain(self.mirror.quarantine.backends());
         let taken = held.chain(self.mirror.uses.backends()).map(u32::from).collect();
         let limit = self.capacity.backends.min(u32::from(u16::MAX) + 1);
         let mut ids = FreeIds::new(u32::from(NO_BACKEND) + 1, limit, taken);
@@ -35,6 +33,9 @@ impl DiffBuilder<'_> {
             };
             self.backend_ids.insert(*key, id);
             let old = self.mirror.backends.get(&id);
+            if old.is_none() {
+                self.diff.shared.push(Op::ResetBackendStats(id));
+            }
             if old != Some(backend) && !old.is_some_and(|old| has_lost_next_hop(old, backend)) {
                 self.diff.shared.push(Op::SetBackend(id, *backend));
             }
@@ -44,9 +45,8 @@ impl DiffBuilder<'_> {
     /// The backends that the plan does not have. Those that a ring or a history still names,
     /// because its service could not be changed, are to be kept when this is carried out.
     pub(super) fn clear_backends(&mut self) {
-        for id in &self.gone {
-            self.diff.cleared.extend([Op::ClearBackend(*id), Op::ForgetBackend { backend: *id }]);
-        }
+        let entries = self.gone.iter().filter(|id| self.mirror.backends.contains_key(id));
+        self.diff.cleared.extend(entries.map(|id| Op::ClearBackend(*id)));
     }
 
     /// After `set_backends`, which gives out the ids that peers name.
@@ -77,10 +77,12 @@ impl DiffBuilder<'_> {
     }
 }
 
-/// The ids of entries for which the plan has no backend.
+/// The ids for which the plan has no backend. Damaged maps, and those of an older agent, may
+/// name ids without an entry.
 pub(super) fn unplanned_backends(plan: &Plan, mirror: &Mirror) -> BTreeSet<u16> {
     let is_gone = |backend: &Backend| !plan.backends.contains_key(&BackendKey::from_entry(backend));
-    mirror.backends.iter().filter(|(_, backend)| is_gone(backend)).map(|(id, _)| *id).collect()
+    let gone = mirror.backends.iter().filter(|(_, backend)| is_gone(backend)).map(|(id, _)| *id);
+    gone.chain(mirror.uses.backends().filter(|id| !mirror.backends.contains_key(id))).collect()
 }
 
 /// Does the old entry have a next hop, and the new one none? Then the old one

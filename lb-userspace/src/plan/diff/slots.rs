@@ -3,7 +3,7 @@
 use std::{iter, sync::Arc};
 
 use lb_common::{
-    maps::{Service, ServiceKey},
+    maps::{Service, ServiceKey, service_flags},
     ring::{CHUNK_SLOTS, Owners},
 };
 
@@ -37,13 +37,30 @@ pub(super) struct Slots {
 }
 
 impl DiffBuilder<'_> {
-    /// Finds room for a service's ring, if this machine is a director, and for its history,
-    /// if it is a node that keeps one.
-    pub(super) fn place_slots(
+    /// Finds room for a service's slots, or keeps the old ones.
+    pub(super) fn find_slots(
         &mut self,
         old: Option<&Service>,
         planned: &PlannedService,
     ) -> Result<Slots, Shortage> {
+        self.place_slots(old, planned).or_else(|shortage| {
+            // By this flag, the directors and nodes of a ring treat its members in another way.
+            let is_bare = |flags| flags & service_flags::BARE;
+            let Some(old) = old.filter(|old| is_bare(old.flags) == is_bare(planned.flags)) else {
+                return Err(shortage);
+            };
+            self.diff.shortages.push(shortage);
+            Ok(Slots {
+                len: old.ring_len,
+                ring: Place { offset: old.ring_offset, write: None },
+                history: Place { offset: old.history_offset, write: None },
+            })
+        })
+    }
+
+    /// Finds room for a service's ring, if this machine is a director, and for its history,
+    /// if it is a node that keeps one.
+    fn place_slots(&mut self, old: Option<&Service>, planned: &PlannedService) -> Result<Slots, Shortage> {
         let ring = self.ring_ids(planned);
         // Without owners that it could ask, the node does not ask.
         let owners = self.owner_ids(planned, &planned.ring).filter(|ids| !ids.is_empty());
@@ -163,7 +180,7 @@ impl DiffBuilder<'_> {
         let (mirror, capacity) = (self.mirror, self.capacity.ring_slots);
         self.ring_gaps.get_or_insert_with(|| {
             let used = mirror.services.values().map(|service| (service.ring_offset, service.ring_len));
-            free_gaps(capacity, used, mirror.quarantine.retired().flat_map(|retired| &retired.rings))
+            free_gaps(capacity, used, mirror.quarantine.rings())
         })
     }
 
@@ -171,19 +188,18 @@ impl DiffBuilder<'_> {
         let (mirror, capacity) = (self.mirror, self.capacity.history_slots);
         self.history_gaps.get_or_insert_with(|| {
             let used = mirror.services.values().map(|service| (service.history_offset, service.ring_len));
-            free_gaps(capacity, used, mirror.quarantine.retired().flat_map(|retired| &retired.histories))
+            free_gaps(capacity, used, mirror.quarantine.histories())
         })
     }
 }
 
 /// The gaps of a slab. Its first chunk stays empty: offset 0 stands for none,
 /// and the programs may read there.
-fn free_gaps<'a>(
+fn free_gaps(
     capacity: u32,
     used: impl Iterator<Item = (u32, u32)>,
-    resting: impl Iterator<Item = (&'a u32, &'a u32)>,
+    resting: impl Iterator<Item = (u32, u32)>,
 ) -> Gaps {
     let used = used.filter(|(offset, _)| *offset > 0);
-    let resting = resting.map(|(offset, len)| (*offset, *len));
     Gaps::new(capacity, iter::once((0, CHUNK_SLOTS)).chain(used).chain(resting))
 }

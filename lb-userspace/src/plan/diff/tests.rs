@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use lb_common::{
     Addr, hash,
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    datapath::{Tables, adopt_maps, apply, memory::MemoryTables},
+    datapath::{Tables, adopt_maps, apply, delete_orphans, memory::MemoryTables},
     objects::model::DeliveryMode,
     plan::{self, maglev},
 };
@@ -39,7 +39,7 @@ fn owner_key(n: u8) -> BackendKey {
 }
 
 fn stamp(generation: u32) -> Stamp {
-    Stamp { generation, now: 1000 + generation }
+    Stamp { generation, now: Duration::from_secs(1000 + u64::from(generation)) }
 }
 
 fn service_key(n: u8) -> ServiceKey {
@@ -154,7 +154,7 @@ fn converge(tables: &mut MemoryTables, mirror: &mut Mirror, plan: &Plan, generat
     assert_eq!(diff.shortages, []);
     assert!(apply(tables, mirror, diff).failures.is_empty());
     assert_holds(plan, mirror);
-    assert_eq!(tables.read_mirror().unwrap(), map_contents(mirror));
+    assert_eq!(map_contents(&tables.read_mirror().unwrap()), map_contents(mirror));
 }
 
 fn some_plan() -> impl Strategy<Value = Plan> {
@@ -177,7 +177,8 @@ proptest! {
         for (generation, plan) in (1..).zip(&plans) {
             converge(&mut tables, &mut mirror, plan, generation);
             prop_assert!(ops(plan, &mirror, 99).is_empty(), "nothing changed, nothing to do");
-            mirror.quarantine.release_oldest();
+            tables.sweeps.done = tables.sweeps.asked;
+            mirror.quarantine.release_oldest(tables.sweeps);
         }
     }
 
@@ -223,7 +224,8 @@ proptest! {
         let changes = diff(&after, &mirror, CAPACITY, stamp(2));
         let _ = apply(&mut tables, &mut mirror, changes);
         tables.fail_at = None;
-        let mut adopted = adopt_maps(&mut tables).unwrap();
+        let mut adopted = adopt_maps(&tables).unwrap();
+        assert!(delete_orphans(&mut tables, &mut adopted).failures.is_empty());
         converge(&mut tables, &mut adopted, &after, 3);
     }
 }
@@ -233,7 +235,7 @@ fn an_adopted_state_needs_no_change() {
     let plan = plan(&[(1, [1, 2, 3].into(), [1].into()), (2, [2].into(), [].into())]);
     let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
     converge(&mut tables, &mut mirror, &plan, 1);
-    let adopted = adopt_maps(&mut tables).unwrap();
+    let adopted = adopt_maps(&tables).unwrap();
     let ops = ops(&plan, &adopted, 2);
     assert!(ops.iter().all(|op| matches!(op, Op::ForgetOtherEndpoints { .. })), "{ops:?}");
 }
@@ -277,9 +279,10 @@ fn an_id_rests_before_it_is_used_again() {
     assert_eq!(mirror.services[&service_key(2)].id, 1);
     assert!(mirror.backends.contains_key(&3) && mirror.rings.contains_key(&544));
     converge(&mut tables, &mut mirror, &Plan::default(), 4);
-    assert!(!mirror.quarantine.release_oldest(), "nothing has waited for a tick");
-    assert!(mirror.quarantine.release_oldest());
-    assert!(!mirror.quarantine.release_oldest());
+    tables.sweeps.done = tables.sweeps.asked;
+    assert!(!mirror.quarantine.release_oldest(tables.sweeps), "nothing has waited for a tick");
+    assert!(mirror.quarantine.release_oldest(tables.sweeps));
+    assert!(!mirror.quarantine.release_oldest(tables.sweeps));
     converge(&mut tables, &mut mirror, &plan(&[(3, [3].into(), [].into())]), 5);
     assert_eq!(mirror.services[&service_key(3)].id, 0);
 }
@@ -327,7 +330,8 @@ fn what_has_no_room_is_named_and_the_rest_goes_on() {
     let full = plan(&[(1, [1].into(), (0..100).collect()), (2, [2].into(), [].into())]);
     let result = diff(&full, &Mirror::default(), CAPACITY, stamp(1));
     assert_eq!(result.shortages, [Shortage::Endpoints("default/s1".into())]);
-    assert_eq!(result.services.len(), 1);
+    let set = |op: &Op| if let Op::SetService(_, service) = op { Some(service.endpoints) } else { None };
+    assert_eq!(result.ops().filter_map(set).collect::<Vec<_>>(), [64, 0], "as many as have room");
     let result = diff(&plan(&[(1, many, [].into())]), &Mirror::default(), CAPACITY, stamp(1));
     assert!(result.shortages.contains(&Shortage::Backends(addr(31))), "{:?}", result.shortages);
     let small = Capacity { ring_slots: 544, ..CAPACITY };

@@ -125,7 +125,17 @@ pub fn reply_entry(request: &Request, pod: Host) -> (ReplyKey, Reply) {
     let (port, client_port) = (request.port.to_be(), request.client_port().to_be());
     let client = CLIENT.addr(family);
     let key = ReplyKey::new(endpoint(pod, family), client, client_port, request.kind.protocol());
-    (key, Reply { vip: VIP.addr(family), port, client_port, mss: 0, pad: 0, service: request.service() })
+    (
+        key,
+        Reply {
+            vip: VIP.addr(family),
+            port,
+            client_port,
+            mss: 0,
+            incarnation: 0,
+            service: request.service(),
+        },
+    )
 }
 
 /// What `NODE_FLOWS` has of a request that went to this endpoint.

@@ -1,9 +1,14 @@
 //! Clients that stay with their endpoint, whatever port they come from.
 
+use std::collections::BTreeSet;
+
 use lb_common::{
     Verdict::{Deliver, ForwardL2},
     hash,
-    maps::{Affinity, FlowKey, names, service_flags},
+    maps::{
+        Affinity, FlowKey, names,
+        service_flags::{self, INCARNATION_SHIFT},
+    },
 };
 
 use crate::{
@@ -111,6 +116,25 @@ fn a_client_whose_endpoint_is_gone_or_drains_gets_another_one_and_stays_there() 
         story.goes_to(&story.request(40_002), 8);
         // A flow that exists keeps its endpoint.
         story.goes_to(&old.into_later_packet(), number);
+    }
+}
+
+/// Neither its affinity nor its flows are found by packets to the service that has the id now.
+#[test]
+fn a_client_of_an_earlier_service_with_the_same_id_chooses_anew() {
+    for kind in KINDS {
+        let mut story = NodeAffinityStory::new(kind);
+        let number = first_choice(kind);
+        let old = story.request(40_000);
+        story.goes_to(&old, number);
+        story.set_endpoints(&[7, 7, 7, 7, number]);
+        story.machine.set_service((kind, STICKY), |service| service.flags |= 1 << INCARNATION_SHIFT);
+        let choice = hash::endpoint(old.hash(), 5);
+        let now = if choice == 4 { number } else { 7 };
+        story.goes_to(&old.into_later_packet(), now);
+        story.goes_to(&story.request(40_001), now);
+        let incarnations = story.affinities().into_iter().map(|(key, _)| key.incarnation);
+        assert_eq!(incarnations.collect::<BTreeSet<_>>(), BTreeSet::from([0, 1]));
     }
 }
 

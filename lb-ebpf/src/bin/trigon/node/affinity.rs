@@ -24,7 +24,7 @@ pub fn recall(service: &Service) -> bool {
 #[inline(never)]
 extern "C" fn trigon_recall_client(service: u32, timeout: u32, generation: u32, endpoints: u32) -> u32 {
     let Some(scratch) = scratch::flow() else { return 0 };
-    scratch.client = FlowKey { client: scratch.flow.client, service, client_port: 0, pad: 0 };
+    scratch.client = FlowKey { client_port: 0, ..scratch.flow };
     let Some(affinity) = maps::affinity(&scratch.client) else { return 0 };
     if clock::seconds().wrapping_sub(affinity.used) > timeout {
         return 0;

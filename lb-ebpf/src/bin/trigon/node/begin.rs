@@ -66,7 +66,7 @@ pub fn flow<'a>(
         port: packet.dst.port,
         client_port,
         mss: service.mss as u16,
-        pad: 0,
+        incarnation: service.incarnation(),
         service: service.id,
     };
     // Replies first: a flow without them would answer from the Pod's address.
@@ -122,7 +122,7 @@ fn is_taken(scratch: &mut FlowScratch) -> bool {
         client: scratch.flow.client,
         service: reply.service,
         client_port: reply.client_port,
-        pad: 0,
+        incarnation: reply.incarnation,
     };
     maps::node_flow(&scratch.other).is_some_and(|flow| is_same(flow, &scratch.node_flow))
 }

@@ -3,7 +3,7 @@
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
     Verdict,
-    maps::{FlowKey, Service, memory, service_flags},
+    maps::{Service, memory, service_flags},
 };
 use lb_ebpf::{
     cursor::Cursor,
@@ -56,7 +56,7 @@ pub fn packet(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
 #[inline(never)]
 fn find(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
     let Some(scratch) = scratch::flow() else { return Verdict::DropFlowTable };
-    scratch.flow = FlowKey { client: packet.src, service: service.id, client_port: packet.src_port, pad: 0 };
+    scratch.flow = packet.flow_key(service);
     let flow = match maps::node_flow(&scratch.flow) {
         Some(_) if owners::found(service, &scratch.arrival) => return Verdict::HandOn,
         Some(flow) => {

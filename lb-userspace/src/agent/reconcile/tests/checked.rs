@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lb_common::{
     maps::{Backend, EndpointKey, Service, ServiceKey},
     ring::NO_BACKEND,
+    roles,
 };
 
 use super::objects::service_number;
@@ -15,6 +16,7 @@ use crate::{
         BackendKey,
         mirror::{Capacity, Mirror},
         op::Op,
+        quarantine::Sweeps,
     },
 };
 
@@ -26,12 +28,26 @@ pub struct CheckedTables {
     /// Something else changes what is written after so many changes.
     pub overwrites_after: Option<usize>,
     room: Capacity,
+    roles: u32,
     rings: Slab,
     histories: Slab,
     ticks: u64,
-    /// When each id was freed; of backends also what it stood for.
-    freed_backends: BTreeMap<u16, (u64, BackendKey)>,
+    /// When each id was freed.
+    freed_backends: BTreeMap<u16, u64>,
     freed_services: BTreeMap<u32, u64>,
+    flows: Flows,
+    /// What was held when each of the sweeps that are not done was asked for.
+    sweeps: Vec<Flows>,
+    /// The tick from which on sweeps are done.
+    sweeps_from: u64,
+}
+
+/// Whom the flows that there may be belong to.
+#[derive(Clone, Default)]
+struct Flows {
+    /// By id and incarnation.
+    services: BTreeMap<(u32, u16), ServiceKey>,
+    backends: BTreeMap<u16, BackendKey>,
 }
 
 /// Ranges of slots, by offset.
@@ -50,25 +66,43 @@ struct Range {
 }
 
 impl CheckedTables {
-    pub fn new(room: Capacity) -> Self {
+    pub fn new(room: Capacity, roles: u32) -> Self {
         Self {
             inner: MemoryTables::default(),
             overwrites_after: None,
             room,
+            roles,
             rings: Slab::default(),
             histories: Slab::default(),
             ticks: 0,
             freed_backends: BTreeMap::new(),
             freed_services: BTreeMap::new(),
+            flows: Flows::default(),
+            sweeps: Vec::new(),
+            sweeps_from: 0,
         }
     }
 
+    /// Sweeps that were asked for are done, if nothing slows them.
     pub fn tick(&mut self) {
         self.ticks += 1;
+        if self.ticks >= self.sweeps_from {
+            self.inner.sweeps.done = self.inner.sweeps.asked;
+            std::mem::take(&mut self.sweeps).into_iter().for_each(|held| self.flows.retain(&held));
+        }
     }
 
-    /// A new agent has no memory of what its predecessor freed.
-    pub fn forget_freed(&mut self) {
+    /// No sweep is done for so many ticks.
+    pub fn stop_sweeps(&mut self, ticks: u64) {
+        self.sweeps_from = self.ticks + ticks;
+    }
+
+    /// The agent is killed: its sweeps are lost, and the next one has no memory of what it
+    /// freed. Nothing fails any more.
+    pub fn forget_agent(&mut self) {
+        (self.inner.fail_at, self.inner.failing) = (None, BTreeSet::new());
+        self.inner.sweeps = Sweeps::default();
+        self.sweeps.clear();
         self.freed_backends.clear();
         self.freed_services.clear();
         self.rings.freed.clear();
@@ -76,8 +110,24 @@ impl CheckedTables {
     }
 
     fn backend(&self, id: u16) -> Option<BackendKey> {
-        let entry = self.inner.backends.get(&id).filter(|entry| **entry != Backend::default());
+        let is_held = |entry: &&Backend| ![Backend::default(), Backend::CLEARED].contains(*entry);
+        let entry = self.inner.backends.get(&id).filter(is_held);
         entry.map(BackendKey::from_entry)
+    }
+
+    /// What is held now.
+    fn held(&self) -> Flows {
+        let service = |(key, entry): (&ServiceKey, &Service)| ((entry.id, entry.incarnation()), *key);
+        let backends = self.inner.backends.keys().filter_map(|id| Some((*id, self.backend(*id)?)));
+        Flows { services: self.inner.services.iter().map(service).collect(), backends: backends.collect() }
+    }
+
+    /// Packets come to all that is held: they are counted, and flows begin.
+    fn send_traffic(&mut self) {
+        let held = self.held();
+        self.flows.begin(&held);
+        self.inner.service_packets.extend(held.services.keys().map(|(id, _)| (*id, 1)));
+        self.inner.backend_packets.extend(held.backends.keys().map(|id| (*id, 1)));
     }
 
     /// What `ids` stand for now.
@@ -91,7 +141,7 @@ impl CheckedTables {
         match op {
             Op::SetBackend(id, new) => self.check_backend(*id, BackendKey::from_entry(new)),
             Op::ClearBackend(id) => match self.backend(*id) {
-                Some(key) => drop(self.freed_backends.insert(*id, (self.ticks, key))),
+                Some(_) => drop(self.freed_backends.insert(*id, self.ticks)),
                 None => assert!(self.freed_backends.contains_key(id), "only what is there is cleared"),
             },
             Op::WriteRing { offset, slots } => {
@@ -129,8 +179,10 @@ impl CheckedTables {
     fn check_backend(&self, id: u16, key: BackendKey) {
         if let Some(old) = self.backend(id) {
             assert_eq!(old, key, "id {id} is in use");
-        } else if let Some((freed, old)) = self.freed_backends.get(&id) {
-            assert!(*old == key || self.ticks >= freed + REST, "id {id} has not rested");
+        } else {
+            let freed = self.freed_backends.get(&id);
+            assert!(freed.is_none_or(|freed| self.ticks >= freed + REST), "id {id} has not rested");
+            assert!(!self.inner.backend_packets.contains_key(&id), "the counters of id {id} are another's");
         }
         assert!(u32::from(id) < self.room.backends);
     }
@@ -152,13 +204,16 @@ impl CheckedTables {
                 assert!(!is_taken, "two services have id {}", new.id);
                 let freed = self.freed_services.get(&new.id);
                 assert!(freed.is_none_or(|freed| self.ticks >= freed + REST), "id {} has not rested", new.id);
+                let is_counted = self.inner.service_packets.contains_key(&new.id);
+                assert!(!is_counted, "the counters of id {} are another's", new.id);
             }
         }
     }
 
     fn check_all(&self) {
         for (key, service) in &self.inner.services {
-            assert!(service.ring_offset > 0 || service.ring_len == 0, "a director would read foreign slots");
+            let has_no_slots = service.ring_offset == 0 && service.ring_len > 0;
+            assert!(!has_no_slots || self.roles & roles::DIRECTOR == 0, "a director reads foreign slots");
             self.check_range(&self.rings, service.ring_offset, service.ring_len);
             self.check_range(&self.histories, service.history_offset, service.ring_len);
             for index in 0..service.endpoints {
@@ -207,6 +262,23 @@ impl CheckedTables {
     }
 }
 
+impl Flows {
+    /// A packet must not find a flow of another service or backend.
+    fn begin(&mut self, held: &Self) {
+        for (id, key) in &held.services {
+            assert_eq!(self.services.entry(*id).or_insert(*key), key, "flows of {id:?} are another's");
+        }
+        for (id, key) in &held.backends {
+            assert_eq!(self.backends.entry(*id).or_insert(*key), key, "flows to {id} are another's");
+        }
+    }
+
+    fn retain(&mut self, held: &Self) {
+        self.services.retain(|id, _| held.services.contains_key(id));
+        self.backends.retain(|id, _| held.backends.contains_key(id));
+    }
+}
+
 impl Slab {
     /// What is in use may be written once more as it was.
     fn write(&mut self, offset: u32, range: Range, live: &[(u32, u32)], ticks: u64) {
@@ -215,7 +287,8 @@ impl Slab {
         let is_used = live.iter().any(|(at, other)| overlaps(*at, *other));
         assert!(!is_used || is_same, "slots at {offset} are in use");
         self.freed.retain(|_, (freed, _)| ticks < *freed + REST);
-        assert!(!self.freed.iter().any(|(at, (_, other))| overlaps(*at, *other)), "{offset} has not rested");
+        let is_freed = self.freed.iter().any(|(at, (_, other))| overlaps(*at, *other));
+        assert!(!is_freed || is_used, "{offset} has not rested");
         self.written.insert(offset, range);
     }
 
@@ -236,7 +309,11 @@ impl Tables for CheckedTables {
         // Whether it is refused is not known yet: what is freed is noted too early at worst.
         self.check_before(op);
         self.inner.write(op)?;
+        if matches!(op, Op::ForgetUnheld) {
+            self.sweeps.push(self.held());
+        }
         self.check_all();
+        self.send_traffic();
         self.overwrites_after = match self.overwrites_after {
             Some(0) if self.inner.overwrite(op) => None,
             Some(0) => Some(0),
@@ -247,6 +324,10 @@ impl Tables for CheckedTables {
 
     fn holds(&self, op: &Op) -> Result<bool, TableError> {
         self.inner.holds(op)
+    }
+
+    fn sweeps(&self) -> Sweeps {
+        self.inner.sweeps()
     }
 
     fn read_mirror(&self) -> Result<Mirror, TableError> {

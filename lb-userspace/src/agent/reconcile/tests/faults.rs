@@ -82,8 +82,8 @@ fn a_service_that_fails_does_not_stop_the_others() {
     world.change(&[(1, &[1]), (2, &[1]), (3, &[1])]);
     world.tick();
     let tables = &mut world.agent.tables_mut().inner;
-    // Behind the two backends and the peer of the new node: the rings of two services.
-    tables.failing = (0..2).map(|number| tables.attempts + 3 + number).collect();
+    // Behind two backends and their counters, and the peer of the new node: the rings of two services.
+    tables.failing = (0..2).map(|number| tables.attempts + 5 + number).collect();
     world.change(&[(1, &[1, 2]), (2, &[1, 2]), (3, &[1, 2])]);
     let programmed = world.agent.programmed();
     assert!(programmed.failure.is_some());
@@ -114,7 +114,8 @@ fn what_somebody_else_wrote_is_written_again_and_the_others_are_proven() {
 fn proof_covers_all_that_packets_need() {
     let is_shared = |op: &Op| matches!(op, Op::SetPeer(..) | Op::SetBackend(..));
     let services: &[(u8, &[u8])] = &[(1, &[0, 1]), (2, &[0, 1])];
-    for (number, op) in changes(services).iter().enumerate() {
+    let is_entry = |op: &Op| op.entry().is_some() && !matches!(op, Op::ResetBackendStats(_));
+    for (number, op) in changes(services).iter().enumerate().filter(|(_, op)| is_entry(op)) {
         let mut world = World::new(ROOM);
         world.agent.tables_mut().overwrites_after = Some(number);
         world.change(services);
@@ -170,8 +171,8 @@ fn what_a_failed_deletion_left_is_deleted_later() {
     world.change(&[(1, &[0])]);
     let is_deletion = |op: &Op| matches!(op, Op::DeleteEndpoint(_));
     let tables = &mut world.agent.tables_mut().inner;
-    // DeleteService, ForgetService, then the endpoint.
-    tables.failing = (0..12).map(|number| tables.attempts + 2 + number).collect();
+    // Behind the service comes its endpoint.
+    tables.failing = (0..12).map(|number| tables.attempts + 1 + number).collect();
     world.change(&[]);
     assert!(!world.agent.tables_mut().inner.log.iter().any(is_deletion));
     world.agent.tables_mut().inner.failing.clear();
@@ -188,4 +189,113 @@ fn an_id_waits_for_two_ticks_also_if_they_are_late() {
         world.settle();
         assert_eq!(world.contents().services.len(), 1);
     }
+}
+
+#[test]
+fn an_id_is_not_used_again_before_its_flows_are_forgotten() {
+    let mut world = World::new(Capacity { services: 1, ..ROOM });
+    world.change(&[(1, &[1])]);
+    world.agent.tables_mut().stop_sweeps(5);
+    world.change(&[(2, &[1])]);
+    for _ in 0..4 {
+        world.tick();
+        assert_eq!(world.agent.programmed().shortages.len(), 1);
+    }
+    world.tick();
+    world.tick();
+    assert_eq!(world.contents().services.len(), 1);
+}
+
+#[test]
+fn a_restart_forgets_flows_of_ids_that_nobody_holds() {
+    let mut world = World::new(ROOM);
+    world.change(&[(1, &[1, 2])]);
+    world.agent.tables_mut().stop_sweeps(1);
+    world.change(&[(1, &[1])]);
+    world = world.restart();
+    // Node 3 must not get the id of node 2.
+    world.change(&[(1, &[1, 3])]);
+    let log = &world.agent.tables_mut().inner.log;
+    assert_eq!(log.iter().filter(|op| matches!(op, Op::ForgetUnheld)).count(), 3, "{log:?}");
+    world.settle();
+    assert!(world.agent.programmed().is_settled());
+}
+
+#[test]
+fn an_id_that_a_ring_names_without_an_entry_is_not_given_out() {
+    let mut world = World::new(ROOM);
+    world.change(&[(1, &[1, 2])]);
+    let mut tables = world.agent.into_tables().inner;
+    let lost = *tables.backends.keys().next_back().expect("a backend");
+    tables.backends.remove(&lost);
+    let mirror = tables.read_mirror().expect("maps that can be read");
+    assert!(mirror.uses.names(lost));
+    let cluster = Objects::with_endpoints(&[(2, &[3, 4])]).cluster();
+    let plan = Planner::default().plan(&cluster, &identity(BOTH), &next_hops(), &Dead::new(), Instant::now());
+    let diff = diff(&plan, &mirror, ROOM, Stamp { generation: 9, now: Duration::ZERO });
+    let is_set = |op: &Op| matches!(op, Op::SetBackend(id, _) if *id == lost);
+    assert!(diff.ops().count() > 0 && !diff.ops().any(is_set), "{diff:?}");
+}
+
+/// Seen: a fresh service with the 43 packets of one that had been deleted.
+#[test]
+fn a_new_holder_of_an_id_begins_at_zero() {
+    let mut world = World::new(Capacity { services: 1, ..ROOM });
+    world.change(&[(1, &[1])]);
+    world.change(&[]);
+    world.settle();
+    assert!(!world.agent.tables_mut().inner.service_packets.is_empty(), "counted until then");
+    // [`CheckedTables`] panics if it does not.
+    world.change(&[(2, &[2])]);
+    assert_eq!(world.contents().services.len(), 1);
+}
+
+#[test]
+fn a_history_that_names_an_id_without_an_entry_is_mended() {
+    let mut world = World::new(ROOM);
+    world.change(&[(1, &[1, 2])]);
+    let mut tables = world.agent.into_tables().inner;
+    let is_fellow = |backend: &Backend| BackendKey::from_entry(backend) == BackendKey::fellow_node(node(2));
+    tables.backends.retain(|_, backend| !is_fellow(backend));
+    let mut agent = Reconciler::new(identity(BOTH), tables, ROOM).expect("maps that can be read");
+    let world = World::new(ROOM);
+    let cluster = Objects::with_endpoints(&[(1, &[1])]).cluster();
+    agent.reconcile(&cluster, &world.hops, &world.dead, world.now());
+    assert!(agent.programmed().is_settled(), "{:?}", agent.programmed().failure);
+    let mirror = &agent.programmed().mirror;
+    assert!(mirror.uses.backends().all(|id| mirror.backends.contains_key(&id)));
+}
+
+/// Endpoints that are gone must not stay because there is no room for a new ring.
+#[test]
+fn endpoints_follow_also_without_room_for_a_ring() {
+    let mut world = World::new(Capacity { ring_slots: 32 + RING, ..ROOM });
+    world.change(&[(1, &[0, 1])]);
+    world.change(&[(1, &[1])]);
+    assert_eq!(world.agent.programmed().shortages.len(), 1);
+    assert!(world.agent.tables_mut().inner.endpoints.is_empty());
+    assert_eq!(ring_nodes(&world), [node(0), node(1)].into(), "the old ring stays");
+}
+
+#[test]
+fn a_change_that_fails_takes_the_proof_of_its_service() {
+    let before: &[(u8, &[u8])] = &[(1, &[0]), (2, &[0])];
+    let after: &[(u8, &[u8])] = &[(1, &[0, 1]), (2, &[0])];
+    let run = |failing: Option<usize>| {
+        let mut world = World::new(ROOM);
+        world.change(before);
+        let tables = &mut world.agent.tables_mut().inner;
+        let first = tables.log.len();
+        tables.failing = failing.map(|number| tables.attempts + number).into_iter().collect();
+        world.change(after);
+        (world, first)
+    };
+    let (world, first) = run(None);
+    let changes = world.agent.into_tables().inner.log.split_off(first);
+    let set = changes.iter().position(|op| matches!(op, Op::SetService(..)));
+    let (mut world, _) = run(Some(set.expect("a service that changes")));
+    let ports = world.agent.programmed().proven.keys().map(|key| u16::from_be(key.port));
+    assert_eq!(ports.collect::<Vec<_>>(), [2]);
+    world.tick();
+    assert!(world.agent.programmed().is_settled());
 }
