@@ -5,11 +5,16 @@ mod common;
 use std::{collections::BTreeMap, thread, time::Duration};
 
 use anyhow::{Result, ensure};
-use common::{client_addresses, held::HeldConnections, run_with_diagnostics, socket_address};
-use lb_testbed::{Config, DirectorCounters, ServiceSpec, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP};
+use common::{client_addresses, held::HeldConnections, run_with_diagnostics, socket_address, wait_at_most};
+use lb_testbed::{
+    Config, DirectorCounters, ServiceSpec, Testbed, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP,
+    write_manifest,
+};
 
 /// How long a director's link is down before the router stops sending to that director.
 const SILENCE: Duration = Duration::from_millis(300);
+/// How long to wait for what takes a second or two.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// Retransmissions begin 200 ms after the first try, and then double.
 const RECOVERY: Duration = Duration::from_secs(1);
 
@@ -61,6 +66,46 @@ fn no_connection_breaks_when_a_director_goes_and_comes_on_one_link() -> Result<(
 
 /// Gateways are replaced: the same address, another MAC address. They announce
 /// it, as any router does; otherwise hosts would keep the old one for about half a minute.
+fn replace_router(testbed: &Testbed) -> Result<()> {
+    for (number, machine) in testbed.machines().iter().enumerate() {
+        let name = &machine.name;
+        let notify = [format!("ipv4/conf/{name}/arp_notify"), format!("ipv6/conf/{name}/ndisc_notify")];
+        testbed.router().write_sysctls(&notify.each_ref().map(|setting| (setting.as_str(), "1")))?;
+        testbed.router().ip(&format!("link set {name} address 02:00:00:00:99:0{number}"))?;
+    }
+    Ok(())
+}
+
+/// Agents that were started with a broken source have no plan; what is pinned must still get there.
+#[test]
+fn a_new_mac_address_is_followed_by_agents_without_a_good_source() -> Result<()> {
+    run_with_diagnostics(
+        &mut Triangle::start(Config::l3(), &[ServiceSpec::with_all_ports("web")])?,
+        |triangle| {
+            write_manifest(triangle.source_dir(), "broken.yaml", "{ no YAML")?;
+            for name in triangle.agent_names() {
+                triangle.agent(&name)?.kill()?;
+                triangle.start_agent(&name, &[])?;
+            }
+            for name in triangle.agent_names() {
+                let machine = triangle.testbed.machine(&name)?;
+                wait_at_most(PATIENCE, "an agent without a good source", || {
+                    Ok(triangle.testbed.agent_status(machine)?["source"]["good"] == false)
+                })?;
+            }
+            replace_router(&triangle.testbed)?;
+            for vip in VIP.both() {
+                let silence = wait_at_most(PATIENCE, "answers over the new router", || {
+                    let answers = triangle.testbed.send_requests(socket_address(vip, 80), 4)?;
+                    Ok(answers.all_answered())
+                })?;
+                println!("{vip}: answers again after {silence:?}");
+            }
+            Ok(())
+        },
+    )
+}
+
 #[test]
 fn a_new_mac_address_of_the_router_is_followed() -> Result<()> {
     run_with_diagnostics(
@@ -79,15 +124,7 @@ fn a_new_mac_address_of_the_router_is_followed() -> Result<()> {
                 }
             }
             thread::sleep(Duration::from_millis(500));
-            for (number, machine) in testbed.machines().iter().enumerate() {
-                let name = &machine.name;
-                let notify =
-                    [format!("ipv4/conf/{name}/arp_notify"), format!("ipv6/conf/{name}/ndisc_notify")];
-                testbed.router().write_sysctls(&notify.each_ref().map(|setting| (setting.as_str(), "1")))?;
-                testbed
-                    .router()
-                    .ip(&format!("link set {} address 02:00:00:00:99:0{number}", machine.name))?;
-            }
+            replace_router(testbed)?;
             let mut gap = 0;
             for stream in streams {
                 let report = stream.finish()?;

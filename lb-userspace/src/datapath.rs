@@ -10,6 +10,6 @@ mod proof;
 mod tables;
 
 pub use adopt::{adopt_maps, delete_orphans};
-pub use apply::{Applied, apply, restore};
+pub use apply::{Applied, apply, restore, write_all};
 pub use proof::read_back;
 pub use tables::{TableError, Tables};

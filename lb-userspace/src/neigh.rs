@@ -5,6 +5,7 @@
 //! ```text
 //! events ──> follow ──> netlink (ask the kernel) ──> decode ──> assemble ──> NextHops
 //!              └──> nudge (when is the kernel to look for a neighbour?)
+//! NextHops as the kernel has them ──> usable ──> NextHops that packets can be sent by
 //! ```
 //! After every change the kernel is asked anew, instead of the change being applied
 //! here: so routing (policy, metrics, multipath, next-hop objects) stays the kernel's.
@@ -19,8 +20,10 @@ mod nudge;
 pub mod pmtu;
 mod routing;
 mod tag;
+mod usable;
 mod vlan;
 
 pub use follow::follow;
-pub use next_hop::{NextHop, NextHops, Reach};
+pub use next_hop::{Mac, NextHop, NextHops, Reach};
 pub use tag::Tag;
+pub use usable::{LastAnswers, changed_answers};

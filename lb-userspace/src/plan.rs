@@ -28,6 +28,7 @@ pub mod shortage;
 mod subject;
 pub mod uses;
 
+pub use backend::{TunnelOrigin, backend_entry, follow_next_hop};
 pub use members::max_overhead;
 pub use planned::{BackendKey, Identity, Plan, PlannedService, service_key};
 pub use planner::{Planner, next_hop_targets};

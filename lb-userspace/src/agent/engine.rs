@@ -6,6 +6,7 @@ mod tests;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
 
+use lb_common::maps::{Backend, backend_flags};
 use tracing::{error, info};
 
 use super::{
@@ -19,7 +20,7 @@ use crate::{
     datapath::Tables,
     health::{self, Healths, PathsToBackends, Targets},
     neigh::{
-        NextHops,
+        self, LastAnswers, Mac, NextHops,
         pmtu::{self, PathMtus},
     },
     objects::{
@@ -70,8 +71,9 @@ pub struct Engine<T> {
     source: SourceState,
     /// As the kernel has them.
     kernel_hops: Arc<NextHops>,
+    last_answers: LastAnswers,
     path_mtus: PathMtus,
-    /// Both together.
+    /// All three together.
     hops: Arc<NextHops>,
     liveness: Liveness,
     /// Nodes that packets may be handed on to: those that were in a ring since we
@@ -92,7 +94,11 @@ impl<T: Tables> Engine<T> {
         index: Index,
         devices: BTreeSet<u32>,
     ) -> Self {
-        let fellows = reconciler.programmed().mirror.former_owners();
+        let mirror = &reconciler.programmed().mirror;
+        let fellows = mirror.former_owners();
+        let targets: BTreeSet<IpAddr> =
+            mirror.backends.values().map(|backend| backend.outer_dst.into()).collect();
+        let last_answers = LastAnswers::adopt(mirror.backends.values().filter_map(adopted_answer));
         Self {
             reconciler,
             dispatcher,
@@ -100,14 +106,15 @@ impl<T: Tables> Engine<T> {
             listing: Arc::default(),
             source: SourceState::default(),
             kernel_hops: Arc::default(),
+            last_answers,
             path_mtus: PathMtus::default(),
             hops: Arc::default(),
             liveness: Liveness::default(),
             fellows,
             devices,
-            targets: BTreeSet::new(),
+            effects: Effects { targets: Some(targets.clone()), ..Effects::default() },
+            targets,
             probes: Targets::default(),
-            effects: Effects::default(),
         }
     }
 
@@ -116,7 +123,7 @@ impl<T: Tables> Engine<T> {
             Input::Load(load) => self.apply_load(load, now),
             Input::NextHops(hops) => {
                 self.kernel_hops = hops;
-                self.combine_hops(now);
+                self.follow_hops(now);
             }
             Input::Healths(healths) => self.set_healths(healths, now),
             Input::PathMtu(report) => self.learn_path_mtu(&report, now),
@@ -160,7 +167,9 @@ impl<T: Tables> Engine<T> {
         log_new_problems(&self.source.problems, &problems);
         log_new_problems(&self.source.refused, &refused);
         (self.source.problems, self.source.refused) = (problems, refused);
-        self.set_targets(plan::next_hop_targets(&self.source.cluster));
+        if self.source.has_been_good {
+            self.set_targets(plan::next_hop_targets(&self.source.cluster));
+        }
         self.reconcile(now);
     }
 
@@ -181,7 +190,7 @@ impl<T: Tables> Engine<T> {
     fn learn_path_mtu(&mut self, report: &pmtu::PathMtuReport, now: Now) {
         if self.path_mtus.learn_report(report, &self.kernel_hops, now.instant) {
             info!(target = %report.target, mtu = report.mtu, "a router tells of a smaller path MTU");
-            self.combine_hops(now);
+            self.follow_hops(now);
         }
     }
 
@@ -194,7 +203,7 @@ impl<T: Tables> Engine<T> {
 
     fn handle_tick(&mut self, now: Now) {
         if self.path_mtus.expire(now.instant) {
-            self.combine_hops(now);
+            self.follow_hops(now);
         }
         if self.reconciler.tick(now) {
             self.dispatcher.invalidate();
@@ -208,26 +217,34 @@ impl<T: Tables> Engine<T> {
         }
     }
 
-    fn combine_hops(&mut self, now: Now) {
-        self.hops = self.path_mtus.adjusted_hops(&self.kernel_hops);
-        self.reconcile(now);
+    /// If only MAC addresses have changed, or whether neighbours answer, there is nothing to plan.
+    fn follow_hops(&mut self, now: Now) {
+        let usable = self.last_answers.usable_hops(&self.kernel_hops, &self.devices);
+        let before = std::mem::replace(&mut self.hops, self.path_mtus.adjusted_hops(&usable));
+        if !self.reconciler.programmed().is_planned {
+            self.reconciler.follow_hops_of_adopted(&self.hops);
+            self.reconcile(now);
+        } else if let Some(changed) = neigh::changed_answers(&before, &self.hops) {
+            self.dispatcher.invalidate();
+            self.reconciler.follow_hops(&self.source.cluster, &self.hops, &changed);
+        } else {
+            self.reconcile(now);
+        }
     }
 
-    /// Not before the source was good once, and every next hop was looked up:
+    /// The first time not before the source was good once, and every next hop was looked up:
     /// what is pinned from before is better than a plan that knows less.
     fn reconcile(&mut self, now: Now) {
         self.dispatcher.invalidate();
-        if !self.source.has_been_good || !self.targets.iter().all(|target| self.hops.contains_key(target)) {
+        let are_hops_known = || self.targets.iter().all(|target| self.hops.contains_key(target));
+        let is_planned = self.reconciler.programmed().is_planned;
+        if !self.source.has_been_good || !(is_planned || are_hops_known()) {
             return;
         }
         self.reconciler.reconcile(&self.source.cluster, &self.hops, self.liveness.avoided(), now);
         let (me, programmed) = (self.reconciler.me(), self.reconciler.programmed());
         let plan = &programmed.plan;
-        let paths = PathsToBackends {
-            hops: &self.hops,
-            backends: &programmed.mirror.backends,
-            interfaces: &self.devices,
-        };
+        let paths = PathsToBackends { hops: &self.hops, backends: &programmed.mirror.backends };
         self.fellows.extend(plan.services.values().flat_map(|planned| planned.owners.iter().copied()));
         self.fellows.retain(|key| plan.backends.contains_key(key));
         let probes = health::choose_targets(&self.source.cluster, me, &paths, plan, &self.fellows);
@@ -247,6 +264,13 @@ impl<T: Tables> Engine<T> {
             self.effects.probes = Some(probes);
         }
     }
+}
+
+/// Target, device and MAC address of an entry that leads to another machine.
+fn adopted_answer(entry: &Backend) -> Option<(IpAddr, u32, Mac)> {
+    let is_resolved = entry.flags & backend_flags::RESOLVED != 0;
+    let mac = entry.macs.first_chunk().copied()?;
+    is_resolved.then_some((entry.outer_dst.into(), entry.ifindex, mac))
 }
 
 /// Log each problem that was not there before.

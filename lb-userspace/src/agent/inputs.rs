@@ -31,8 +31,8 @@ use crate::{
 
 /// How many reports of path MTUs can be queued.
 const MAX_QUEUED_REPORTS: usize = 64;
-/// Interval of [`Input::Tick`]. Ids and ranges that were freed are used again after one or
-/// two ticks; path MTUs expire and failures are retried at a tick.
+/// Interval of [`Input::Tick`]. Ranges that were freed are used again after two ticks, ids after
+/// three or when they are swept; path MTUs expire and failures are retried at a tick.
 const TICK: Duration = Duration::from_secs(1);
 
 /// The tasks, and the channels from and to them. When it is dropped, the tasks end.

@@ -22,15 +22,21 @@ pub fn is_reachable(backend: &Backend) -> bool {
 /// by another way of delivery than the one that is configured.
 pub fn problems(backends: &BTreeMap<BackendKey, Backend>, hops: &NextHops) -> Vec<String> {
     let addresses: BTreeSet<IpAddr> = backends.keys().map(|key| IpAddr::from(key.addr)).collect();
-    let lost = addresses.iter().filter_map(|addr| unreachable_problem(*addr, hops.get(addr)?));
+    let lost = addresses.iter().filter_map(|addr| unreachable_problem(*addr, hops.get(addr)));
     let far = backends.iter().filter(|(key, entry)| !is_reachable(entry) && is_l2_behind_router(key, hops));
     lost.chain(far.map(|(key, _)| l2_behind_router_problem(key))).collect()
 }
 
-fn unreachable_problem(addr: IpAddr, reach: &Reach) -> Option<String> {
+/// Does its next hop not answer, although packets are sent to it?
+pub fn is_silent(addr: &IpAddr, hops: &NextHops) -> bool {
+    matches!(hops.get(addr), Some(Reach::Via(hop)) if hop.is_silent)
+}
+
+fn unreachable_problem(addr: IpAddr, reach: Option<&Reach>) -> Option<String> {
     match reach {
-        Reach::Unreachable(reason) => Some(format!("backend {addr}: unreachable: {reason}")),
-        Reach::Via(hop) if hop.dst_mac.is_none() => {
+        None => Some(format!("backend {addr}: its next hop is not looked up yet")),
+        Some(Reach::Unreachable(reason)) => Some(format!("backend {addr}: unreachable: {reason}")),
+        Some(Reach::Via(hop)) if hop.dst_mac.is_none() || hop.is_silent => {
             Some(format!("backend {addr}: the next hop on {} does not answer", hop.interface))
         }
         _ => None,
@@ -78,6 +84,7 @@ mod tests {
             mtu: 1500,
             src_mac: [2; 6],
             dst_mac,
+            is_silent: false,
         })
     }
 
@@ -106,6 +113,7 @@ mod tests {
         let expected = [
             "backend 10.0.0.2: unreachable: no route",
             "backend 10.0.0.3: the next hop on uplink does not answer",
+            "backend 10.0.0.6: its next hop is not looked up yet",
             "backend 10.0.0.4: delivery `l2` needs it on the same link, and it is behind a router; use `auto`, `gue` or `ipip`",
         ];
         assert_eq!(problems(&backends.into(), &hops.into()), expected);

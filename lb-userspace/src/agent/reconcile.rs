@@ -5,11 +5,12 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
     time::Instant,
 };
 
-use lb_common::maps::{Service, ServiceKey};
+use lb_common::maps::{Backend, Service, ServiceKey, backend_flags};
 use tracing::{debug, error, info};
 
 use crate::{
@@ -18,8 +19,9 @@ use crate::{
     objects::model::Cluster,
     os::moment::Now,
     plan::{
-        Dead, Identity, Plan, Planner,
+        BackendKey, Dead, Identity, Plan, Planner, TunnelOrigin, backend_entry,
         diff::{Stamp, diff},
+        follow_next_hop,
         mirror::{Capacity, Mirror},
         needs::Doubts,
         op::Op,
@@ -56,6 +58,7 @@ impl Programmed {
         self.is_planned
             && self.failure.is_none()
             && self.shortages.is_empty()
+            && self.plan.waiting.is_empty()
             && self.proven.len() == self.plan.services.len()
     }
 }
@@ -89,6 +92,7 @@ impl<T: Tables> Reconciler<T> {
         let doubts = mirror.doubts();
         let proven = mirror.services.iter().filter(|(key, _)| mirror.is_proven(key, &doubts));
         let proven = proven.map(|(key, service)| (*key, service.generation)).collect();
+        let is_in_doubt = !doubts.is_empty();
         let programmed = Programmed {
             mirror: Arc::new(mirror),
             proven: Arc::new(proven),
@@ -104,7 +108,7 @@ impl<T: Tables> Reconciler<T> {
             programmed,
             due: None,
             has_new_room: false,
-            is_in_doubt: false,
+            is_in_doubt,
         })
     }
 
@@ -140,15 +144,56 @@ impl<T: Tables> Reconciler<T> {
         self.converge_maps(now);
     }
 
+    /// Next hops answer otherwise than when they were planned with, and nothing else has changed.
+    pub fn follow_hops(&mut self, cluster: &Cluster, hops: &NextHops, changed: &BTreeSet<IpAddr>) {
+        let origin = TunnelOrigin::new(cluster, &self.me);
+        let plan = Arc::make_mut(&mut self.programmed.plan);
+        for (key, entry) in &mut plan.backends {
+            if changed.contains(&key.addr.into()) {
+                let dead = entry.flags & backend_flags::DEAD;
+                *entry = backend_entry(key, &origin, hops);
+                entry.flags |= dead;
+            }
+        }
+        let plan = Arc::clone(&self.programmed.plan);
+        let entry = |backend: &Backend| {
+            let key = BackendKey::from_entry(backend);
+            plan.backends.get(&key).filter(|_| !plan.waiting.contains(&key)).copied()
+        };
+        self.rewrite_backends(entry);
+    }
+
+    /// The same, before anything was planned: of what is pinned.
+    pub fn follow_hops_of_adopted(&mut self, hops: &NextHops) {
+        let entry = |backend: &Backend| {
+            let reach = hops.get(&backend.outer_dst.into())?;
+            Some(follow_next_hop(backend, reach))
+        };
+        self.rewrite_backends(entry);
+    }
+
+    fn rewrite_backends(&mut self, entry: impl Fn(&Backend) -> Option<Backend>) {
+        let old = &self.programmed.mirror.backends;
+        let new = old.iter().filter_map(|(id, old)| Some((*id, entry(old).filter(|new| new != old)?)));
+        let ops: Vec<Op> = new.map(|(id, entry)| Op::SetBackend(id, entry)).collect();
+        if ops.is_empty() {
+            return;
+        }
+        let mut failures = Vec::new();
+        let mirror = Arc::make_mut(&mut self.programmed.mirror);
+        let applied = datapath::write_all(&mut self.tables, mirror, ops);
+        self.prove(applied, &mut failures);
+        if !failures.is_empty() {
+            self.report_failures(&failures);
+        }
+    }
+
     /// A second has passed: old ids and ranges are free, and what failed may succeed now.
     /// True if something was tried again.
     pub fn tick(&mut self, now: Now) -> bool {
         // `make_mut` copies the mirror if a reader has it: only if there is something to age.
-        // What could not be read back may still name what is to be freed.
-        let Mirror { quarantine, unproven, .. } = &*self.programmed.mirror;
-        if !quarantine.is_empty() && unproven.is_empty() {
-            let mirror = Arc::make_mut(&mut self.programmed.mirror);
-            self.has_new_room |= mirror.quarantine.release_oldest(self.tables.sweeps());
+        if !self.programmed.mirror.quarantine.is_empty() && !self.programmed.mirror.may_name_freed() {
+            self.age_quarantine();
         }
         let Programmed { is_planned, failure, shortages, .. } = &self.programmed;
         let must_retry = *is_planned && (failure.is_some() || (self.has_new_room && !shortages.is_empty()));
@@ -156,6 +201,18 @@ impl<T: Tables> Reconciler<T> {
             self.converge_maps(now);
         }
         must_retry
+    }
+
+    fn age_quarantine(&mut self) {
+        let mirror = Arc::make_mut(&mut self.programmed.mirror);
+        self.has_new_room |= mirror.quarantine.release_oldest(self.tables.sweeps());
+        if mirror.quarantine.needs_sweep {
+            let swept = datapath::write_all(&mut self.tables, mirror, vec![Op::ForgetUnheld]);
+            mirror.quarantine.await_sweep(self.tables.sweeps().asked);
+            if !swept.failures.is_empty() {
+                self.report_failures(&swept.failures);
+            }
+        }
     }
 
     /// In several rounds, if something was short and a round has made room.
@@ -171,6 +228,10 @@ impl<T: Tables> Reconciler<T> {
                 break;
             }
         }
+        self.report_failures(&failures);
+    }
+
+    fn report_failures(&mut self, failures: &[TableError]) {
         self.programmed.failure = failures.first().map(|first| match failures.len() - 1 {
             0 => first.to_string(),
             others => format!("{first}; other changes that failed: {others}"),
@@ -195,7 +256,7 @@ impl<T: Tables> Reconciler<T> {
         let stamp = Stamp { generation: next, now: now.monotonic };
         let mut diff = diff(&self.programmed.plan, &self.programmed.mirror, self.capacity, stamp);
         self.note_shortages(std::mem::take(&mut diff.shortages).into_iter().collect());
-        if diff.is_empty() && !self.programmed.mirror.quarantine.needs_sweep {
+        if diff.is_empty() {
             return false;
         }
         let mirror = Arc::make_mut(&mut self.programmed.mirror);

@@ -67,6 +67,7 @@ pub fn hops(is_known: bool) -> NextHops {
         mtu: 1500,
         src_mac: [2; 6],
         dst_mac: is_known.then_some([last; 6]),
+        is_silent: false,
     };
     [([10, 0, 0, 1], 1), ([10, 0, 0, 9], 9)].map(|(ip, last)| (ip.into(), Reach::Via(hop(last)))).into()
 }

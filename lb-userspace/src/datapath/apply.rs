@@ -27,9 +27,6 @@ pub fn apply(tables: &mut impl Tables, mirror: &mut Mirror, diff: Diff) -> Appli
     diff.shared.into_iter().for_each(|op| work.apply_shared(op));
     diff.services.into_iter().for_each(|change| work.apply_service(change));
     diff.cleared.into_iter().for_each(|op| work.apply_cleared(op));
-    if work.mirror.quarantine.needs_sweep {
-        work.write(Op::ForgetUnheld);
-    }
     work.applied
 }
 
@@ -57,7 +54,7 @@ struct Work<'a, T> {
 impl<T: Tables> Work<'_, T> {
     /// If one change of an entry fails, those behind it are not made.
     fn apply_shared(&mut self, op: Op) {
-        let has_failed = op.entry().is_some_and(|entry| self.mirror.failed.contains(&entry));
+        let has_failed = op.entry().is_some_and(|entry| self.mirror.failed.contains_key(&entry));
         // The service could not be deleted.
         let is_used = |vip| self.mirror.services_of(vip).next().is_some();
         let is_kept = matches!(op, Op::DeleteVip(vip) if is_used(vip));
@@ -109,7 +106,7 @@ impl<T: Tables> Work<'_, T> {
                 true
             }
             Err(error) => {
-                self.mirror.failed.extend(op.entry());
+                self.mirror.failed.extend(op.entry().map(|entry| (entry, op)));
                 self.applied.failures.push(error);
                 false
             }

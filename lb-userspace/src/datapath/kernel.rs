@@ -9,6 +9,7 @@ pub mod drops;
 mod dry_run;
 mod environment;
 mod error;
+mod flow_table;
 mod hash_map;
 mod held;
 mod load;

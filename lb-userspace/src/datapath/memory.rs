@@ -156,7 +156,7 @@ impl Tables for MemoryTables {
             backends: backends.map(|(id, backend)| (*id, *backend)).collect(),
             ..Mirror::default()
         };
-        cleared.for_each(|(id, _)| mirror.quarantine.add_backend(*id));
+        cleared.for_each(|(id, _)| mirror.quarantine.adopt_backend(*id));
         self.peers.iter().for_each(|(addr, peer)| mirror.set_peer(*addr, *peer));
         let rings = rings.filter_map(|place| read_slots(&self.rings, place));
         rings.for_each(|(offset, slots)| mirror.set_ring(offset, slots));

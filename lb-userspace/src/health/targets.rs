@@ -39,8 +39,6 @@ pub struct PathsToBackends<'a> {
     pub hops: &'a NextHops,
     /// The entries of `BACKENDS`.
     pub backends: &'a BTreeMap<u16, maps::Backend>,
-    /// Indices of the devices that our programs are attached to.
-    pub interfaces: &'a BTreeSet<u32>,
 }
 
 /// All nodes in the rings of a director, all that a node may hand packets on to
@@ -80,7 +78,7 @@ fn servers_to_check(
         let (Some(check), Some(planned)) = (&service.check, plan.services.get(&key)) else { continue };
         let to = SocketAddr::new(service.frontend.vip, service.frontend.port);
         for (backend, _) in planned.members.iter() {
-            let reach = ways.hops.get(&IpAddr::from(backend.addr)).filter(|reach| ways.can_see_checks(reach));
+            let reach = ways.hops.get(&IpAddr::from(backend.addr)).filter(|reach| can_see_checks(reach));
             let (Some(id), Some(reach)) = (ids.get(backend), reach) else { continue };
             let question = CheckQuestion {
                 check: check.clone(),
@@ -94,17 +92,15 @@ fn servers_to_check(
     servers
 }
 
-impl PathsToBackends<'_> {
-    /// Does our program see the checks of a server that is reached so? Others would
-    /// take another route than its traffic.
-    fn can_see_checks(&self, reach: &Reach) -> bool {
-        match reach {
-            Reach::Local => false,
-            // Of two VLAN tags, the program would find one in the packet.
-            Reach::Via(hop) => hop.tags.len() <= 1 && self.interfaces.contains(&hop.device),
-            // No check will be sent: it fails.
-            Reach::Unreachable(_) => true,
-        }
+/// Does our program see the checks of a server that is reached so? Others would
+/// take another route than its traffic.
+fn can_see_checks(reach: &Reach) -> bool {
+    match reach {
+        Reach::Local => false,
+        // Of two VLAN tags, the program would find one in the packet.
+        Reach::Via(hop) => hop.tags.len() <= 1,
+        // No check will be sent: it fails.
+        Reach::Unreachable(_) => true,
     }
 }
 

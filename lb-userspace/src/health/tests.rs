@@ -60,9 +60,10 @@ fn me(roles: u32) -> Identity {
 fn targets_of(delivery: DeliveryMode, roles: u32) -> Targets {
     let cluster = cluster(delivery);
     let me = me(roles);
-    let hops: NextHops = [(ip(1), Reach::Local)].into();
+    let hops: NextHops =
+        [(ip(1), Reach::Local), (ip(2), reach_via(2, &[])), (ip(3), reach_via(2, &[]))].into();
     let plan = Planner::default().plan(&cluster, &me, &hops, &Dead::new(), Instant::now());
-    let ways = PathsToBackends { hops: &hops, backends: &BTreeMap::new(), interfaces: &BTreeSet::new() };
+    let ways = PathsToBackends { hops: &hops, backends: &BTreeMap::new() };
     choose_targets(&cluster, &me, &ways, &plan, &BTreeSet::new())
 }
 
@@ -81,7 +82,7 @@ fn questions_to_servers(check: Option<Check>, reach: Reach, roles: u32) -> Vec<(
     // The second one's entry is not written: there was no room.
     let first = BackendKey { addr: Addr::from(ip(4)), mode: DeliveryMode::L2, bare: true };
     let backends = plan.backends.get(&first).map(|backend| (7, *backend)).into_iter().collect();
-    let ways = PathsToBackends { hops: &hops, backends: &backends, interfaces: &[2].into() };
+    let ways = PathsToBackends { hops: &hops, backends: &backends };
     let servers = choose_targets(&cluster, &me, &ways, &plan, &BTreeSet::new()).servers;
     let server = |subject| match subject {
         Subject::Server(_, backend) => IpAddr::from(backend.addr),
@@ -103,6 +104,7 @@ fn reach_via(device: u32, ids: &[u16]) -> Reach {
         mtu: 1500,
         src_mac: [2; 6],
         dst_mac: None,
+        is_silent: false,
     })
 }
 
@@ -126,8 +128,7 @@ fn a_bare_server_is_not_asked_where_that_would_say_nothing() {
     assert_eq!(questions_to_servers(None, reach_via(2, &[]), roles::DIRECTOR), []);
     assert_eq!(questions_to_servers(Some(Check::Tcp), reach_via(2, &[]), roles::NODE), []);
     assert_eq!(questions_to_servers(Some(Check::Tcp), Reach::Local, roles::DIRECTOR), []);
-    // By an interface that has no program to see the mark, or that would not see it right.
-    assert_eq!(questions_to_servers(Some(Check::Tcp), reach_via(3, &[]), roles::DIRECTOR), []);
+    // The program would not see the mark right.
     assert_eq!(questions_to_servers(Some(Check::Tcp), reach_via(2, &[100, 200]), roles::DIRECTOR), []);
 }
 
@@ -146,8 +147,9 @@ fn a_director_probes_the_other_nodes_in_its_rings_as_it_sends_to_them() {
 #[test]
 fn a_node_probes_the_fellows_that_it_may_hand_packets_on_to() {
     let cluster = cluster(DeliveryMode::Ipip);
-    let hops: NextHops = [(ip(1), Reach::Local)].into();
-    let ways = PathsToBackends { hops: &hops, backends: &BTreeMap::new(), interfaces: &BTreeSet::new() };
+    let hops: NextHops =
+        [(ip(1), Reach::Local), (ip(2), reach_via(2, &[])), (ip(3), reach_via(2, &[]))].into();
+    let ways = PathsToBackends { hops: &hops, backends: &BTreeMap::new() };
     let me = me(roles::NODE);
     let plan = Planner::default().plan(&cluster, &me, &hops, &Dead::new(), Instant::now());
     let fellows: BTreeSet<_> = [1, 2].map(|n| BackendKey::fellow_node(Addr::from(ip(n)))).into();

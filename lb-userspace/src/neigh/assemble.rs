@@ -80,6 +80,7 @@ pub fn assemble_next_hop(target: IpAddr, route: &Route, links: &Links, neighbour
         mtu: mtu.map_or(link.mtu, |mtu| mtu.min(link.mtu)),
         src_mac,
         dst_mac: neighbours.get(&hop).and_then(|neighbour| neighbour.mac),
+        is_silent: false,
     })
 }
 

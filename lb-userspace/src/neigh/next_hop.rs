@@ -26,9 +26,11 @@ pub struct NextHop {
     pub mtu: u32,
     #[serde(serialize_with = "mac_as_text")]
     pub src_mac: Mac,
-    /// None: the neighbour has not answered (yet).
+    /// None: the neighbour has not answered (yet), and it is not known from before.
     #[serde(serialize_with = "mac_as_text_or_null")]
     pub dst_mac: Option<Mac>,
+    /// The neighbour does not answer now; `dst_mac` is what it answered last.
+    pub is_silent: bool,
 }
 
 /// Where a packet to an address would go.

@@ -1,16 +1,16 @@
 //! Entries of `BACKENDS`: how a backend is reached. Pure.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use lb_common::{
     Addr,
     maps::{self, backend_flags, delivery},
 };
 
-use super::planned::BackendKey;
+use super::planned::{BackendKey, Identity};
 use crate::{
     neigh::{NextHop, NextHops, Reach},
-    objects::model::{DeliveryMode, Node},
+    objects::model::{Cluster, DeliveryMode, Node},
 };
 
 /// The addresses that tunnels of this machine can begin at.
@@ -21,7 +21,11 @@ pub struct TunnelOrigin<'a> {
     pub bare_sources: &'a [IpAddr],
 }
 
-impl TunnelOrigin<'_> {
+impl<'a> TunnelOrigin<'a> {
+    pub fn new(cluster: &'a Cluster, me: &'a Identity) -> Self {
+        Self { node: cluster.nodes.get(&me.node).map(Arc::as_ref), bare_sources: &me.bare_sources }
+    }
+
     /// The outer source address. Nodes accept tunnels from addresses of Node
     /// objects only, so it is this machine's own there; without a Node object,
     /// the one that the kernel would take. Bare servers accept any address.
@@ -40,6 +44,20 @@ pub fn backend_entry(key: &BackendKey, origin: &TunnelOrigin<'_>, hops: &NextHop
         Some(Reach::Local) => maps::Backend { flags: unresolved.flags | backend_flags::LOCAL, ..unresolved },
         Some(Reach::Via(hop)) => resolved_entry(key, origin, hop, unresolved),
         Some(Reach::Unreachable(_)) | None => unresolved,
+    }
+}
+
+/// The entry of an earlier agent with the next hop that its address has now. How it is delivered,
+/// and from which address, only objects tell: that stays.
+pub fn follow_next_hop(entry: &maps::Backend, reach: &Reach) -> maps::Backend {
+    use backend_flags::{LOCAL, RESOLVED, TAGGED};
+    let entry = maps::Backend { flags: entry.flags & !(LOCAL | RESOLVED | TAGGED), ..*entry };
+    match reach {
+        Reach::Local => maps::Backend { flags: entry.flags | LOCAL, ..entry },
+        Reach::Via(hop) if hop.on_link || entry.delivery != delivery::L2 => {
+            with_hop(&entry, hop).unwrap_or(entry)
+        }
+        Reach::Via(_) | Reach::Unreachable(_) => entry,
     }
 }
 
@@ -64,24 +82,31 @@ fn resolved_entry(
     };
     // A gateway would route the packet by its VIP, straight back to a director.
     let usable = !is_l2 || hop.on_link;
-    let Some(dst_mac) = hop.dst_mac.filter(|_| usable) else { return entry };
+    let Some(resolved) = with_hop(&entry, hop).filter(|_| usable) else { return entry };
     let outer_src = Addr::from(origin.outer_source(key.bare, hop));
+    maps::Backend {
+        outer_src,
+        outer_sum: maps::Backend::outer_sum(&outer_src, &entry.outer_dst),
+        delivery: if is_l2 { delivery::L2 } else { entry.delivery },
+        ..resolved
+    }
+}
+
+/// `entry` by this next hop; None if its MAC address is not known.
+fn with_hop(entry: &maps::Backend, hop: &NextHop) -> Option<maps::Backend> {
     let mut macs = [0; 12];
-    macs[..6].copy_from_slice(&dst_mac);
+    macs[..6].copy_from_slice(&hop.dst_mac?);
     macs[6..].copy_from_slice(&hop.src_mac);
     let tags = [0, 1].map(|n| hop.tags.get(n).map_or(0, |tag| tag.wire_word()));
     let tagged = if tags[0] == 0 { 0 } else { backend_flags::TAGGED };
-    maps::Backend {
+    Some(maps::Backend {
         macs,
         ifindex: hop.device,
-        outer_src,
-        delivery: if is_l2 { delivery::L2 } else { entry.delivery },
         flags: entry.flags | backend_flags::RESOLVED | tagged,
         mtu: u16::try_from(hop.mtu).unwrap_or(u16::MAX),
-        outer_sum: maps::Backend::outer_sum(&outer_src, &entry.outer_dst),
         tags,
-        ..entry
-    }
+        ..*entry
+    })
 }
 
 /// The tunnel to a backend: the one that the Service asks for; with `auto`, GUE

@@ -5,6 +5,7 @@
 //! same plan is not looked at again.
 
 mod backends;
+mod ranges;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,6 @@ use super::{
     mirror::{Capacity, Mirror, Written},
     op::Op,
     planned::{BackendKey, Plan, PlannedService},
-    policy::SourceRange,
     shortage::Shortage,
 };
 
@@ -202,20 +202,19 @@ impl<'a> DiffBuilder<'a> {
         }
     }
 
-    /// Without room for a new ring the old one stays, and of the endpoints there are as many as
-    /// have room: none that is gone may stay. Else, a service without room stays as it is.
+    /// Without room for a new ring or new source ranges, the old ones stay, and of the endpoints
+    /// there are as many as have room: none that is gone may stay.
     fn service_ops(&mut self, key: ServiceKey, planned: &PlannedService) -> Result<Vec<Op>, Shortage> {
         let old = self.mirror.services.get(&key).copied();
         let id = match old {
             Some(old) => old.id,
             None => self.next_service_id().ok_or_else(|| Shortage::Services(planned.name.clone()))?,
         };
-        let (first_ranges, last_ranges) = self.range_ops(id, planned)?;
+        let ranges = self.find_ranges(id, old.as_ref(), planned)?;
         let Slots { len, ring, history } = self.find_slots(old.as_ref(), planned)?;
         let endpoints = self.fitting_endpoints(id, planned);
         // There is room for everything: take it.
-        let old_ranges_count = self.mirror.ranges.get(&id).map_or(0, BTreeSet::len);
-        self.range_count = self.range_count + planned.policy.ranges.len() - old_ranges_count;
+        self.range_count = ranges.count;
         if old.is_none() {
             self.service_ids().take();
         }
@@ -223,7 +222,9 @@ impl<'a> DiffBuilder<'a> {
         let incarnation = old.map_or_else(|| self.stamp.incarnation(), |old| old.incarnation());
         let new = Service {
             id,
-            flags: planned.flags | u32::from(incarnation) << service_flags::INCARNATION_SHIFT,
+            flags: planned.flags & !service_flags::RANGES
+                | ranges.flag
+                | u32::from(incarnation) << service_flags::INCARNATION_SHIFT,
             ring_offset: ring.offset,
             ring_len: len,
             endpoints: endpoints.len() as u32,
@@ -241,10 +242,10 @@ impl<'a> DiffBuilder<'a> {
         let is_changed = !new_endpoints.is_empty() || old != Some(new);
         let set =
             is_changed.then_some(Op::SetService(key, Service { generation: self.stamp.generation, ..new }));
-        let before = first_ranges.into_iter().chain(self.take_ring(ring)).chain(self.take_history(history));
+        let before = ranges.first.into_iter().chain(self.take_ring(ring)).chain(self.take_history(history));
         let reset = old.is_none().then_some(Op::ResetServiceStats(id));
         let mut ops: Vec<Op> = before.chain(new_endpoints).chain(reset).chain(set).collect();
-        ops.extend(last_ranges);
+        ops.extend(ranges.last);
         ops.extend(self.forget_removed_endpoints(key, id, planned));
         ops.extend(old_endpoints);
         Ok(ops)
@@ -260,25 +261,6 @@ impl<'a> DiffBuilder<'a> {
         let fitting = &planned.endpoints[..planned.endpoints.len().min(room)];
         self.endpoint_count += fitting.len();
         fitting
-    }
-
-    /// The changes of the service's source ranges: those to make before the
-    /// service is written, and the deletions to make afterwards.
-    fn range_ops(&self, id: u32, planned: &PlannedService) -> Result<(Vec<Op>, Vec<Op>), Shortage> {
-        let none = BTreeSet::new();
-        let old = self.mirror.ranges.get(&id).unwrap_or(&none);
-        let wanted: BTreeSet<SourceRange> = planned.policy.ranges.iter().copied().collect();
-        let new: Vec<Op> = wanted.difference(old).map(|range| Op::SetRange(id, *range)).collect();
-        let gone: Vec<Op> = old.difference(&wanted).map(|range| Op::DeleteRange(id, *range)).collect();
-        let capacity = self.capacity.ranges as usize;
-        if self.range_count + new.len() <= capacity {
-            Ok((new, gone))
-        } else if self.range_count + new.len() <= capacity + gone.len() {
-            // Only in place of those that go. For a moment, clients in both are refused.
-            Ok((gone.into_iter().chain(new).collect(), Vec::new()))
-        } else {
-            Err(Shortage::Ranges(planned.name.clone()))
-        }
     }
 
     /// The endpoints to set before the service counts them, and the deletions of those

@@ -53,8 +53,8 @@ pub struct Mirror {
     pub uses: Uses,
     /// What could not be read back as it had been written: the changes to make again.
     pub unproven: BTreeMap<Entry, Op>,
-    /// Entries whose last change has failed.
-    pub failed: BTreeSet<Entry>,
+    /// Changes that have failed since all was tried anew.
+    pub failed: BTreeMap<Entry, Op>,
     pub quarantine: Quarantine,
 }
 

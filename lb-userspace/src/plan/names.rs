@@ -62,7 +62,8 @@ pub fn next_hop(reach: Option<&Reach>) -> String {
                 hop.dst_mac.map_or("no answer".into(), |mac| mac.map(|byte| format!("{byte:02x}")).join(":"));
             let tags: Vec<_> = hop.tags.iter().map(ToString::to_string).collect();
             let vlan = if tags.is_empty() { String::new() } else { format!(" ({})", tags.join(", ")) };
-            format!("{via} dev {}{vlan} {mac}", hop.interface)
+            let silent = if hop.is_silent { " (does not answer)" } else { "" };
+            format!("{via} dev {}{vlan} {mac}{silent}", hop.interface)
         }
     }
 }

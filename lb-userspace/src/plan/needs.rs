@@ -34,8 +34,8 @@ impl Mirror {
     pub fn doubts(&self) -> Doubts {
         // What is left too long is needed by no packet.
         let is_needed = |op: &&Op| !matches!(op, Op::DeletePeer(_) | Op::DeleteVip(_) | Op::ClearBackend(_));
-        let unproven = self.unproven.values().filter(is_needed).filter_map(Op::entry);
-        let entries: BTreeSet<Entry> = unproven.chain(self.failed.iter().copied()).collect();
+        let ops = self.unproven.values().chain(self.failed.values());
+        let entries: BTreeSet<Entry> = ops.filter(is_needed).filter_map(Op::entry).collect();
         let backend = |entry: &Entry| match entry {
             Entry::Backend(id) => Some(*id),
             _ => None,
@@ -45,6 +45,11 @@ impl Mirror {
             has_peers: entries.iter().any(|entry| matches!(entry, Entry::Peer(_))),
             entries,
         }
+    }
+
+    /// May an entry that could not be read back still name what was freed?
+    pub fn may_name_freed(&self) -> bool {
+        self.unproven.keys().any(|entry| matches!(entry, Entry::Service(_) | Entry::Peer(_)))
     }
 
     /// Is all there that packets to this service need, and nothing of it in doubt?

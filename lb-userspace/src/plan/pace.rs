@@ -48,6 +48,13 @@ impl RingPace {
         &self.used.entry(frontend).or_insert(next).members
     }
 
+    /// Keeps what a service had, in a round in which it is not planned.
+    pub fn keep(&mut self, frontend: Frontend) {
+        if let Some(old) = self.rings.remove(&frontend) {
+            self.used.insert(frontend, old);
+        }
+    }
+
     /// Ends a round of admissions, and forgets services that were not in
     /// it. Returns when the next round is due, if some ring did not get all
     /// members that were wanted.

@@ -1,7 +1,12 @@
 //! What the maps of this machine should hold, as far as that does not depend on
 //! what they hold now.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+    time::Instant,
+};
 
 use lb_common::{
     Addr,
@@ -74,6 +79,9 @@ pub struct Plan {
     pub peers: BTreeMap<Addr, u32>,
     pub vips: BTreeMap<Addr, Vip>,
     pub backends: BTreeMap<BackendKey, maps::Backend>,
+    /// Backends whose next hops were not looked up yet: their entries stay as they are, and so do
+    /// the services that they are new in.
+    pub waiting: BTreeSet<BackendKey>,
     pub services: BTreeMap<ServiceKey, Arc<PlannedService>>,
     /// When to plan again, since members or weights of some rings wait until then.
     pub due: Option<Instant>,

@@ -9,7 +9,7 @@ use std::{
 
 use lb_common::{
     Addr,
-    maps::{self, Vip, backend_flags, service_flags, vip_flags},
+    maps::{self, ServiceKey, Vip, backend_flags, service_flags, vip_flags},
     roles,
 };
 
@@ -35,6 +35,8 @@ use crate::{
 pub struct Planner {
     rings: RingCache,
     pace: RingPace,
+    /// Those of the last plan.
+    services: BTreeMap<ServiceKey, Arc<PlannedService>>,
 }
 
 /// Addresses whose next hops a plan needs to know.
@@ -57,10 +59,7 @@ impl Planner {
         dead: &Dead,
         now: Instant,
     ) -> Plan {
-        let origin = TunnelOrigin {
-            node: cluster.nodes.get(&me.node).map(Arc::as_ref),
-            bare_sources: &me.bare_sources,
-        };
+        let origin = TunnelOrigin::new(cluster, me);
         let backends = if me.roles & roles::NODE != 0 {
             fellow_nodes(cluster, &origin, hops, dead)
         } else {
@@ -71,20 +70,35 @@ impl Planner {
         let vip = Vip { flags: if me.answer_echo { vip_flags::ECHO } else { 0 } };
         let mut plan = Plan { is_director, peers: peer_roles(cluster, me), backends, ..Plan::default() };
         for (frontend, service) in &cluster.services {
-            let mut planned = self.plan_service(cluster, me, service, dead, now);
-            if planned.flags & service_flags::BARE == 0 {
-                planned.mss = mss.for_vip(frontend.vip);
-            }
+            let key = service_key(frontend);
+            let named = named_members(cluster, service);
+            let unknown: Vec<_> =
+                named.iter().map(|(_, key, _)| *key).filter(|key| !is_known(key, hops)).collect();
+            let planned = if unknown.is_empty() {
+                let mut planned = self.plan_service(cluster, me, service, named, dead, now);
+                if planned.flags & service_flags::BARE == 0 {
+                    planned.mss = mss.for_vip(frontend.vip);
+                }
+                Arc::new(planned)
+            } else {
+                plan.waiting.extend(unknown);
+                self.pace.keep(*frontend);
+                let Some(planned) = self.services.get(&key) else { continue };
+                Arc::clone(planned)
+            };
             if is_director {
                 for (key, _) in planned.members.iter() {
                     plan.backends.entry(*key).or_insert_with(|| backend_entry(key, &origin, hops));
                 }
             }
             plan.vips.insert(Addr::from(frontend.vip), vip);
-            plan.services.insert(service_key(frontend), Arc::new(planned));
+            plan.services.insert(key, planned);
         }
+        let unknown = plan.backends.keys().filter(|key| !is_known(key, hops));
+        plan.waiting.extend(unknown.copied());
         self.rings.forget_unused();
         plan.due = self.pace.finish_round();
+        self.services.clone_from(&plan.services);
         plan
     }
 
@@ -93,10 +107,10 @@ impl Planner {
         cluster: &Cluster,
         me: &Identity,
         service: &Service,
+        mut named: Vec<(String, BackendKey, u32)>,
         dead: &Dead,
         now: Instant,
     ) -> PlannedService {
-        let mut named = named_members(cluster, service);
         let wanted = named.iter().map(|(name, _, weight)| (name.clone(), *weight)).collect();
         let admitted = self.pace.admit(service.frontend, wanted, now);
         named.retain_mut(|(name, _, weight)| admitted.get(name).map(|now| *weight = *now).is_some());
@@ -140,6 +154,11 @@ impl Planner {
             mss: 0,
         }
     }
+}
+
+/// Was its next hop looked up?
+fn is_known(key: &BackendKey, hops: &NextHops) -> bool {
+    hops.contains_key(&IpAddr::from(key.addr))
 }
 
 /// Bits of [`roles`], by the addresses of nodes.

@@ -11,9 +11,11 @@ use std::{
 pub struct Quarantine {
     ranges: Aging<Ranges>,
     ids: Aging<Ids>,
-    /// The sweep that has to be done before the old ids are free.
+    /// They have rested, and are free when the flows that name them are forgotten.
+    swept: Ids,
+    /// The sweep that has to be done before that.
     awaited_sweep: u64,
-    /// Ids have come here since a sweep was asked for.
+    /// It has not been asked for yet.
     pub needs_sweep: bool,
 }
 
@@ -45,33 +47,41 @@ pub struct Sweeps {
 }
 
 impl Quarantine {
-    /// Frees what was there at the last call; ids only if no flow can name them any more.
-    /// Called about once a second, so that everything waits for at least as long, which no
-    /// packet on its way takes. True if anything was freed.
+    /// Frees ranges that were there at the last call, and ids if a sweep that began after they had
+    /// rested is done. Called about once a second, so that everything rests for at least as
+    /// long, which no packet on its way takes. True if anything was freed.
     pub fn release_oldest(&mut self, sweeps: Sweeps) -> bool {
         let ranges = self.ranges.release();
         let mut is_any_free = !ranges.rings.is_empty() || !ranges.histories.is_empty();
-        if sweeps.done >= self.awaited_sweep {
-            let young = if self.needs_sweep { Ids::default() } else { mem::take(&mut self.ids.young) };
-            let ids = mem::replace(&mut self.ids.old, young);
-            self.awaited_sweep = sweeps.asked;
-            is_any_free |= !ids.backends.is_empty() || !ids.services.is_empty();
+        if !self.needs_sweep && sweeps.done >= self.awaited_sweep {
+            let free = mem::replace(&mut self.swept, self.ids.release());
+            self.needs_sweep = !self.swept.is_empty();
+            is_any_free |= !free.is_empty();
         }
         is_any_free
     }
 
+    /// The sweep that is needed is this one.
+    pub fn await_sweep(&mut self, number: u64) {
+        self.awaited_sweep = number;
+    }
+
+    /// Is there nothing to wait for?
     pub fn is_empty(&self) -> bool {
-        *self == Self { awaited_sweep: self.awaited_sweep, needs_sweep: self.needs_sweep, ..Self::default() }
+        *self == Self { awaited_sweep: self.awaited_sweep, ..Self::default() }
     }
 
     pub fn add_backend(&mut self, id: u16) {
         self.ids.young.backends.insert(id);
-        self.needs_sweep = true;
+    }
+
+    /// An earlier agent has cleared it.
+    pub fn adopt_backend(&mut self, id: u16) {
+        self.swept.backends.insert(id);
     }
 
     pub fn add_service(&mut self, id: u32) {
         self.ids.young.services.insert(id);
-        self.needs_sweep = true;
     }
 
     pub fn add_ring(&mut self, offset: u32, slots: u32) {
@@ -83,11 +93,15 @@ impl Quarantine {
     }
 
     pub fn backends(&self) -> impl Iterator<Item = u16> {
-        self.ids.all().flat_map(|ids| ids.backends.iter().copied())
+        self.all_ids().flat_map(|ids| ids.backends.iter().copied())
     }
 
     pub fn services(&self) -> impl Iterator<Item = u32> {
-        self.ids.all().flat_map(|ids| ids.services.iter().copied())
+        self.all_ids().flat_map(|ids| ids.services.iter().copied())
+    }
+
+    fn all_ids(&self) -> impl Iterator<Item = &Ids> {
+        self.ids.all().chain([&self.swept])
     }
 
     /// Offset and number of slots.
@@ -98,6 +112,12 @@ impl Quarantine {
     /// Offset and number of slots.
     pub fn histories(&self) -> impl Iterator<Item = (u32, u32)> {
         self.ranges.all().flat_map(|ranges| ranges.histories.iter().map(|(offset, slots)| (*offset, *slots)))
+    }
+}
+
+impl Ids {
+    fn is_empty(&self) -> bool {
+        self.backends.is_empty() && self.services.is_empty()
     }
 }
 

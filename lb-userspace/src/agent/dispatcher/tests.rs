@@ -12,7 +12,7 @@ use crate::{
     os::moment::Now,
     plan::{BackendKey, Subject},
 };
-use lb_common::{Addr, maps::backend_flags};
+use lb_common::Addr;
 
 fn cluster(text: &str) -> Arc<Cluster> {
     let loaded = read_text(text).unwrap();
@@ -56,15 +56,12 @@ fn what_there_is_no_room_for_is_not_carried() {
     }
 }
 
-/// After a restart the plan has no next hops yet; the maps in the kernel still have them, and forward.
+/// After a restart there is no plan yet; the maps in the kernel forward.
 #[test]
 fn what_an_earlier_agent_left_is_carried() {
     let mut first = reconciler(MemoryTables::default(), ROOM);
     first.reconcile(&with_endpoint(), &hops(true), &BTreeSet::new(), Now::read());
-    let mut second = reconciler(first.into_tables(), ROOM);
-    second.reconcile(&with_endpoint(), &hops(false), &BTreeSet::new(), Now::read());
-    let backend = second.programmed().plan.backends.values().next().unwrap();
-    assert_eq!(backend.flags & backend_flags::RESOLVED, 0);
+    let second = reconciler(first.into_tables(), ROOM);
     assert_eq!(vips(&second), ["192.0.2.80"]);
 }
 

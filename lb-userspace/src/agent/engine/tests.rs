@@ -1,17 +1,23 @@
 use std::time::Duration;
 
+use lb_common::{
+    Addr,
+    maps::{Backend, backend_flags},
+};
+
 use super::*;
 use crate::{
     agent::testing::{ENDPOINT, NODES, ROOM, dispatcher, hops, reconciler},
     datapath::memory::MemoryTables,
     health::Health,
+    neigh::{NextHop, Reach},
     objects::source::file::read_text,
     plan::Subject,
 };
 
 fn engine() -> Engine<MemoryTables> {
     let reconciler = reconciler(MemoryTables::default(), ROOM);
-    Engine::new(reconciler, dispatcher().0, Index::default(), BTreeSet::new())
+    Engine::new(reconciler, dispatcher().0, Index::default(), BTreeSet::from([2]))
 }
 
 fn load(text: &str) -> Input {
@@ -151,4 +157,95 @@ fn a_drain_is_ordered_at_once_and_shown_in_the_next_snapshot() {
     let orders = engine.handle(Input::Drain(true), now).orders.unwrap();
     assert_eq!(orders.bgp.leaving, engine.snapshot().announcement_status.leaving_step(now.instant));
     assert!(engine.due(now.instant).is_some_and(|due| due > now.instant));
+}
+
+/// The hops of the test's nodes, with another one to 10.0.0.1.
+fn hops_with(reach: Reach) -> NextHops {
+    let mut hops = hops(true);
+    hops.insert([10, 0, 0, 1].into(), reach);
+    hops
+}
+
+fn way_to_node1() -> NextHop {
+    let hops = hops(true);
+    let Reach::Via(hop) = &hops[&IpAddr::from([10, 0, 0, 1])] else { panic!("{hops:?}") };
+    hop.clone()
+}
+
+fn follow(engine: &mut Engine<MemoryTables>, reach: Reach) {
+    engine.handle(Input::NextHops(Arc::new(hops_with(reach))), Now::read());
+}
+
+/// The entry of node1 in the maps, by which a director sends.
+fn entry_of_node1(engine: &Engine<MemoryTables>) -> Backend {
+    let mirror = &engine.reconciler.programmed().mirror;
+    let is_node1 = |entry: &&Backend| entry.outer_dst == Addr::from(IpAddr::from([10, 0, 0, 1]));
+    *mirror.backends.values().find(is_node1).expect("an entry of node1")
+}
+
+fn is_resolved(engine: &Engine<MemoryTables>) -> bool {
+    entry_of_node1(engine).flags & backend_flags::RESOLVED != 0
+}
+
+fn loaded_engine() -> Engine<MemoryTables> {
+    let mut engine = engine();
+    engine.handle(good_load(), Now::read());
+    engine.handle(known_hops(), Now::read());
+    engine
+}
+
+#[test]
+fn only_a_silent_neighbour_keeps_its_mac_address() {
+    let mut engine = loaded_engine();
+    let generation = engine.reconciler.programmed().generation;
+    follow(&mut engine, Reach::Via(NextHop { dst_mac: None, ..way_to_node1() }));
+    assert!(is_resolved(&engine));
+    follow(&mut engine, Reach::Via(NextHop { dst_mac: Some([9; 6]), ..way_to_node1() }));
+    assert_eq!(entry_of_node1(&engine).macs[..6], [9; 6]);
+    assert_eq!(engine.reconciler.programmed().generation, generation, "no service was written");
+    follow(&mut engine, Reach::Unreachable("no route".into()));
+    assert!(!is_resolved(&engine));
+    follow(&mut engine, Reach::Via(NextHop { dst_mac: None, ..way_to_node1() }));
+    assert!(!is_resolved(&engine), "its answer is from before the route was gone");
+}
+
+#[test]
+fn what_would_leave_by_an_interface_that_is_not_ours_is_unresolved() {
+    let mut engine = loaded_engine();
+    let foreign = NextHop { ifindex: 7, device: 7, interface: "eth7".into(), ..way_to_node1() };
+    follow(&mut engine, Reach::Via(foreign));
+    assert!(!is_resolved(&engine));
+    let programmed = engine.reconciler.programmed();
+    let problems = crate::agent::reach::problems(&programmed.plan.backends, &engine.hops);
+    assert!(problems.iter().any(|problem| problem.contains("--interface eth7")), "{problems:?}");
+}
+
+#[test]
+fn a_new_nodes_next_hop_holds_up_nobody_else() {
+    let mut engine = loaded_engine();
+    let node = NODES.split("---").find(|part| part.contains("node1")).expect("node1");
+    let new = node.replace("name: node1", "name: node9").replace("10.0.0.1", "10.0.0.77");
+    let effects = engine.handle(load(&format!("{NODES}{ENDPOINT}---{new}")), Now::read());
+    assert!(effects.targets.is_some_and(|targets| targets.contains(&IpAddr::from([10, 0, 0, 77]))));
+    assert_eq!(engine.snapshot().source.problems, Arc::default());
+    let changed = engine.handle(load(&format!("{NODES}{new}")), Now::read());
+    assert_eq!((changed.targets, ring_members(&engine)), (None, 0), "the endpoint is gone");
+}
+
+#[test]
+fn without_a_good_source_the_next_hops_of_what_is_pinned_are_followed() {
+    let tables = loaded_engine().reconciler.into_tables();
+    let reconciler = reconciler(tables, ROOM);
+    let mut engine = Engine::new(reconciler, dispatcher().0, Index::default(), BTreeSet::from([2]));
+    let effects = engine.handle(load("{ no YAML"), Now::read());
+    assert!(effects.targets.is_some_and(|targets| targets.contains(&IpAddr::from([10, 0, 0, 1]))));
+    let before = entry_of_node1(&engine);
+    follow(&mut engine, Reach::Via(NextHop { dst_mac: None, ..way_to_node1() }));
+    assert_eq!(entry_of_node1(&engine), before, "it is only silent");
+    follow(&mut engine, Reach::Via(NextHop { dst_mac: Some([9; 6]), mtu: 1400, ..way_to_node1() }));
+    let after = entry_of_node1(&engine);
+    assert_eq!((after.macs[..6].to_vec(), after.mtu, after.delivery), (vec![9; 6], 1400, before.delivery));
+    follow(&mut engine, Reach::Unreachable("no route".into()));
+    assert!(!is_resolved(&engine));
+    assert_eq!(ring_members(&engine), 1);
 }

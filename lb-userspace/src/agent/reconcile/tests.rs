@@ -18,14 +18,14 @@ use lb_common::{
     ring::NO_BACKEND,
     roles,
 };
-use objects::{ME, Objects, next_hops, some_objects};
+use objects::{ME, Objects, next_hops, node_address, some_objects};
 use proptest::{
     prelude::*,
     test_runner::{RngAlgorithm, TestCaseError, TestRng, TestRunner},
 };
 
 use super::*;
-use crate::plan::{BackendKey, SourceRange, Subject};
+use crate::plan::{SourceRange, Subject, next_hop_targets};
 
 /// The sequences of a run.
 const CASES: u32 = 10_000;
@@ -46,6 +46,8 @@ enum Step {
     Overwrite(usize),
     /// No sweep is done for so many ticks.
     SlowSweeps(u64),
+    /// The next hops of these nodes were not looked up yet.
+    Unknown(BTreeSet<u8>),
     /// Reading back fails: the reads of these numbers.
     BadReads(BTreeSet<usize>),
 }
@@ -62,6 +64,7 @@ fn some_step() -> impl Strategy<Value = Step> {
         1 => prop::collection::btree_set(0u8..5, 0..3).prop_map(Step::Dead),
         1 => (0usize..20).prop_map(Step::Overwrite),
         1 => (1u64..6).prop_map(Step::SlowSweeps),
+        1 => prop::collection::btree_set(0u8..5, 0..3).prop_map(Step::Unknown),
         1 => prop::collection::btree_set(0usize..30, 1..4).prop_map(Step::BadReads),
     ]
 }
@@ -133,9 +136,13 @@ impl World {
         Now { instant: self.start + self.passed, monotonic: Duration::from_secs(1000) + self.passed }
     }
 
+    /// As the engine does: not for the first time before all next hops were looked up.
     fn reconcile(&mut self) {
-        let now = self.now();
-        self.agent.reconcile(&self.objects.cluster(), &self.hops, &self.dead, now);
+        let (now, cluster) = (self.now(), self.objects.cluster());
+        let is_known = |target: &IpAddr| self.hops.contains_key(target);
+        if self.agent.programmed().is_planned || next_hop_targets(&cluster).iter().all(is_known) {
+            self.agent.reconcile(&cluster, &self.hops, &self.dead, now);
+        }
     }
 
     fn tick(&mut self) {
@@ -173,6 +180,10 @@ impl World {
             }
             Step::Overwrite(after) => self.agent.tables_mut().overwrites_after = Some(*after),
             Step::SlowSweeps(ticks) => self.agent.tables_mut().stop_sweeps(*ticks),
+            Step::Unknown(nodes) => {
+                self.hops = next_hops();
+                nodes.iter().for_each(|number| drop(self.hops.remove(&node_address(*number))));
+            }
             Step::BadReads(reads) => {
                 let tables = &mut self.agent.tables_mut().inner;
                 tables.failing_reads = reads.iter().map(|number| tables.reads.get() + number).collect();
@@ -195,7 +206,8 @@ impl World {
         (tables.inner.failing, tables.inner.failing_reads) = Default::default();
         tables.overwrites_after = None;
         tables.stop_sweeps(0);
-        for _ in 0..6 {
+        self.hops = next_hops();
+        for _ in 0..10 {
             self.tick();
             self.reconcile();
         }

@@ -26,7 +26,8 @@ impl Snapshot {
         let me = &self.me;
         let plan = &self.programmed.plan;
         let is_good = |(key, backend): &(&BackendKey, &Backend)| {
-            reach::is_reachable(backend) && self.liveness.is_alive(key, plan)
+            let is_silent = reach::is_silent(&key.addr.into(), &self.hops);
+            reach::is_reachable(backend) && !is_silent && self.liveness.is_alive(key, plan)
         };
         let reachable = plan.backends.iter().filter(is_good).count();
         AgentStatus {

@@ -1,32 +1,51 @@
-//! Which services and backends there are, as the thread needs it that forgets the flows of
-//! all others.
+//! Which services, endpoints and backends there are, as the thread needs it that forgets the
+//! flows of all others.
 
 use std::collections::{HashMap, HashSet};
 
-use lb_common::maps::{Service, ServiceKey};
+use lb_common::maps::{Endpoint, Service, ServiceKey};
 
-/// Kept up to date with each change, before a service or a backend is written and after it is
-/// deleted: so a flow that names one that is not here is of an earlier one.
+/// Kept up to date with each change: before something is written, and after it is deleted. So a
+/// flow that names what is not here is of something that is gone.
 #[derive(Default)]
 pub struct Held {
-    ids: HashMap<ServiceKey, (u32, u16)>,
-    /// Id and incarnation.
-    services: HashSet<(u32, u16)>,
+    ids: HashMap<ServiceKey, HeldId>,
+    services: HashSet<HeldId>,
+    /// By service, where endpoints have gone: those that have not.
+    endpoints: HashMap<u32, HashSet<Endpoint>>,
     backends: HashSet<u32>,
 }
 
+/// Id and incarnation of a service.
+pub type HeldId = (u32, u16);
+
 impl Held {
-    pub fn set_service(&mut self, key: ServiceKey, service: &Service) {
-        let id = (service.id, service.incarnation());
-        self.services.insert(id);
-        if let Some(old) = self.ids.insert(key, id).filter(|old| *old != id) {
-            self.services.remove(&old);
-        }
+    /// Returns what was held for the key before.
+    pub fn set_service(&mut self, key: ServiceKey, service: &Service) -> Option<HeldId> {
+        self.replace_service(key, Some((service.id, service.incarnation())))
     }
 
-    pub fn delete_service(&mut self, key: &ServiceKey) {
-        if let Some(id) = self.ids.remove(key) {
-            self.services.remove(&id);
+    pub fn replace_service(&mut self, key: ServiceKey, id: Option<HeldId>) -> Option<HeldId> {
+        let old = match id {
+            Some(id) => self.ids.insert(key, id),
+            None => self.ids.remove(&key),
+        };
+        if let Some(old) = old.filter(|old| id != Some(*old)) {
+            self.services.remove(&old);
+            self.endpoints.remove(&old.0);
+        }
+        self.services.extend(id);
+        old
+    }
+
+    /// All other endpoints of a service are gone.
+    pub fn keep_endpoints(&mut self, service: u32, endpoints: &[Endpoint]) {
+        self.endpoints.insert(service, endpoints.iter().copied().collect());
+    }
+
+    pub fn add_endpoint(&mut self, service: u32, endpoint: Endpoint) {
+        if let Some(kept) = self.endpoints.get_mut(&service) {
+            kept.insert(endpoint);
         }
     }
 
@@ -42,7 +61,57 @@ impl Held {
         self.services.contains(&(id, incarnation))
     }
 
+    pub fn has_endpoint(&self, service: u32, endpoint: &Endpoint) -> bool {
+        self.endpoints.get(&service).is_none_or(|kept| kept.contains(endpoint))
+    }
+
     pub fn has_backend(&self, id: u32) -> bool {
         self.backends.contains(&id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(port: u16) -> ServiceKey {
+        ServiceKey { addr: lb_common::Addr::from_words([0; 4]), port, protocol: 6, pad: 0 }
+    }
+
+    fn service(id: u32) -> Service {
+        Service { id, flags: 7 << 16, ..Service::default() }
+    }
+
+    #[test]
+    fn a_service_is_held_until_it_is_replaced_or_deleted() {
+        let mut held = Held::default();
+        assert_eq!(held.set_service(key(1), &service(5)), None);
+        assert!(held.has_service(5, 7) && !held.has_service(5, 8));
+        assert_eq!(held.set_service(key(1), &service(6)), Some((5, 7)));
+        assert!(!held.has_service(5, 7) && held.has_service(6, 7));
+        held.replace_service(key(1), None);
+        assert!(!held.has_service(6, 7));
+    }
+
+    /// Its change of the map has failed, and another service has got the id.
+    #[test]
+    fn what_was_not_written_takes_nothing_from_others() {
+        let mut held = Held::default();
+        let before = held.set_service(key(1), &service(5));
+        held.replace_service(key(1), before);
+        held.set_service(key(2), &service(5));
+        held.set_service(key(1), &service(6));
+        assert!(held.has_service(5, 7) && held.has_service(6, 7));
+    }
+
+    #[test]
+    fn endpoints_that_come_later_are_no_more_gone_than_those_that_were_kept() {
+        let endpoint = |port| Endpoint { addr: lb_common::Addr::from_words([0; 4]), port, pad: 0 };
+        let mut held = Held::default();
+        assert!(held.has_endpoint(5, &endpoint(1)), "none has gone");
+        held.keep_endpoints(5, &[endpoint(1)]);
+        assert!(!held.has_endpoint(5, &endpoint(2)));
+        held.add_endpoint(5, endpoint(2));
+        assert!(held.has_endpoint(5, &endpoint(1)) && held.has_endpoint(5, &endpoint(2)));
     }
 }

@@ -3,7 +3,6 @@
 //! requests that are waiting are done in one pass.
 
 use std::{
-    collections::{BTreeMap, HashSet},
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -11,26 +10,29 @@ use std::{
         mpsc::{Receiver, Sender, channel},
     },
     thread,
+    time::Duration,
 };
 
-use aya::{
-    Pod,
-    maps::{HashMap, Map, MapData},
-};
-use lb_common::maps::{Affinity, Endpoint, FlowKey, Holder, NodeFlow, Reply, ReplyKey, names};
+use lb_common::maps::{Affinity, FlowKey, Holder, NodeFlow, Reply, ReplyKey, names};
+use tracing::warn;
 
-use super::{
-    error::LoadError,
-    held::Held,
-    pinned::{map_pin, open_map},
-};
-use crate::{
-    datapath::TableError,
-    plan::{op::Op, quarantine::Sweeps},
-};
+use super::{error::LoadError, flow_table::FlowTable, held::Held};
+use crate::{datapath::TableError, plan::quarantine::Sweeps};
+
+/// Time until a pass that has failed is repeated.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Which flows to look for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Sweep {
+    /// Those to endpoints that are gone.
+    Endpoints,
+    /// Those that name anything that is gone.
+    All,
+}
 
 pub struct Sweeper {
-    jobs: Sender<Op>,
+    requests: Sender<Sweep>,
     held: Arc<Mutex<Held>>,
     asked: u64,
     done: Arc<AtomicU64>,
@@ -40,23 +42,26 @@ impl Sweeper {
     /// The thread ends when the sweeper is dropped.
     pub fn start(pin_dir: &Path) -> Result<Self, LoadError> {
         let mut tables = FlowTables::open(pin_dir)?;
-        let (jobs, queue) = channel();
+        let (requests, queue) = channel();
         let (held, done) = (Arc::<Mutex<Held>>::default(), Arc::<AtomicU64>::default());
-        let sweeper = Self { jobs, held: Arc::clone(&held), asked: 0, done: Arc::clone(&done) };
+        let sweeper = Self { requests, held: Arc::clone(&held), asked: 0, done: Arc::clone(&done) };
         thread::spawn(move || {
-            while let Some((gone, count)) = next_pass(&queue) {
-                tables.sweep(&gone, &held);
+            while let Some((sweep, count)) = next_pass(&queue) {
+                while let Err(error) = tables.sweep(sweep, &held) {
+                    warn!("flows of what is gone could not be forgotten: {error}; trying again");
+                    thread::sleep(RETRY);
+                }
                 done.fetch_add(count, Ordering::Release);
             }
         });
         Ok(sweeper)
     }
 
-    /// Has the thread delete the flows that `op`, one of the `Forget` ones, is about.
-    pub fn forget(&mut self, op: Op) -> Result<(), TableError> {
-        self.jobs.send(op).map_err(|lost| TableError {
+    /// Returns at once.
+    pub fn ask(&mut self, sweep: Sweep) -> Result<(), TableError> {
+        self.requests.send(sweep).map_err(|_| TableError {
             map: names::NODE_FLOWS,
-            entry: format!("{:?}", lost.0),
+            entry: format!("{sweep:?}"),
             source: "the thread that forgets flows has ended; restart the agent".into(),
         })?;
         self.asked += 1;
@@ -67,7 +72,7 @@ impl Sweeper {
         Sweeps { asked: self.asked, done: self.done.load(Ordering::Acquire) }
     }
 
-    /// What is not swept, to be kept up to date.
+    /// What there is, to be kept up to date.
     pub fn held(&self) -> MutexGuard<'_, Held> {
         lock(&self.held)
     }
@@ -78,85 +83,42 @@ fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// All requests that wait, and how many there are; none if there will be no more.
-fn next_pass(queue: &Receiver<Op>) -> Option<(GoneObjects, u64)> {
+/// What all requests that wait ask for, and how many there are; none if there will be no more.
+fn next_pass(queue: &Receiver<Sweep>) -> Option<(Sweep, u64)> {
     let first = queue.recv().ok()?;
-    let mut gone = GoneObjects::default();
-    let count = std::iter::once(first).chain(queue.try_iter()).map(|op| gone.add(op)).count();
-    Some((gone, count as u64))
-}
-
-/// What is gone, by all requests of one pass.
-#[derive(Default)]
-struct GoneObjects {
-    /// By service: the endpoints that are not gone, by the last request.
-    remaining_endpoints: BTreeMap<u32, HashSet<Endpoint>>,
-    /// Services and backends that are not held.
-    has_unheld: bool,
-}
-
-impl GoneObjects {
-    fn add(&mut self, op: Op) {
-        match op {
-            Op::ForgetOtherEndpoints { service, endpoints } => {
-                self.remaining_endpoints.insert(service, endpoints.into_iter().collect());
-            }
-            Op::ForgetUnheld => self.has_unheld = true,
-            _ => {}
-        }
-    }
-
-    fn has_endpoint(&self, key: &FlowKey, flow: &NodeFlow) -> bool {
-        let kept = self.remaining_endpoints.get(&key.service);
-        kept.is_some_and(|kept| !kept.contains(&flow.endpoint()))
-    }
+    Some(queue.try_iter().fold((first, 1), |(sweep, count), next| (sweep.max(next), count + 1)))
 }
 
 struct FlowTables {
-    bare: HashMap<MapData, FlowKey, Holder>,
-    flows: HashMap<MapData, FlowKey, NodeFlow>,
-    replies: HashMap<MapData, ReplyKey, Reply>,
-    affinities: HashMap<MapData, FlowKey, Affinity>,
+    bare: FlowTable<FlowKey, Holder>,
+    flows: FlowTable<FlowKey, NodeFlow>,
+    replies: FlowTable<ReplyKey, Reply>,
+    affinities: FlowTable<FlowKey, Affinity>,
 }
 
 impl FlowTables {
     fn open(pin_dir: &Path) -> Result<Self, LoadError> {
         Ok(Self {
-            bare: open_table(pin_dir, names::BARE_FLOWS)?,
-            flows: open_table(pin_dir, names::NODE_FLOWS)?,
-            replies: open_table(pin_dir, names::NODE_REPLIES)?,
-            affinities: open_table(pin_dir, names::AFFINITIES)?,
+            bare: FlowTable::open(pin_dir, names::BARE_FLOWS)?,
+            flows: FlowTable::open(pin_dir, names::NODE_FLOWS)?,
+            replies: FlowTable::open(pin_dir, names::NODE_REPLIES)?,
+            affinities: FlowTable::open(pin_dir, names::AFFINITIES)?,
         })
     }
 
-    fn sweep(&mut self, gone: &GoneObjects, held: &Mutex<Held>) {
-        if !gone.has_unheld {
-            delete_where(&mut self.flows, |key, flow| gone.has_endpoint(key, flow));
-            return;
+    /// What is held is asked for at each flow: services and endpoints come while a pass is going on.
+    fn sweep(&mut self, sweep: Sweep, held: &Mutex<Held>) -> Result<(), TableError> {
+        let is_endpoint_gone =
+            |key: &FlowKey, flow: &NodeFlow| !lock(held).has_endpoint(key.service, &flow.endpoint());
+        if sweep == Sweep::Endpoints {
+            return self.flows.delete_where(is_endpoint_gone);
         }
         let is_unheld = |key: &FlowKey| !lock(held).has_service(key.service, key.incarnation);
-        delete_where(&mut self.bare, |key, flow| is_unheld(key) || !lock(held).has_backend(flow.backend));
-        delete_where(&mut self.flows, |key, flow| gone.has_endpoint(key, flow) || is_unheld(key));
-        delete_where(&mut self.affinities, |key, _| is_unheld(key));
+        self.bare.delete_where(|key, flow| is_unheld(key) || !lock(held).has_backend(flow.backend))?;
+        self.flows.delete_where(|key, flow| is_unheld(key) || is_endpoint_gone(key, flow))?;
+        self.affinities.delete_where(|key, _| is_unheld(key))?;
         // A Pod that is gone may still send a last FIN or RST, which must carry the
         // VIP. So replies are deleted only with their service.
-        delete_where(&mut self.replies, |_, reply| !lock(held).has_service(reply.service, reply.incarnation));
-    }
-}
-
-fn open_table<K: Pod, V: Pod>(pin_dir: &Path, name: &str) -> Result<HashMap<MapData, K, V>, LoadError> {
-    HashMap::try_from(Map::LruHashMap(open_map(pin_dir, name)?))
-        .map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, name), source })
-}
-
-fn delete_where<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, is_gone: impl Fn(&K, &V) -> bool) {
-    // If the table changes during the iteration, that may end early or see an
-    // entry twice (bpf(2)). So collect first; entries that are missed are evicted
-    // at some time.
-    let gone_keys: Vec<K> =
-        map.iter().flatten().filter(|(key, value)| is_gone(key, value)).map(|(key, _)| key).collect();
-    for key in &gone_keys {
-        // An error means that it was evicted meanwhile.
-        let _ = map.remove(key);
+        self.replies.delete_where(|_, reply| !lock(held).has_service(reply.service, reply.incarnation))
     }
 }

@@ -16,7 +16,7 @@ use super::{
     ranges::Ranges,
     slab::Slab,
     stats::Stats,
-    sweep::Sweeper,
+    sweep::{Sweep, Sweeper},
 };
 use crate::{
     datapath::{TableError, Tables},
@@ -80,17 +80,23 @@ impl Tables for KernelTables {
                 let ids = owners.iter().flat_map(|owners| owners.ids).collect::<Vec<_>>();
                 check_fit(names::HISTORY, *offset, self.history.write(*offset, ids.into_iter()))
             }
-            Op::SetEndpoint(key, endpoint) => self.endpoints.set(key, endpoint),
+            Op::SetEndpoint(key, endpoint) => {
+                self.sweeper.held().add_endpoint(key.service, *endpoint);
+                self.endpoints.set(key, endpoint)
+            }
             Op::SetRange(service, range) => self.ranges.set(*service, range),
             Op::SetVip(addr, vip) => self.vips.set(addr, vip),
             Op::SetService(key, service) => {
-                // Before any flow of it can begin.
-                self.sweeper.held().set_service(*key, service);
-                self.services.set(key, service)
+                let before = self.sweeper.held().set_service(*key, service);
+                let done = self.services.set(key, service);
+                if done.is_err() {
+                    self.sweeper.held().replace_service(*key, before);
+                }
+                done
             }
             Op::DeleteService(key) => {
                 self.services.delete(key)?;
-                self.sweeper.held().delete_service(key);
+                self.sweeper.held().replace_service(*key, None);
                 Ok(())
             }
             Op::DeleteVip(addr) => self.vips.delete(addr),
@@ -102,7 +108,11 @@ impl Tables for KernelTables {
                 Ok(())
             }
             Op::DeletePeer(addr) => self.peers.delete(addr),
-            Op::ForgetOtherEndpoints { .. } | Op::ForgetUnheld => self.sweeper.forget(op.clone()),
+            Op::ForgetOtherEndpoints { service, endpoints } => {
+                self.sweeper.held().keep_endpoints(*service, endpoints);
+                self.sweeper.ask(Sweep::Endpoints)
+            }
+            Op::ForgetUnheld => self.sweeper.ask(Sweep::All),
             Op::ResetServiceStats(id) => self.stats.reset_service(*id),
             Op::ResetBackendStats(id) => self.stats.reset_backend(*id),
         }
@@ -154,7 +164,7 @@ impl Tables for KernelTables {
             if backend.delivery != delivery::NONE {
                 mirror.backends.insert(id, backend);
             } else if backend == Backend::CLEARED {
-                mirror.quarantine.add_backend(id);
+                mirror.quarantine.adopt_backend(id);
             }
         }
         let services: Vec<Service> = mirror.services.values().copied().collect();
@@ -167,7 +177,9 @@ impl Tables for KernelTables {
             }
         }
         let mut held = self.sweeper.held();
-        mirror.services.iter().for_each(|(key, service)| held.set_service(*key, service));
+        for (key, service) in &mirror.services {
+            held.set_service(*key, service);
+        }
         mirror.backends.keys().for_each(|id| held.set_backend(*id));
         Ok(mirror)
     }

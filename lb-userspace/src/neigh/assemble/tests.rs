@@ -54,6 +54,7 @@ fn a_route_with_its_link_and_neighbour_is_a_next_hop() {
             mtu,
             src_mac: LINK_MAC,
             dst_mac,
+            is_silent: false,
         };
         assert_eq!(reach, Reach::Via(want), "{row:?}");
     }

@@ -15,6 +15,7 @@ fn next_hops_are_readable_as_json() {
         mtu: 1500,
         src_mac: [2, 0, 0, 0, 0, 0xab],
         dst_mac: None,
+        is_silent: false,
     };
     let resolved = NextHop { dst_mac: Some([2, 0, 0, 0, 0, 0xcd]), ..next.clone() };
     let json = |reach| serde_json::to_value(reach).unwrap();
@@ -24,7 +25,7 @@ fn next_hops_are_readable_as_json() {
         json(Reach::Via(next)),
         json!({"via": {
             "ifindex": 7, "interface": "eth0", "device": 7, "tags": [], "source": "192.0.2.1", "on_link": true, "gateway": null,
-            "mtu": 1500, "src_mac": "02:00:00:00:00:ab", "dst_mac": null,
+            "mtu": 1500, "src_mac": "02:00:00:00:00:ab", "dst_mac": null, "is_silent": false,
         }})
     );
     assert_eq!(json(Reach::Via(resolved))["via"]["dst_mac"], "02:00:00:00:00:cd");

@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 
 use lb_common::{
-    maps::{
-        Backend, Peer,
-        backend_flags::{LOCAL, RESOLVED},
-    },
+    maps::{Backend, Peer},
     ring::NO_BACKEND,
 };
 
@@ -25,7 +22,8 @@ impl DiffBuilder<'_> {
         let taken = held.chain(self.mirror.uses.backends()).map(u32::from).collect();
         let limit = self.capacity.backends.min(u32::from(u16::MAX) + 1);
         let mut ids = FreeIds::new(u32::from(NO_BACKEND) + 1, limit, taken);
-        for (key, backend) in &self.plan.backends {
+        let looked_up = self.plan.backends.iter().filter(|(key, _)| !self.plan.waiting.contains(key));
+        for (key, backend) in looked_up {
             let known = self.backend_ids.get(key).copied();
             let Some(id) = known.or_else(|| ids.take().and_then(|id| u16::try_from(id).ok())) else {
                 self.diff.shortages.push(Shortage::Backends(key.addr));
@@ -36,7 +34,7 @@ impl DiffBuilder<'_> {
             if old.is_none() {
                 self.diff.shared.push(Op::ResetBackendStats(id));
             }
-            if old != Some(backend) && !old.is_some_and(|old| has_lost_next_hop(old, backend)) {
+            if old != Some(backend) {
                 self.diff.shared.push(Op::SetBackend(id, *backend));
             }
         }
@@ -83,12 +81,4 @@ pub(super) fn unplanned_backends(plan: &Plan, mirror: &Mirror) -> BTreeSet<u16> 
     let is_gone = |backend: &Backend| !plan.backends.contains_key(&BackendKey::from_entry(backend));
     let gone = mirror.backends.iter().filter(|(_, backend)| is_gone(backend)).map(|(id, _)| *id);
     gone.chain(mirror.uses.backends().filter(|id| !mirror.backends.contains_key(id))).collect()
-}
-
-/// Does the old entry have a next hop, and the new one none? Then the old one
-/// stays: a next hop may fail to answer for a moment, after a restart or while
-/// its neighbour entry is renewed.
-fn has_lost_next_hop(old: &Backend, new: &Backend) -> bool {
-    let is_reachable = |backend: &Backend| backend.flags & (RESOLVED | LOCAL) != 0;
-    old.flags & RESOLVED != 0 && !is_reachable(new)
 }

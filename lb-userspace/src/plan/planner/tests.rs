@@ -53,6 +53,7 @@ fn hop(gateway: Option<&str>, mac: Option<[u8; 6]>) -> Reach {
         mtu: 1500,
         src_mac: [2; 6],
         dst_mac: mac,
+        is_silent: false,
     })
 }
 
@@ -149,7 +150,8 @@ fn a_node_offers_the_mss_of_its_narrowest_path() {
     far.mtu = 1400;
     assert_eq!(offered(&narrow, "director", roles::NODE), [v4 - 140, v6 - 60, 0]);
     assert_eq!(offered(&hops(), "director", roles::DIRECTOR), [0, 0, 0], "no Pods, no offers");
-    assert_eq!(offered(&NextHops::new(), "director", roles::NODE), [0, 0, 0], "nobody else is known");
+    let nowhere = hops().into_keys().map(|target| (target, Reach::Unreachable("no route".into()))).collect();
+    assert_eq!(offered(&nowhere, "director", roles::NODE), [0, 0, 0], "nobody else is reached");
 }
 
 #[test]
@@ -351,4 +353,33 @@ proptest! {
             prop_assert_eq!(BackendKey::from_entry(&backend_entry(&key, &TunnelOrigin { node: None, bare_sources: &[] }, &hops)), key);
         }
     }
+}
+
+/// A new node whose next hop is not known holds up only the services that it is new in.
+#[test]
+fn a_service_with_a_backend_that_was_not_looked_up_stays_as_it_was() {
+    let me = me("director", roles::DIRECTOR | roles::NODE);
+    let mut planner = Planner::default();
+    let mut now = Instant::now();
+    let mut plan = |near: &[(&str, &str)], other: &[(&str, &str)], hops: &NextHops| {
+        now += crate::plan::pace::BATCH_INTERVAL;
+        let services = vec![
+            service("192.0.2.1", DeliveryMode::Auto, endpoints(near)),
+            service("192.0.2.2", DeliveryMode::Auto, endpoints(other)),
+        ];
+        planner.plan(&cluster(services), &me, hops, &Dead::new(), now)
+    };
+    let mut few = hops();
+    few.remove(&ip("10.1.0.3"));
+    let far = BackendKey { addr: ip("10.1.0.3").into(), mode: DeliveryMode::Auto, bare: false };
+    let members =
+        |plan: &Plan| plan.services.values().map(|planned| planned.members.len()).collect::<Vec<_>>();
+    let before = plan(&[("near", "10.9.0.1")], &[("near", "10.9.0.1")], &few);
+    assert_eq!((members(&before), before.waiting.contains(&far)), (vec![1, 1], false));
+    let both = [("near", "10.9.0.1"), ("far", "10.9.1.1")];
+    let waiting = plan(&both, &[], &few);
+    assert_eq!(members(&waiting), [1, 0]);
+    assert!(waiting.waiting.contains(&far));
+    let after = plan(&both, &[], &hops());
+    assert_eq!((members(&after), after.waiting.len()), (vec![2, 0], 0));
 }

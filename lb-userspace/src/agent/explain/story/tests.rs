@@ -73,6 +73,7 @@ impl StoryWorld {
             mtu: 1500,
             src_mac: [2; 6],
             dst_mac: Some([4; 6]),
+            is_silent: false,
         };
         let hops = NextHops::from([(IpAddr::from([10, 0, 0, 2]), Reach::Via(hop))]);
         Self { mirror, plan: Plan::default(), cluster: Cluster { nodes, ..Cluster::default() }, hops }

@@ -36,6 +36,8 @@ pub struct CheckedTables {
     freed_backends: BTreeMap<u16, u64>,
     freed_services: BTreeMap<u32, u64>,
     flows: Flows,
+    /// Those of what was freed since the last tick.
+    late: Flows,
     /// What was held when each of the sweeps that are not done was asked for.
     sweeps: Vec<Flows>,
     /// The tick from which on sweeps are done.
@@ -78,6 +80,7 @@ impl CheckedTables {
             freed_backends: BTreeMap::new(),
             freed_services: BTreeMap::new(),
             flows: Flows::default(),
+            late: Flows::default(),
             sweeps: Vec::new(),
             sweeps_from: 0,
         }
@@ -90,6 +93,9 @@ impl CheckedTables {
             self.inner.sweeps.done = self.inner.sweeps.asked;
             std::mem::take(&mut self.sweeps).into_iter().for_each(|held| self.flows.retain(&held));
         }
+        // Packets that were on their way when something was freed.
+        let late = std::mem::take(&mut self.late);
+        self.flows.begin(&late);
     }
 
     /// No sweep is done for so many ticks.
@@ -103,6 +109,7 @@ impl CheckedTables {
         (self.inner.fail_at, self.inner.failing) = (None, BTreeSet::new());
         self.inner.sweeps = Sweeps::default();
         self.sweeps.clear();
+        self.late = Flows::default();
         self.freed_backends.clear();
         self.freed_services.clear();
         self.rings.freed.clear();
@@ -141,7 +148,10 @@ impl CheckedTables {
         match op {
             Op::SetBackend(id, new) => self.check_backend(*id, BackendKey::from_entry(new)),
             Op::ClearBackend(id) => match self.backend(*id) {
-                Some(_) => drop(self.freed_backends.insert(*id, self.ticks)),
+                Some(key) => {
+                    self.late.backends.insert(*id, key);
+                    self.freed_backends.insert(*id, self.ticks);
+                }
                 None => assert!(self.freed_backends.contains_key(id), "only what is there is cleared"),
             },
             Op::WriteRing { offset, slots } => {
@@ -163,6 +173,7 @@ impl CheckedTables {
             Op::SetService(key, new) => self.check_service(*key, new),
             Op::DeleteService(key) => {
                 let Some(old) = self.inner.services.get(key).copied() else { return };
+                self.late.services.insert((old.id, old.incarnation()), *key);
                 self.freed_services.insert(old.id, self.ticks);
                 self.rings.free(old.ring_offset, old.ring_len, self.ticks);
                 self.histories.free(old.history_offset, old.ring_len, self.ticks);

@@ -1,5 +1,7 @@
 //! What went wrong once, each by itself.
 
+use lb_common::maps::service_flags;
+
 use super::*;
 
 const ROOM: Capacity = Capacity {
@@ -55,9 +57,12 @@ fn a_ring_has_no_holes_when_backends_are_short() {
 fn a_shortage_ends_in_the_tick_in_which_an_id_is_free() {
     let mut world = World::new(Capacity { services: 1, ..ROOM });
     world.change(&[(1, &[1])]);
-    world.change(&[(2, &[1])]);
     world.tick();
-    assert_eq!(world.agent.programmed().shortages.len(), 1, "the id has to rest");
+    world.change(&[(2, &[1])]);
+    for _ in 0..2 {
+        world.tick();
+        assert_eq!(world.agent.programmed().shortages.len(), 1, "the id has to rest, and to be swept");
+    }
     world.tick();
     assert!(world.agent.programmed().shortages.is_empty());
     assert_eq!(world.contents().services.len(), 1);
@@ -182,7 +187,7 @@ fn what_a_failed_deletion_left_is_deleted_later() {
 }
 
 #[test]
-fn an_id_waits_for_two_ticks_also_if_they_are_late() {
+fn one_id_is_enough_for_one_service_after_the_other() {
     let mut world = World::new(Capacity { services: 1, ..ROOM });
     for number in 1..5 {
         world.change(&[(number, &[1])]);
@@ -195,14 +200,14 @@ fn an_id_waits_for_two_ticks_also_if_they_are_late() {
 fn an_id_is_not_used_again_before_its_flows_are_forgotten() {
     let mut world = World::new(Capacity { services: 1, ..ROOM });
     world.change(&[(1, &[1])]);
+    world.tick();
     world.agent.tables_mut().stop_sweeps(5);
     world.change(&[(2, &[1])]);
     for _ in 0..4 {
         world.tick();
         assert_eq!(world.agent.programmed().shortages.len(), 1);
     }
-    world.tick();
-    world.tick();
+    world.settle();
     assert_eq!(world.contents().services.len(), 1);
 }
 
@@ -215,8 +220,9 @@ fn a_restart_forgets_flows_of_ids_that_nobody_holds() {
     world = world.restart();
     // Node 3 must not get the id of node 2.
     world.change(&[(1, &[1, 3])]);
-    let log = &world.agent.tables_mut().inner.log;
-    assert_eq!(log.iter().filter(|op| matches!(op, Op::ForgetUnheld)).count(), 3, "{log:?}");
+    let before = world.agent.tables_mut().inner.sweeps.asked;
+    world.tick();
+    assert!(world.agent.tables_mut().inner.sweeps.asked > before);
     world.settle();
     assert!(world.agent.programmed().is_settled());
 }
@@ -298,4 +304,31 @@ fn a_change_that_fails_takes_the_proof_of_its_service() {
     assert_eq!(ports.collect::<Vec<_>>(), [2]);
     world.tick();
     assert!(world.agent.programmed().is_settled());
+}
+
+/// Without room for its ranges a service goes on as it was, but without endpoints that are gone.
+#[test]
+fn endpoints_follow_also_without_room_for_ranges() {
+    let mut world = World::new(Capacity { ranges: 1, ..ROOM });
+    world.objects = Objects::with_endpoints(&[(1, &[0])]).with_ranges(&[1]);
+    world.reconcile();
+    world.objects = Objects::with_endpoints(&[(1, &[1])]).with_ranges(&[2, 3]);
+    world.reconcile();
+    assert_eq!(world.agent.programmed().shortages.len(), 1);
+    let contents = world.contents();
+    let service = contents.services.values().next().expect("a service");
+    assert_eq!((service.endpoints.len(), service.ranges.len()), (0, 1));
+    assert_ne!(service.entry.flags & service_flags::RANGES, 0, "nobody else is admitted");
+}
+
+#[test]
+fn a_failed_deletion_that_nobody_needs_takes_no_proof() {
+    let mut world = World::new(ROOM);
+    world.change(&[(1, &[0, 1, 2])]);
+    let tables = &mut world.agent.tables_mut().inner;
+    tables.failing = BTreeSet::from([tables.attempts]);
+    world.change(&[(1, &[0, 1])]);
+    let refused = &world.agent.tables_mut().inner.refused;
+    assert!(matches!(refused.as_slice(), [Op::DeletePeer(_)]), "{refused:?}");
+    assert_eq!(world.agent.programmed().proven.len(), 1);
 }

@@ -43,7 +43,7 @@ pub fn some_objects() -> impl Strategy<Value = Objects> {
         .prop_map(|(nodes, services)| Objects { nodes, services: services.into_iter().collect() })
 }
 
-fn node_address(number: u8) -> IpAddr {
+pub fn node_address(number: u8) -> IpAddr {
     [10, 0, 0, 1 + number].into()
 }
 
@@ -56,6 +56,14 @@ pub fn service_number(endpoint: &maps::Endpoint) -> u16 {
 }
 
 impl Objects {
+    /// The same, and every service admits only these.
+    pub fn with_ranges(mut self, ranges: &[u8]) -> Self {
+        for (_, object) in &mut self.services {
+            object.ranges = ranges.iter().copied().collect();
+        }
+        self
+    }
+
     /// Services by number, each with an endpoint on each of these nodes; and all those nodes.
     pub fn with_endpoints(services: &[(u8, &[u8])]) -> Self {
         let object = |nodes: &[u8]| ServiceObject {
@@ -124,6 +132,7 @@ pub fn next_hops() -> NextHops {
         mtu: 1500,
         src_mac: [2; 6],
         dst_mac: Some([number; 6]),
+        is_silent: false,
     };
     let reach = |number| if number == 0 { Reach::Local } else { Reach::Via(hop(number)) };
     (0..NODES).map(|number| (node_address(number), reach(number))).collect()

@@ -16,6 +16,7 @@ fn hops() -> Arc<NextHops> {
         mtu: 1500,
         src_mac: [2; 6],
         dst_mac: Some([4; 6]),
+        is_silent: false,
     });
     let unreachable = Reach::Unreachable("no route".into());
     let all =

@@ -1,0 +1,91 @@
+use super::*;
+
+const TARGET: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+const MAC: Mac = [7; 6];
+
+fn hop() -> NextHop {
+    NextHop {
+        ifindex: 2,
+        interface: "uplink".into(),
+        device: 2,
+        tags: Vec::new(),
+        source: [10, 0, 0, 9].into(),
+        on_link: true,
+        gateway: None,
+        mtu: 1500,
+        src_mac: [2; 6],
+        dst_mac: None,
+        is_silent: false,
+    }
+}
+
+fn answering() -> NextHop {
+    NextHop { dst_mac: Some(MAC), ..hop() }
+}
+
+fn look(answers: &mut LastAnswers, reach: Reach) -> Reach {
+    let hops = answers.usable_hops(&[(TARGET, reach)].into(), &[2, 3].into());
+    hops[&TARGET].clone()
+}
+
+/// The last MAC address of a target whose neighbour answered once, and then this happened.
+fn last_mac(then: &[Reach]) -> Option<Mac> {
+    let mut answers = LastAnswers::default();
+    look(&mut answers, Reach::Via(answering()));
+    let mut last = None;
+    for reach in then {
+        last = match look(&mut answers, reach.clone()) {
+            Reach::Via(hop) => hop.dst_mac,
+            Reach::Local | Reach::Unreachable(_) => None,
+        };
+    }
+    last
+}
+
+#[test]
+fn only_a_silent_neighbour_keeps_its_last_mac_address() {
+    let silent = || Reach::Via(hop());
+    let gone = || Reach::Unreachable("no route".into());
+    let by = |hop: NextHop| Reach::Via(hop);
+    assert_eq!(last_mac(&[silent()]), Some(MAC));
+    assert_eq!(last_mac(&[silent(), silent()]), Some(MAC));
+    assert_eq!(last_mac(&[by(NextHop { mtu: 1400, ..hop() })]), Some(MAC));
+    assert_eq!(last_mac(&[gone()]), None);
+    assert_eq!(last_mac(&[gone(), silent()]), None, "the link was down meanwhile");
+    assert_eq!(last_mac(&[by(NextHop { ifindex: 3, device: 3, ..hop() })]), None);
+    let gateway = Some([10, 0, 0, 254].into());
+    assert_eq!(
+        last_mac(&[by(NextHop { gateway, on_link: false, ..hop() })]),
+        None,
+        "it is another neighbour"
+    );
+    assert_eq!(last_mac(&[Reach::Local, silent()]), None);
+}
+
+#[test]
+fn a_target_that_is_not_looked_up_any_more_is_forgotten() {
+    let mut answers = LastAnswers::default();
+    look(&mut answers, Reach::Via(answering()));
+    answers.usable_hops(&NextHops::new(), &[2].into());
+    assert_eq!(look(&mut answers, Reach::Via(hop())), Reach::Via(hop()));
+}
+
+#[test]
+fn silence_is_marked_and_an_adopted_address_is_used_until_there_is_an_answer() {
+    let mut answers = LastAnswers::adopt([(TARGET, 2, MAC)]);
+    let silent = NextHop { dst_mac: Some(MAC), is_silent: true, ..hop() };
+    assert_eq!(look(&mut answers, Reach::Via(hop())), Reach::Via(silent));
+    let other = NextHop { dst_mac: Some([8; 6]), ..hop() };
+    assert_eq!(look(&mut answers, Reach::Via(other.clone())), Reach::Via(other));
+    let mut answers = LastAnswers::adopt([(TARGET, 3, MAC)]);
+    assert_eq!(look(&mut answers, Reach::Via(hop())), Reach::Via(hop()), "it was another device");
+}
+
+#[test]
+fn what_leaves_by_an_interface_that_is_not_ours_is_unreachable() {
+    let foreign = NextHop { ifindex: 9, device: 9, interface: "other".into(), ..answering() };
+    let Reach::Unreachable(reason) = look(&mut LastAnswers::default(), Reach::Via(foreign)) else {
+        panic!("it is reachable")
+    };
+    assert!(reason.contains("--interface other"), "{reason}");
+}
