@@ -266,11 +266,11 @@ impl<T: Tables> Engine<T> {
     }
 }
 
-/// Target, device and MAC address of an entry that leads to another machine.
-fn adopted_answer(entry: &Backend) -> Option<(IpAddr, u32, Mac)> {
+/// Target, device, VLAN tags and MAC address of an entry that leads to another machine.
+fn adopted_answer(entry: &Backend) -> Option<(IpAddr, u32, [u32; 2], Mac)> {
     let is_resolved = entry.flags & backend_flags::RESOLVED != 0;
     let mac = entry.macs.first_chunk().copied()?;
-    is_resolved.then_some((entry.outer_dst.into(), entry.ifindex, mac))
+    is_resolved.then_some((entry.outer_dst.into(), entry.ifindex, entry.tags, mac))
 }
 
 /// Log each problem that was not there before.

@@ -1,16 +1,13 @@
 //! Backends that packets cannot get to, for people. Pure.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use lb_common::maps::{Backend, backend_flags};
 
 use crate::{
     neigh::{NextHops, Reach},
     objects::model::DeliveryMode,
-    plan::BackendKey,
+    plan::{BackendKey, Plan},
 };
 
 /// Is it local, or its next hop known?
@@ -20,8 +17,10 @@ pub fn is_reachable(backend: &Backend) -> bool {
 
 /// Why some of them cannot be reached: once for each address. And which could be reached
 /// by another way of delivery than the one that is configured.
-pub fn problems(backends: &BTreeMap<BackendKey, Backend>, hops: &NextHops) -> Vec<String> {
-    let addresses: BTreeSet<IpAddr> = backends.keys().map(|key| IpAddr::from(key.addr)).collect();
+pub fn problems(plan: &Plan, hops: &NextHops) -> Vec<String> {
+    let backends = &plan.backends;
+    let keys = backends.keys().chain(&plan.waiting);
+    let addresses: BTreeSet<IpAddr> = keys.map(|key| IpAddr::from(key.addr)).collect();
     let lost = addresses.iter().filter_map(|addr| unreachable_problem(*addr, hops.get(addr)));
     let far = backends.iter().filter(|(key, entry)| !is_reachable(entry) && is_l2_behind_router(key, hops));
     lost.chain(far.map(|(key, _)| l2_behind_router_problem(key))).collect()
@@ -116,6 +115,7 @@ mod tests {
             "backend 10.0.0.6: its next hop is not looked up yet",
             "backend 10.0.0.4: delivery `l2` needs it on the same link, and it is behind a router; use `auto`, `gue` or `ipip`",
         ];
-        assert_eq!(problems(&backends.into(), &hops.into()), expected);
+        let plan = Plan { backends: backends.into(), ..Plan::default() };
+        assert_eq!(problems(&plan, &hops.into()), expected);
     }
 }

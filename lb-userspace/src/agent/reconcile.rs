@@ -141,20 +141,24 @@ impl<T: Tables> Reconciler<T> {
         self.due = plan.due;
         self.programmed.plan = Arc::new(plan);
         self.programmed.is_planned = true;
-        self.converge_maps(now);
+        self.converge_maps(now, Vec::new());
     }
 
     /// Next hops answer otherwise than when they were planned with, and nothing else has changed.
     pub fn follow_hops(&mut self, cluster: &Cluster, hops: &NextHops, changed: &BTreeSet<IpAddr>) {
         let origin = TunnelOrigin::new(cluster, &self.me);
-        let plan = Arc::make_mut(&mut self.programmed.plan);
-        for (key, entry) in &mut plan.backends {
-            if changed.contains(&key.addr.into()) {
-                let dead = entry.flags & backend_flags::DEAD;
-                *entry = backend_entry(key, &origin, hops);
-                entry.flags |= dead;
-            }
+        let renewed = |(key, old): (&BackendKey, &Backend)| {
+            let mut entry = backend_entry(key, &origin, hops);
+            entry.flags |= old.flags & backend_flags::DEAD;
+            (entry != *old).then_some((*key, entry))
+        };
+        let old = self.programmed.plan.backends.iter();
+        let new: Vec<_> =
+            old.filter(|(key, _)| changed.contains(&key.addr.into())).filter_map(renewed).collect();
+        if new.is_empty() {
+            return;
         }
+        Arc::make_mut(&mut self.programmed.plan).backends.extend(new);
         let plan = Arc::clone(&self.programmed.plan);
         let entry = |backend: &Backend| {
             let key = BackendKey::from_entry(backend);
@@ -192,34 +196,36 @@ impl<T: Tables> Reconciler<T> {
     /// True if something was tried again.
     pub fn tick(&mut self, now: Now) -> bool {
         // `make_mut` copies the mirror if a reader has it: only if there is something to age.
+        let mut failures = Vec::new();
         if !self.programmed.mirror.quarantine.is_empty() && !self.programmed.mirror.may_name_freed() {
-            self.age_quarantine();
+            self.age_quarantine(&mut failures);
         }
         let Programmed { is_planned, failure, shortages, .. } = &self.programmed;
-        let must_retry = *is_planned && (failure.is_some() || (self.has_new_room && !shortages.is_empty()));
-        if must_retry {
-            self.converge_maps(now);
+        let has_failed = failure.is_some() || !failures.is_empty();
+        let must_retry = has_failed || (self.has_new_room && !shortages.is_empty());
+        if must_retry && *is_planned {
+            self.converge_maps(now, failures);
+        } else if must_retry {
+            self.mend_maps(&mut failures);
+            self.report_failures(&failures);
         }
         must_retry
     }
 
-    fn age_quarantine(&mut self) {
+    fn age_quarantine(&mut self, failures: &mut Vec<TableError>) {
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
         self.has_new_room |= mirror.quarantine.release_oldest(self.tables.sweeps());
         if mirror.quarantine.needs_sweep {
             let swept = datapath::write_all(&mut self.tables, mirror, vec![Op::ForgetUnheld]);
             mirror.quarantine.await_sweep(self.tables.sweeps().asked);
-            if !swept.failures.is_empty() {
-                self.report_failures(&swept.failures);
-            }
+            failures.extend(swept.failures);
         }
     }
 
     /// In several rounds, if something was short and a round has made room.
-    fn converge_maps(&mut self, now: Now) {
-        let mut failures = Vec::new();
+    /// `failures` are those of before, in the same step.
+    fn converge_maps(&mut self, now: Now, mut failures: Vec<TableError>) {
         if self.programmed.failure.is_some() {
-            Arc::make_mut(&mut self.programmed.mirror).failed.clear();
             self.mend_maps(&mut failures);
         }
         for _ in 0..MAX_ROUNDS {
@@ -244,10 +250,17 @@ impl<T: Tables> Reconciler<T> {
     /// Deletes what changes that failed have left, and writes again what was not read back.
     fn mend_maps(&mut self, failures: &mut Vec<TableError>) {
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
+        let failed = std::mem::take(&mut mirror.failed);
         let orphans = datapath::delete_orphans(&mut self.tables, mirror);
         let restored = datapath::restore(&mut self.tables, mirror);
         self.prove(orphans, failures);
         self.prove(restored, failures);
+        if !self.programmed.is_planned {
+            // No plan tells whether they are still wanted; they have been since.
+            let mirror = Arc::make_mut(&mut self.programmed.mirror);
+            let again = datapath::write_all(&mut self.tables, mirror, failed.into_values().collect());
+            self.prove(again, failures);
+        }
     }
 
     /// Adds what fails to `failures`. True if there is more room than before.

@@ -33,6 +33,13 @@ pub struct NextHop {
     pub is_silent: bool,
 }
 
+impl NextHop {
+    /// The VLAN tags as they stand in a frame, outermost first; 0 where there is none.
+    pub fn wire_tags(&self) -> [u32; 2] {
+        [0, 1].map(|n| self.tags.get(n).map_or(0, |tag| tag.wire_word()))
+    }
+}
+
 /// Where a packet to an address would go.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -16,6 +16,8 @@ pub struct LastAnswers(BTreeMap<IpAddr, Answer>);
 #[derive(Debug)]
 struct Answer {
     device: u32,
+    /// As they stand in a frame; 0 where there is none.
+    tags: [u32; 2],
     /// The interface and the gateway; None: known from an earlier agent's entry, which does
     /// not tell.
     neighbour: Option<(u32, Option<IpAddr>)>,
@@ -23,9 +25,9 @@ struct Answer {
 }
 
 impl LastAnswers {
-    /// What an earlier agent knew: targets, with their device and MAC address.
-    pub fn adopt(entries: impl IntoIterator<Item = (IpAddr, u32, Mac)>) -> Self {
-        let answer = |(target, device, mac)| (target, Answer { device, neighbour: None, mac });
+    /// What an earlier agent knew: targets, with their device, VLAN tags and MAC address.
+    pub fn adopt(entries: impl IntoIterator<Item = (IpAddr, u32, [u32; 2], Mac)>) -> Self {
+        let answer = |(target, device, tags, mac)| (target, Answer { device, tags, neighbour: None, mac });
         Self(entries.into_iter().map(answer).collect())
     }
 
@@ -60,14 +62,19 @@ impl LastAnswers {
     fn with_last_answer(&mut self, target: IpAddr, hop: &NextHop) -> NextHop {
         let neighbour = (hop.ifindex, hop.gateway);
         if let Some(mac) = hop.dst_mac {
-            self.0.insert(target, Answer { device: hop.device, neighbour: Some(neighbour), mac });
+            let (device, tags) = (hop.device, hop.wire_tags());
+            self.0.insert(target, Answer { device, tags, neighbour: Some(neighbour), mac });
             return hop.clone();
         }
-        let is_same = |answer: &&Answer| {
-            answer.device == hop.device && answer.neighbour.is_none_or(|before| before == neighbour)
+        let is_same = |answer: &&mut Answer| {
+            (answer.device, answer.tags) == (hop.device, hop.wire_tags())
+                && answer.neighbour.is_none_or(|before| before == neighbour)
         };
-        match self.0.get(&target).filter(is_same) {
-            Some(answer) => NextHop { dst_mac: Some(answer.mac), is_silent: true, ..hop.clone() },
+        match self.0.get_mut(&target).filter(is_same) {
+            Some(answer) => {
+                answer.neighbour = Some(neighbour);
+                NextHop { dst_mac: Some(answer.mac), is_silent: true, ..hop.clone() }
+            }
             None => {
                 self.0.remove(&target);
                 hop.clone()

@@ -47,17 +47,26 @@ pub fn backend_entry(key: &BackendKey, origin: &TunnelOrigin<'_>, hops: &NextHop
     }
 }
 
-/// The entry of an earlier agent with the next hop that its address has now. How it is delivered,
-/// and from which address, only objects tell: that stays.
+/// The entry of an earlier agent with the next hop that its address has now. From which address,
+/// and how a node is delivered to that was reached before, only objects tell: that stays.
 pub fn follow_next_hop(entry: &maps::Backend, reach: &Reach) -> maps::Backend {
     use backend_flags::{LOCAL, RESOLVED, TAGGED};
     let entry = maps::Backend { flags: entry.flags & !(LOCAL | RESOLVED | TAGGED), ..*entry };
-    match reach {
-        Reach::Local => maps::Backend { flags: entry.flags | LOCAL, ..entry },
-        Reach::Via(hop) if hop.on_link || entry.delivery != delivery::L2 => {
-            with_hop(&entry, hop).unwrap_or(entry)
-        }
-        Reach::Via(_) | Reach::Unreachable(_) => entry,
+    let is_l2 = entry.delivery == delivery::L2 || BackendKey::from_entry(&entry).mode == DeliveryMode::L2;
+    let hop = match reach {
+        Reach::Local => return maps::Backend { flags: entry.flags | LOCAL, ..entry },
+        Reach::Via(hop) if hop.on_link || !is_l2 => hop,
+        Reach::Via(_) | Reach::Unreachable(_) => return entry,
+    };
+    let Some(resolved) = with_hop(&entry, hop) else { return entry };
+    // Of a backend that was not reached before, nobody has said it.
+    let is_known = entry.outer_src != Addr::default();
+    let outer_src = if is_known { entry.outer_src } else { Addr::from(hop.source) };
+    maps::Backend {
+        outer_src,
+        outer_sum: maps::Backend::outer_sum(&outer_src, &entry.outer_dst),
+        delivery: if is_l2 { delivery::L2 } else { entry.delivery },
+        ..resolved
     }
 }
 
@@ -97,7 +106,7 @@ fn with_hop(entry: &maps::Backend, hop: &NextHop) -> Option<maps::Backend> {
     let mut macs = [0; 12];
     macs[..6].copy_from_slice(&hop.dst_mac?);
     macs[6..].copy_from_slice(&hop.src_mac);
-    let tags = [0, 1].map(|n| hop.tags.get(n).map_or(0, |tag| tag.wire_word()));
+    let tags = hop.wire_tags();
     let tagged = if tags[0] == 0 { 0 } else { backend_flags::TAGGED };
     Some(maps::Backend {
         macs,

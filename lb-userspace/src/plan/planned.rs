@@ -79,9 +79,11 @@ pub struct Plan {
     pub peers: BTreeMap<Addr, u32>,
     pub vips: BTreeMap<Addr, Vip>,
     pub backends: BTreeMap<BackendKey, maps::Backend>,
-    /// Backends whose next hops were not looked up yet: their entries stay as they are, and so do
-    /// the services that they are new in.
+    /// Backends whose next hops were not looked up yet: their entries stay as they are, and they
+    /// are in no ring that they are new in.
     pub waiting: BTreeSet<BackendKey>,
+    /// Services that are not planned because all of their backends wait.
+    pub held: usize,
     pub services: BTreeMap<ServiceKey, Arc<PlannedService>>,
     /// When to plan again, since members or weights of some rings wait until then.
     pub due: Option<Instant>,

@@ -71,20 +71,22 @@ impl Planner {
         let mut plan = Plan { is_director, peers: peer_roles(cluster, me), backends, ..Plan::default() };
         for (frontend, service) in &cluster.services {
             let key = service_key(frontend);
-            let named = named_members(cluster, service);
-            let unknown: Vec<_> =
-                named.iter().map(|(_, key, _)| *key).filter(|key| !is_known(key, hops)).collect();
-            let planned = if unknown.is_empty() {
+            let (named, unknown) = self.known_members(cluster, service, hops);
+            let is_held = named.is_empty() && !unknown.is_empty();
+            plan.waiting.extend(unknown);
+            let planned = if is_held {
+                self.pace.keep(*frontend);
+                let Some(before) = self.services.get(&key) else {
+                    plan.held += 1;
+                    continue;
+                };
+                Arc::clone(before)
+            } else {
                 let mut planned = self.plan_service(cluster, me, service, named, dead, now);
                 if planned.flags & service_flags::BARE == 0 {
                     planned.mss = mss.for_vip(frontend.vip);
                 }
                 Arc::new(planned)
-            } else {
-                plan.waiting.extend(unknown);
-                self.pace.keep(*frontend);
-                let Some(planned) = self.services.get(&key) else { continue };
-                Arc::clone(planned)
             };
             if is_director {
                 for (key, _) in planned.members.iter() {
@@ -100,6 +102,24 @@ impl Planner {
         plan.due = self.pace.finish_round();
         self.services.clone_from(&plan.services);
         plan
+    }
+
+    /// The members of a service, but those that are new in it and whose next hops were not looked
+    /// up yet: these come second.
+    fn known_members(
+        &self,
+        cluster: &Cluster,
+        service: &Service,
+        hops: &NextHops,
+    ) -> (Vec<(String, BackendKey, u32)>, Vec<BackendKey>) {
+        let before = self.services.get(&service_key(&service.frontend));
+        let was_member = |key: &BackendKey| {
+            before.is_some_and(|before| before.members.iter().any(|(member, _)| member == key))
+        };
+        let is_new = |key: &BackendKey| !is_known(key, hops) && !was_member(key);
+        let (new, known): (Vec<_>, Vec<_>) =
+            named_members(cluster, service).into_iter().partition(|(_, key, _)| is_new(key));
+        (known, new.into_iter().map(|(_, key, _)| key).collect())
     }
 
     fn plan_service(

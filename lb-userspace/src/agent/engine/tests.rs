@@ -216,7 +216,7 @@ fn what_would_leave_by_an_interface_that_is_not_ours_is_unresolved() {
     follow(&mut engine, Reach::Via(foreign));
     assert!(!is_resolved(&engine));
     let programmed = engine.reconciler.programmed();
-    let problems = crate::agent::reach::problems(&programmed.plan.backends, &engine.hops);
+    let problems = crate::agent::reach::problems(&programmed.plan, &engine.hops);
     assert!(problems.iter().any(|problem| problem.contains("--interface eth7")), "{problems:?}");
 }
 
@@ -248,4 +248,43 @@ fn without_a_good_source_the_next_hops_of_what_is_pinned_are_followed() {
     follow(&mut engine, Reach::Unreachable("no route".into()));
     assert!(!is_resolved(&engine));
     assert_eq!(ring_members(&engine), 1);
+}
+
+fn restarted(engine: Engine<MemoryTables>) -> Engine<MemoryTables> {
+    let reconciler = reconciler(engine.reconciler.into_tables(), ROOM);
+    let mut engine = Engine::new(reconciler, dispatcher().0, Index::default(), BTreeSet::from([2]));
+    engine.handle(load("{ no YAML"), Now::read());
+    engine
+}
+
+/// An entry that was never resolved has no source address and no way of delivery.
+#[test]
+fn what_was_pinned_without_a_next_hop_is_complete_when_it_has_one() {
+    for delivery in ["auto", "l2", "gue"] {
+        let mut engine = engine();
+        let annotation = format!("trigon.dev/dsr: \"true\", trigon.dev/delivery: {delivery}");
+        let text = format!("{NODES}{ENDPOINT}").replace("trigon.dev/dsr: \"true\"", &annotation);
+        engine.handle(load(&text), Now::read());
+        engine
+            .handle(Input::NextHops(Arc::new(hops_with(Reach::Unreachable("no route".into())))), Now::read());
+        assert!(!is_resolved(&engine));
+        let mut engine = restarted(engine);
+        follow(&mut engine, Reach::Via(way_to_node1()));
+        let entry = entry_of_node1(&engine);
+        assert!(is_resolved(&engine) && entry.outer_src != Addr::default(), "{delivery}: {entry:?}");
+        assert_eq!(entry.outer_sum, Backend::outer_sum(&entry.outer_src, &entry.outer_dst));
+        assert_eq!(entry.delivery == lb_common::maps::delivery::L2, delivery == "l2");
+    }
+}
+
+#[test]
+fn without_a_plan_what_failed_is_tried_again_too() {
+    let mut engine = restarted(loaded_engine());
+    let tables = engine.reconciler.tables_mut();
+    tables.failing = BTreeSet::from([tables.attempts]);
+    follow(&mut engine, Reach::Via(NextHop { dst_mac: Some([9; 6]), ..way_to_node1() }));
+    assert!(engine.reconciler.programmed().failure.is_some());
+    engine.handle(Input::Tick, Now::read());
+    assert_eq!(entry_of_node1(&engine).macs[..6], [9; 6]);
+    assert_eq!(engine.reconciler.programmed().failure, None);
 }

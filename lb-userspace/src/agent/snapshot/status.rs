@@ -39,7 +39,7 @@ impl Snapshot {
             generation: self.programmed.generation,
             interfaces: facts.attachments.iter().map(interface_report).collect(),
             source: SourceReport { directory: facts.source.clone(), good: self.source.problems.is_empty() },
-            services: Count { total: plan.services.len(), good: self.programmed.proven.len() },
+            services: Count { total: plan.services.len() + plan.held, good: self.programmed.proven.len() },
             backends: Count { total: plan.backends.len(), good: reachable },
             problems: self.problems(facts),
             warnings: self.warnings(facts),
@@ -73,7 +73,7 @@ impl Snapshot {
             .chain(shortages)
             .chain(self.programmed.failure.clone())
             .chain(unknown)
-            .chain(reach::problems(&self.programmed.plan.backends, &self.hops))
+            .chain(reach::problems(&self.programmed.plan, &self.hops))
             .chain(self.liveness.problems(&self.programmed.plan))
             .chain(self.announcement_status.problems(&self.source.cluster, &self.me))
             .chain(generic)

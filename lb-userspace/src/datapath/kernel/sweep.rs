@@ -114,11 +114,15 @@ impl FlowTables {
             return self.flows.delete_where(is_endpoint_gone);
         }
         let is_unheld = |key: &FlowKey| !lock(held).has_service(key.service, key.incarnation);
-        self.bare.delete_where(|key, flow| is_unheld(key) || !lock(held).has_backend(flow.backend))?;
-        self.flows.delete_where(|key, flow| is_unheld(key) || is_endpoint_gone(key, flow))?;
-        self.affinities.delete_where(|key, _| is_unheld(key))?;
-        // A Pod that is gone may still send a last FIN or RST, which must carry the
-        // VIP. So replies are deleted only with their service.
-        self.replies.delete_where(|_, reply| !lock(held).has_service(reply.service, reply.incarnation))
+        // One that changes too fast does not hold up the others.
+        let passes = [
+            self.flows.delete_where(|key, flow| is_unheld(key) || is_endpoint_gone(key, flow)),
+            self.bare.delete_where(|key, flow| is_unheld(key) || !lock(held).has_backend(flow.backend)),
+            self.affinities.delete_where(|key, _| is_unheld(key)),
+            // A Pod that is gone may still send a last FIN or RST, which must carry the
+            // VIP. So replies are deleted only with their service.
+            self.replies.delete_where(|_, reply| !lock(held).has_service(reply.service, reply.incarnation)),
+        ];
+        passes.into_iter().collect()
     }
 }

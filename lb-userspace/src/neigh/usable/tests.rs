@@ -72,12 +72,12 @@ fn a_target_that_is_not_looked_up_any_more_is_forgotten() {
 
 #[test]
 fn silence_is_marked_and_an_adopted_address_is_used_until_there_is_an_answer() {
-    let mut answers = LastAnswers::adopt([(TARGET, 2, MAC)]);
+    let mut answers = LastAnswers::adopt([(TARGET, 2, [0; 2], MAC)]);
     let silent = NextHop { dst_mac: Some(MAC), is_silent: true, ..hop() };
     assert_eq!(look(&mut answers, Reach::Via(hop())), Reach::Via(silent));
     let other = NextHop { dst_mac: Some([8; 6]), ..hop() };
     assert_eq!(look(&mut answers, Reach::Via(other.clone())), Reach::Via(other));
-    let mut answers = LastAnswers::adopt([(TARGET, 3, MAC)]);
+    let mut answers = LastAnswers::adopt([(TARGET, 3, [0; 2], MAC)]);
     assert_eq!(look(&mut answers, Reach::Via(hop())), Reach::Via(hop()), "it was another device");
 }
 
@@ -88,4 +88,15 @@ fn what_leaves_by_an_interface_that_is_not_ours_is_unreachable() {
         panic!("it is reachable")
     };
     assert!(reason.contains("--interface other"), "{reason}");
+}
+
+#[test]
+fn an_adopted_address_is_of_one_neighbour_on_one_vlan() {
+    let tagged = || LastAnswers::adopt([(TARGET, 2, [7, 0], MAC)]);
+    assert_eq!(look(&mut tagged(), Reach::Via(hop())), Reach::Via(hop()), "it was on another VLAN");
+    let mut answers = LastAnswers::adopt([(TARGET, 2, [0; 2], MAC)]);
+    look(&mut answers, Reach::Via(hop()));
+    let gateway = Some([10, 0, 0, 254].into());
+    let by_gateway = NextHop { gateway, on_link: false, ..hop() };
+    assert_eq!(look(&mut answers, Reach::Via(by_gateway.clone())), Reach::Via(by_gateway));
 }

@@ -355,9 +355,9 @@ proptest! {
     }
 }
 
-/// A new node whose next hop is not known holds up only the services that it is new in.
+/// A new node whose next hop is not known holds up nothing but itself.
 #[test]
-fn a_service_with_a_backend_that_was_not_looked_up_stays_as_it_was() {
+fn a_backend_that_was_not_looked_up_is_in_no_ring_yet() {
     let me = me("director", roles::DIRECTOR | roles::NODE);
     let mut planner = Planner::default();
     let mut now = Instant::now();
@@ -382,4 +382,22 @@ fn a_service_with_a_backend_that_was_not_looked_up_stays_as_it_was() {
     assert!(waiting.waiting.contains(&far));
     let after = plan(&both, &[], &hops());
     assert_eq!((members(&after), after.waiting.len()), (vec![2, 0], 0));
+}
+
+#[test]
+fn a_service_of_new_backends_alone_waits_and_own_endpoints_do_not() {
+    let me = me("near", roles::DIRECTOR | roles::NODE);
+    let mut planner = Planner::default();
+    let mut few = hops();
+    few.remove(&ip("10.1.0.3"));
+    let mut plan = |backends| {
+        let cluster = cluster(vec![service("192.0.2.1", DeliveryMode::Auto, backends)]);
+        planner.plan(&cluster, &me, &few, &Dead::new(), Instant::now())
+    };
+    let waiting = plan(endpoints(&[("far", "10.9.1.1")]));
+    assert_eq!((waiting.services.len(), waiting.held, waiting.waiting.len()), (0, 1, 2));
+    let ports = |plan: &Plan| plan.services.values().map(|planned| planned.endpoints.len()).sum::<usize>();
+    assert_eq!(ports(&plan(endpoints(&[("near", "10.9.0.1"), ("near", "10.9.0.2")]))), 2);
+    let both = plan(endpoints(&[("near", "10.9.0.1"), ("far", "10.9.1.1")]));
+    assert_eq!((ports(&both), both.held, both.waiting.len()), (1, 0, 2));
 }
