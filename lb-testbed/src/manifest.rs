@@ -59,6 +59,8 @@ pub enum EndpointState {
     NotReady,
     /// Still serving, but to get nothing new.
     Terminating,
+    /// The same, with a readiness probe that fails.
+    TerminatingNotReady,
 }
 
 /// A Pod behind a Service.
@@ -295,8 +297,8 @@ fn pod_endpoint(pod: &Pod, family: Family, state: EndpointState) -> Value {
 fn conditions(state: EndpointState) -> Value {
     json!({
         "ready": state == EndpointState::Ready,
-        "serving": state != EndpointState::NotReady,
-        "terminating": state == EndpointState::Terminating,
+        "serving": matches!(state, EndpointState::Ready | EndpointState::Terminating),
+        "terminating": matches!(state, EndpointState::Terminating | EndpointState::TerminatingNotReady),
     })
 }
 

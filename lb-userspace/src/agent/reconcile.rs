@@ -76,6 +76,8 @@ pub struct Reconciler<T> {
     has_new_room: bool,
     /// Something could not be read back as it was written.
     is_in_doubt: bool,
+    /// Services that this step changed: their proofs are to be looked at.
+    changed: BTreeSet<ServiceKey>,
 }
 
 impl<T: Tables> Reconciler<T> {
@@ -109,6 +111,7 @@ impl<T: Tables> Reconciler<T> {
             due: None,
             has_new_room: false,
             is_in_doubt,
+            changed: BTreeSet::new(),
         })
     }
 
@@ -186,7 +189,8 @@ impl<T: Tables> Reconciler<T> {
         let mut failures = Vec::new();
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
         let applied = datapath::write_all(&mut self.tables, mirror, ops);
-        self.prove(applied, &mut failures);
+        self.read_back(applied, &mut failures);
+        self.update_proofs();
         if !failures.is_empty() {
             self.report_failures(&failures);
         }
@@ -195,8 +199,8 @@ impl<T: Tables> Reconciler<T> {
     /// A second has passed: old ids and ranges are free, and what failed may succeed now.
     /// True if something was tried again.
     pub fn tick(&mut self, now: Now) -> bool {
-        // `make_mut` copies the mirror if a reader has it: only if there is something to age.
         let mut failures = Vec::new();
+        // Ageing copies the mirror if a reader has it: only if there is something to age.
         if !self.programmed.mirror.quarantine.is_empty() && !self.programmed.mirror.may_name_freed() {
             self.age_quarantine(&mut failures);
         }
@@ -207,6 +211,7 @@ impl<T: Tables> Reconciler<T> {
             self.converge_maps(now, failures);
         } else if must_retry {
             self.mend_maps(&mut failures);
+            self.update_proofs();
             self.report_failures(&failures);
         }
         must_retry
@@ -234,6 +239,7 @@ impl<T: Tables> Reconciler<T> {
                 break;
             }
         }
+        self.update_proofs();
         self.report_failures(&failures);
     }
 
@@ -253,13 +259,13 @@ impl<T: Tables> Reconciler<T> {
         let failed = std::mem::take(&mut mirror.failed);
         let orphans = datapath::delete_orphans(&mut self.tables, mirror);
         let restored = datapath::restore(&mut self.tables, mirror);
-        self.prove(orphans, failures);
-        self.prove(restored, failures);
+        self.read_back(orphans, failures);
+        self.read_back(restored, failures);
         if !self.programmed.is_planned {
             // No plan tells whether they are still wanted; they have been since.
             let mirror = Arc::make_mut(&mut self.programmed.mirror);
             let again = datapath::write_all(&mut self.tables, mirror, failed.into_values().collect());
-            self.prove(again, failures);
+            self.read_back(again, failures);
         }
     }
 
@@ -282,7 +288,7 @@ impl<T: Tables> Reconciler<T> {
             self.programmed.generation = next;
         }
         let has_made_room = applied.ops.iter().any(Op::makes_room);
-        self.prove(applied, failures);
+        self.read_back(applied, failures);
         has_made_room
     }
 
@@ -295,31 +301,36 @@ impl<T: Tables> Reconciler<T> {
     }
 
     /// Reads back what was written. Adds to `failures` what was not, or is not there.
-    fn prove(&mut self, applied: Applied, failures: &mut Vec<TableError>) {
+    fn read_back(&mut self, applied: Applied, failures: &mut Vec<TableError>) {
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
-        let mut written = BTreeSet::new();
         for op in &applied.ops {
             match op {
-                Op::SetService(key, _) | Op::DeleteService(key) => drop(written.insert(*key)),
-                Op::SetVip(addr, _) | Op::DeleteVip(addr) => written.extend(mirror.services_of(*addr)),
+                Op::SetService(key, _) | Op::DeleteService(key) => drop(self.changed.insert(*key)),
+                Op::SetVip(addr, _) | Op::DeleteVip(addr) => self.changed.extend(mirror.services_of(*addr)),
                 _ => {}
             }
         }
         failures.extend(applied.failures);
         failures.extend(datapath::read_back(&self.tables, mirror, applied.ops));
+    }
+
+    /// At the end of a step, when all that failed before was tried again.
+    fn update_proofs(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        let mirror = &self.programmed.mirror;
         let doubts = mirror.doubts();
         let was_in_doubt = std::mem::replace(&mut self.is_in_doubt, !doubts.is_empty());
         let others: Vec<ServiceKey> = if was_in_doubt || self.is_in_doubt {
-            mirror.services.keys().filter(|key| !written.contains(key)).copied().collect()
+            mirror.services.keys().filter(|key| !changed.contains(key)).copied().collect()
         } else {
             Vec::new()
         };
-        for key in written.into_iter().filter(|key| self.update_proof(key, &doubts)).collect::<Vec<_>>() {
+        for key in changed.into_iter().filter(|key| self.update_proof(key, &doubts)).collect::<Vec<_>>() {
             self.log_programmed(&key);
         }
-        let changed = others.iter().filter(|key| self.update_proof(key, &doubts)).count();
-        if changed > 0 {
-            info!(services = changed, proven = self.programmed.proven.len(), "proofs that a doubt concerned");
+        let others = others.iter().filter(|key| self.update_proof(key, &doubts)).count();
+        if others > 0 {
+            info!(services = others, proven = self.programmed.proven.len(), "proofs that a doubt concerned");
         }
     }
 

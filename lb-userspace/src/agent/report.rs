@@ -64,11 +64,13 @@ pub struct ServiceReport {
     pub protocol: String,
     /// The generation read back from the kernel; none: not programmed yet.
     pub programmed: Option<u32>,
-    /// Slots of its ring; 0 if this machine is no director, or no endpoint is ready.
+    /// Slots of its ring; 0 if this machine is no director, or it has no backend.
     pub ring: usize,
     pub backends: Vec<RingShare>,
-    /// On this node.
+    /// On this node, those that take new connections.
     pub endpoints: Vec<String>,
+    /// On this node, those that keep their connections and get no new ones.
+    pub draining: Vec<String>,
     /// Who may connect; empty: everybody.
     pub source_ranges: Vec<String>,
     /// For how long a client that was idle gets to the same endpoint again.
@@ -83,7 +85,7 @@ pub struct ServiceReport {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RingShare {
     pub address: IpAddr,
-    /// Number of endpoints.
+    /// Number of endpoints that take new connections; if there are none anywhere, of those that drain.
     pub weight: u32,
     pub slots: usize,
 }

@@ -56,19 +56,7 @@ pub const NO_BACKEND: Capacity = Capacity { backends: 1, ..ROOM };
 
 /// The next hops of both nodes, with their MAC addresses or without.
 pub fn hops(is_known: bool) -> NextHops {
-    let hop = |last| NextHop {
-        ifindex: 2,
-        interface: "uplink".into(),
-        device: 2,
-        tags: Vec::new(),
-        source: [10, 0, 0, 9].into(),
-        on_link: true,
-        gateway: None,
-        mtu: 1500,
-        src_mac: [2; 6],
-        dst_mac: is_known.then_some([last; 6]),
-        is_silent: false,
-    };
+    let hop = |last| NextHop { dst_mac: is_known.then_some([last; 6]), ..NextHop::on_uplink() };
     [([10, 0, 0, 1], 1), ([10, 0, 0, 9], 9)].map(|(ip, last)| (ip.into(), Reach::Via(hop(last)))).into()
 }
 

@@ -6,7 +6,7 @@ use lb_common::roles;
 
 use super::sharing::admitted_wishes;
 use crate::{
-    objects::model::{Announced, Backends, Carrier, Cluster, Frontend, Labels, Node, Protocol, Wish},
+    objects::model::{Announced, Carrier, Cluster, Frontend, Labels, Node, Protocol, Wish},
     plan::Identity,
 };
 
@@ -47,7 +47,8 @@ impl<'a> Site<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum DataPathState {
     Carries,
-    /// There is nothing to carry: none of the VIP's Services in the data path has a backend.
+    /// There is nothing to carry: no backend of the VIP's Services in the data path takes new
+    /// connections.
     Idle,
     /// It has backends, but is not carried here, or not yet.
     Cannot,
@@ -68,11 +69,7 @@ impl DataPathState {
         let first = Frontend { vip, port: 0, protocol: Protocol::Tcp };
         let last = Frontend { vip, port: u16::MAX, protocol: Protocol::Udp };
         let mut services = cluster.services.range(first..=last);
-        let has_backends = services.any(|(_, service)| match &service.backends {
-            Backends::Endpoints(endpoints) => endpoints.iter().any(|endpoint| !endpoint.draining),
-            Backends::Bare(servers) => !servers.is_empty(),
-        });
-        if has_backends { Self::Carries } else { Self::Idle }
+        if services.any(|(_, service)| service.backends.take_new()) { Self::Carries } else { Self::Idle }
     }
 }
 
@@ -95,7 +92,7 @@ pub fn servable_wishes<'a>(
     if wishes.iter().all(|wish| is_served(wish, site)) { wishes } else { Vec::new() }
 }
 
-/// Has a Service any endpoint that is ready, on whatever node?
+/// Has a Service any endpoint that takes new connections, on whatever node?
 pub fn has_endpoints(wish: &Wish, data_path: DataPathState) -> bool {
     match &wish.carrier {
         Carrier::DataPath => data_path != DataPathState::Idle,

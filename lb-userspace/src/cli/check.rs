@@ -197,10 +197,7 @@ fn open_family_warning(this: &ObjectRef, cluster: &Cluster) -> Option<Problem> {
 }
 
 fn no_endpoint_warnings(cluster: &Cluster) -> impl Iterator<Item = Problem> {
-    let empty = cluster.services.values().filter(|service| match &service.backends {
-        Backends::Endpoints(endpoints) => endpoints.is_empty(),
-        Backends::Bare(addresses) => addresses.is_empty(),
-    });
+    let empty = cluster.services.values().filter(|service| !service.backends.take_new());
     empty.map(|service| {
         let family = if service.frontend.vip.is_ipv4() { "IPv4" } else { "IPv6" };
         Problem {

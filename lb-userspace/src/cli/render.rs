@@ -59,13 +59,19 @@ pub fn services(services: &[ServiceReport]) -> String {
             format!("{} {vip}", service.protocol),
             state,
             if shares.is_empty() { "none".into() } else { shares.join(" ") },
-            if service.endpoints.is_empty() { "none".into() } else { service.endpoints.join(" ") },
+            endpoints_cell(service),
             policy_cell(service),
             service.packets.to_string(),
             service.bytes.to_string(),
         ]
     }));
     render_table(&table)
+}
+
+fn endpoints_cell(service: &ServiceReport) -> String {
+    let draining = service.draining.iter().map(|endpoint| format!("{endpoint} (draining)"));
+    let all: Vec<_> = service.endpoints.iter().cloned().chain(draining).collect();
+    if all.is_empty() { "none".into() } else { all.join(" ") }
 }
 
 fn policy_cell(service: &ServiceReport) -> String {

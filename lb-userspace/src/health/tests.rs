@@ -95,16 +95,10 @@ fn questions_to_servers(check: Option<Check>, reach: Reach, roles: u32) -> Vec<(
 fn reach_via(device: u32, ids: &[u16]) -> Reach {
     Reach::Via(NextHop {
         ifindex: 9,
-        interface: "uplink".into(),
         device,
         tags: ids.iter().map(|id| Tag { kind: 0x8100, id: *id }).collect(),
         source: ip(1),
-        on_link: true,
-        gateway: None,
-        mtu: 1500,
-        src_mac: [2; 6],
-        dst_mac: None,
-        is_silent: false,
+        ..NextHop::on_uplink()
     })
 }
 

@@ -34,6 +34,24 @@ pub struct NextHop {
 }
 
 impl NextHop {
+    /// For tests: a neighbour that has not answered yet.
+    #[cfg(test)]
+    pub fn on_uplink() -> Self {
+        Self {
+            ifindex: 2,
+            interface: "uplink".into(),
+            device: 2,
+            tags: Vec::new(),
+            source: IpAddr::from([10, 0, 0, 9]),
+            on_link: true,
+            gateway: None,
+            mtu: 1500,
+            src_mac: [2; 6],
+            dst_mac: None,
+            is_silent: false,
+        }
+    }
+
     /// The VLAN tags as they stand in a frame, outermost first; 0 where there is none.
     pub fn wire_tags(&self) -> [u32; 2] {
         [0, 1].map(|n| self.tags.get(n).map_or(0, |tag| tag.wire_word()))

@@ -81,8 +81,7 @@ pub struct Endpoint {
     pub node: Arc<str>,
     pub addr: IpAddr,
     pub port: u16,
-    /// It is terminating, but still serves: keeps its connections, gets no new
-    /// ones.
+    /// It keeps its connections and gets no new ones: it is terminating, or not ready (any more).
     pub draining: bool,
 }
 
@@ -95,6 +94,16 @@ pub enum Backends {
     /// `trigon.dev/backends: bare`: servers that own the VIP themselves.
     /// Sorted, without duplicates.
     Bare(Vec<IpAddr>),
+}
+
+impl Backends {
+    /// Does any of them take new connections?
+    pub fn take_new(&self) -> bool {
+        match self {
+            Self::Endpoints(endpoints) => endpoints.iter().any(|endpoint| !endpoint.draining),
+            Self::Bare(servers) => !servers.is_empty(),
+        }
+    }
 }
 
 /// `trigon.dev/health-check`: how a bare server is checked. Requests are

@@ -10,6 +10,7 @@ mod health;
 mod node;
 mod nodes;
 mod policy;
+mod readiness;
 mod service;
 mod settings;
 mod slice;

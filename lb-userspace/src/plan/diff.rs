@@ -213,7 +213,7 @@ impl<'a> DiffBuilder<'a> {
         let ranges = self.find_ranges(id, old.as_ref(), planned)?;
         let Slots { len, ring, history } = self.find_slots(old.as_ref(), planned)?;
         let endpoints = self.fitting_endpoints(id, planned);
-        // There is room for everything: take it.
+        // The service will be changed: take the room.
         self.range_count = ranges.count;
         if old.is_none() {
             self.service_ids().take();

@@ -22,8 +22,10 @@ pub fn max_overhead(cluster: &Cluster, service: &Service) -> u16 {
 }
 
 /// Name for Maglev, key and weight of each backend that can take packets for a
-/// service. The weight of a node is the number of its ready endpoints, that of
-/// a bare server 1.
+/// service. The weight of a node is the number of its endpoints that take new
+/// connections, that of a bare server 1.
+///
+/// If no endpoint takes any, the draining ones count: their connections live on.
 pub fn named_members(cluster: &Cluster, service: &Service) -> Vec<(String, BackendKey, u32)> {
     let key = |addr: IpAddr, bare| BackendKey { addr: Addr::from(addr), mode: service.delivery, bare };
     match &service.backends {
@@ -32,7 +34,8 @@ pub fn named_members(cluster: &Cluster, service: &Service) -> Vec<(String, Backe
         }
         Backends::Endpoints(endpoints) => {
             let mut weights: BTreeMap<&Arc<str>, u32> = BTreeMap::new();
-            for endpoint in endpoints.iter().filter(|endpoint| !endpoint.draining) {
+            let all_drain = endpoints.iter().all(|endpoint| endpoint.draining);
+            for endpoint in endpoints.iter().filter(|endpoint| all_drain || !endpoint.draining) {
                 *weights.entry(&endpoint.node).or_default() += 1;
             }
             let member = |(name, weight): (&Arc<str>, u32)| {

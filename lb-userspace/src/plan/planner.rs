@@ -80,13 +80,13 @@ impl Planner {
                     plan.held += 1;
                     continue;
                 };
-                Arc::clone(before)
+                with_members_of(before, me, service)
             } else {
                 let mut planned = self.plan_service(cluster, me, service, named, dead, now);
                 if planned.flags & service_flags::BARE == 0 {
                     planned.mss = mss.for_vip(frontend.vip);
                 }
-                Arc::new(planned)
+                planned
             };
             if is_director {
                 for (key, _) in planned.members.iter() {
@@ -94,7 +94,7 @@ impl Planner {
                 }
             }
             plan.vips.insert(Addr::from(frontend.vip), vip);
-            plan.services.insert(key, planned);
+            plan.services.insert(key, Arc::new(planned));
         }
         let unknown = plan.backends.keys().filter(|key| !is_known(key, hops));
         plan.waiting.extend(unknown.copied());
@@ -173,6 +173,19 @@ impl Planner {
             policy,
             mss: 0,
         }
+    }
+}
+
+/// The service as it was planned before, and what it says now of all but its members.
+fn with_members_of(before: &PlannedService, me: &Identity, service: &Service) -> PlannedService {
+    let policy =
+        PlannedPolicy { new_flows: before.policy.new_flows, ..PlannedPolicy::new(&service.policy, None) };
+    PlannedService {
+        flags: policy.flags() | before.flags & service_flags::BARE,
+        endpoints: local_endpoints(me, service, false),
+        draining: local_endpoints(me, service, true),
+        policy,
+        ..before.clone()
     }
 }
 

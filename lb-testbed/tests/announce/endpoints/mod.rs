@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr};
 use anyhow::{Result, ensure};
 use lb_testbed::{
     Config,
-    EndpointState::{NotReady, Ready, Terminating},
+    EndpointState::{NotReady, Ready, Terminating, TerminatingNotReady},
     PortSpec, Protocol, ServiceSpec, UDP_ECHO_PORT,
 };
 use serde_json::json;
@@ -27,7 +27,7 @@ fn a_vip_is_withdrawn_when_its_endpoints_go_and_comes_back_with_them() -> Result
         let gone = [
             web.clone().endpoints(&[]),
             web.clone().endpoints(&[("pod1_1", NotReady)]),
-            web.clone().endpoints(&[("pod1_1", Terminating)]),
+            web.clone().endpoints(&[("pod1_1", TerminatingNotReady)]),
         ];
         for service in gone {
             lab.triangle.write_objects(&[service])?;
@@ -37,6 +37,13 @@ fn a_vip_is_withdrawn_when_its_endpoints_go_and_comes_back_with_them() -> Result
             lab.triangle.write_objects(std::slice::from_ref(&web))?;
             lab.wait_announced()?;
         }
+        lab.triangle.write_objects(&[web.clone().endpoints(&[("pod1_1", NotReady)])])?;
+        for prefix in vip_prefixes() {
+            lab.wait_routes(&prefix, <[_]>::is_empty)?;
+        }
+        // With no endpoint that is ready, one that still serves takes new connections.
+        lab.triangle.write_objects(&[web.endpoints(&[("pod1_1", Terminating)])])?;
+        lab.wait_announced()?;
         let told = lab.peer_status("director1", "of-director1")?;
         ensure!(told["established"] == 1, "the session was reset: {told}");
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use lb_common::maps::ServiceKey;
+use lb_common::maps::{Endpoint, ServiceKey};
 
 use super::{Reader, Snapshot};
 use crate::{
@@ -37,11 +37,8 @@ impl Snapshot {
             programmed: self.programmed.proven.get(key).copied(),
             ring: planned.ring.len(),
             backends: planned.members.iter().zip(slots).map(share).collect(),
-            endpoints: planned
-                .endpoints
-                .iter()
-                .map(|e| SocketAddr::new(IpAddr::from(e.addr), u16::from_be(e.port)).to_string())
-                .collect(),
+            endpoints: planned.endpoints.iter().map(address_text).collect(),
+            draining: planned.draining.iter().map(address_text).collect(),
             source_ranges: planned.policy.ranges.iter().map(ToString::to_string).collect(),
             affinity_seconds: Some(planned.policy.affinity).filter(|seconds| *seconds > 0),
             new_flows_per_second: Some(planned.policy.new_flows).filter(|flows| *flows > 0),
@@ -49,4 +46,8 @@ impl Snapshot {
             bytes: traffic.bytes,
         }
     }
+}
+
+fn address_text(endpoint: &Endpoint) -> String {
+    SocketAddr::new(IpAddr::from(endpoint.addr), u16::from_be(endpoint.port)).to_string()
 }

@@ -24,9 +24,9 @@ fn check_text(text: &str) -> CheckReport {
 fn the_examples_are_good() {
     let report = check_directory(&examples_dir(), TranslateConfig::default(), None);
     assert_eq!((&report.problems, &report.warnings), (&vec![], &vec![]));
-    assert_eq!((report.services, report.endpoints, report.nodes), (5, 10, 5));
+    assert_eq!((report.services, report.endpoints, report.nodes), (5, 11, 5));
     assert!(render_report(&report).ends_with(
-        "5 services, 10 endpoints, 5 nodes, 5 VIPs, 2 BGP peers, 3 advertisements; 0 problems, 0 warnings\n"
+        "5 services, 11 endpoints, 5 nodes, 5 VIPs, 2 BGP peers, 3 advertisements; 0 problems, 0 warnings\n"
     ));
 }
 

@@ -3,24 +3,8 @@ use super::*;
 const TARGET: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 const MAC: Mac = [7; 6];
 
-fn hop() -> NextHop {
-    NextHop {
-        ifindex: 2,
-        interface: "uplink".into(),
-        device: 2,
-        tags: Vec::new(),
-        source: [10, 0, 0, 9].into(),
-        on_link: true,
-        gateway: None,
-        mtu: 1500,
-        src_mac: [2; 6],
-        dst_mac: None,
-        is_silent: false,
-    }
-}
-
 fn answering() -> NextHop {
-    NextHop { dst_mac: Some(MAC), ..hop() }
+    NextHop { dst_mac: Some(MAC), ..NextHop::on_uplink() }
 }
 
 fn look(answers: &mut LastAnswers, reach: Reach) -> Reach {
@@ -44,18 +28,18 @@ fn last_mac(then: &[Reach]) -> Option<Mac> {
 
 #[test]
 fn only_a_silent_neighbour_keeps_its_last_mac_address() {
-    let silent = || Reach::Via(hop());
+    let silent = || Reach::Via(NextHop::on_uplink());
     let gone = || Reach::Unreachable("no route".into());
     let by = |hop: NextHop| Reach::Via(hop);
     assert_eq!(last_mac(&[silent()]), Some(MAC));
     assert_eq!(last_mac(&[silent(), silent()]), Some(MAC));
-    assert_eq!(last_mac(&[by(NextHop { mtu: 1400, ..hop() })]), Some(MAC));
+    assert_eq!(last_mac(&[by(NextHop { mtu: 1400, ..NextHop::on_uplink() })]), Some(MAC));
     assert_eq!(last_mac(&[gone()]), None);
     assert_eq!(last_mac(&[gone(), silent()]), None, "the link was down meanwhile");
-    assert_eq!(last_mac(&[by(NextHop { ifindex: 3, device: 3, ..hop() })]), None);
+    assert_eq!(last_mac(&[by(NextHop { ifindex: 3, device: 3, ..NextHop::on_uplink() })]), None);
     let gateway = Some([10, 0, 0, 254].into());
     assert_eq!(
-        last_mac(&[by(NextHop { gateway, on_link: false, ..hop() })]),
+        last_mac(&[by(NextHop { gateway, on_link: false, ..NextHop::on_uplink() })]),
         None,
         "it is another neighbour"
     );
@@ -67,18 +51,22 @@ fn a_target_that_is_not_looked_up_any_more_is_forgotten() {
     let mut answers = LastAnswers::default();
     look(&mut answers, Reach::Via(answering()));
     answers.usable_hops(&NextHops::new(), &[2].into());
-    assert_eq!(look(&mut answers, Reach::Via(hop())), Reach::Via(hop()));
+    assert_eq!(look(&mut answers, Reach::Via(NextHop::on_uplink())), Reach::Via(NextHop::on_uplink()));
 }
 
 #[test]
 fn silence_is_marked_and_an_adopted_address_is_used_until_there_is_an_answer() {
     let mut answers = LastAnswers::adopt([(TARGET, 2, [0; 2], MAC)]);
-    let silent = NextHop { dst_mac: Some(MAC), is_silent: true, ..hop() };
-    assert_eq!(look(&mut answers, Reach::Via(hop())), Reach::Via(silent));
-    let other = NextHop { dst_mac: Some([8; 6]), ..hop() };
+    let silent = NextHop { dst_mac: Some(MAC), is_silent: true, ..NextHop::on_uplink() };
+    assert_eq!(look(&mut answers, Reach::Via(NextHop::on_uplink())), Reach::Via(silent));
+    let other = NextHop { dst_mac: Some([8; 6]), ..NextHop::on_uplink() };
     assert_eq!(look(&mut answers, Reach::Via(other.clone())), Reach::Via(other));
     let mut answers = LastAnswers::adopt([(TARGET, 3, [0; 2], MAC)]);
-    assert_eq!(look(&mut answers, Reach::Via(hop())), Reach::Via(hop()), "it was another device");
+    assert_eq!(
+        look(&mut answers, Reach::Via(NextHop::on_uplink())),
+        Reach::Via(NextHop::on_uplink()),
+        "it was another device"
+    );
 }
 
 #[test]
@@ -93,10 +81,14 @@ fn what_leaves_by_an_interface_that_is_not_ours_is_unreachable() {
 #[test]
 fn an_adopted_address_is_of_one_neighbour_on_one_vlan() {
     let tagged = || LastAnswers::adopt([(TARGET, 2, [7, 0], MAC)]);
-    assert_eq!(look(&mut tagged(), Reach::Via(hop())), Reach::Via(hop()), "it was on another VLAN");
+    assert_eq!(
+        look(&mut tagged(), Reach::Via(NextHop::on_uplink())),
+        Reach::Via(NextHop::on_uplink()),
+        "it was on another VLAN"
+    );
     let mut answers = LastAnswers::adopt([(TARGET, 2, [0; 2], MAC)]);
-    look(&mut answers, Reach::Via(hop()));
+    look(&mut answers, Reach::Via(NextHop::on_uplink()));
     let gateway = Some([10, 0, 0, 254].into());
-    let by_gateway = NextHop { gateway, on_link: false, ..hop() };
+    let by_gateway = NextHop { gateway, on_link: false, ..NextHop::on_uplink() };
     assert_eq!(look(&mut answers, Reach::Via(by_gateway.clone())), Reach::Via(by_gateway));
 }

@@ -9,6 +9,7 @@ use super::{
     annotations::{self, BACKENDS, DELIVERY, DSR, HEALTH_CHECK},
     health,
     policy::{policy_of_family, read_policy},
+    readiness::Readiness,
     settings::Settings,
     slice::{Slice, translate_slice},
     values, wish,
@@ -258,21 +259,26 @@ fn matching_slices<'a>(
     found
 }
 
-/// The backends of the VIP's family, sorted and without duplicates.
+/// The backends of the VIP's family, sorted and without duplicates. An endpoint that takes new
+/// connections by one slice does so.
 fn backends_for(vip: IpAddr, slices: &[(&Slice, u16)], settings: &Settings) -> Backends {
     let family = slices.iter().filter(|(slice, _)| slice.is_ipv4 == vip.is_ipv4());
     let members = family.flat_map(|(slice, port)| slice.members.iter().map(|member| (member, *port)));
+    let least = Readiness::least_for_new(members.clone().map(|(member, _)| member.readiness));
     if settings.bare {
-        let addresses: BTreeSet<_> = members.map(|(member, _)| member.address).collect();
+        let taking = members.filter(|(member, _)| member.readiness.takes_new(least));
+        let addresses: BTreeSet<_> = taking.map(|(member, _)| member.address).collect();
         return Backends::Bare(addresses.into_iter().collect());
     }
     let mut endpoints: Vec<Endpoint> = members
         .filter_map(|(member, port)| {
             let node = Arc::clone(member.node.as_ref()?);
-            Some(Endpoint { node, addr: member.address, port, draining: member.draining })
+            let draining = !member.readiness.takes_new(least);
+            Some(Endpoint { node, addr: member.address, port, draining })
         })
         .collect();
     endpoints.sort_unstable();
-    endpoints.dedup();
+    // Of those that differ in `draining` alone, the first takes new connections.
+    endpoints.dedup_by(|b, a| (&a.node, a.addr, a.port) == (&b.node, b.addr, b.port));
     Backends::Endpoints(endpoints)
 }

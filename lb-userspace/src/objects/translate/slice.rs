@@ -6,6 +6,7 @@ use k8s_openapi::api::discovery::v1;
 
 use super::{
     Nodes,
+    readiness::Readiness,
     settings::Settings,
     values::{self, Complaint, family_name},
 };
@@ -33,13 +34,12 @@ pub struct SlicePort {
     pub number: u16,
 }
 
-/// An endpoint that may be sent to.
+/// An endpoint that packets may go to.
 pub struct SliceEndpoint {
     pub address: IpAddr,
     /// None for a bare server, which needs none.
     pub node: Option<Arc<str>>,
-    /// As in [`crate::objects::model::Endpoint`].
-    pub draining: bool,
+    pub readiness: Readiness,
 }
 
 /// Checks a slice of a Service with these settings. None: nothing of it is usable.
@@ -72,9 +72,7 @@ pub fn translate_slice(
     let mut members = Vec::with_capacity(endpoints.len());
     for (index, endpoint) in endpoints.iter().enumerate() {
         match translate_endpoint(endpoint, is_ipv4, settings, nodes) {
-            Ok(member) => {
-                members.extend(member.filter(|m| !m.draining || is_serving_while_terminating(endpoint)))
-            }
+            Ok(member) => members.extend(member),
             Err((field, complaint)) => {
                 problems.push(complaint.into_problem(&this, format!("endpoints[{index}].{field}")));
             }
@@ -109,20 +107,8 @@ fn checked_ports(
     ports
 }
 
-/// May new connections go there? Absent means ready, as in Kubernetes.
-fn can_take_new_connections(endpoint: &v1::Endpoint, settings: &Settings) -> bool {
-    let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready);
-    settings.publish_not_ready || ready.unwrap_or(true)
-}
-
-/// Does it keep its connections although it gets no new ones: both serving and terminating?
-fn is_serving_while_terminating(endpoint: &v1::Endpoint) -> bool {
-    let conditions = endpoint.conditions.as_ref();
-    conditions.is_some_and(|c| c.serving == Some(true) && c.terminating == Some(true))
-}
-
 /// Checks an endpoint. None: it is left out without a problem of its own, because its Node
-/// is unusable, or because it is a bare server that is not ready.
+/// is unusable.
 fn translate_endpoint(
     endpoint: &v1::Endpoint,
     is_ipv4: bool,
@@ -130,12 +116,9 @@ fn translate_endpoint(
     nodes: &Nodes,
 ) -> Result<Option<SliceEndpoint>, (&'static str, Complaint)> {
     let address = endpoint_address(endpoint, is_ipv4)?;
+    let readiness = Readiness::of(endpoint, settings.publish_not_ready);
     if settings.bare {
-        return Ok(can_take_new_connections(endpoint, settings).then_some(SliceEndpoint {
-            address,
-            node: None,
-            draining: false,
-        }));
+        return Ok(Some(SliceEndpoint { address, node: None, readiness }));
     }
     let name = endpoint.node_name.as_deref().filter(|name| !name.is_empty()).ok_or_else(|| {
         let remedy = "set the Node that the Pod is on; or annotate the Service with \
@@ -146,8 +129,7 @@ fn translate_endpoint(
         let message = format!("there is no Node `{name}`");
         ("nodeName", Complaint::new(message, "add an object for this Node, or correct the name"))
     })?;
-    let draining = !can_take_new_connections(endpoint, settings);
-    Ok(usable.then(|| SliceEndpoint { address, node: Some(Arc::clone(name)), draining }))
+    Ok(usable.then(|| SliceEndpoint { address, node: Some(Arc::clone(name)), readiness }))
 }
 
 fn endpoint_address(endpoint: &v1::Endpoint, is_ipv4: bool) -> Result<IpAddr, (&'static str, Complaint)> {

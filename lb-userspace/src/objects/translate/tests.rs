@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::objects::{
     index::Index,
-    model::{Backends, Cluster, DeliveryMode, Service},
+    model::{Backends, Cluster, DeliveryMode, Endpoint, Service},
     source::file::read_text,
     translate::TranslateConfig,
 };
@@ -67,13 +67,14 @@ fn cluster_with(text: &str, options: TranslateConfig) -> (Cluster, Vec<String>) 
     ((*cluster).clone(), problems)
 }
 
-/// `tcp 192.0.2.1:80 -> node1/10.1.0.1:8080, ...` for each service.
+/// `tcp 192.0.2.1:80 -> node1/10.1.0.1:8080, ...` for each service; `~` before what drains.
 fn summarize_services(cluster: &Cluster) -> Vec<String> {
+    let endpoint = |e: &Endpoint| {
+        format!("{}{}/{}", if e.draining { "~" } else { "" }, e.node, SocketAddr::new(e.addr, e.port))
+    };
     let line = |service: &Service| {
         let backends: Vec<_> = match &service.backends {
-            Backends::Endpoints(all) => {
-                all.iter().map(|e| format!("{}/{}", e.node, SocketAddr::new(e.addr, e.port))).collect()
-            }
+            Backends::Endpoints(all) => all.iter().map(endpoint).collect(),
             Backends::Bare(all) => all.iter().map(|address| format!("bare {address}")).collect(),
         };
         format!("{} -> {}", service.frontend, backends.join(", ")).trim_end().to_owned()
@@ -141,7 +142,39 @@ fn services_have_the_frontends_and_backends_that_their_objects_say() {
         // Conditions
         (more("  conditions: {ready: true}"), &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"]),
         (more("  conditions: {serving: true}"), &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"]),
-        (more("  conditions: {ready: false, serving: true}"), &["tcp 192.0.2.1:80 ->"]),
+        (more("  conditions: {ready: false}"), &["tcp 192.0.2.1:80 -> ~node1/10.1.0.1:8080"]),
+        (more("  conditions: {ready: false, serving: false}"), &["tcp 192.0.2.1:80 -> ~node1/10.1.0.1:8080"]),
+        (
+            more("  conditions: {ready: false, serving: false, terminating: true}"),
+            &["tcp 192.0.2.1:80 -> ~node1/10.1.0.1:8080"],
+        ),
+        (
+            more("  conditions: {ready: false, serving: true, terminating: true}"),
+            &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"],
+        ),
+        (
+            more(
+                "  conditions: {ready: false, serving: true, terminating: true}\n\
+                 - {addresses: [10.1.0.2], nodeName: node1}\n\
+                 - {addresses: [10.1.0.3], nodeName: node1, conditions: {ready: false, serving: false}}",
+            ),
+            &["tcp 192.0.2.1:80 -> ~node1/10.1.0.1:8080, node1/10.1.0.2:8080, ~node1/10.1.0.3:8080"],
+        ),
+        (
+            more(
+                "  conditions: {ready: false, serving: true, terminating: true}\n\
+                 - {addresses: [10.1.0.3], nodeName: node1, conditions: {ready: false, serving: false}}",
+            ),
+            &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080, ~node1/10.1.0.3:8080"],
+        ),
+        // The same endpoint twice, as while it goes from one slice to another
+        (
+            more(
+                "  conditions: {ready: false, serving: false}\n\
+                 - {addresses: [10.1.0.1], nodeName: node1}",
+            ),
+            &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"],
+        ),
         (
             changed_base("spec:\n", "spec:\n  publishNotReadyAddresses: true\n")
                 + "  conditions: {ready: false}",
@@ -153,6 +186,12 @@ fn services_have_the_frontends_and_backends_that_their_objects_say() {
                 .replace("port: 8080", "port: 80")
                 .replace("  nodeName: node1\n", "- addresses: [10.1.0.0]"),
             &["tcp 192.0.2.1:80 -> bare 10.1.0.0, bare 10.1.0.1"],
+        ),
+        (
+            changed_base("trigon.dev/delivery: auto", "trigon.dev/backends: bare")
+                .replace("port: 8080", "port: 80")
+                .replace("  nodeName: node1\n", "  conditions: {ready: false}\n- addresses: [10.1.0.0]"),
+            &["tcp 192.0.2.1:80 -> bare 10.1.0.0"],
         ),
     ];
     for (text, expected) in table {

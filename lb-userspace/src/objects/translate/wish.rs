@@ -10,7 +10,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{annotations, values::family_name};
+use super::{annotations, readiness::Readiness, values::family_name};
 use crate::objects::model::{Carrier, Labels, Sharing, Wish};
 
 /// For the VIPs of a Service in the data path.
@@ -36,11 +36,9 @@ pub fn kube_proxy_wishes<'a>(
     let wish = |vip: IpAddr| {
         let of_family = slices.iter().filter(|slice| slice.address_type == family_name(vip));
         let endpoints = of_family.flat_map(|slice| slice.endpoints.iter().flatten());
-        // Absent means ready, as in Kubernetes.
-        let is_ready = |endpoint: &&Endpoint| {
-            all_ready || endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
-        };
-        let ready: Vec<_> = endpoints.filter(is_ready).collect();
+        let readiness = |endpoint: &Endpoint| Readiness::of(endpoint, all_ready);
+        let least = Readiness::least_for_new(endpoints.clone().map(readiness));
+        let ready: Vec<_> = endpoints.filter(|endpoint| readiness(endpoint).takes_new(least)).collect();
         let nodes = ready.iter().filter_map(|endpoint| endpoint.node_name.as_deref().map(Arc::from));
         let carrier = Carrier::KubeProxy { local, ready: !ready.is_empty(), nodes: nodes.collect() };
         (vip, Arc::new(Wish { labels: labels_of(&object.metadata), carrier, sharing: sharing_of(object) }))

@@ -43,17 +43,12 @@ fn endpoints(list: &[(&str, &str)]) -> Backends {
 
 fn hop(gateway: Option<&str>, mac: Option<[u8; 6]>) -> Reach {
     Reach::Via(NextHop {
-        ifindex: 2,
         interface: "eth0".into(),
-        device: 2,
-        tags: vec![],
         source: ip("10.0.0.250"),
         on_link: gateway.is_none(),
         gateway: gateway.map(ip),
-        mtu: 1500,
-        src_mac: [2; 6],
         dst_mac: mac,
-        is_silent: false,
+        ..NextHop::on_uplink()
     })
 }
 
@@ -68,6 +63,26 @@ fn cluster(services: Vec<(Frontend, Arc<Service>)>) -> Cluster {
         nodes: nodes.into_iter().collect(),
         ..Cluster::default()
     }
+}
+
+/// Of the service's members and, by the second node, of its endpoints.
+#[test]
+fn endpoints_that_drain_are_members_only_where_no_other_is() {
+    let draining = |which: &[bool]| {
+        let Backends::Endpoints(mut both) = endpoints(&[("near", "10.9.0.1"), ("far", "10.9.1.1")]) else {
+            panic!("endpoints are not bare servers")
+        };
+        both.iter_mut().zip(which).for_each(|(endpoint, draining)| endpoint.draining = *draining);
+        let cluster = cluster(vec![service("192.0.2.1", DeliveryMode::Auto, Backends::Endpoints(both))]);
+        let plan = planned(&cluster, &me("near", roles::NODE | roles::DIRECTOR));
+        let service = plan.services.values().next().unwrap();
+        let members = service.members.iter().map(|(key, _)| IpAddr::from(key.addr)).collect::<Vec<_>>();
+        (members, service.endpoints.len(), service.draining.len())
+    };
+    let (near, far) = (ip("10.0.0.2"), ip("10.1.0.3"));
+    assert_eq!(draining(&[false, true]), (vec![near], 1, 0));
+    assert_eq!(draining(&[true, false]), (vec![far], 0, 1));
+    assert_eq!(draining(&[true, true]), (vec![far, near], 0, 1));
 }
 
 fn hops() -> NextHops {
@@ -400,4 +415,8 @@ fn a_service_of_new_backends_alone_waits_and_own_endpoints_do_not() {
     assert_eq!(ports(&plan(endpoints(&[("near", "10.9.0.1"), ("near", "10.9.0.2")]))), 2);
     let both = plan(endpoints(&[("near", "10.9.0.1"), ("far", "10.9.1.1")]));
     assert_eq!((ports(&both), both.held, both.waiting.len()), (1, 0, 2));
+    // All members are new: those from before stay, and own endpoints do not.
+    let moved = plan(endpoints(&[("far", "10.9.1.1")]));
+    let members = moved.services.values().map(|planned| planned.members.len()).sum::<usize>();
+    assert_eq!((ports(&moved), members, moved.held), (0, 1, 0));
 }

@@ -66,14 +66,8 @@ impl StoryWorld {
             ifindex: 3,
             interface: "eth0".into(),
             device: 3,
-            tags: Vec::new(),
-            source: [10, 0, 0, 9].into(),
-            on_link: true,
-            gateway: None,
-            mtu: 1500,
-            src_mac: [2; 6],
             dst_mac: Some([4; 6]),
-            is_silent: false,
+            ..NextHop::on_uplink()
         };
         let hops = NextHops::from([(IpAddr::from([10, 0, 0, 2]), Reach::Via(hop))]);
         Self { mirror, plan: Plan::default(), cluster: Cluster { nodes, ..Cluster::default() }, hops }

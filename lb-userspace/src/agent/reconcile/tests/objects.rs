@@ -121,19 +121,8 @@ impl ServiceObject {
 
 /// To all nodes.
 pub fn next_hops() -> NextHops {
-    let hop = |number: u8| NextHop {
-        ifindex: 2,
-        interface: "uplink".into(),
-        device: 2,
-        tags: Vec::new(),
-        source: node_address(0),
-        on_link: true,
-        gateway: None,
-        mtu: 1500,
-        src_mac: [2; 6],
-        dst_mac: Some([number; 6]),
-        is_silent: false,
-    };
+    let hop =
+        |number: u8| NextHop { source: node_address(0), dst_mac: Some([number; 6]), ..NextHop::on_uplink() };
     let reach = |number| if number == 0 { Reach::Local } else { Reach::Via(hop(number)) };
     (0..NODES).map(|number| (node_address(number), reach(number))).collect()
 }

@@ -6,17 +6,12 @@ fn ip(text: &str) -> IpAddr {
 
 fn hops() -> Arc<NextHops> {
     let via = Reach::Via(NextHop {
-        ifindex: 2,
         interface: "eth0".into(),
-        device: 2,
-        tags: Vec::new(),
         source: ip("10.0.0.1"),
         on_link: false,
         gateway: Some(ip("10.0.0.254")),
-        mtu: 1500,
-        src_mac: [2; 6],
         dst_mac: Some([4; 6]),
-        is_silent: false,
+        ..NextHop::on_uplink()
     });
     let unreachable = Reach::Unreachable("no route".into());
     let all =
