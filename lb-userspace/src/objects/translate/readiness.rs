@@ -6,7 +6,7 @@ use k8s_openapi::api::discovery::v1::Endpoint;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Readiness {
     Ready,
-    /// Takes new connections where no endpoint is ready: it is terminating, but still answers.
+    /// It is terminating, but still answers: takes new connections where no endpoint is ready.
     Serving,
     /// Not ready, but in a slice: it keeps the connections that it has.
     Draining,
@@ -15,11 +15,11 @@ pub enum Readiness {
 impl Readiness {
     /// `all_ready`: as `publishNotReadyAddresses` of the Service has it.
     pub fn of(endpoint: &Endpoint, all_ready: bool) -> Self {
-        let conditions = endpoint.conditions.as_ref();
-        // Absent means ready, as in Kubernetes.
-        if all_ready || conditions.and_then(|conditions| conditions.ready).unwrap_or(true) {
+        // What is absent means what it means to kube-proxy.
+        let conditions = endpoint.conditions.clone().unwrap_or_default();
+        if all_ready || conditions.ready.unwrap_or(true) {
             Self::Ready
-        } else if conditions.and_then(|conditions| conditions.serving) == Some(true) {
+        } else if conditions.terminating.unwrap_or(false) && conditions.serving.unwrap_or(true) {
             Self::Serving
         } else {
             Self::Draining

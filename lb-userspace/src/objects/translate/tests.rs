@@ -143,6 +143,11 @@ fn services_have_the_frontends_and_backends_that_their_objects_say() {
         (more("  conditions: {ready: true}"), &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"]),
         (more("  conditions: {serving: true}"), &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"]),
         (more("  conditions: {ready: false}"), &["tcp 192.0.2.1:80 -> ~node1/10.1.0.1:8080"]),
+        (more("  conditions: {ready: false, serving: true}"), &["tcp 192.0.2.1:80 -> ~node1/10.1.0.1:8080"]),
+        (
+            more("  conditions: {ready: false, terminating: true}"),
+            &["tcp 192.0.2.1:80 -> node1/10.1.0.1:8080"],
+        ),
         (more("  conditions: {ready: false, serving: false}"), &["tcp 192.0.2.1:80 -> ~node1/10.1.0.1:8080"]),
         (
             more("  conditions: {ready: false, serving: false, terminating: true}"),
