@@ -106,7 +106,7 @@ verdicts! {
         "from a client in none of the service's loadBalancerSourceRanges",
         "if the client is to be served, add its address to the Service's loadBalancerSourceRanges";
     DropNoBackend "no_backend" Drop:
-        "the service has no ready endpoint on any node",
+        "the service has no endpoint on any node, ready or not",
         "make a Pod of the service ready: `kubectl get endpointslices`; `trigon services` shows its backends";
     DropUnresolved "next_hop_unresolved" Drop:
         "the next hop's MAC address towards the backend is not known",
@@ -127,8 +127,8 @@ verdicts! {
         "from a director, to a VIP of ours, but this node knows no service with this port and protocol",
         "wait until this node has the service too; if it lasts, give its agent the same objects: `trigon status` on both";
     DropNoEndpoint "no_endpoint" Drop:
-        "chosen as the owner, but this node has no endpoint of the service",
-        "wait until the directors follow; if it lasts, give director and node the same objects: `trigon status` on both";
+        "chosen as the owner, but this node has no endpoint of the service that takes new connections",
+        "see `trigon services` for what is ready, and wait until the directors follow; if it lasts, give director and node the same objects: `trigon status` on both";
     DropFlowTable "flow_table" Drop:
         "the flow could not be remembered",
         "see the kernel's log for a lack of memory, or raise --node-flows";

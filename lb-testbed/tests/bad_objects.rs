@@ -105,14 +105,15 @@ fn expect_check_reports(triangle: &Triangle, case: &Case) -> Result<()> {
     Ok(())
 }
 
-/// Waits until every agent reports the same problem, and that it is not ready.
-fn wait_until_agents_report(triangle: &Triangle, case: &Case) -> Result<()> {
+/// Waits until every agent reports the same problem, and this state.
+fn wait_until_agents_report(triangle: &Triangle, case: &Case, ready: bool) -> Result<()> {
     for machine in triangle.testbed.machines() {
         wait_at_most(PATIENCE, case.what, || {
             let status = triangle.testbed.agent_status(machine)?;
             let problems = status["problems"].as_array().into_iter().flatten();
             let mut problems = problems.filter_map(|problem| problem.as_str());
-            Ok(status["ready"] == false
+            Ok(status["ready"] == ready
+                && status["degraded"] == ready
                 && status["source"]["good"] == false
                 && problems.any(|problem| case.expected.iter().all(|part| problem.contains(part))))
         })?;
@@ -129,7 +130,7 @@ fn bad_objects_are_reported_and_the_last_good_state_is_kept() -> Result<()> {
             let before = agent_states(triangle)?;
             fs::write(&path, &case.text)?;
             expect_check_reports(triangle, &case)?;
-            wait_until_agents_report(triangle, &case)?;
+            wait_until_agents_report(triangle, &case, true)?;
             check_requests_are_answered(triangle)?;
             ensure!(agent_states(triangle)? == before, "{}: something was changed", case.what);
             fs::remove_file(&path)?;
@@ -150,7 +151,8 @@ fn a_restart_with_bad_objects_keeps_what_is_pinned() -> Result<()> {
             triangle.agent(&name)?.kill()?;
             triangle.start_agent(&name, &[])?;
         }
-        wait_until_agents_report(triangle, &cases()[0])?;
+        // Nothing that is good was read since the start.
+        wait_until_agents_report(triangle, &cases()[0], false)?;
         check_requests_are_answered(triangle)?;
         fs::remove_file(&path)?;
         wait_until_agents_are_ready(triangle)?;
@@ -173,5 +175,11 @@ fn agent_states(triangle: &Triangle) -> Result<Vec<String>> {
 }
 
 fn wait_until_agents_are_ready(triangle: &mut Triangle) -> Result<()> {
-    triangle.agent_names().iter().try_for_each(|name| triangle.wait_ready(name))
+    triangle.wait_all_ready()?;
+    let testbed = &triangle.testbed;
+    let is_degraded = |machine| anyhow::Ok(testbed.agent_status(machine)?["degraded"] != false);
+    wait_at_most(PATIENCE, "no problem", || {
+        testbed.machines().iter().try_fold(true, |fine, machine| Ok(fine && !is_degraded(machine)?))
+    })
+    .map(drop)
 }

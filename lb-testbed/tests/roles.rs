@@ -92,8 +92,8 @@ fn generic_xdp_works_and_is_reported() -> Result<()> {
         for machine in triangle.testbed.machines() {
             let status = triangle.testbed.agent_status(machine)?;
             ensure!(status["interfaces"][0]["xdp"] == "generic", "{status}");
-            let problems = status["problems"].as_array().context("no problems")?;
-            ensure!(problems.iter().any(|problem| problem.to_string().contains("generic")), "{status}");
+            let warnings = status["warnings"].as_array().context("no warnings")?;
+            ensure!(warnings.iter().any(|warning| warning.to_string().contains("generic")), "{status}");
         }
         Ok(())
     })

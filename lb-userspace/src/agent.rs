@@ -6,6 +6,7 @@
 //!                      └──Snapshot──> api, leave
 //! ```
 
+mod aggregate;
 mod api;
 mod config;
 mod dispatcher;
@@ -15,6 +16,7 @@ mod fit;
 mod inputs;
 mod leave;
 mod liveness;
+mod problem_log;
 mod reach;
 mod reconcile;
 pub mod report;

@@ -14,6 +14,7 @@ mod assemble;
 mod decode;
 pub(crate) mod events;
 mod follow;
+mod link_fault;
 pub(crate) mod netlink;
 pub(crate) mod next_hop;
 mod nudge;
@@ -23,7 +24,8 @@ mod tag;
 mod usable;
 mod vlan;
 
-pub use follow::follow;
+pub use follow::{Findings, follow};
+pub use link_fault::{LinkFault, LinkFaults};
 pub use next_hop::{Mac, NextHop, NextHops, Reach};
 pub use tag::Tag;
 pub use usable::{LastAnswers, changed_answers};

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
     thread::{self, JoinHandle},
@@ -12,7 +12,7 @@ use std::{
 };
 
 use lb_testbed::{Namespace, Namespaces};
-use lb_userspace::neigh::{NextHop, NextHops, Reach, follow};
+use lb_userspace::neigh::{Findings, LinkFault, LinkFaults, NextHop, NextHops, Reach, follow};
 use tokio::{runtime, sync::watch, time::timeout};
 
 const OWN: [u8; 6] = [2, 0, 0, 0, 0, 0xa0];
@@ -49,6 +49,11 @@ impl Site {
         Self { a, b, _all: all }
     }
 
+    fn index_of_a0(&self) -> u32 {
+        let shown = self.a.run(&["ip", "-o", "link", "show", "dev", "a0"]).unwrap();
+        shown.split(':').next().unwrap().parse().unwrap()
+    }
+
     fn in_a(&self, arguments: &str) {
         self.a.ip(arguments).unwrap();
     }
@@ -69,6 +74,7 @@ fn cpu_time_of_this_thread() -> Duration {
 struct Follower {
     targets: watch::Sender<BTreeSet<IpAddr>>,
     next_hops: watch::Receiver<Arc<NextHops>>,
+    link_faults: watch::Receiver<LinkFaults>,
     runtime: runtime::Runtime,
     /// The CPU time it took.
     thread: JoinHandle<anyhow::Result<Duration>>,
@@ -77,15 +83,17 @@ struct Follower {
 impl Follower {
     fn new(site: &Site, targets: &[&str]) -> Self {
         let (targets, wanted) = watch::channel(targets.iter().map(|text| ip(text)).collect());
-        let (out, next_hops) = watch::channel(Arc::default());
-        let thread = site.a.spawn_thread(|| {
+        let (hops, next_hops) = watch::channel(Arc::default());
+        let (faults, link_faults) = watch::channel(LinkFaults::new());
+        let uplinks = BTreeMap::from([(site.index_of_a0(), "a0".to_owned())]);
+        let thread = site.a.spawn_thread(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(follow(wanted, out))?;
+            runtime.block_on(follow(uplinks, wanted, Findings { hops, faults }))?;
             Ok(cpu_time_of_this_thread())
         });
         let thread = thread.unwrap();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { targets, next_hops, runtime, thread }
+        Self { targets, next_hops, link_faults, runtime, thread }
     }
 
     /// Waits for what is emitted for `target` to be as wanted.
@@ -101,6 +109,15 @@ impl Follower {
         let last = self.next_hops.borrow().clone();
         assert!(met, "{what}: not within {limit:?}; the last was {last:#?}");
         println!("{what}: {:.1} ms", took.as_secs_f64() * 1e3);
+    }
+
+    /// Waits for what is said of the uplink.
+    fn wait_for_uplink(&mut self, fault: Option<LinkFault>) {
+        let wanted: LinkFaults = fault.map(|fault| ("a0".to_owned(), fault)).into_iter().collect();
+        let waiting = self.link_faults.wait_for(|faults| *faults == wanted);
+        let met =
+            self.runtime.block_on(async { timeout(SOON, waiting).await.is_ok_and(|told| told.is_ok()) });
+        assert!(met, "not {fault:?}: {:?}", *self.link_faults.borrow());
     }
 
     fn reach_of(&self, target: &str) -> Reach {
@@ -119,6 +136,23 @@ impl Follower {
         drop(self.targets);
         self.thread.join().unwrap().unwrap()
     }
+}
+
+/// Also if no target is reached by it.
+#[test]
+fn an_uplink_that_carries_nothing_is_told_of() {
+    let site = Site::new();
+    let mut follower = Follower::new(&site, &[]);
+    follower.wait_for_uplink(None);
+    site.in_b("link set b0 down");
+    follower.wait_for_uplink(Some(LinkFault::NoCarrier));
+    site.in_b("link set b0 up");
+    follower.wait_for_uplink(None);
+    site.in_a("link set a0 down");
+    follower.wait_for_uplink(Some(LinkFault::Down));
+    site.in_a("link del a0");
+    follower.wait_for_uplink(Some(LinkFault::Gone));
+    follower.stop();
 }
 
 fn has_mac(mac: [u8; 6]) -> impl Fn(&Reach) -> bool {

@@ -7,7 +7,7 @@ mod tests;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
 
 use lb_common::maps::{Backend, backend_flags};
-use tracing::{error, info};
+use tracing::info;
 
 use super::{
     dispatcher::Dispatcher,
@@ -20,7 +20,7 @@ use crate::{
     datapath::Tables,
     health::{self, Healths, PathsToBackends, Targets},
     neigh::{
-        self, LastAnswers, Mac, NextHops,
+        self, LastAnswers, LinkFaults, Mac, NextHops,
         pmtu::{self, PathMtus},
     },
     objects::{
@@ -39,6 +39,8 @@ pub enum Input {
     Load(LoadResult),
     /// The kernel's way to some address has changed.
     NextHops(Arc<NextHops>),
+    /// Uplinks went up or down.
+    LinkFaults(LinkFaults),
     Healths(Healths),
     /// A router tells of a path MTU.
     PathMtu(pmtu::PathMtuReport),
@@ -75,6 +77,7 @@ pub struct Engine<T> {
     path_mtus: PathMtus,
     /// All three together.
     hops: Arc<NextHops>,
+    link_faults: Arc<LinkFaults>,
     liveness: Liveness,
     /// Nodes that packets may be handed on to: those that were in a ring since we
     /// know of rings.
@@ -109,6 +112,7 @@ impl<T: Tables> Engine<T> {
             last_answers,
             path_mtus: PathMtus::default(),
             hops: Arc::default(),
+            link_faults: Arc::default(),
             liveness: Liveness::default(),
             fellows,
             devices,
@@ -125,6 +129,7 @@ impl<T: Tables> Engine<T> {
                 self.kernel_hops = hops;
                 self.follow_hops(now);
             }
+            Input::LinkFaults(faults) => self.link_faults = Arc::new(faults),
             Input::Healths(healths) => self.set_healths(healths, now),
             Input::PathMtu(report) => self.learn_path_mtu(&report, now),
             Input::Tick => self.handle_tick(now),
@@ -147,6 +152,7 @@ impl<T: Tables> Engine<T> {
             programmed: self.reconciler.programmed().clone(),
             kernel_hops: Arc::clone(&self.kernel_hops),
             hops: Arc::clone(&self.hops),
+            link_faults: Arc::clone(&self.link_faults),
             liveness: self.liveness.clone(),
             announcement_status: self.dispatcher.status().clone(),
         }
@@ -164,8 +170,6 @@ impl<T: Tables> Engine<T> {
             Ok(refused) => (Arc::default(), refused.into()),
             Err(problems) => (problems.into(), Arc::clone(&self.source.refused)),
         };
-        log_new_problems(&self.source.problems, &problems);
-        log_new_problems(&self.source.refused, &refused);
         (self.source.problems, self.source.refused) = (problems, refused);
         if self.source.has_been_good {
             self.set_targets(plan::next_hop_targets(&self.source.cluster));
@@ -271,11 +275,4 @@ fn adopted_answer(entry: &Backend) -> Option<(IpAddr, u32, [u32; 2], Mac)> {
     let is_resolved = entry.flags & backend_flags::RESOLVED != 0;
     let mac = entry.macs.first_chunk().copied()?;
     is_resolved.then_some((entry.outer_dst.into(), entry.ifindex, entry.tags, mac))
-}
-
-/// Log each problem that was not there before.
-fn log_new_problems(before: &[Problem], now: &[Problem]) {
-    for problem in now.iter().filter(|problem| !before.contains(problem)) {
-        error!("{problem}");
-    }
 }

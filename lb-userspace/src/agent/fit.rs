@@ -7,10 +7,8 @@ use lb_common::{
     mtu::{ORDINARY, least},
 };
 
+use super::aggregate::name_some;
 use crate::plan::BackendKey;
-
-/// How many backends a warning names.
-const MAX_NAMED: usize = 3;
 
 /// For people: the backends whose path is too narrow for a client's longest packet and its
 /// encapsulation. `uplink` is the MTU of the uplink in bytes, which limits what clients send.
@@ -32,9 +30,6 @@ pub fn warnings(backends: &BTreeMap<BackendKey, Backend>, uplink: u32) -> Vec<St
 
 fn narrow_path_warning(longest: u32, mtu: u16, overhead: u16, mut names: Vec<String>) -> String {
     names.dedup();
-    let more = names.len().saturating_sub(MAX_NAMED);
-    names.truncate(MAX_NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let fits = mtu.saturating_sub(overhead);
     let least = least(false);
     let v6 = if fits < least {
@@ -43,9 +38,9 @@ fn narrow_path_warning(longest: u32, mtu: u16, overhead: u16, mut names: Vec<Str
         String::new()
     };
     format!(
-        "backend {}{more}: the path carries {mtu} bytes, {overhead} of them encapsulation, so that a client's packet of {longest} \
+        "backend {}: the path carries {mtu} bytes, {overhead} of them encapsulation, so that a client's packet of {longest} \
          does not fit: clients are told to send at most {fits}{v6}; raise the MTU of the path to {}",
-        names.join(", "),
+        name_some(names),
         longest + u32::from(overhead),
     )
 }

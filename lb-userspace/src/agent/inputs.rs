@@ -2,7 +2,7 @@
 //! time. Tasks follow the first four.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     future::pending,
     net::IpAddr,
     sync::Arc,
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     health::{self, Healths, Targets},
-    neigh::{self, NextHops, pmtu},
+    neigh::{self, Findings, LinkFaults, NextHops, pmtu},
     objects::source::{LoadResult, Source},
     os::moment::wait_until,
 };
@@ -40,6 +40,7 @@ pub struct Inputs {
     tasks: JoinSet<anyhow::Result<()>>,
     loads: watch::Receiver<LoadResult>,
     hops: watch::Receiver<Arc<NextHops>>,
+    link_faults: watch::Receiver<LinkFaults>,
     healths: watch::Receiver<Healths>,
     reports: mpsc::Receiver<pmtu::PathMtuReport>,
     leave: mpsc::Receiver<DrainRequest>,
@@ -49,10 +50,11 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// `first` is what the source had when the agent started.
+    /// `first` is what the source had when the agent started; `uplinks` are names by index.
     pub fn start(
         source: Source,
         first: LoadResult,
+        uplinks: BTreeMap<u32, String>,
         health: Option<HealthConfig>,
         leave: mpsc::Receiver<DrainRequest>,
     ) -> Self {
@@ -60,6 +62,7 @@ impl Inputs {
         let (loads_to, mut loads) = watch::channel(first);
         let (targets, targets_of) = watch::channel(BTreeSet::new());
         let (hops_to, hops) = watch::channel(Arc::new(NextHops::new()));
+        let (faults_to, link_faults) = watch::channel(LinkFaults::new());
         let (probes, probes_of) = watch::channel(Targets::default());
         let (healths_to, healths) = watch::channel(Healths::new());
         let (reports_to, reports) = mpsc::channel(MAX_QUEUED_REPORTS);
@@ -69,7 +72,7 @@ impl Inputs {
             bail!("the source ended")
         });
         tasks.spawn(async move {
-            neigh::follow(targets_of, hops_to).await?;
+            neigh::follow(uplinks, targets_of, Findings { hops: hops_to, faults: faults_to }).await?;
             bail!("the task that follows netlink ended")
         });
         if let Some(config) = health {
@@ -88,7 +91,7 @@ impl Inputs {
         let mut ticks = tokio::time::interval(TICK);
         // Ticks in a burst would free ids that have not waited for a second.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { tasks, loads, hops, healths, reports, leave, ticks, targets, probes }
+        Self { tasks, loads, hops, link_faults, healths, reports, leave, ticks, targets, probes }
     }
 
     /// Waits for the next input. At `due`, if it is earlier, that is [`Input::Due`].
@@ -99,7 +102,8 @@ impl Inputs {
     ) -> anyhow::Result<(Input, Option<oneshot::Sender<()>>)> {
         let input = tokio::select! {
             Ok(()) = self.loads.changed() => Input::Load(self.loads.borrow_and_update().clone()),
-            Ok(()) = self.hops.changed() => Input::NextHops(self.hops.borrow_and_update().clone()),
+            Ok(()) = self.hops.changed() => self.next_network_input(),
+            Ok(()) = self.link_faults.changed() => Input::LinkFaults(self.link_faults.borrow_and_update().clone()),
             Ok(()) = self.healths.changed() => Input::Healths(self.healths.borrow_and_update().clone()),
             Some(report) = self.reports.recv() => Input::PathMtu(report),
             Some((leave, noted)) = self.leave.recv() => return Ok((Input::Drain(leave), Some(noted))),
@@ -111,6 +115,15 @@ impl Inputs {
             }
         };
         Ok((input, None))
+    }
+
+    /// Links first: who hears of next hops is to know already which uplinks are down.
+    fn next_network_input(&mut self) -> Input {
+        if self.link_faults.has_changed().unwrap_or_default() {
+            self.hops.mark_changed();
+            return Input::LinkFaults(self.link_faults.borrow_and_update().clone());
+        }
+        Input::NextHops(self.hops.borrow_and_update().clone())
     }
 
     /// Hands new targets to the tasks; orders stay in `effects`.

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use lb_common::maps::ServiceKey;
-use tracing::{info, warn};
 
+use super::{aggregate::Fault, report::HealthReport};
 use crate::{
-    agent::report::HealthReport,
     health::{Health, Healths},
     plan::{BackendKey, Dead, Plan, PlannedService, Subject, names},
 };
@@ -25,12 +24,6 @@ impl Liveness {
     pub fn set_healths(&mut self, healths: Healths) -> bool {
         let dead: Dead =
             healths.iter().filter(|(_, health)| !health.alive).map(|(subject, _)| *subject).collect();
-        for subject in dead.difference(&self.dead) {
-            warn!("{} does not answer: it gets nothing while others do", subject);
-        }
-        for subject in self.dead.difference(&dead) {
-            info!("{} answers again", subject);
-        }
         // If no node has ever answered, it is more likely that the probes fail than that all are dead.
         let no_node_answered =
             !healths.iter().any(|(s, h)| matches!(s, Subject::Node(_)) && h.round_trip.is_some());
@@ -60,36 +53,40 @@ impl Liveness {
         self.dead.is_empty() || self.health_reports(backend, plan).iter().all(|health| health.alive)
     }
 
-    pub fn problems(&self, plan: &Plan) -> impl Iterator<Item = String> {
-        let dead = self.dead.iter().filter_map(|subject| {
-            let health = self.healths.get(subject)?;
-            Some(format!(
-                "{}: has not answered for {} s, and gets nothing while others do; is the machine up, and on it {}?",
-                subject,
-                health.since.elapsed().as_secs(),
-                match subject {
-                    Subject::Node(_) => "the agent's program attached (`trigon status` there)",
-                    Subject::Server(..) => "the server running, and the VIP on its loopback interface",
-                }
-            ))
-        });
-        let unanswered = plan.services.iter().filter(|(key, planned)| self.has_no_live_backend(key, planned));
+    pub fn faults(&self, plan: &Plan) -> Vec<Fault> {
+        if self.dead.is_empty() {
+            return Vec::new();
+        }
+        let dead = self.dead.iter().filter(|subject| self.healths.contains_key(subject));
+        let dead = dead.map(|subject| Fault::new(death_sentence(subject), subject));
+        // So that not each service's members are asked about when all nodes look dead.
+        let all_dead = plan.members.iter().all(|key| !key.bare && self.dead.contains(&Subject::of_node(key)));
+        let is_unanswered = |(key, planned): &(&ServiceKey, &Arc<PlannedService>)| {
+            !planned.members.is_empty() && (all_dead || self.has_no_live_backend(key, planned))
+        };
+        let unanswered = plan.services.iter().filter(is_unanswered);
         let ignored = unanswered.map(|(key, planned)| {
-            format!(
-                "Service {}, {}: none of its backends answers; they all stay in the ring, since it is \
-                 more likely the asking that fails",
-                planned.name,
-                names::frontend(key)
-            )
+            Fault::new(IGNORED, format!("Service {}, {}", planned.name, names::frontend(key)))
         });
-        dead.chain(ignored).collect::<Vec<_>>().into_iter()
+        dead.chain(ignored).collect()
     }
 
-    /// Do all backends of a service look dead? The plan then keeps all of them.
+    /// Do all backends of a service, which has some, look dead? The plan then keeps all of them.
     fn has_no_live_backend(&self, key: &ServiceKey, planned: &PlannedService) -> bool {
         let mut members = planned.members.iter().map(|(backend, _)| Subject::of_backend(key, backend));
-        !planned.members.is_empty() && members.all(|subject| self.dead.contains(&subject))
+        members.all(|subject| self.dead.contains(&subject))
     }
+}
+
+const IGNORED: &str = "none of its backends answers; they all stay in the ring, since it is more likely the asking \
+                       that fails";
+
+fn death_sentence(subject: &Subject) -> String {
+    let cause = match subject {
+        Subject::Node(_) => "the agent's program attached (`trigon status` there)",
+        Subject::Server(..) => "the server running, and the VIP on its loopback interface",
+    };
+    format!("does not answer, and gets nothing while others do; is the machine up, and on it {cause}?")
 }
 
 fn health_report(subject: &Subject, health: &Health) -> HealthReport {

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use lb_common::maps::{Backend, backend_flags};
 
+use super::aggregate::Fault;
 use crate::{
     neigh::{NextHops, Reach},
     objects::model::DeliveryMode,
@@ -15,28 +16,44 @@ pub fn is_reachable(backend: &Backend) -> bool {
     backend.flags & (backend_flags::RESOLVED | backend_flags::LOCAL) != 0
 }
 
-/// Why some of them cannot be reached: once for each address. And which could be reached
-/// by another way of delivery than the one that is configured.
-pub fn problems(plan: &Plan, hops: &NextHops) -> Vec<String> {
+/// Is this a director that has backends, and there is no way to any?
+pub fn is_cut_off(plan: &Plan, hops: &NextHops) -> bool {
+    let has_way = |key: &BackendKey| {
+        plan.backends.get(key).is_some_and(is_reachable) && !is_silent(&key.addr.into(), hops)
+    };
+    plan.is_director && !plan.members.is_empty() && !plan.members.iter().any(has_way)
+}
+
+/// Why some of them cannot be reached. And which could be reached by another way of
+/// delivery than the one that is configured.
+pub fn faults(plan: &Plan, hops: &NextHops) -> Vec<Fault> {
     let backends = &plan.backends;
     let keys = backends.keys().chain(&plan.waiting);
     let addresses: BTreeSet<IpAddr> = keys.map(|key| IpAddr::from(key.addr)).collect();
-    let lost = addresses.iter().filter_map(|addr| unreachable_problem(*addr, hops.get(addr)));
+    let lost = addresses.iter().filter_map(|addr| Some((unreachable_reason(hops.get(addr))?, *addr)));
     let far = backends.iter().filter(|(key, entry)| !is_reachable(entry) && is_l2_behind_router(key, hops));
-    lost.chain(far.map(|(key, _)| l2_behind_router_problem(key))).collect()
+    let far = far.map(|(key, _)| (L2_BEHIND_ROUTER.to_owned(), IpAddr::from(key.addr)));
+    let of_backends = lost.chain(far).map(|(said, addr)| Fault::new(said, format!("backend {addr}")));
+    let cut_off = is_cut_off(plan, hops).then(|| Fault::new(CUT_OFF, ""));
+    cut_off.into_iter().chain(of_backends).collect()
 }
+
+const CUT_OFF: &str = "this director reaches none of its backends: look at its links and routes";
+
+const L2_BEHIND_ROUTER: &str =
+    "delivery `l2` needs it on the same link, and it is behind a router; use `auto`, `gue` or `ipip`";
 
 /// Does its next hop not answer, although packets are sent to it?
 pub fn is_silent(addr: &IpAddr, hops: &NextHops) -> bool {
     matches!(hops.get(addr), Some(Reach::Via(hop)) if hop.is_silent)
 }
 
-fn unreachable_problem(addr: IpAddr, reach: Option<&Reach>) -> Option<String> {
+fn unreachable_reason(reach: Option<&Reach>) -> Option<String> {
     match reach {
-        None => Some(format!("backend {addr}: its next hop is not looked up yet")),
-        Some(Reach::Unreachable(reason)) => Some(format!("backend {addr}: unreachable: {reason}")),
+        None => Some("its next hop is not looked up yet".to_owned()),
+        Some(Reach::Unreachable(reason)) => Some(format!("unreachable: {reason}")),
         Some(Reach::Via(hop)) if hop.dst_mac.is_none() || hop.is_silent => {
-            Some(format!("backend {addr}: the next hop on {} does not answer", hop.interface))
+            Some(format!("the next hop on {} does not answer", hop.interface))
         }
         _ => None,
     }
@@ -48,19 +65,12 @@ fn is_l2_behind_router(key: &BackendKey, hops: &NextHops) -> bool {
     key.mode == DeliveryMode::L2 && matches!(hop, Some(Reach::Via(hop)) if !hop.on_link)
 }
 
-fn l2_behind_router_problem(key: &BackendKey) -> String {
-    format!(
-        "backend {}: delivery `l2` needs it on the same link, and it is behind a router; use `auto`, `gue` or `ipip`",
-        IpAddr::from(key.addr)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use lb_common::Addr;
 
     use super::*;
-    use crate::neigh::NextHop;
+    use crate::{agent::aggregate::fault_lines, neigh::NextHop};
 
     fn ip(last: u8) -> IpAddr {
         IpAddr::from([10, 0, 0, last])
@@ -72,19 +82,7 @@ mod tests {
     }
 
     fn via(on_link: bool, dst_mac: Option<[u8; 6]>) -> Reach {
-        Reach::Via(NextHop {
-            ifindex: 2,
-            interface: "uplink".into(),
-            device: 2,
-            tags: Vec::new(),
-            source: ip(9),
-            on_link,
-            gateway: None,
-            mtu: 1500,
-            src_mac: [2; 6],
-            dst_mac,
-            is_silent: false,
-        })
+        Reach::Via(NextHop { on_link, dst_mac, ..NextHop::on_uplink() })
     }
 
     #[test]
@@ -99,10 +97,12 @@ mod tests {
             backend(4, Gue, backend_flags::RESOLVED),
             backend(5, L2, backend_flags::LOCAL),
             backend(6, Auto, 0),
+            backend(8, Auto, 0),
         ];
         let hops = [
             (ip(1), via(true, Some([3; 6]))),
             (ip(2), Reach::Unreachable("no route".into())),
+            (ip(8), Reach::Unreachable("no route".into())),
             (ip(3), via(true, None)),
             (ip(4), via(false, Some([3; 6]))),
             (ip(5), Reach::Local),
@@ -110,12 +110,33 @@ mod tests {
             (ip(7), Reach::Unreachable("no route".into())),
         ];
         let expected = [
-            "backend 10.0.0.2: unreachable: no route",
+            "backend 10.0.0.2, backend 10.0.0.8: unreachable: no route",
             "backend 10.0.0.3: the next hop on uplink does not answer",
             "backend 10.0.0.6: its next hop is not looked up yet",
             "backend 10.0.0.4: delivery `l2` needs it on the same link, and it is behind a router; use `auto`, `gue` or `ipip`",
         ];
         let plan = Plan { backends: backends.into(), ..Plan::default() };
-        assert_eq!(problems(&plan, &hops.into()), expected);
+        assert_eq!(fault_lines(faults(&plan, &hops.into())), expected);
+    }
+
+    /// A director's rings name the first two; the third is another node to hand packets on to.
+    #[test]
+    fn a_director_is_cut_off_if_no_member_of_a_ring_has_a_way() {
+        use DeliveryMode::{Auto, Gue};
+        let cut_off = |members: &[u8], first: u8, second: u8, is_silent: bool| {
+            let backends =
+                [backend(1, Auto, first), backend(2, Auto, second), backend(3, Gue, backend_flags::RESOLVED)];
+            let hop = NextHop { is_silent, dst_mac: Some([3; 6]), ..NextHop::on_uplink() };
+            let hops = (1..=3).map(|last| (ip(last), Reach::Via(hop.clone()))).collect();
+            let members = members.iter().map(|last| backend(*last, Auto, 0).0).collect();
+            let plan = Plan { is_director: true, backends: backends.into(), members, ..Plan::default() };
+            is_cut_off(&plan, &hops)
+        };
+        let (way, own) = (backend_flags::RESOLVED, backend_flags::LOCAL);
+        assert!(!cut_off(&[], 0, 0, false), "there is no service");
+        assert!(cut_off(&[1, 2], 0, 0, false));
+        assert!(!cut_off(&[1, 2], 0, way, false));
+        assert!(!cut_off(&[1], own, 0, false));
+        assert!(cut_off(&[1, 2], way, way, true), "the neighbours do not answer");
     }
 }

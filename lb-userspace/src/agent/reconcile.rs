@@ -11,7 +11,7 @@ use std::{
 };
 
 use lb_common::maps::{Backend, Service, ServiceKey, backend_flags};
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 
 use crate::{
     datapath::{self, Applied, TableError, Tables},
@@ -20,9 +20,10 @@ use crate::{
     os::moment::Now,
     plan::{
         BackendKey, Dead, Identity, Plan, Planner, TunnelOrigin, backend_entry,
-        diff::{Stamp, diff},
+        diff::{ServiceChange, Stamp, diff},
         follow_next_hop,
         mirror::{Capacity, Mirror},
+        names,
         needs::Doubts,
         op::Op,
         shortage::Shortage,
@@ -85,7 +86,7 @@ impl<T: Tables> Reconciler<T> {
     pub fn new(me: Identity, mut tables: T, capacity: Capacity) -> Result<Self, TableError> {
         let mut mirror = datapath::adopt_maps(&tables)?;
         let orphans = datapath::delete_orphans(&mut tables, &mut mirror);
-        let failure = orphans.failures.first().map(ToString::to_string);
+        let failure = describe_failures(&orphans.failures);
         let generation = mirror.services.values().map(|service| service.generation).max().unwrap_or(0);
         if !mirror.services.is_empty() {
             info!(services = mirror.services.len(), generation, "adopted what is pinned");
@@ -244,13 +245,7 @@ impl<T: Tables> Reconciler<T> {
     }
 
     fn report_failures(&mut self, failures: &[TableError]) {
-        self.programmed.failure = failures.first().map(|first| match failures.len() - 1 {
-            0 => first.to_string(),
-            others => format!("{first}; other changes that failed: {others}"),
-        });
-        if let Some(failure) = &self.programmed.failure {
-            error!("{failure}; trying again in a second");
-        }
+        self.programmed.failure = describe_failures(failures);
     }
 
     /// Deletes what changes that failed have left, and writes again what was not read back.
@@ -274,12 +269,20 @@ impl<T: Tables> Reconciler<T> {
         let next = self.programmed.generation.wrapping_add(1);
         let stamp = Stamp { generation: next, now: now.monotonic };
         let mut diff = diff(&self.programmed.plan, &self.programmed.mirror, self.capacity, stamp);
-        self.note_shortages(std::mem::take(&mut diff.shortages).into_iter().collect());
+        let shortages = std::mem::take(&mut diff.shortages).into_iter().collect();
+        if shortages != *self.programmed.shortages {
+            self.programmed.shortages = Arc::new(shortages);
+        }
         if diff.is_empty() {
             return false;
         }
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
+        let name = |change: &ServiceChange| Some(Arc::clone(&mirror.written.get(&change.key)?.planned.name));
+        let deleted: Vec<_> = diff.deleted.iter().map(|change| (change.key, name(change))).collect();
         let applied = datapath::apply(&mut self.tables, mirror, diff);
+        for (key, name) in deleted.iter().filter(|(key, _)| !mirror.services.contains_key(key)) {
+            info!(service = name.as_deref(), frontend = names::frontend(key), "removed");
+        }
         if !applied.ops.is_empty() {
             debug!(ops = applied.ops.len(), generation = next, "changed the data path");
         }
@@ -290,14 +293,6 @@ impl<T: Tables> Reconciler<T> {
         let has_made_room = applied.ops.iter().any(Op::makes_room);
         self.read_back(applied, failures);
         has_made_room
-    }
-
-    /// Each shortage is logged when it begins.
-    fn note_shortages(&mut self, shortages: BTreeSet<Shortage>) {
-        shortages.difference(&self.programmed.shortages).for_each(|shortage| error!("{shortage}"));
-        if shortages != *self.programmed.shortages {
-            self.programmed.shortages = Arc::new(shortages);
-        }
     }
 
     /// Reads back what was written. Adds to `failures` what was not, or is not there.
@@ -354,8 +349,16 @@ impl<T: Tables> Reconciler<T> {
         let Programmed { plan, proven, .. } = &self.programmed;
         if let Some(generation) = proven.get(key) {
             let name = plan.services.get(key).map(|planned| planned.name.clone());
-            let (vip, port) = (key.addr, u16::from_be(key.port));
-            info!(service = name.as_deref(), %vip, port, generation, "programmed");
+            info!(service = name.as_deref(), frontend = names::frontend(key), generation, "programmed");
         }
     }
+}
+
+/// None if nothing has failed.
+fn describe_failures(failures: &[TableError]) -> Option<String> {
+    let (first, others) = failures.split_first()?;
+    Some(match others.len() {
+        0 => format!("{first}; it is tried again each second"),
+        others => format!("{first}; other changes that failed: {others}; all are tried again each second"),
+    })
 }

@@ -12,8 +12,11 @@ use crate::protocols::bgp::config::Leaving;
 /// `trigon status`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct AgentStatus {
-    /// The data path holds what the objects say, read back from the kernel.
+    /// The data path holds what the objects said when they were good last, read back from the
+    /// kernel; all uplinks are up; and a director reaches a backend, if it has any.
     pub ready: bool,
+    /// Ready, but something of `problems` needs a person.
+    pub degraded: bool,
     pub node: String,
     pub roles: Vec<String>,
     pub version: String,

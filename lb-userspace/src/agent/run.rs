@@ -9,9 +9,10 @@ use super::{
     api::Listener,
     config::AgentConfig,
     dispatcher::Dispatcher,
-    engine::Engine,
+    engine::{Engine, Input},
     inputs::Inputs,
     leave,
+    problem_log::ProblemLog,
     reconcile::Reconciler,
     snapshot::{Facts, Reader, Snapshot},
     speakers::Speakers,
@@ -40,7 +41,8 @@ pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
     speakers.bgp.restarted = is_restarted(&datapath.attachments, &reconciler);
     let speakers = Speakers::start(speakers)?;
     let dispatcher = Dispatcher::new(config.announce.drain_times, speakers.status());
-    let devices = kernel::interface_indices(&config.datapath.interfaces);
+    let uplinks = kernel::interfaces_by_index(&config.datapath.interfaces);
+    let devices = uplinks.keys().copied().collect();
     let engine = Engine::new(reconciler, dispatcher, Index::new(config.translate), devices);
     let (snapshots_to, snapshots) = watch::channel(Arc::new(engine.snapshot()));
     let (drain_requests_to, drain_requests) = mpsc::channel(1);
@@ -56,7 +58,7 @@ pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
         snapshots,
         drain_requests: drain_requests_to,
     };
-    let inputs = Inputs::start(config.source, first, config.health, drain_requests);
+    let inputs = Inputs::start(config.source, first, uplinks, config.health, drain_requests);
     tokio::select! {
         result = run_engine(engine, inputs, &snapshots_to, &speakers) => result,
         result = listener.serve(reader.clone()) => result,
@@ -72,14 +74,20 @@ async fn run_engine<T: Tables>(
     snapshots: &watch::Sender<Arc<Snapshot>>,
     speakers: &Speakers,
 ) -> anyhow::Result<()> {
+    let mut problem_log = ProblemLog::default();
     loop {
         let (input, noted) = inputs.next_input(engine.due(Instant::now())).await?;
+        let is_tick = matches!(input, Input::Tick);
         let mut effects = engine.handle(input, Now::read());
         inputs.carry_out(&mut effects);
         if let Some(orders) = effects.orders {
             speakers.send_orders(orders);
         }
-        snapshots.send_replace(Arc::new(engine.snapshot()));
+        let snapshot = Arc::new(engine.snapshot());
+        if is_tick {
+            problem_log.log(snapshot.faults());
+        }
+        snapshots.send_replace(snapshot);
         if let Some(noted) = noted {
             // An error means that the requester does not wait any more.
             let _ = noted.send(());

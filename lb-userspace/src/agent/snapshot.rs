@@ -2,6 +2,7 @@
 //! step, and beside it the counters of the data path.
 
 mod backends;
+mod problems;
 mod services;
 mod status;
 
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     datapath::kernel::{Attachment, DatapathConfig, Stats},
-    neigh::NextHops,
+    neigh::{LinkFaults, NextHops},
     objects::model::{Cluster, Problem},
     plan::{Identity, names},
 };
@@ -52,6 +53,8 @@ pub struct Snapshot {
     pub kernel_hops: Arc<NextHops>,
     /// The same, with path MTUs that routers told of.
     pub hops: Arc<NextHops>,
+    /// Uplinks that carry no packets.
+    pub link_faults: Arc<LinkFaults>,
     pub liveness: Liveness,
     pub announcement_status: AnnouncementStatus,
 }

@@ -104,7 +104,10 @@ fn explain_no_able_node(
         let message = format!("no node can serve all of its Services ({})", announced.service_names());
         return (message, "give them addresses of their own, or let the same nodes have endpoints of all");
     }
-    ("no node has an endpoint for it that is ready".to_owned(), "start Pods, or look why they are not ready")
+    (
+        "no node has an endpoint for it that takes new connections".to_owned(),
+        "start Pods, or look why they are not ready",
+    )
 }
 
 fn explain_no_chosen_node(able_nodes: &[&Arc<str>]) -> (String, &'static str) {

@@ -62,7 +62,9 @@ pub enum Command {
     },
     /// The agent's state, and its problems and warnings.
     ///
-    /// Exit codes: 0 ready, 1 not ready, or no agent answers.
+    /// Exit codes: 0 ready or degraded, 1 not ready, or no agent answers. Not ready: something is
+    /// not programmed, an uplink is down, or a director reaches no backend. Degraded: all that was
+    /// good last is served, and there is a problem, as a file that cannot be read.
     Status,
     /// Services in the data path, with their rings, endpoints and traffic.
     ///

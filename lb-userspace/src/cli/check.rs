@@ -199,14 +199,17 @@ fn open_family_warning(this: &ObjectRef, cluster: &Cluster) -> Option<Problem> {
 fn no_endpoint_warnings(cluster: &Cluster) -> impl Iterator<Item = Problem> {
     let empty = cluster.services.values().filter(|service| !service.backends.take_new());
     empty.map(|service| {
+        let is_empty = matches!(&service.backends, Backends::Endpoints(all) if all.is_empty());
         let family = if service.frontend.vip.is_ipv4() { "IPv4" } else { "IPv6" };
         Problem {
             object: format!("Service {}", service.name),
             field: "spec.ports".to_owned(),
-            message: format!("{} has no ready endpoint", service.frontend),
-            remedy: format!(
-                "add an EndpointSlice with the Service's label, addressType {family} and a port of the same name"
-            ),
+            message: format!("{} has no endpoint that takes new connections", service.frontend),
+            remedy: if is_empty {
+                format!("add an EndpointSlice with the Service's label, addressType {family} and a port of the same name")
+            } else {
+                "make one ready: see conditions in its EndpointSlices".to_owned()
+            },
             location: None,
         }
     })

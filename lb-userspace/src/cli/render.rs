@@ -14,8 +14,13 @@ pub fn status(status: &AgentStatus) -> String {
     let interfaces: Vec<_> =
         status.interfaces.iter().map(|i| format!("{} ({} XDP)", i.name, i.xdp)).collect();
     let source = if status.source.good { "good" } else { "BROKEN: the last good state is kept" };
+    let state = match (status.ready, status.degraded) {
+        (true, false) => "ready",
+        (true, true) => "DEGRADED: ready, with problems",
+        (false, _) => "NOT READY",
+    };
     let mut text = render_table(&[
-        vec!["agent".into(), if status.ready { "ready".into() } else { "NOT READY".into() }],
+        vec!["agent".into(), state.into()],
         vec!["node".into(), format!("{} ({})", status.node, status.roles.join(", "))],
         vec!["interfaces".into(), interfaces.join(", ")],
         vec!["source".into(), format!("{} ({source})", status.source.directory)],

@@ -21,7 +21,7 @@ mod stats;
 mod sweep;
 mod tables;
 
-pub use attach::{Attachment, XdpMode, interface_indices};
+pub use attach::{Attachment, XdpMode, interfaces_by_index};
 pub use dry_run::{DryRun, DryRunResult};
 pub use environment::check_environment;
 pub use error::{EnvironmentError, LoadError};

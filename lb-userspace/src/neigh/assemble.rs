@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
+    link_fault::LinkFault,
     next_hop::{NextHop, NextHops, Reach},
     routing::{Links, NeighbourKey, Neighbours, Route},
     vlan,
@@ -51,11 +52,8 @@ pub fn assemble_next_hop(target: IpAddr, route: &Route, links: &Links, neighbour
         return Reach::Unreachable(format!("its interface (index {ifindex}) is gone"));
     };
     let name = &link.name;
-    if !link.up {
-        return Reach::Unreachable(format!("interface {name} is down"));
-    }
-    if !link.running {
-        return Reach::Unreachable(format!("interface {name} has no carrier"));
+    if let Some(fault) = LinkFault::of(link) {
+        return Reach::Unreachable(format!("interface {name} {fault}"));
     }
     let Some(src_mac) = link.mac else {
         return Reach::Unreachable(format!("interface {name} has no Ethernet addresses"));

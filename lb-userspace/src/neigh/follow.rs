@@ -1,7 +1,7 @@
 //! The loop that keeps the next hops of a changing set of targets up to date.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -12,8 +12,8 @@ use tokio::{sync::watch, time::sleep_until};
 use tracing::{debug, warn};
 
 use super::{
-    assemble::Routing,
     events::{Events, ROUTING},
+    link_fault::{LinkFault, LinkFaults},
     netlink::{Netlink, NetlinkError},
     next_hop::NextHops,
     nudge::Nudges,
@@ -33,30 +33,39 @@ const RETRY: Duration = Duration::from_secs(1);
 
 const CANNOT_LISTEN: &str = "cannot follow network changes (netlink)";
 
-/// Follows the kernel: emits a new map whenever anything about the targets
-/// changes. Ends well when the sender of `targets` is gone, else with the
+/// What is found out.
+pub struct Findings {
+    pub hops: watch::Sender<Arc<NextHops>>,
+    /// Of the uplinks.
+    pub faults: watch::Sender<LinkFaults>,
+}
+
+/// Follows the kernel: emits a new map whenever anything about the targets or the uplinks
+/// (names by index) changes. Ends well when the sender of `targets` is gone, else with the
 /// failure of a netlink socket.
 ///
 /// The sockets belong to the network namespace of the thread that first polls
 /// the future.
 pub async fn follow(
+    uplinks: BTreeMap<u32, String>,
     targets: watch::Receiver<BTreeSet<IpAddr>>,
-    out: watch::Sender<Arc<NextHops>>,
+    out: Findings,
 ) -> anyhow::Result<()> {
     let events = Events::subscribe(&ROUTING).context(CANNOT_LISTEN)?;
     let (kernel, connection) = Netlink::open().context("cannot open a netlink socket")?;
     tokio::select! {
         biased;
         () = connection => bail!("the netlink socket that asks for next hops has failed"),
-        result = keep_current(&kernel, &events, targets, &out) => result,
+        result = keep_current(&kernel, &events, &uplinks, targets, &out) => result,
     }
 }
 
 async fn keep_current(
     kernel: &Netlink,
     events: &Events,
+    uplinks: &BTreeMap<u32, String>,
     mut targets: watch::Receiver<BTreeSet<IpAddr>>,
-    out: &watch::Sender<Arc<NextHops>>,
+    out: &Findings,
 ) -> anyhow::Result<()> {
     let mut nudges = Nudges::default();
     let mut look_at = Instant::now();
@@ -68,12 +77,17 @@ async fn keep_current(
             has_changed = false;
             events.discard_changes().context(CANNOT_LISTEN)?;
             let wanted = targets.borrow_and_update().clone();
-            let seen = kernel.read_routing(&wanted).await;
+            let seen = kernel.read_routing(&wanted, uplinks.keys()).await;
             let ended = Instant::now();
             rest_until = ended + REST * (ended - started);
             look_at = ended + if seen.is_ok() { RESYNC } else { RETRY };
             match seen {
-                Ok(view) => publish_next_hops(&view, &mut nudges, out),
+                Ok(view) => {
+                    let next_hops = view.next_hops();
+                    nudges.track_neighbours(&view.untended_neighbours(&next_hops), Instant::now());
+                    publish(&out.faults, LinkFault::among(uplinks, &view.links));
+                    publish(&out.hops, Arc::new(next_hops));
+                }
                 Err(error) => warn!("cannot read the kernel's neighbours, keeping what is known: {error}"),
             }
         }
@@ -99,13 +113,12 @@ async fn keep_current(
     }
 }
 
-fn publish_next_hops(view: &Routing, nudges: &mut Nudges, out: &watch::Sender<Arc<NextHops>>) {
-    let next_hops = view.next_hops();
-    nudges.track_neighbours(&view.untended_neighbours(&next_hops), Instant::now());
-    out.send_if_modified(|current| {
-        let changed = **current != next_hops;
+/// If it has changed.
+fn publish<T: PartialEq>(to: &watch::Sender<T>, value: T) {
+    to.send_if_modified(|current| {
+        let changed = *current != value;
         if changed {
-            *current = Arc::new(next_hops);
+            *current = value;
         }
         changed
     });

@@ -57,8 +57,12 @@ impl Netlink {
         Ok((Self(handle), connection))
     }
 
-    /// Reads everything that decides how `targets` are reached.
-    pub async fn read_routing(&self, targets: &BTreeSet<IpAddr>) -> Result<Routing, NetlinkError> {
+    /// Reads everything that decides how `targets` are reached, and the links of `uplinks`.
+    pub async fn read_routing(
+        &self,
+        targets: &BTreeSet<IpAddr>,
+        uplinks: impl Iterator<Item = &u32>,
+    ) -> Result<Routing, NetlinkError> {
         let routes: BTreeMap<_, _> = stream::iter(targets.iter().copied())
             .map(|target| async move { Ok((target, self.look_up_route(target).await?)) })
             .buffer_unordered(CONCURRENT_LOOKUPS)
@@ -69,6 +73,9 @@ impl Netlink {
         for ifindex in interfaces {
             self.read_links(ifindex, &mut routing.links).await?;
             routing.neighbours.extend(self.read_neighbours(ifindex).await?);
+        }
+        for ifindex in uplinks {
+            self.read_links(*ifindex, &mut routing.links).await?;
         }
         Ok(routing)
     }
@@ -113,7 +120,7 @@ impl Netlink {
         Ok(())
     }
 
-    /// Empty if the link is gone.
+    /// Empty if there is no such link.
     async fn read_link(&self, ifindex: u32) -> Result<Links, NetlinkError> {
         let mut message = LinkMessage::default();
         message.header.index = ifindex;
@@ -140,7 +147,7 @@ impl Netlink {
         };
         match self.send_request(GetLink(message), NLM_F_ACK).await {
             Ok(replies) => Ok(replies.into_iter().filter_map(link_message).collect()),
-            Err(NetlinkError::Refused(_)) => Ok(Vec::new()),
+            Err(NetlinkError::Refused(error)) if error.raw_os_error() == Some(libc::ENODEV) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

@@ -61,7 +61,7 @@ pub struct PlannedService {
     /// The ring of all members but this node, taken for the one before this node
     /// joined. Empty if this node is not in the ring, or is its only member.
     pub without_me: Arc<[u16]>,
-    /// The ready endpoints on this node. Empty on a machine that is no node.
+    /// The endpoints on this node that take new flows. Empty on a machine that is no node.
     pub endpoints: Vec<maps::Endpoint>,
     /// The draining endpoints on this node: they keep their flows and get no new ones.
     pub draining: Vec<maps::Endpoint>,
@@ -79,6 +79,8 @@ pub struct Plan {
     pub peers: BTreeMap<Addr, u32>,
     pub vips: BTreeMap<Addr, Vip>,
     pub backends: BTreeMap<BackendKey, maps::Backend>,
+    /// The members of all rings.
+    pub members: BTreeSet<BackendKey>,
     /// Backends whose next hops were not looked up yet: their entries stay as they are, and they
     /// are in no ring that they are new in.
     pub waiting: BTreeSet<BackendKey>,

@@ -74,7 +74,7 @@ impl Planner {
             let (named, unknown) = self.known_members(cluster, service, hops);
             let is_held = named.is_empty() && !unknown.is_empty();
             plan.waiting.extend(unknown);
-            let planned = if is_held {
+            let mut planned = if is_held {
                 self.pace.keep(*frontend);
                 let Some(before) = self.services.get(&key) else {
                     plan.held += 1;
@@ -82,14 +82,14 @@ impl Planner {
                 };
                 with_members_of(before, me, service)
             } else {
-                let mut planned = self.plan_service(cluster, me, service, named, dead, now);
-                if planned.flags & service_flags::BARE == 0 {
-                    planned.mss = mss.for_vip(frontend.vip);
-                }
-                planned
+                self.plan_service(cluster, me, service, named, dead, now)
             };
-            if is_director {
-                for (key, _) in planned.members.iter() {
+            if planned.flags & service_flags::BARE == 0 {
+                planned.mss = mss.for_vip(frontend.vip);
+            }
+            for (key, _) in planned.members.iter() {
+                plan.members.insert(*key);
+                if is_director {
                     plan.backends.entry(*key).or_insert_with(|| backend_entry(key, &origin, hops));
                 }
             }
@@ -178,9 +178,11 @@ impl Planner {
 
 /// The service as it was planned before, and what it says now of all but its members.
 fn with_members_of(before: &PlannedService, me: &Identity, service: &Service) -> PlannedService {
-    let policy =
-        PlannedPolicy { new_flows: before.policy.new_flows, ..PlannedPolicy::new(&service.policy, None) };
+    // This machine's share depends on the members.
+    let new_flows = service.policy.new_flows.map_or(0, |_| before.policy.new_flows);
+    let policy = PlannedPolicy { new_flows, ..PlannedPolicy::new(&service.policy, None) };
     PlannedService {
+        name: Arc::clone(&service.name),
         flags: policy.flags() | before.flags & service_flags::BARE,
         endpoints: local_endpoints(me, service, false),
         draining: local_endpoints(me, service, true),

@@ -1,31 +1,60 @@
 //! What the maps have no room for.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use lb_common::Addr;
-use thiserror::Error;
 
 /// A map is too small for the plan.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Error)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Shortage {
-    #[error("Service {0}: no room in SERVICES; start the agent with a larger --max-services")]
     Services(Arc<str>),
-    #[error("Service {0}: no room in ENDPOINTS; start the agent with a larger --max-endpoints")]
     Endpoints(Arc<str>),
-    #[error("Service {0}: no room in RINGS for its ring; start the agent with a larger --ring-slots")]
     Rings(Arc<str>),
-    #[error(
-        "Service {0}: no room in HISTORY for its former owners; start the agent with a larger --history-slots"
-    )]
     Histories(Arc<str>),
-    #[error(
-        "Service {0}: no room in RANGES for its source ranges; start the agent with a larger --max-ranges"
-    )]
     Ranges(Arc<str>),
-    #[error("backend {0}: no room in BACKENDS; start the agent with a larger --max-backends")]
     Backends(Addr),
-    #[error("VIP {0}: no room in VIPS; start the agent with a larger --max-services")]
     Vips(Addr),
-    #[error("node address {0}: no room in PEERS; start the agent with a larger --max-backends")]
     Peers(Addr),
+}
+
+/// Maps that are pinned keep their size.
+macro_rules! lack {
+    ($map:literal, $option:literal) => {
+        concat!(
+            "no room in ",
+            $map,
+            "; `trigon drain`, stop the agent, `trigon unload`, and start it with a larger ",
+            $option
+        )
+    };
+}
+
+impl Shortage {
+    /// What there is no room for.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Services(name)
+            | Self::Endpoints(name)
+            | Self::Rings(name)
+            | Self::Histories(name)
+            | Self::Ranges(name) => format!("Service {name}"),
+            Self::Backends(addr) => format!("backend {}", IpAddr::from(*addr)),
+            Self::Vips(addr) => format!("VIP {}", IpAddr::from(*addr)),
+            Self::Peers(addr) => format!("node address {}", IpAddr::from(*addr)),
+        }
+    }
+
+    /// The map, and the remedy.
+    pub fn lack(&self) -> &'static str {
+        match self {
+            Self::Services(_) => lack!("SERVICES", "--max-services"),
+            Self::Endpoints(_) => lack!("ENDPOINTS", "--max-endpoints"),
+            Self::Rings(_) => lack!("RINGS for its ring", "--ring-slots"),
+            Self::Histories(_) => lack!("HISTORY for its former owners", "--history-slots"),
+            Self::Ranges(_) => lack!("RANGES for its source ranges", "--max-ranges"),
+            Self::Backends(_) => lack!("BACKENDS", "--max-backends"),
+            Self::Vips(_) => lack!("VIPS", "--max-services"),
+            Self::Peers(_) => lack!("PEERS", "--max-backends"),
+        }
+    }
 }

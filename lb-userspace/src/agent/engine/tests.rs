@@ -7,7 +7,11 @@ use lb_common::{
 
 use super::*;
 use crate::{
-    agent::testing::{ENDPOINT, NODES, ROOM, dispatcher, hops, reconciler},
+    agent::{
+        aggregate::fault_lines,
+        reach,
+        testing::{ENDPOINT, NODES, ROOM, dispatcher, hops, reconciler},
+    },
     datapath::memory::MemoryTables,
     health::Health,
     neigh::{NextHop, Reach},
@@ -216,7 +220,7 @@ fn what_would_leave_by_an_interface_that_is_not_ours_is_unresolved() {
     follow(&mut engine, Reach::Via(foreign));
     assert!(!is_resolved(&engine));
     let programmed = engine.reconciler.programmed();
-    let problems = crate::agent::reach::problems(&programmed.plan, &engine.hops);
+    let problems = fault_lines(reach::faults(&programmed.plan, &engine.hops));
     assert!(problems.iter().any(|problem| problem.contains("--interface eth7")), "{problems:?}");
 }
 

@@ -26,8 +26,8 @@ fn a_vip_that_nobody_announces_has_a_reason_and_a_remedy() {
             OUTSIDE,
             "it is in no AddressPool, and every advertisement chooses pools; add",
         ),
-        (all.clone(), EMPTY, "no node has an endpoint for it that is ready; start"),
-        (all.clone(), MAIL6, "no node has an endpoint for it that is ready; start"),
+        (all.clone(), EMPTY, "no node has an endpoint for it that takes new connections; start"),
+        (all.clone(), MAIL6, "no node has an endpoint for it that takes new connections; start"),
         (
             bgp_advertisement("a", "nodeSelectors: [{matchLabels: {rack: c}}]"),
             WEB,

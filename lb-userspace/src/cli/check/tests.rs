@@ -101,7 +101,7 @@ fn what_is_valid_but_not_meant_is_a_warning() {
         (
             "- name: http\n  port: 8080\nendpoints:\n- addresses: [\"fd44:1::10\"]",
             "- name: other\n  port: 8080\nendpoints:\n- addresses: [\"fd44:1::10\"]",
-            "a.yaml:14: Service default/web: spec.ports: tcp [2001:db8::80]:80 has no ready endpoint; add an \
+            "a.yaml:14: Service default/web: spec.ports: tcp [2001:db8::80]:80 has no endpoint that takes new connections; add an \
              EndpointSlice with the Service's label, addressType IPv6",
         ),
         (

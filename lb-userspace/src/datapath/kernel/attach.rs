@@ -8,7 +8,7 @@ mod filter;
 mod pins;
 mod xdp;
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index};
 
@@ -18,10 +18,10 @@ pub use egress::attach as egress;
 pub use error::AttachError;
 pub use xdp::attach as xdp;
 
-/// The indices of interfaces, of those that exist.
-pub fn interface_indices(interfaces: &[String]) -> BTreeSet<u32> {
+/// The interfaces that exist, by index.
+pub fn interfaces_by_index(interfaces: &[String]) -> BTreeMap<u32, String> {
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None);
-    let index = |name: &String| name_to_index(socket.as_ref().ok()?, name).ok();
+    let index = |name: &String| Some((name_to_index(socket.as_ref().ok()?, name).ok()?, name.clone()));
     interfaces.iter().filter_map(index).collect()
 }
 

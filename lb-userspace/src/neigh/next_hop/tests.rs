@@ -35,6 +35,7 @@ fn next_hops_are_readable_as_json() {
 fn the_futures_can_be_spawned() {
     fn assert_send<T: Send + 'static>(_: T) {}
     let (_, targets) = tokio::sync::watch::channel(Default::default());
-    let (out, _) = tokio::sync::watch::channel(Default::default());
-    assert_send(crate::neigh::follow(targets, out));
+    let (hops, _) = tokio::sync::watch::channel(Default::default());
+    let (faults, _) = tokio::sync::watch::channel(Default::default());
+    assert_send(crate::neigh::follow(BTreeMap::new(), targets, crate::neigh::Findings { hops, faults }));
 }
