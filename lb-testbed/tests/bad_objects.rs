@@ -160,6 +160,41 @@ fn a_restart_with_bad_objects_keeps_what_is_pinned() -> Result<()> {
     })
 }
 
+#[test]
+fn a_bad_file_does_not_block_others_and_an_empty_directory_is_not_believed() -> Result<()> {
+    let web = |pods: &[&str]| ServiceSpec::with_all_ports("web").pods(pods);
+    let config = Config { nodes: 2, ..Config::l3() };
+    run_with_diagnostics(&mut Triangle::start(config, &[web(&["pod1_1"])])?, |triangle| {
+        let answered_by = |pod: &'static str| {
+            move |triangle: &Triangle| {
+                let answers = triangle.testbed.send_requests(socket_address(VIP.v4.into(), 80), 5)?;
+                Ok(answers.all_answered() && answers.per_pod.keys().eq([pod]))
+            }
+        };
+        let path = triangle.source_dir().join(FILE);
+        for (case, pod) in cases().iter().zip(["pod2_1", "pod1_1"].into_iter().cycle()) {
+            fs::write(&path, &case.text)?;
+            wait_until_agents_report(triangle, case, true)?;
+            triangle.write_objects(&[web(&[pod])])?;
+            wait_at_most(PATIENCE, case.what, || answered_by(pod)(triangle))?;
+            wait_until_agents_report(triangle, case, true)?;
+        }
+        fs::remove_file(&path)?;
+        wait_until_agents_are_ready(triangle)?;
+        let before = agent_states(triangle)?;
+        fs::remove_file(triangle.objects_path())?;
+        let case = Case {
+            what: "no file",
+            text: String::new(),
+            expected: ["source", "files", "there is no file any more", "one file without any object"],
+        };
+        wait_until_agents_report(triangle, &case, true)?;
+        check_requests_are_answered(triangle)?;
+        ensure!(agent_states(triangle)? == before, "something was changed");
+        Ok(())
+    })
+}
+
 /// Generation and services of every agent.
 fn agent_states(triangle: &Triangle) -> Result<Vec<String>> {
     let machines = triangle.testbed.machines().iter();

@@ -23,11 +23,7 @@ use crate::{
         self, LastAnswers, LinkFaults, Mac, NextHops,
         pmtu::{self, PathMtus},
     },
-    objects::{
-        index::Index,
-        model::Problem,
-        source::{Listing, LoadResult, changes_between},
-    },
+    objects::{index::Index, last_good::LastGood, source::LoadResult},
     os::moment::Now,
     plan::{self, BackendKey},
 };
@@ -67,9 +63,7 @@ pub struct Effects {
 pub struct Engine<T> {
     reconciler: Reconciler<T>,
     dispatcher: Dispatcher,
-    index: Index,
-    /// What the index has been told of.
-    listing: Arc<Listing>,
+    objects: LastGood,
     source: SourceState,
     /// As the kernel has them.
     kernel_hops: Arc<NextHops>,
@@ -99,14 +93,14 @@ impl<T: Tables> Engine<T> {
     ) -> Self {
         let mirror = &reconciler.programmed().mirror;
         let fellows = mirror.former_owners();
+        let has_adopted = !mirror.services.is_empty();
         let targets: BTreeSet<IpAddr> =
             mirror.backends.values().map(|backend| backend.outer_dst.into()).collect();
         let last_answers = LastAnswers::adopt(mirror.backends.values().filter_map(adopted_answer));
         Self {
             reconciler,
             dispatcher,
-            index,
-            listing: Arc::default(),
+            objects: LastGood::new(index, has_adopted),
             source: SourceState::default(),
             kernel_hops: Arc::default(),
             last_answers,
@@ -163,32 +157,20 @@ impl<T: Tables> Engine<T> {
         self.dispatcher.next_orders(&self.source.cluster, me, programmed, now.instant)
     }
 
-    /// A broken source leaves everything as it is: an administrator who edits
+    /// What is not good leaves everything as it is: an administrator who edits
     /// files wants all of an edit or nothing.
     fn apply_load(&mut self, load: LoadResult, now: Now) {
-        let (problems, refused) = match load.and_then(|listing| self.update_index(listing)) {
-            Ok(refused) => (Arc::default(), refused.into()),
-            Err(problems) => (problems.into(), Arc::clone(&self.source.refused)),
+        let problems = self.objects.take(load).into();
+        self.source = SourceState {
+            cluster: Arc::clone(self.objects.cluster()),
+            problems,
+            refused: Arc::clone(self.objects.refused()),
+            has_been_good: self.objects.has_been_good(),
         };
-        (self.source.problems, self.source.refused) = (problems, refused);
         if self.source.has_been_good {
             self.set_targets(plan::next_hop_targets(&self.source.cluster));
         }
         self.reconcile(now);
-    }
-
-    /// Returns what is wrong with objects about announcing, which concern nobody else.
-    fn update_index(&mut self, listing: Arc<Listing>) -> Result<Vec<Problem>, Vec<Problem>> {
-        self.index.apply_changes(changes_between(&self.listing, &listing));
-        let (cluster, problems) = self.index.cluster();
-        let problems = listing.problems.iter().cloned().chain(listing.locate_problems(problems)).collect();
-        self.listing = listing;
-        if !self.index.is_sound() {
-            return Err(problems);
-        }
-        self.source.cluster = cluster;
-        self.source.has_been_good = true;
-        Ok(problems)
     }
 
     fn learn_path_mtu(&mut self, report: &pmtu::PathMtuReport, now: Now) {

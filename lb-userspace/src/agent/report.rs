@@ -46,7 +46,7 @@ pub struct InterfaceReport {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SourceReport {
     pub directory: String,
-    /// False: the last good state is kept; `problems` says why.
+    /// False: some of its files are not in effect, or in their last good version; `problems` says why.
     pub good: bool,
 }
 

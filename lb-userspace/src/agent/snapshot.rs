@@ -29,12 +29,12 @@ use crate::{
     plan::{Identity, names},
 };
 
-/// The last good state of the source, and what is wrong with it now. Cheap to copy.
+/// What of the source is in effect, and what is wrong with it now. Cheap to copy.
 #[derive(Clone, Debug, Default)]
 pub struct SourceState {
     pub cluster: Arc<Cluster>,
-    /// Why the present state of the source was refused, and `cluster` is an earlier one;
-    /// empty if `cluster` is the present one.
+    /// Why some of the source is not in effect, or in an earlier version; empty if `cluster` is what
+    /// it has now.
     pub problems: Arc<[Problem]>,
     /// What is wrong with objects about announcing. Such an object is left out, or its last
     /// good state is kept; all other objects take effect.

@@ -13,7 +13,8 @@ use crate::agent::report::{AgentStatus, BackendReport, HealthReport, ServiceRepo
 pub fn status(status: &AgentStatus) -> String {
     let interfaces: Vec<_> =
         status.interfaces.iter().map(|i| format!("{} ({} XDP)", i.name, i.xdp)).collect();
-    let source = if status.source.good { "good" } else { "BROKEN: the last good state is kept" };
+    let source =
+        if status.source.good { "good" } else { "NOT GOOD: such files keep their last good version" };
     let state = match (status.ready, status.degraded) {
         (true, false) => "ready",
         (true, true) => "DEGRADED: ready, with problems",

@@ -34,6 +34,9 @@ pub struct Index {
     /// The slices of each Service, whether or not there is such a Service.
     slices_of: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
     nodes: BTreeMap<ObjectRef, NodeEntry>,
+    /// By how many loads Services and Nodes are known, and in which of them each came.
+    loads: u64,
+    seen: BTreeMap<ObjectRef, u64>,
     /// All that is about announcing.
     announcing: translate::AnnouncingObjects,
 
@@ -77,6 +80,7 @@ impl Index {
         let this = object.object_ref();
         match object {
             Object::Service(service) => {
+                self.note_seen(&this);
                 self.services.insert(this.clone(), service);
                 self.touched.insert(this);
             }
@@ -95,7 +99,7 @@ impl Index {
                 }
             }
             Object::Node(node) => {
-                let rank = Rank::new(&node.metadata, this.clone());
+                let rank = Rank::new(&node.metadata, self.note_seen(&this), this.clone());
                 let (node, problems) = translate::node(&node);
                 let entry = NodeEntry { rank, node: node.map(Arc::new), problems };
                 // Most updates of a Node only renew its heartbeat.
@@ -107,8 +111,14 @@ impl Index {
         }
     }
 
+    /// In which load it came.
+    fn note_seen(&mut self, object: &ObjectRef) -> u64 {
+        *self.seen.entry(object.clone()).or_insert(self.loads)
+    }
+
     /// An object is gone.
     pub fn delete(&mut self, object: &ObjectRef) {
+        self.seen.remove(object);
         match object.kind {
             Kind::Service => {
                 self.services.remove(object);
@@ -134,6 +144,7 @@ impl Index {
 
     /// Applies the changes that a source reports.
     pub fn apply_changes(&mut self, changes: Vec<Change>) {
+        self.loads += 1;
         for change in changes {
             match change {
                 Change::Put(object) => self.apply(object),
@@ -142,17 +153,17 @@ impl Index {
         }
     }
 
-    /// Are all problems, as of the last [`Index::cluster`], in objects about announcing?
-    /// Those affect nothing else, and such an object keeps its last good version.
-    pub fn is_sound(&self) -> bool {
-        self.node_problems.is_empty()
-            && self.service_problems.is_empty()
-            && self.claims.problems().next().is_none()
-            && self.nodes.values().all(|entry| entry.problems.is_empty())
+    /// What is wrong, as of the last [`Index::cluster`], with objects other than those about
+    /// announcing: these affect nothing else, and such an object keeps its last good version.
+    pub fn faults(&self) -> Vec<Problem> {
+        let nodes = self.nodes.values().flat_map(|entry| &entry.problems).chain(&self.node_problems);
+        nodes.chain(self.service_problems.values().flatten()).cloned().chain(self.claims.problems()).collect()
     }
 
     /// Replaces all objects by these.
     pub fn replace_objects(&mut self, objects: Vec<Object>) {
+        self.loads += 1;
+        self.seen.clear();
         self.touched.extend(std::mem::take(&mut self.services).into_keys());
         self.slices.clear();
         self.touched.extend(std::mem::take(&mut self.slices_of).into_keys());
@@ -176,11 +187,7 @@ impl Index {
         if std::mem::take(&mut self.announcing_touched) {
             self.translate_announcing();
         }
-        let nodes = self.nodes.values().flat_map(|entry| &entry.problems).chain(&self.node_problems);
-        let services = self.service_problems.values().flatten();
-        let announcing = &self.announcing_problems;
-        let problems =
-            nodes.chain(services).chain(announcing).cloned().chain(self.claims.problems()).collect();
+        let problems = self.faults().into_iter().chain(self.announcing_problems.iter().cloned()).collect();
         (Arc::clone(&self.cluster), problems)
     }
 
@@ -240,7 +247,8 @@ impl Index {
             None => (None, Vec::new(), Vec::new()),
             Some(service) => {
                 let translated = translate::service(service, slices, &self.known_nodes, self.options);
-                let rank = Rank::new(&service.metadata, this.clone());
+                let seen = self.seen.get(&this).copied().unwrap_or_default();
+                let rank = Rank::new(&service.metadata, seen, this.clone());
                 (Some((rank, translated.claims)), translated.wishes, translated.problems)
             }
         };

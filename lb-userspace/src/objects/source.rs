@@ -2,6 +2,7 @@
 //! objects, so that the rest of the program does not depend on the source.
 
 pub mod file;
+mod files;
 mod kind;
 mod lines;
 mod listing;
@@ -10,8 +11,9 @@ mod rank;
 mod secret;
 mod watched;
 
+pub use files::{FileContents, Files, LoadResult, join_files};
 pub use kind::Kind;
-pub use listing::{Change, Listing, LoadResult, Located, Origin, changes_between};
+pub use listing::{Change, Listing, Located, Origin, changes_between};
 pub use object::{Object, ObjectRef};
 pub use rank::Rank;
 pub use secret::Secret;

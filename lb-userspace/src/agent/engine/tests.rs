@@ -15,7 +15,7 @@ use crate::{
     datapath::memory::MemoryTables,
     health::Health,
     neigh::{NextHop, Reach},
-    objects::source::file::read_text,
+    objects::source::file::read_texts,
     plan::Subject,
 };
 
@@ -25,7 +25,7 @@ fn engine() -> Engine<MemoryTables> {
 }
 
 fn load(text: &str) -> Input {
-    Input::Load(read_text(text).map(Arc::new))
+    Input::Load(read_texts(&[("test.yaml", text)]))
 }
 
 fn good_load() -> Input {

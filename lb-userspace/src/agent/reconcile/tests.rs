@@ -138,6 +138,7 @@ impl World {
 
     /// As the engine does: not for the first time before all next hops were looked up.
     fn reconcile(&mut self) {
+        self.agent.tables_mut().begin_step();
         let (now, cluster) = (self.now(), self.objects.cluster());
         let is_known = |target: &IpAddr| self.hops.contains_key(target);
         if self.agent.programmed().is_planned || next_hop_targets(&cluster).iter().all(is_known) {
@@ -147,6 +148,7 @@ impl World {
 
     fn tick(&mut self) {
         self.passed += Duration::from_secs(1);
+        self.agent.tables_mut().begin_step();
         self.agent.tables_mut().tick();
         self.agent.tick(self.now());
     }

@@ -20,5 +20,5 @@ pub fn load_cluster(
     index.replace_objects(listing.objects.iter().map(|located| located.object.clone()).collect());
     let (cluster, problems) = index.cluster();
     let problems = listing.problems.iter().cloned().chain(listing.locate_problems(problems)).collect();
-    if index.is_sound() { Ok((Cluster::clone(&cluster), problems)) } else { Err(problems) }
+    if index.faults().is_empty() { Ok((Cluster::clone(&cluster), problems)) } else { Err(problems) }
 }

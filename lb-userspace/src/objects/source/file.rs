@@ -4,13 +4,12 @@ mod decode;
 mod fields;
 mod follow;
 mod read;
-mod reading;
 mod suggest;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
 pub use follow::follow_dir;
-pub use read::read_dir;
+pub use read::{Reader, read_dir};
 #[cfg(test)]
-pub use read::read_text;
+pub use read::{read_text, read_texts};

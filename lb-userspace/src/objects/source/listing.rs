@@ -8,11 +8,11 @@ use super::{
 };
 use crate::objects::model::Problem;
 
-/// Where an object was read.
+/// Where an object was read. Cheap to copy.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Origin {
     pub file: Arc<Path>,
-    pub lines: Lines,
+    pub lines: Arc<Lines>,
 }
 
 impl Origin {
@@ -40,9 +40,6 @@ pub struct Listing {
     /// Problems of objects about announcing; the other objects are used all the same.
     pub problems: Vec<Problem>,
 }
-
-/// All objects of a source, or the problems because of which none can be used.
-pub type LoadResult = Result<Arc<Listing>, Vec<Problem>>;
 
 impl Listing {
     /// Adds `file:line` to problems of its objects.

@@ -1,10 +1,10 @@
 //! The source that an agent is told to read.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf};
 
 use tokio::sync::watch;
 
-use super::{file, listing::LoadResult};
+use super::{file, files::LoadResult};
 
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -15,7 +15,7 @@ impl Source {
     /// Reads all objects that it has now. Blocks.
     pub fn read(&self) -> LoadResult {
         match self {
-            Self::Directory(dir) => file::read_dir(dir).map(Arc::new),
+            Self::Directory(dir) => file::Reader::new(dir).read(),
         }
     }
 

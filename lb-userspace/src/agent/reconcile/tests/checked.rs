@@ -27,6 +27,9 @@ pub struct CheckedTables {
     pub inner: MemoryTables,
     /// Something else changes what is written after so many changes.
     pub overwrites_after: Option<usize>,
+    /// Did any change fail in this step, and in the one before? Until deletions have been made, others
+    /// may lack their room.
+    failures: [bool; 2],
     room: Capacity,
     roles: u32,
     rings: Slab,
@@ -72,6 +75,7 @@ impl CheckedTables {
         Self {
             inner: MemoryTables::default(),
             overwrites_after: None,
+            failures: [false; 2],
             room,
             roles,
             rings: Slab::default(),
@@ -244,6 +248,10 @@ impl CheckedTables {
         }
     }
 
+    pub fn begin_step(&mut self) {
+        self.failures = [false, self.failures[0]];
+    }
+
     /// Has the map no room for a new entry?
     fn is_full(&self, op: &Op) -> bool {
         let (inner, room) = (&self.inner, &self.room);
@@ -313,13 +321,14 @@ impl Slab {
 impl Tables for CheckedTables {
     fn write(&mut self, op: &Op) -> Result<(), TableError> {
         if self.is_full(op) {
-            let may_fail = !self.inner.failing.is_empty() || self.inner.fail_at.is_some();
+            let may_fail = !self.inner.failing.is_empty() || self.inner.fail_at.is_some() || self.failures[1];
+            self.failures[0] = true;
             assert!(may_fail, "there is no room for {op:?}, and no deletion has failed");
             return Err(TableError { map: "MEMORY", entry: format!("{op:?}"), source: "it is full".into() });
         }
         // Whether it is refused is not known yet: what is freed is noted too early at worst.
         self.check_before(op);
-        self.inner.write(op)?;
+        self.inner.write(op).inspect_err(|_| self.failures[0] = true)?;
         if matches!(op, Op::ForgetUnheld) {
             self.sweeps.push(self.held());
         }

@@ -8,11 +8,12 @@ use serde_ignored::Path as Ignored;
 use serde_json::Value;
 use serde_path_to_error::{Segment, Track};
 
-use super::{fields::FIELDS, reading::Reading, suggest::nearest_name, yaml::Document};
+use super::{fields::FIELDS, suggest::nearest_name, yaml::Document};
 use crate::objects::{
     crds,
     model::Problem,
     source::{
+        files::FileContents,
         kind::Kind,
         lines::{ChildLines, Lines},
         listing::{Located, Origin},
@@ -30,9 +31,9 @@ enum DocumentKind {
 }
 
 /// Adds the objects of a document, and what is wrong with it.
-pub fn decode(document: Document, file: &Origin, reading: &mut Reading) {
+pub fn decode(document: Document, file: &Origin, contents: &mut FileContents) {
     let Document { value, lines } = document;
-    let origin = Origin { file: file.file.clone(), lines };
+    let origin = Origin { file: file.file.clone(), lines: Arc::new(lines) };
     if value.is_null() {
         return;
     }
@@ -40,26 +41,26 @@ pub fn decode(document: Document, file: &Origin, reading: &mut Reading) {
         Err(problem) => {
             let is_ours =
                 value["apiVersion"].as_str().is_some_and(|text| split_api_version(text).0 == crds::GROUP);
-            let problems = if is_ours { &mut reading.listing.problems } else { &mut reading.problems };
+            let problems = if is_ours { &mut contents.listing.problems } else { &mut contents.faults };
             problems.push(origin.locate_problem(problem));
         }
         Ok(DocumentKind::Other(kind)) => {
             tracing::debug!(at = origin.location_of(""), kind, "not a kind that Trigon reads");
         }
         Ok(DocumentKind::List) => {
-            for item in list_items(value, origin.lines) {
-                decode(item, file, reading);
+            for item in list_items(value, Arc::unwrap_or_clone(origin.lines)) {
+                decode(item, file, contents);
             }
         }
         Ok(DocumentKind::Ours(kind)) => match decode_object(kind, value) {
-            Ok(object) => reading.listing.objects.push(Located { object, origin }),
+            Ok(object) => contents.listing.objects.push(Located { object, origin }),
             Err(Refusal { this: Some(this), problems }) if kind.is_announcing() => {
-                reading.listing.problems.extend(problems.into_iter().map(|p| origin.locate_problem(p)));
-                reading.listing.objects.push(Located { object: Object::Unreadable(this), origin });
+                contents.listing.problems.extend(problems.into_iter().map(|p| origin.locate_problem(p)));
+                contents.listing.objects.push(Located { object: Object::Unreadable(this), origin });
             }
             Err(Refusal { problems, .. }) => {
                 let to =
-                    if kind.is_announcing() { &mut reading.listing.problems } else { &mut reading.problems };
+                    if kind.is_announcing() { &mut contents.listing.problems } else { &mut contents.faults };
                 to.extend(problems.into_iter().map(|p| origin.locate_problem(p)));
             }
         },

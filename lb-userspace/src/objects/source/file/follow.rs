@@ -11,7 +11,6 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -24,8 +23,8 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::read::{is_object_file, list_files, read_dir};
-use crate::objects::source::listing::LoadResult;
+use super::read::{Reader, is_object_file, list_files};
+use crate::objects::source::files::LoadResult;
 
 /// How long nothing may happen before a change counts as complete.
 const QUIET: Duration = Duration::from_millis(20);
@@ -38,12 +37,17 @@ pub async fn follow_dir(dir: PathBuf, on_change: watch::Sender<LoadResult>) {
     let (sender, mut changes) = mpsc::unbounded_channel();
     let mut watches = Watches::new(&dir, sender);
     let mut last_seen = None;
+    let mut reader = Reader::new(&dir);
     loop {
         // In this order a change while reading is seen either by the read or by a watch.
         watches.renew();
-        let seen = run_blocking(&dir, directory_state).await;
+        let directory = dir.clone();
+        let seen = run_blocking(move || directory_state(&directory)).await;
         if seen != last_seen {
-            if let Some(load) = run_blocking(&dir, |dir| read_dir(dir).map(Arc::new)).await {
+            let mut taken = std::mem::replace(&mut reader, Reader::new(&dir));
+            let read = run_blocking(move || (taken.read(), taken)).await;
+            if let Some((load, taken)) = read {
+                reader = taken;
                 on_change.send_modify(|last| *last = load);
             }
             last_seen = seen;
@@ -186,10 +190,6 @@ fn directory_state(dir: &Path) -> DirectoryState {
 }
 
 /// Runs `f` where it may block. None if it panicked, or the runtime is shutting down.
-async fn run_blocking<T: Send + 'static>(
-    dir: &Path,
-    f: impl FnOnce(&Path) -> T + Send + 'static,
-) -> Option<T> {
-    let dir = dir.to_owned();
-    tokio::task::spawn_blocking(move || f(&dir)).await.ok()
+async fn run_blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(f).await.ok()
 }

@@ -1,16 +1,19 @@
 //! Reading files.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
+    hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use super::{decode, reading::Reading, yaml};
+use super::{decode, yaml};
 use crate::objects::{
     model::Problem,
     source::{
-        lines::Lines,
+        files::{FileContents, LoadResult, join_files},
         listing::{Listing, Origin},
     },
 };
@@ -18,28 +21,77 @@ use crate::objects::{
 /// Bytes above which a file is refused: 10,000 Services with 16 endpoints have 25 MiB.
 pub const MAX_FILE: u64 = 64 << 20;
 
-/// Reads all objects of a directory: all of them, or everything that is wrong.
-pub fn read_dir(dir: &Path) -> Result<Listing, Vec<Problem>> {
-    let files = list_files(dir).map_err(|error| {
-        let remedy = "name a directory with YAML files of Services, EndpointSlices and Nodes";
-        vec![file_problem("directory", dir, "path", error.to_string(), remedy)]
-    })?;
-    let mut reading = Reading::default();
-    for file in files {
-        match read_file(&file) {
-            Ok(text) => parse_file(&mut reading, &file, &text),
-            Err(problem) => reading.problems.push(problem),
-        }
+/// Reads a directory, again and again.
+pub struct Reader {
+    dir: PathBuf,
+    /// What was read last, with a hash of the bytes.
+    last: BTreeMap<Arc<Path>, (u64, Arc<FileContents>)>,
+}
+
+impl Reader {
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), last: BTreeMap::new() }
     }
-    reading.into_result()
+
+    /// What all files have now. Those that have changed are parsed.
+    pub fn read(&mut self) -> LoadResult {
+        let files = list_files(&self.dir).map_err(|error| {
+            let remedy = "name a directory with YAML files of Services, EndpointSlices and Nodes";
+            vec![file_problem("directory", &self.dir, "path", error.to_string(), remedy)]
+        })?;
+        let mut last = std::mem::take(&mut self.last);
+        for path in files {
+            let path: Arc<Path> = path.into();
+            let before = last.remove(&path);
+            self.last.insert(Arc::clone(&path), read_contents(&path, before));
+        }
+        Ok(self.last.iter().map(|(path, (_, contents))| (Arc::clone(path), Arc::clone(contents))).collect())
+    }
+}
+
+/// `before`: what it had when it was read last.
+fn read_contents(path: &Path, before: Option<(u64, Arc<FileContents>)>) -> (u64, Arc<FileContents>) {
+    let bytes = match read_bytes(path) {
+        Ok(bytes) => bytes,
+        Err(problem) => {
+            return (0, Arc::new(FileContents { faults: vec![problem], ..FileContents::default() }));
+        }
+    };
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    let hash = hasher.finish();
+    match before {
+        Some((same, contents)) if same == hash => (hash, contents),
+        _ => (hash, Arc::new(parse_bytes(path, bytes))),
+    }
+}
+
+fn parse_bytes(path: &Path, bytes: Vec<u8>) -> FileContents {
+    match decode_text(path, bytes) {
+        Ok(text) => parse_file(path, &text),
+        Err(problem) => FileContents { faults: vec![problem], ..FileContents::default() },
+    }
+}
+
+/// All objects of a directory; or all that is wrong, if that is anything.
+pub fn read_dir(dir: &Path) -> Result<Listing, Vec<Problem>> {
+    join_files(Reader::new(dir).read()?.values().map(|contents| &**contents))
 }
 
 /// What a directory with this text in `test.yaml` is read as.
 #[cfg(test)]
 pub fn read_text(text: &str) -> Result<Listing, Vec<Problem>> {
-    let mut reading = Reading::default();
-    parse_file(&mut reading, Path::new("test.yaml"), text);
-    reading.into_result()
+    join_files(std::iter::once(&parse_file(Path::new("test.yaml"), text)))
+}
+
+/// The same of several files, by name.
+#[cfg(test)]
+pub fn read_texts(texts: &[(&str, &str)]) -> LoadResult {
+    let file = |(name, text): &(&str, &str)| {
+        let path: Arc<Path> = Path::new(name).into();
+        (Arc::clone(&path), Arc::new(parse_file(&path, text)))
+    };
+    Ok(texts.iter().map(file).collect())
 }
 
 /// The files of a directory that are ours to read, sorted. Hidden ones are
@@ -64,7 +116,7 @@ pub fn is_object_file(path: &Path) -> bool {
     !hidden && matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
-fn read_file(path: &Path) -> Result<String, Problem> {
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Problem> {
     let problem = |message: String, remedy: &str| file_problem("file", path, "contents", message, remedy);
     let mut bytes = Vec::new();
     File::open(path)
@@ -74,26 +126,33 @@ fn read_file(path: &Path) -> Result<String, Problem> {
         let message = format!("larger than {} MiB", MAX_FILE >> 20);
         return Err(problem(message, "split it into several files"));
     }
+    Ok(bytes)
+}
+
+fn decode_text(path: &Path, bytes: Vec<u8>) -> Result<String, Problem> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let line = 1 + error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count();
-        let located = problem("not UTF-8 text".to_owned(), "save the file as UTF-8");
+        let message = "not UTF-8 text".to_owned();
+        let located = file_problem("file", path, "contents", message, "save the file as UTF-8");
         Problem { location: Some(format!("{}:{line}", path.display())), ..located }
     })
 }
 
-/// Adds the objects in a file's text, and what is wrong with it.
-fn parse_file(reading: &mut Reading, path: &Path, text: &str) {
-    let file = Origin { file: path.into(), lines: Lines::default() };
+/// The objects in a file's text, and what is wrong with it.
+fn parse_file(path: &Path, text: &str) -> FileContents {
+    let mut contents = FileContents::default();
+    let file = Origin { file: path.into(), lines: Arc::default() };
     let result = yaml::for_each_document(text.trim_start_matches('\u{feff}'), |document| {
-        decode::decode(document, &file, reading);
+        decode::decode(document, &file, &mut contents);
     });
     if let Err(error) = result {
         let remedy = "correct the YAML: mostly it is the indentation, or a quote or bracket left open";
         let located = file_problem("file", path, "syntax", error.message, remedy);
         let location = Some(format!("{}:{}", path.display(), error.line));
-        reading.problems.push(Problem { location, ..located });
+        contents.faults.push(Problem { location, ..located });
     }
+    contents
 }
 
 fn file_problem(what: &str, path: &Path, field: &str, message: String, remedy: &str) -> Problem {

@@ -9,12 +9,14 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::{super::tests::object_names, *};
+use crate::objects::source::{Files, join_files};
 
 const NODE: &str = "{apiVersion: v1, kind: Node, metadata: {name: node1}}\n";
 
 async fn next_names(receiver: &mut watch::Receiver<LoadResult>) -> Option<Vec<String>> {
     timeout(Duration::from_secs(2), receiver.changed()).await.expect("no change was told").unwrap();
-    receiver.borrow_and_update().as_ref().ok().map(|loaded| object_names(loaded))
+    let loaded = receiver.borrow_and_update().clone().ok()?;
+    join_files(loaded.values().map(|contents| &**contents)).ok().map(|listing| object_names(&listing))
 }
 
 #[tokio::test]
@@ -23,7 +25,7 @@ async fn every_change_of_a_directory_is_followed() {
     let dir = parent.path().join("objects");
     let node = |name: &str| NODE.replace("node1", name);
     fs::create_dir(&dir).unwrap();
-    let (sender, mut receiver) = watch::channel(Ok(Arc::default()));
+    let (sender, mut receiver) = watch::channel(Ok(Files::new()));
     let following = tokio::spawn(follow_dir(dir.clone(), sender));
     assert_eq!(next_names(&mut receiver).await.unwrap(), [""; 0]);
 
@@ -73,7 +75,7 @@ async fn every_change_of_a_directory_is_followed() {
 #[tokio::test]
 async fn a_file_is_not_read_while_it_is_being_written() {
     let dir = TempDir::new().unwrap();
-    let (sender, mut receiver) = watch::channel(Ok(Arc::default()));
+    let (sender, mut receiver) = watch::channel(Ok(Files::new()));
     tokio::spawn(follow_dir(dir.path().to_owned(), sender));
     next_names(&mut receiver).await;
     let mut file = File::create(dir.path().join("a.yaml")).unwrap();
