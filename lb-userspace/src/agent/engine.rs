@@ -23,7 +23,7 @@ use crate::{
         self, LastAnswers, LinkFaults, Mac, NextHops,
         pmtu::{self, PathMtus},
     },
-    objects::{index::Index, last_good::LastGood, source::LoadResult},
+    objects::{index::Index, source::Update},
     os::moment::Now,
     plan::{self, BackendKey},
 };
@@ -32,7 +32,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Input {
     /// The source has changed.
-    Load(LoadResult),
+    Source(Update),
     /// The kernel's way to some address has changed.
     NextHops(Arc<NextHops>),
     /// Uplinks went up or down.
@@ -63,7 +63,7 @@ pub struct Effects {
 pub struct Engine<T> {
     reconciler: Reconciler<T>,
     dispatcher: Dispatcher,
-    objects: LastGood,
+    index: Index,
     source: SourceState,
     /// As the kernel has them.
     kernel_hops: Arc<NextHops>,
@@ -93,14 +93,13 @@ impl<T: Tables> Engine<T> {
     ) -> Self {
         let mirror = &reconciler.programmed().mirror;
         let fellows = mirror.former_owners();
-        let has_adopted = !mirror.services.is_empty();
         let targets: BTreeSet<IpAddr> =
             mirror.backends.values().map(|backend| backend.outer_dst.into()).collect();
         let last_answers = LastAnswers::adopt(mirror.backends.values().filter_map(adopted_answer));
         Self {
             reconciler,
             dispatcher,
-            objects: LastGood::new(index, has_adopted),
+            index,
             source: SourceState::default(),
             kernel_hops: Arc::default(),
             last_answers,
@@ -118,7 +117,7 @@ impl<T: Tables> Engine<T> {
 
     pub fn handle(&mut self, input: Input, now: Now) -> Effects {
         match input {
-            Input::Load(load) => self.apply_load(load, now),
+            Input::Source(update) => self.apply_update(update, now),
             Input::NextHops(hops) => {
                 self.kernel_hops = hops;
                 self.follow_hops(now);
@@ -157,17 +156,17 @@ impl<T: Tables> Engine<T> {
         self.dispatcher.next_orders(&self.source.cluster, me, programmed, now.instant)
     }
 
-    /// What is not good leaves everything as it is: an administrator who edits
-    /// files wants all of an edit or nothing.
-    fn apply_load(&mut self, load: LoadResult, now: Now) {
-        let problems = self.objects.take(load).into();
-        self.source = SourceState {
-            cluster: Arc::clone(self.objects.cluster()),
-            problems,
-            refused: Arc::clone(self.objects.refused()),
-            has_been_good: self.objects.has_been_good(),
-        };
+    /// What is not good keeps its last good version. The first time, all has to be good: what is
+    /// pinned from before is better than a part of what there is now.
+    fn apply_update(&mut self, update: Update, now: Now) {
+        self.index.apply_changes(update.changes);
+        let cluster = Arc::clone(self.index.cluster());
+        let faults: Vec<_> = update.faults.into_iter().chain(self.index.faults()).collect();
+        let refused: Vec<_> = update.refused.into_iter().chain(self.index.refused()).collect();
+        self.source.has_been_good |= faults.is_empty();
+        (self.source.faults, self.source.refused) = (faults.into(), refused.into());
         if self.source.has_been_good {
+            self.source.cluster = cluster;
             self.set_targets(plan::next_hop_targets(&self.source.cluster));
         }
         self.reconcile(now);

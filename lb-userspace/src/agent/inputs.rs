@@ -25,7 +25,7 @@ use super::{
 use crate::{
     health::{self, Healths, Targets},
     neigh::{self, Findings, LinkFaults, NextHops, pmtu},
-    objects::source::{LoadResult, Source},
+    objects::source::{Source, Update},
     os::moment::wait_until,
 };
 
@@ -38,7 +38,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// The tasks, and the channels from and to them. When it is dropped, the tasks end.
 pub struct Inputs {
     tasks: JoinSet<anyhow::Result<()>>,
-    loads: watch::Receiver<LoadResult>,
+    updates: mpsc::Receiver<Update>,
     hops: watch::Receiver<Arc<NextHops>>,
     link_faults: watch::Receiver<LinkFaults>,
     healths: watch::Receiver<Healths>,
@@ -50,25 +50,25 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// `first` is what the source had when the agent started; `uplinks` are names by index.
+    /// `expects_objects`: an earlier agent has served some; `uplinks` are names by index.
     pub fn start(
         source: Source,
-        first: LoadResult,
+        expects_objects: bool,
         uplinks: BTreeMap<u32, String>,
         health: Option<HealthConfig>,
         leave: mpsc::Receiver<DrainRequest>,
     ) -> Self {
         let mut tasks = JoinSet::new();
-        let (loads_to, mut loads) = watch::channel(first);
+        // One at a time: a source can wait, and has more to tell by then.
+        let (updates_to, updates) = mpsc::channel(1);
         let (targets, targets_of) = watch::channel(BTreeSet::new());
         let (hops_to, hops) = watch::channel(Arc::new(NextHops::new()));
         let (faults_to, link_faults) = watch::channel(LinkFaults::new());
         let (probes, probes_of) = watch::channel(Targets::default());
         let (healths_to, healths) = watch::channel(Healths::new());
         let (reports_to, reports) = mpsc::channel(MAX_QUEUED_REPORTS);
-        loads.mark_changed();
         tasks.spawn(async move {
-            source.follow(loads_to).await;
+            source.follow(expects_objects, updates_to).await;
             bail!("the source ended")
         });
         tasks.spawn(async move {
@@ -91,7 +91,12 @@ impl Inputs {
         let mut ticks = tokio::time::interval(TICK);
         // Ticks in a burst would free ids that have not waited for a second.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { tasks, loads, hops, link_faults, healths, reports, leave, ticks, targets, probes }
+        Self { tasks, updates, hops, link_faults, healths, reports, leave, ticks, targets, probes }
+    }
+
+    /// What the source has at the start: nothing is decided without it.
+    pub async fn first_update(&mut self) -> anyhow::Result<Input> {
+        self.updates.recv().await.map(Input::Source).context("the source ended")
     }
 
     /// Waits for the next input. At `due`, if it is earlier, that is [`Input::Due`].
@@ -101,7 +106,7 @@ impl Inputs {
         due: Option<Instant>,
     ) -> anyhow::Result<(Input, Option<oneshot::Sender<()>>)> {
         let input = tokio::select! {
-            Ok(()) = self.loads.changed() => Input::Load(self.loads.borrow_and_update().clone()),
+            Some(update) = self.updates.recv() => Input::Source(update),
             Ok(()) = self.hops.changed() => self.next_network_input(),
             Ok(()) = self.link_faults.changed() => Input::LinkFaults(self.link_faults.borrow_and_update().clone()),
             Ok(()) = self.healths.changed() => Input::Healths(self.healths.borrow_and_update().clone()),

@@ -28,11 +28,9 @@ use crate::{
 
 /// Run until told to stop. What was programmed stays.
 pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
-    // In this order: a second agent, or a source that is not there, must be
-    // noticed before anything is touched.
+    // In this order: a second agent must be noticed before anything is touched.
     kernel::check_environment().map_err(LoadError::from)?;
     let listener = Listener::bind(&config.socket).await?;
-    let first = config.source.read();
     let datapath = kernel::load(&config.datapath)?;
     let _lock = datapath.lock;
     datapath.attachments.iter().for_each(log_attachment);
@@ -40,6 +38,7 @@ pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
     let mut speakers = config.announce.speakers;
     speakers.bgp.restarted = is_restarted(&datapath.attachments, &reconciler);
     let speakers = Speakers::start(speakers)?;
+    let expects_objects = !reconciler.programmed().mirror.services.is_empty();
     let dispatcher = Dispatcher::new(config.announce.drain_times, speakers.status());
     let uplinks = kernel::interfaces_by_index(&config.datapath.interfaces);
     let devices = uplinks.keys().copied().collect();
@@ -58,7 +57,7 @@ pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
         snapshots,
         drain_requests: drain_requests_to,
     };
-    let inputs = Inputs::start(config.source, first, uplinks, config.health, drain_requests);
+    let inputs = Inputs::start(config.source, expects_objects, uplinks, config.health, drain_requests);
     tokio::select! {
         result = run_engine(engine, inputs, &snapshots_to, &speakers) => result,
         result = listener.serve(reader.clone()) => result,
@@ -75,8 +74,12 @@ async fn run_engine<T: Tables>(
     speakers: &Speakers,
 ) -> anyhow::Result<()> {
     let mut problem_log = ProblemLog::default();
+    let mut first = Some((inputs.first_update().await?, None));
     loop {
-        let (input, noted) = inputs.next_input(engine.due(Instant::now())).await?;
+        let (input, noted) = match first.take() {
+            Some(first) => first,
+            None => inputs.next_input(engine.due(Instant::now())).await?,
+        };
         let is_tick = matches!(input, Input::Tick);
         let mut effects = engine.handle(input, Now::read());
         inputs.carry_out(&mut effects);

@@ -35,7 +35,7 @@ pub struct SourceState {
     pub cluster: Arc<Cluster>,
     /// Why some of the source is not in effect, or in an earlier version; empty if `cluster` is what
     /// it has now.
-    pub problems: Arc<[Problem]>,
+    pub faults: Arc<[Problem]>,
     /// What is wrong with objects about announcing. Such an object is left out, or its last
     /// good state is kept; all other objects take effect.
     pub refused: Arc<[Problem]>,

@@ -3,7 +3,7 @@ mod mtu;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, fmt::Write, net::IpAddr, path::Path, process::ExitCode};
+use std::{collections::BTreeSet, fmt::Write, net::IpAddr, path::Path, process::ExitCode, sync::Arc};
 
 use k8s_openapi::api::core::v1::Service;
 use serde::Serialize;
@@ -18,7 +18,10 @@ use crate::{
     objects::{
         index::{Index, owning_service},
         model::{Backends, Cluster, Endpoint, Problem},
-        source::{Listing, Object, ObjectRef, file::read_dir},
+        source::{
+            Change, Object, ObjectRef,
+            file::{Listing, read_dir},
+        },
         translate::{DSR, SERVICE_LABEL, TranslateConfig, reason_not_ours},
     },
 };
@@ -29,7 +32,7 @@ pub fn run(cli: &Cli, dir: &Path, default_class: bool, mtu: Option<u16>) -> Outc
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(UNUSABLE) })
 }
 
-/// The outcome. The agent takes a directory only if there are no problems.
+/// The outcome. At its start an agent takes a directory only if nothing is wrong with it.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct CheckReport {
     pub directory: String,
@@ -62,25 +65,26 @@ pub fn check_directory(dir: &Path, options: TranslateConfig, mtu: Option<u16>) -
         // Without all objects, those that were read cannot be judged.
         Err(problems) => return CheckReport { problems, ..report },
     };
-    if listing.objects.is_empty() && listing.problems.is_empty() {
+    if listing.objects.is_empty() && listing.refused.is_empty() {
         report.problems.push(no_objects_problem(dir));
         return report;
     }
     let mut index = Index::new(options);
-    index.replace_objects(listing.objects.iter().map(|located| located.object.clone()).collect());
-    let (cluster, problems) = index.cluster();
+    index.apply_changes(listing.objects.iter().cloned().map(Change::from).collect());
+    let cluster = Arc::clone(index.cluster());
     report.services = cluster.services.len();
     report.endpoints = count_endpoints(&cluster);
     report.nodes = cluster.nodes.len();
     report.vips = cluster.announced.len();
     report.bgp_peers = cluster.announcing.peers.len();
     report.advertisements = cluster.announcing.bgp.len() + cluster.announcing.l2.len();
-    let problems = problems.into_iter().chain(announce::sharing_problems(&cluster)).collect();
-    report.problems = listing.problems.iter().cloned().chain(listing.locate_problems(problems)).collect();
+    let sharing = announce::sharing_problems(&cluster).into_iter().map(|problem| index.locate(problem));
+    let refused = listing.refused.iter().cloned().chain(index.refused());
+    report.problems = refused.chain(index.faults()).chain(sharing).collect();
     if report.is_good() {
         let mut warnings = find_warnings(&listing, &cluster, options);
         warnings.extend(mtu.into_iter().flat_map(|mtu| mtu::warnings(&cluster, mtu)));
-        report.warnings = listing.locate_problems(warnings);
+        report.warnings = warnings.into_iter().map(|warning| index.locate(warning)).collect();
     }
     report
 }

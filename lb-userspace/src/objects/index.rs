@@ -3,63 +3,61 @@
 //! Synchronous and lazy: a change only marks what it touches; asking for the
 //! cluster translates what is marked. So ten thousand objects that arrive at
 //! once cost one translation each, and one that changes later costs one.
+//!
+//! An object whose present version is not good, by itself or together with others, keeps its last
+//! good version, and nobody else is concerned.
 mod announced;
 mod claims;
+mod nodes;
+mod services;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
     sync::Arc,
 };
 
 use announced::Vips;
 use claims::Claims;
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use nodes::NodeVersions;
+pub use services::owning_service;
+use services::{Choice, ServiceVersions};
 
 use crate::objects::{
-    model::{self, Cluster, Problem},
-    source::{Change, Kind, Object, ObjectRef, Rank},
-    translate::{self, Nodes, SERVICE_LABEL, TranslateConfig},
+    model::{Cluster, Frontend, Problem},
+    source::{Change, Kind, Object, ObjectRef, Origin},
+    translate::{self, TranslateConfig},
 };
+
+/// How often Nodes and Services are settled by turns, at most: what is left then waits for the next change.
+const MAX_ROUNDS: usize = 8;
 
 #[derive(Default)]
 pub struct Index {
     options: TranslateConfig,
 
-    services: BTreeMap<ObjectRef, Arc<Service>>,
-    slices: BTreeMap<ObjectRef, Arc<EndpointSlice>>,
-    /// The slices of each Service, whether or not there is such a Service.
-    slices_of: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
-    nodes: BTreeMap<ObjectRef, NodeEntry>,
-    /// By how many loads Services and Nodes are known, and in which of them each came.
-    loads: u64,
-    seen: BTreeMap<ObjectRef, u64>,
+    origins: HashMap<ObjectRef, Origin>,
+    services: ServiceVersions,
+    nodes: NodeVersions,
     /// All that is about announcing.
     announcing: translate::AnnouncingObjects,
 
     /// Services to translate again.
     touched: BTreeSet<ObjectRef>,
+    /// Services that did not get a frontend, to try again when its claims change.
+    waiting: BTreeMap<Frontend, BTreeSet<ObjectRef>>,
     nodes_touched: bool,
     announcing_touched: bool,
 
-    known_nodes: Nodes,
     claims: Claims,
     vips: Vips,
     announcing_problems: Vec<Problem>,
-    node_problems: Vec<Problem>,
     service_problems: BTreeMap<ObjectRef, Vec<Problem>>,
     cluster: Arc<Cluster>,
-}
-
-/// A translated Node; the object itself is large and not needed any more.
-#[derive(PartialEq)]
-struct NodeEntry {
-    rank: Rank,
-    node: Option<Arc<model::Node>>,
-    problems: Vec<Problem>,
 }
 
 impl Index {
@@ -70,21 +68,40 @@ impl Index {
     /// An index that starts with the last result for announcements: an object that
     /// is not good any more keeps its version in it.
     #[cfg(test)]
-    pub fn with_announcing(options: TranslateConfig, announcing: Arc<model::Announcing>) -> Self {
+    pub fn with_announcing(
+        options: TranslateConfig,
+        announcing: Arc<crate::objects::model::Announcing>,
+    ) -> Self {
         let cluster = Arc::new(Cluster { announcing, ..Cluster::default() });
         Self { options, cluster, announcing_touched: true, ..Self::default() }
     }
 
+    /// Applies the changes that a source reports.
+    pub fn apply_changes(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            match change {
+                Change::Put(object, origin) => self.apply(object, origin),
+                Change::Gone(object) => self.delete(&object),
+            }
+        }
+    }
+
     /// An object is there, or has changed.
-    pub fn apply(&mut self, object: Object) {
+    pub fn apply(&mut self, object: Object, origin: Option<Origin>) {
         let this = object.object_ref();
+        match origin {
+            Some(origin) => drop(self.origins.insert(this.clone(), origin)),
+            None => drop(self.origins.remove(&this)),
+        }
         match object {
             Object::Service(service) => {
-                self.note_seen(&this);
-                self.services.insert(this.clone(), service);
-                self.touched.insert(this);
+                if self.services.put_service(&this, service) {
+                    self.touched.insert(this);
+                }
             }
-            Object::EndpointSlice(slice) => self.put_slice(this, Some(slice)),
+            Object::EndpointSlice(slice) => {
+                self.touched.extend(self.services.put_slice(&this, slice));
+            }
             Object::Secret(_)
             | Object::AddressPool(_)
             | Object::BgpPeer(_)
@@ -98,35 +115,23 @@ impl Index {
                     self.announcing_touched = true;
                 }
             }
-            Object::Node(node) => {
-                let rank = Rank::new(&node.metadata, self.note_seen(&this), this.clone());
-                let (node, problems) = translate::node(&node);
-                let entry = NodeEntry { rank, node: node.map(Arc::new), problems };
-                // Most updates of a Node only renew its heartbeat.
-                if self.nodes.get(&this) != Some(&entry) {
-                    self.nodes.insert(this, entry);
-                    self.nodes_touched = true;
-                }
-            }
+            Object::Node(node) => self.nodes_touched |= self.nodes.put(&this, &node),
         }
-    }
-
-    /// In which load it came.
-    fn note_seen(&mut self, object: &ObjectRef) -> u64 {
-        *self.seen.entry(object.clone()).or_insert(self.loads)
     }
 
     /// An object is gone.
     pub fn delete(&mut self, object: &ObjectRef) {
-        self.seen.remove(object);
+        self.origins.remove(object);
         match object.kind {
             Kind::Service => {
-                self.services.remove(object);
+                self.services.remove_service(object);
                 self.touched.insert(object.clone());
             }
-            Kind::EndpointSlice => self.put_slice(object.clone(), None),
+            Kind::EndpointSlice => {
+                self.touched.extend(self.services.remove_slice(object));
+            }
             Kind::Node => {
-                self.nodes.remove(object);
+                self.nodes.remove(&object.name);
                 self.nodes_touched = true;
             }
             Kind::Secret
@@ -142,53 +147,158 @@ impl Index {
         }
     }
 
-    /// Applies the changes that a source reports.
-    pub fn apply_changes(&mut self, changes: Vec<Change>) {
-        self.loads += 1;
-        for change in changes {
-            match change {
-                Change::Put(object) => self.apply(object),
-                Change::Gone(object) => self.delete(&object),
-            }
-        }
-    }
-
     /// What is wrong, as of the last [`Index::cluster`], with objects other than those about
-    /// announcing: these affect nothing else, and such an object keeps its last good version.
+    /// announcing.
     pub fn faults(&self) -> Vec<Problem> {
-        let nodes = self.nodes.values().flat_map(|entry| &entry.problems).chain(&self.node_problems);
-        nodes.chain(self.service_problems.values().flatten()).cloned().chain(self.claims.problems()).collect()
+        let of_services = self.service_problems.values().flatten();
+        let problems = self.nodes.problems().iter().chain(of_services).cloned();
+        problems.chain(self.claims.problems()).map(|problem| self.locate(problem)).collect()
     }
 
-    /// Replaces all objects by these.
-    pub fn replace_objects(&mut self, objects: Vec<Object>) {
-        self.loads += 1;
-        self.seen.clear();
-        self.touched.extend(std::mem::take(&mut self.services).into_keys());
-        self.slices.clear();
-        self.touched.extend(std::mem::take(&mut self.slices_of).into_keys());
-        self.nodes.clear();
-        self.nodes_touched = true;
-        self.announcing.clear();
-        self.announcing_touched = true;
-        for object in objects {
-            self.apply(object);
+    /// What is wrong with objects about announcing.
+    pub fn refused(&self) -> Vec<Problem> {
+        self.announcing_problems.iter().map(|problem| self.locate(problem.clone())).collect()
+    }
+
+    /// Adds `file:line` to a problem of an object.
+    pub fn locate(&self, problem: Problem) -> Problem {
+        let origin = problem.object.parse().ok().and_then(|object: ObjectRef| self.origins.get(&object));
+        match origin {
+            Some(origin) => origin.locate_problem(problem),
+            None => problem,
         }
     }
 
-    /// The desired state, and what is wrong with the objects.
-    pub fn cluster(&mut self) -> (Arc<Cluster>, Vec<Problem>) {
-        if std::mem::take(&mut self.nodes_touched) {
-            self.join_nodes();
-        }
-        for service in std::mem::take(&mut self.touched) {
-            self.translate_service(service);
+    /// The desired state.
+    pub fn cluster(&mut self) -> &Arc<Cluster> {
+        // A Node may wait for the end of endpoints or for an address that a Service gives up, and the
+        // other way round.
+        for _ in 0..MAX_ROUNDS {
+            let has_changed = std::mem::take(&mut self.nodes_touched) && self.settle_nodes();
+            if !self.touched.is_empty() {
+                self.settle_services();
+                self.nodes_touched = self.nodes.has_leftovers() || self.nodes.has_refused();
+            } else if !has_changed {
+                break;
+            }
         }
         if std::mem::take(&mut self.announcing_touched) {
             self.translate_announcing();
         }
-        let problems = self.faults().into_iter().chain(self.announcing_problems.iter().cloned()).collect();
-        (Arc::clone(&self.cluster), problems)
+        &self.cluster
+    }
+
+    /// Returns whether anything has changed for Services.
+    fn settle_nodes(&mut self) -> bool {
+        let announced = &self.cluster.announced;
+        let vip_owner = |address: IpAddr| {
+            announced.get(&address)?.wishes.keys().next().map(|service| service.to_string())
+        };
+        let has_endpoints =
+            |node: &str| self.services.on_node(node).any(|service| self.services.contains(service));
+        let changes = self.nodes.settle(has_endpoints, vip_owner);
+        let on_changed = changes.names.iter().flat_map(|node| self.services.on_node(node).cloned());
+        self.touched.extend(on_changed);
+        if !changes.addresses.is_empty() {
+            // A VIP may have been, or be no more, the address of a Node.
+            self.touched.extend(self.service_problems.keys().cloned());
+            self.touched.extend(self.vips.services_of(&changes.addresses));
+        }
+        if *self.nodes.usable() != self.cluster.nodes {
+            Arc::make_mut(&mut self.cluster).nodes = self.nodes.usable().clone();
+            // Announcements select nodes by their labels.
+            self.announcing_touched = true;
+        }
+        !changes.names.is_empty() || !changes.addresses.is_empty()
+    }
+
+    fn settle_services(&mut self) {
+        let mut choices = BTreeMap::new();
+        for service in std::mem::take(&mut self.touched) {
+            self.choose(service, &mut choices);
+        }
+        let changed: Vec<_> = self.claims.changed().iter().copied().collect();
+        let waiting: BTreeSet<_> =
+            changed.iter().filter_map(|frontend| self.waiting.remove(frontend)).flatten().collect();
+        for service in waiting {
+            if !choices.contains_key(&service) {
+                self.choose(service, &mut choices);
+            }
+        }
+        while self.fall_back_losers(&mut choices) {}
+        for frontend in self.claims.settle() {
+            self.set_service(frontend);
+        }
+        for (service, choice) in choices {
+            self.set_choice(service, choice);
+        }
+    }
+
+    fn choose(&mut self, service: ObjectRef, choices: &mut BTreeMap<ObjectRef, Option<Choice>>) {
+        let choice = self.services.choose(&service, self.nodes.known(), self.options);
+        match &choice {
+            Some(choice) => self.claims.replace_claims(&choice.rank, choice.translated.claims.clone()),
+            None => self.claims.remove_claims(&service),
+        }
+        choices.insert(service, choice);
+    }
+
+    /// A Service that does not get what it asks for, as another has it, keeps what it had. That may
+    /// be what yet another asks for. Returns whether there was such a Service.
+    fn fall_back_losers(&mut self, choices: &mut BTreeMap<ObjectRef, Option<Choice>>) -> bool {
+        let mut has_changed = false;
+        for loser in self.claims.new_losers() {
+            let Some(Some(choice)) = choices.get_mut(&loser) else { continue };
+            let Some(mut last) = self.services.fall_back(choice, self.nodes.known(), self.options) else {
+                continue;
+            };
+            let lost = self.claims.problems_of(&loser);
+            self.claims.replace_claims(&last.rank, last.translated.claims.clone());
+            // What it asks for all the same is told by the claims.
+            let asked: BTreeSet<_> = self.claims.frontends_of(&loser).copied().collect();
+            last.problems = std::mem::take(&mut choice.problems);
+            for (frontend, problem) in lost {
+                self.waiting.entry(frontend).or_default().insert(loser.clone());
+                if !asked.contains(&frontend) {
+                    last.problems.push(problem);
+                }
+            }
+            *choice = last;
+            has_changed = true;
+        }
+        has_changed
+    }
+
+    /// Puts into the cluster who gets a frontend.
+    fn set_service(&mut self, frontend: Frontend) {
+        let (old, new) = (self.cluster.services.get(&frontend), self.claims.winning_service(&frontend));
+        if old == new {
+            return;
+        }
+        let services = &mut Arc::make_mut(&mut self.cluster).services;
+        match new {
+            Some(service) => drop(services.insert(frontend, Arc::clone(service))),
+            None => drop(services.remove(&frontend)),
+        }
+    }
+
+    /// What else is in effect of a Service. None: there is no such Service.
+    fn set_choice(&mut self, service: ObjectRef, choice: Option<Choice>) {
+        if let Some(choice) = &choice {
+            let lost = self.claims.problems_of(&service);
+            self.services.accept(choice, lost.is_empty());
+            for (frontend, _) in lost {
+                self.waiting.entry(frontend).or_default().insert(service.clone());
+            }
+        }
+        let (wishes, problems) =
+            choice.map(|choice| (choice.translated.wishes, choice.problems)).unwrap_or_default();
+        self.vips.replace_wishes(&service, wishes, &mut self.cluster);
+        if problems.is_empty() {
+            self.service_problems.remove(&service);
+        } else {
+            self.service_problems.insert(service, problems);
+        }
     }
 
     fn translate_announcing(&mut self) {
@@ -199,81 +309,4 @@ impl Index {
             Arc::make_mut(&mut self.cluster).announcing = Arc::new(now);
         }
     }
-
-    /// Stores or removes a slice; its Service, and that of its former version, are touched.
-    fn put_slice(&mut self, this: ObjectRef, slice: Option<Arc<EndpointSlice>>) {
-        let new_owner = slice.as_deref().and_then(owning_service);
-        let old = match slice {
-            Some(slice) => self.slices.insert(this.clone(), slice),
-            None => self.slices.remove(&this),
-        };
-        if let Some(old_owner) = old.as_deref().and_then(owning_service) {
-            if let Some(slices) = self.slices_of.get_mut(&old_owner) {
-                slices.remove(&this);
-                if slices.is_empty() {
-                    self.slices_of.remove(&old_owner);
-                }
-            }
-            self.touched.insert(old_owner);
-        }
-        if let Some(new_owner) = new_owner {
-            self.slices_of.entry(new_owner.clone()).or_default().insert(this);
-            self.touched.insert(new_owner);
-        }
-    }
-
-    fn join_nodes(&mut self) {
-        let mut entries: Vec<_> = self.nodes.values().collect();
-        entries.sort_unstable_by_key(|entry| &entry.rank);
-        let entries = entries.into_iter().map(|entry| (&entry.rank.object.name, entry.node.as_ref()));
-        let (known, usable, problems) = translate::join_nodes(entries);
-        self.node_problems = problems;
-        if known != self.known_nodes {
-            self.known_nodes = known;
-            self.touched.extend(self.services.keys().cloned());
-        }
-        if usable != self.cluster.nodes {
-            Arc::make_mut(&mut self.cluster).nodes = usable;
-            // Announcements select nodes by their labels.
-            self.announcing_touched = true;
-        }
-    }
-
-    fn translate_service(&mut self, this: ObjectRef) {
-        let service = self.services.get(&this);
-        let slices = self.slices_of.get(&this).into_iter().flatten();
-        let slices = slices.filter_map(|slice| self.slices.get(slice)).map(|slice| &**slice);
-        let (claims, wishes, problems) = match service {
-            None => (None, Vec::new(), Vec::new()),
-            Some(service) => {
-                let translated = translate::service(service, slices, &self.known_nodes, self.options);
-                let seen = self.seen.get(&this).copied().unwrap_or_default();
-                let rank = Rank::new(&service.metadata, seen, this.clone());
-                (Some((rank, translated.claims)), translated.wishes, translated.problems)
-            }
-        };
-        self.vips.replace_wishes(&this, wishes, &mut self.cluster);
-        for frontend in self.claims.replace_claims(&this, claims) {
-            let (old, new) = (self.cluster.services.get(&frontend), self.claims.winning_service(&frontend));
-            if old == new {
-                continue;
-            }
-            let services = &mut Arc::make_mut(&mut self.cluster).services;
-            match new {
-                Some(service) => drop(services.insert(frontend, Arc::clone(service))),
-                None => drop(services.remove(&frontend)),
-            }
-        }
-        if problems.is_empty() {
-            self.service_problems.remove(&this);
-        } else {
-            self.service_problems.insert(this, problems);
-        }
-    }
-}
-
-/// The Service that a slice says it belongs to.
-pub fn owning_service(slice: &EndpointSlice) -> Option<ObjectRef> {
-    let name = slice.metadata.labels.as_ref()?.get(SERVICE_LABEL)?;
-    Some(ObjectRef::new(Kind::Service, slice.metadata.namespace.as_deref().unwrap_or_default(), name))
 }

@@ -2,19 +2,19 @@
 //! objects, so that the rest of the program does not depend on the source.
 
 pub mod file;
-mod files;
 mod kind;
 mod lines;
-mod listing;
+mod located;
 mod object;
 mod rank;
 mod secret;
+mod update;
 mod watched;
 
-pub use files::{FileContents, Files, LoadResult, join_files};
 pub use kind::Kind;
-pub use listing::{Change, Listing, Located, Origin, changes_between};
+pub use located::{Located, Origin};
 pub use object::{Object, ObjectRef};
 pub use rank::Rank;
 pub use secret::Secret;
+pub use update::{Change, Update};
 pub use watched::Source;

@@ -22,7 +22,7 @@ mod wish;
 pub use annotations::{ALLOW_SHARED_IP, DSR, field as annotation};
 pub use announce::{AnnouncingObjects, announcing};
 pub use node::node;
-pub use nodes::{Nodes, join_nodes};
+pub use nodes::Nodes;
 pub use service::{Claim, TranslateConfig, Translated, reason_not_ours, service};
 
 /// The label by which an EndpointSlice names its Service.

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use lb_common::{
     Addr,
@@ -15,7 +15,7 @@ use crate::{
     datapath::memory::MemoryTables,
     health::Health,
     neigh::{NextHop, Reach},
-    objects::source::file::read_texts,
+    objects::source::file::testing::TestFiles,
     plan::Subject,
 };
 
@@ -24,8 +24,14 @@ fn engine() -> Engine<MemoryTables> {
     Engine::new(reconciler, dispatcher().0, Index::default(), BTreeSet::from([2]))
 }
 
+thread_local! {
+    /// Each test has a thread of its own, and with it a directory.
+    static FILES: RefCell<TestFiles> = RefCell::default();
+}
+
+/// From now on, this is what the source has.
 fn load(text: &str) -> Input {
-    Input::Load(read_texts(&[("test.yaml", text)]))
+    Input::Source(FILES.with_borrow_mut(|files| files.load(&[("test.yaml", text)])))
 }
 
 fn good_load() -> Input {
@@ -84,19 +90,19 @@ fn a_broken_source_keeps_the_last_good_state_and_says_what_is_wrong() {
     let broken = [
         load("{ no YAML"),
         load(&format!("{NODES}{}", ENDPOINT.replace("10.1.0.1", "nonsense"))),
-        load(&NODES.replace("192.0.2.80", "nonsense")),
+        load(&format!("{}{ENDPOINT}", NODES.replace("192.0.2.80", "nonsense"))),
     ];
     for input in broken {
         let effects = engine.handle(input, Now::read());
         assert_eq!(effects.targets, None);
-        let problems = &engine.snapshot().source.problems;
+        let problems = &engine.snapshot().source.faults;
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].location.is_some(), "{problems:?}");
         assert_eq!(proven_vips(&engine), ["192.0.2.80"]);
         assert_eq!(ring_members(&engine), 1);
     }
     engine.handle(load(NODES), Now::read());
-    assert_eq!(engine.snapshot().source.problems.len(), 0);
+    assert_eq!(engine.snapshot().source.faults.len(), 0);
     assert_eq!(ring_members(&engine), 0, "the endpoint is gone from the source");
 }
 
@@ -109,7 +115,7 @@ fn a_bad_object_about_announcing_leaves_the_data_path_alone() {
     let text = format!("{NODES}{ENDPOINT}").replace("peerAddress: 10.0.0.253", "peerAddress: nonsense");
     engine.handle(load(&text), Now::read());
     let snapshot = engine.snapshot();
-    assert_eq!((snapshot.source.problems.len(), snapshot.source.refused.len()), (0, 1));
+    assert_eq!((snapshot.source.faults.len(), snapshot.source.refused.len()), (0, 1));
     assert_eq!(ring_members(&engine), 1);
 }
 
@@ -231,7 +237,7 @@ fn a_new_nodes_next_hop_holds_up_nobody_else() {
     let new = node.replace("name: node1", "name: node9").replace("10.0.0.1", "10.0.0.77");
     let effects = engine.handle(load(&format!("{NODES}{ENDPOINT}---{new}")), Now::read());
     assert!(effects.targets.is_some_and(|targets| targets.contains(&IpAddr::from([10, 0, 0, 77]))));
-    assert_eq!(engine.snapshot().source.problems, Arc::default());
+    assert_eq!(engine.snapshot().source.faults, Arc::default());
     let changed = engine.handle(load(&format!("{NODES}{new}")), Now::read());
     assert_eq!((changed.targets, ring_members(&engine)), (None, 0), "the endpoint is gone");
 }

@@ -34,7 +34,7 @@ impl Snapshot {
     }
 
     fn source_problems(&self) -> impl Iterator<Item = &Problem> {
-        self.source.problems.iter().chain(self.source.refused.iter())
+        self.source.faults.iter().chain(self.source.refused.iter())
     }
 
     fn announcement_problems(&self) -> Vec<String> {

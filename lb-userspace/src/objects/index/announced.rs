@@ -1,6 +1,10 @@
 //! The VIPs to announce, and the Services that ask for it.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use crate::objects::{
     model::{Cluster, Wish},
@@ -14,6 +18,12 @@ pub struct Vips {
 }
 
 impl Vips {
+    /// The Services with one of these VIPs.
+    pub fn services_of(&self, vips: &BTreeSet<IpAddr>) -> impl Iterator<Item = ObjectRef> {
+        let has_any = |wishes: &Vec<(IpAddr, Arc<Wish>)>| wishes.iter().any(|(vip, _)| vips.contains(vip));
+        self.of_service.iter().filter(move |(_, wishes)| has_any(wishes)).map(|(service, _)| service.clone())
+    }
+
     /// Replaces all wishes of a Service.
     pub fn replace_wishes(
         &mut self,

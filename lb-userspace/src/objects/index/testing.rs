@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Index;
 use crate::objects::{
     model::{Cluster, Problem},
-    source::Listing,
+    source::{Change, file::Listing},
     translate::TranslateConfig,
 };
 
@@ -17,8 +17,9 @@ pub fn load_cluster(
     before: &Cluster,
 ) -> Result<(Cluster, Vec<Problem>), Vec<Problem>> {
     let mut index = Index::with_announcing(options, Arc::clone(&before.announcing));
-    index.replace_objects(listing.objects.iter().map(|located| located.object.clone()).collect());
-    let (cluster, problems) = index.cluster();
-    let problems = listing.problems.iter().cloned().chain(listing.locate_problems(problems)).collect();
-    if index.faults().is_empty() { Ok((Cluster::clone(&cluster), problems)) } else { Err(problems) }
+    index.apply_changes(listing.objects.iter().cloned().map(Change::from).collect());
+    let cluster = Cluster::clone(index.cluster());
+    let (faults, refused) = (index.faults(), index.refused());
+    let problems: Vec<_> = faults.iter().chain(&listing.refused).chain(&refused).cloned().collect();
+    if faults.is_empty() { Ok((cluster, problems)) } else { Err(problems) }
 }

@@ -1,15 +1,24 @@
 //! The `file` source: Kubernetes objects as YAML or JSON files in a directory.
+//!
+//! ```text
+//! follow ──names of files──> read ──yaml, decode──> FileContents ──> store ──> Update
+//! ```
 
+mod contents;
 mod decode;
 mod fields;
 mod follow;
+mod listing;
 mod read;
+mod store;
 mod suggest;
+#[cfg(test)]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
 pub use follow::follow_dir;
-pub use read::{Reader, read_dir};
 #[cfg(test)]
-pub use read::{read_text, read_texts};
+pub use listing::read_text;
+pub use listing::{Listing, read_dir};

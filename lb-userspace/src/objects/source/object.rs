@@ -1,6 +1,6 @@
 //! The objects, as all sources hand them over.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use k8s_openapi::{
     api::{
@@ -72,6 +72,21 @@ impl fmt::Display for ObjectRef {
     }
 }
 
+/// What `Display` gives, as it stands in problems.
+impl FromStr for ObjectRef {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (kind, full_name) = text.split_once(' ').ok_or(())?;
+        let kind = Kind::ALL.into_iter().find(|known| known.name() == kind).ok_or(())?;
+        let (namespace, name) = match full_name.split_once('/') {
+            Some(parts) if kind.is_namespaced() => parts,
+            _ => ("", full_name),
+        };
+        Ok(Self::new(kind, namespace, name))
+    }
+}
+
 /// An object of one of the kinds that Trigon reads.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Object {
@@ -124,5 +139,23 @@ impl Object {
         };
         self.metadata()
             .map_or_else(|| ObjectRef::new(kind, "", ""), |meta| ObjectRef::from_metadata(kind, meta))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_a_problem_is_that_of_the_object() {
+        for kind in Kind::ALL {
+            let object = ObjectRef::new(kind, "shop", "web.example");
+            assert_eq!(object.to_string().parse(), Ok(object));
+        }
+        for strange in ["", "Service", "file a.yaml", "Node without a name/x y", "Node a/b"] {
+            if let Ok(object) = strange.parse::<ObjectRef>() {
+                assert_eq!(object.to_string(), strange);
+            }
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{fmt, path::PathBuf};
 
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
-use super::{file, files::LoadResult};
+use super::{file, update::Update};
 
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -12,17 +12,11 @@ pub enum Source {
 }
 
 impl Source {
-    /// Reads all objects that it has now. Blocks.
-    pub fn read(&self) -> LoadResult {
+    /// Hands over what it has, and then what changes, until the receiver is gone.
+    /// `expects_objects`: an earlier agent has served some.
+    pub async fn follow(self, expects_objects: bool, updates: mpsc::Sender<Update>) {
         match self {
-            Self::Directory(dir) => file::Reader::new(dir).read(),
-        }
-    }
-
-    /// Hands over what it has, now and after every change, until all receivers are gone.
-    pub async fn follow(self, on_change: watch::Sender<LoadResult>) {
-        match self {
-            Self::Directory(dir) => file::follow_dir(dir, on_change).await,
+            Self::Directory(dir) => file::follow_dir(dir, expects_objects, updates).await,
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::objects::{
 
 const DIRECTOR_LABEL: &str = "trigon.dev/director";
 
-/// Translates a Node on its own; [`join_nodes`](super::join_nodes) compares it with the others.
+/// Translates a Node on its own.
 pub fn node(object: &v1::Node) -> (Option<Node>, Vec<Problem>) {
     let meta = &object.metadata;
     let this = ObjectRef::new(Kind::Node, "", meta.name.as_deref().unwrap_or_default());

@@ -11,7 +11,7 @@ use super::{
     policy::{policy_of_family, read_policy},
     readiness::Readiness,
     settings::Settings,
-    slice::{Slice, translate_slice},
+    slice::{Slice, SlicePort, translate_slice},
     values, wish,
 };
 use crate::objects::{
@@ -44,6 +44,10 @@ pub struct Translated {
     /// The VIPs it wants announced.
     pub wishes: Vec<(IpAddr, Arc<Wish>)>,
     pub problems: Vec<Problem>,
+    /// Its slices were looked at: the data path needs them.
+    pub uses_slices: bool,
+    /// Slices with endpoints, but without any port of the Service.
+    pub unmatched: Vec<ObjectRef>,
 }
 
 /// Who brings a Service's packets to its endpoints.
@@ -74,17 +78,21 @@ pub fn service<'a>(
         Some(CarriedBy::KubeProxy) => {
             let vips = checked_vips(&this, object, nodes, &mut problems);
             let wishes = wish::kube_proxy_wishes(object, slices, vips.iter().map(|(vip, _)| *vip));
-            Translated { claims: kube_proxy_claims(&this, object, &vips), wishes, problems: Vec::new() }
+            Translated { claims: kube_proxy_claims(&this, object, &vips), wishes, ..Translated::default() }
         }
         Some(CarriedBy::DataPath(settings)) => {
             let vips = checked_vips(&this, object, nodes, &mut problems);
             let wishes = wish::data_path_wishes(object, vips.iter().map(|(vip, _)| *vip));
-            let slices = slices
+            let slices: Vec<Slice> = slices
                 .into_iter()
                 .filter_map(|object| translate_slice(object, &settings, nodes, &mut problems))
                 .collect();
-            let claims = data_path_claims(&this, object, &settings, &vips, slices, &mut problems);
-            Translated { claims, wishes, problems: Vec::new() }
+            let ports = checked_ports(&this, object, &mut problems);
+            let has_none =
+                |slice: &&Slice| !slice.members.is_empty() && !ports.iter().any(|port| slice.has(port));
+            let unmatched = slices.iter().filter(has_none).map(|slice| slice.this.clone()).collect();
+            let claims = data_path_claims(&this, &ports, &settings, &vips, &slices, &mut problems);
+            Translated { claims, wishes, problems: Vec::new(), uses_slices: true, unmatched }
         }
     };
     problems.sort_by(|a, b| (&a.object, &a.field, &a.message).cmp(&(&b.object, &b.field, &b.message)));
@@ -95,16 +103,16 @@ pub fn service<'a>(
 /// The claims of a Service in the data path.
 fn data_path_claims(
     this: &ObjectRef,
-    object: &v1::Service,
+    ports: &[ServicePort],
     settings: &Settings,
     vips: &[(IpAddr, String)],
-    slices: Vec<Slice>,
+    slices: &[Slice],
     problems: &mut Vec<Problem>,
 ) -> Vec<Claim> {
     let name: Arc<str> = this.full_name().into();
     let mut claims = Vec::new();
-    for port in &checked_ports(this, object, problems) {
-        let slices = matching_slices(port, &slices, settings, problems);
+    for port in ports {
+        let slices = matching_slices(port, slices, settings, problems);
         claims.extend(vips.iter().map(|(vip, field)| {
             let frontend = Frontend { vip: *vip, port: port.number, protocol: port.protocol };
             let service = Service {
@@ -236,6 +244,17 @@ fn checked_ports(this: &ObjectRef, object: &v1::Service, problems: &mut Vec<Prob
     ports
 }
 
+impl Slice {
+    /// The target ports of a port of the Service.
+    fn ports_of(&self, port: &ServicePort) -> impl Iterator<Item = &SlicePort> {
+        self.ports.iter().filter(move |own| own.name == port.name && own.protocol == port.protocol)
+    }
+
+    fn has(&self, port: &ServicePort) -> bool {
+        self.ports_of(port).next().is_some()
+    }
+}
+
 /// The slices that serve a port, each with its target port.
 fn matching_slices<'a>(
     port: &ServicePort,
@@ -245,8 +264,7 @@ fn matching_slices<'a>(
 ) -> Vec<(&'a Slice, u16)> {
     let mut found = Vec::new();
     for slice in slices {
-        let same = slice.ports.iter().filter(|p| p.name == port.name && p.protocol == port.protocol);
-        for target in same {
+        for target in slice.ports_of(port) {
             if settings.bare && target.number != port.number {
                 let message = format!("{} is not the port of the Service", target.number);
                 let remedy = format!("write {}: a bare server gets the packets as they are", port.number);

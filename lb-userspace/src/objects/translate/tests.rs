@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::objects::{
     index::Index,
     model::{Backends, Cluster, DeliveryMode, Endpoint, Service},
-    source::file::read_text,
+    source::{Change, file::read_text},
     translate::TranslateConfig,
 };
 
@@ -61,10 +61,9 @@ fn changed_base(from: &str, to: &str) -> String {
 fn cluster_with(text: &str, options: TranslateConfig) -> (Cluster, Vec<String>) {
     let loaded = read_text(text).unwrap();
     let mut index = Index::new(options);
-    index.replace_objects(loaded.objects.iter().map(|l| l.object.clone()).collect());
-    let (cluster, problems) = index.cluster();
-    let problems = loaded.locate_problems(problems).iter().map(|problem| problem.to_string()).collect();
-    ((*cluster).clone(), problems)
+    index.apply_changes(loaded.objects.into_iter().map(Change::from).collect());
+    let cluster = Cluster::clone(index.cluster());
+    (cluster, index.faults().iter().chain(&index.refused()).map(ToString::to_string).collect())
 }
 
 /// `tcp 192.0.2.1:80 -> node1/10.1.0.1:8080, ...` for each service; `~` before what drains.

@@ -8,15 +8,14 @@ use serde_ignored::Path as Ignored;
 use serde_json::Value;
 use serde_path_to_error::{Segment, Track};
 
-use super::{fields::FIELDS, suggest::nearest_name, yaml::Document};
+use super::{contents::FileContents, fields::FIELDS, suggest::nearest_name, yaml::Document};
 use crate::objects::{
     crds,
     model::Problem,
     source::{
-        files::FileContents,
         kind::Kind,
         lines::{ChildLines, Lines},
-        listing::{Located, Origin},
+        located::{Located, Origin},
         object::{Object, ObjectRef},
     },
 };
@@ -41,7 +40,7 @@ pub fn decode(document: Document, file: &Origin, contents: &mut FileContents) {
         Err(problem) => {
             let is_ours =
                 value["apiVersion"].as_str().is_some_and(|text| split_api_version(text).0 == crds::GROUP);
-            let problems = if is_ours { &mut contents.listing.problems } else { &mut contents.faults };
+            let problems = if is_ours { &mut contents.refused } else { &mut contents.faults };
             problems.push(origin.locate_problem(problem));
         }
         Ok(DocumentKind::Other(kind)) => {
@@ -53,14 +52,13 @@ pub fn decode(document: Document, file: &Origin, contents: &mut FileContents) {
             }
         }
         Ok(DocumentKind::Ours(kind)) => match decode_object(kind, value) {
-            Ok(object) => contents.listing.objects.push(Located { object, origin }),
+            Ok(object) => contents.add(Located { object, origin }),
             Err(Refusal { this: Some(this), problems }) if kind.is_announcing() => {
-                contents.listing.problems.extend(problems.into_iter().map(|p| origin.locate_problem(p)));
-                contents.listing.objects.push(Located { object: Object::Unreadable(this), origin });
+                contents.refused.extend(problems.into_iter().map(|p| origin.locate_problem(p)));
+                contents.add(Located { object: Object::Unreadable(this), origin });
             }
             Err(Refusal { problems, .. }) => {
-                let to =
-                    if kind.is_announcing() { &mut contents.listing.problems } else { &mut contents.faults };
+                let to = if kind.is_announcing() { &mut contents.refused } else { &mut contents.faults };
                 to.extend(problems.into_iter().map(|p| origin.locate_problem(p)));
             }
         },

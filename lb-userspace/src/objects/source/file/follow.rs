@@ -1,4 +1,4 @@
-//! Follows a directory: loads it again whenever it changed.
+//! Follows a directory: reads what has changed in it.
 //!
 //! inotify reports changes at once; a slow rescan finds those that it misses: on
 //! network file systems, in targets of links, and when the event queue is full.
@@ -7,7 +7,8 @@
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeSet, HashSet},
+    ffi::OsString,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -19,12 +20,15 @@ use notify::{
     event::{AccessKind, AccessMode, ModifyKind},
 };
 use tokio::{
-    sync::{mpsc, watch},
-    time::{Instant, sleep, timeout_at},
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 
-use super::read::{Reader, is_object_file, list_files};
-use crate::objects::source::files::LoadResult;
+use super::{
+    read::{Look, Reader, is_object_file},
+    store::Store,
+};
+use crate::objects::source::Update;
 
 /// How long nothing may happen before a change counts as complete.
 const QUIET: Duration = Duration::from_millis(20);
@@ -32,68 +36,123 @@ const QUIET: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(1);
 const RESCAN: Duration = Duration::from_secs(5);
 
-/// Loads the directory now and after every change, until all receivers are gone.
-pub async fn follow_dir(dir: PathBuf, on_change: watch::Sender<LoadResult>) {
-    let (sender, mut changes) = mpsc::unbounded_channel();
+/// Hands over what the directory has, and then what changes, until the receiver is gone.
+pub async fn follow_dir(dir: PathBuf, expects_files: bool, updates: mpsc::Sender<Update>) {
+    let (sender, mut events) = mpsc::unbounded_channel();
     let mut watches = Watches::new(&dir, sender);
-    let mut last_seen = None;
-    let mut reader = Reader::new(&dir);
+    let mut directory = Directory::new(&dir, Store::new(expects_files));
+    let mut look = Look::Everywhere;
+    let mut rescan = interval(RESCAN);
+    rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    rescan.tick().await;
     loop {
         // In this order a change while reading is seen either by the read or by a watch.
         watches.renew();
-        let directory = dir.clone();
-        let seen = run_blocking(move || directory_state(&directory)).await;
-        if seen != last_seen {
-            let mut taken = std::mem::replace(&mut reader, Reader::new(&dir));
-            let read = run_blocking(move || (taken.read(), taken)).await;
-            if let Some((load, taken)) = read {
-                reader = taken;
-                on_change.send_modify(|last| *last = load);
-            }
-            last_seen = seen;
+        let read = tokio::task::spawn_blocking(move || (directory.look(&look), directory));
+        // It ends early when the runtime shuts down.
+        let Ok((update, back)) = read.await else { return };
+        directory = back;
+        if let Some(update) = update
+            && updates.send(update).await.is_err()
+        {
+            return;
         }
         tokio::select! {
-            () = on_change.closed() => return,
-            () = sleep(RESCAN) => {}
-            Some(change) = changes.recv() => {
-                if wait_until_quiet(change, &mut changes).await {
+            () = updates.closed() => return,
+            _ = rescan.tick() => look = Look::AtWhatDiffers,
+            Some(event) = events.recv() => {
+                let burst = wait_until_quiet(event, &mut events).await;
+                if burst.is_replaced {
                     watches.forget_directory();
                 }
-                // Times of files are coarse: after an event, read even if nothing looks changed.
-                last_seen = None;
+                look = burst.look();
             }
         }
     }
 }
 
-/// A file system event, as far as it matters for when to read.
-enum FileEvent {
-    /// Somebody is writing to this file, and has not closed it.
-    Writing(PathBuf),
-    Written(PathBuf),
-    /// The directory itself came, went or was renamed.
-    Directory,
-    Other,
+/// What a directory has, as far as it was told.
+struct Directory {
+    reader: Reader,
+    store: Store,
+    last: Option<Update>,
 }
 
-/// Waits until a burst of changes is over. True if the directory was replaced.
-async fn wait_until_quiet(first: FileEvent, changes: &mut mpsc::UnboundedReceiver<FileEvent>) -> bool {
+impl Directory {
+    fn new(dir: &Path, store: Store) -> Self {
+        Self { reader: Reader::new(dir), store, last: None }
+    }
+
+    /// Reads. None: nothing is new.
+    fn look(&mut self, look: &Look) -> Option<Update> {
+        let update = match self.reader.look(look) {
+            Ok(changed) => self.store.take(self.reader.files(), &changed),
+            Err(problem) => {
+                let refused = self.last.as_ref().map(|last| last.refused.clone()).unwrap_or_default();
+                Update { faults: vec![problem], refused, ..Update::default() }
+            }
+        };
+        let (faults, refused) = (update.faults.clone(), update.refused.clone());
+        let told = Update { changes: Vec::new(), faults, refused };
+        let is_new = !update.changes.is_empty() || self.last.as_ref() != Some(&told);
+        self.last = Some(told);
+        is_new.then_some(update)
+    }
+}
+
+/// A file system event, as far as it matters for where and when to read.
+enum FileEvent {
+    /// Somebody is writing to this file, and has not closed it.
+    Writing(OsString),
+    Written(OsString),
+    /// It came, or its attributes changed.
+    Touched(OsString),
+    /// The directory itself came, went or was renamed.
+    Directory,
+    /// Any file may have changed.
+    Any,
+}
+
+/// What happened in a short time.
+#[derive(Default)]
+struct Burst {
+    names: BTreeSet<OsString>,
+    any: bool,
+    is_replaced: bool,
+}
+
+impl Burst {
+    fn look(self) -> Look {
+        // Times of files are coarse: after an event, read even if nothing looks changed.
+        if self.any || self.is_replaced { Look::Everywhere } else { Look::At(self.names) }
+    }
+}
+
+/// Waits until a burst of changes is over.
+async fn wait_until_quiet(first: FileEvent, events: &mut mpsc::UnboundedReceiver<FileEvent>) -> Burst {
     let patience = Instant::now() + PATIENCE;
     let mut being_written = HashSet::new();
-    let mut replaced = false;
+    let mut burst = Burst::default();
     let mut next = Some(first);
-    while let Some(change) = next {
-        match change {
-            FileEvent::Writing(file) => drop(being_written.insert(file)),
-            FileEvent::Written(file) => drop(being_written.remove(&file)),
-            FileEvent::Directory => replaced = true,
-            FileEvent::Other => {}
+    while let Some(event) = next {
+        match event {
+            FileEvent::Writing(name) => {
+                being_written.insert(name.clone());
+                burst.names.insert(name);
+            }
+            FileEvent::Written(name) => {
+                being_written.remove(&name);
+                burst.names.insert(name);
+            }
+            FileEvent::Touched(name) => drop(burst.names.insert(name)),
+            FileEvent::Directory => burst.is_replaced = true,
+            FileEvent::Any => burst.any = true,
         }
         let quiet = Instant::now() + QUIET;
         let until = if being_written.is_empty() { quiet.min(patience) } else { patience };
-        next = timeout_at(until, changes.recv()).await.ok().flatten();
+        next = timeout_at(until, events.recv()).await.ok().flatten();
     }
-    replaced
+    burst
 }
 
 /// Watches on the directory and, since it can be replaced, its parent.
@@ -105,13 +164,13 @@ struct Watches {
 }
 
 impl Watches {
-    fn new(dir: &Path, changes: mpsc::UnboundedSender<FileEvent>) -> Self {
+    fn new(dir: &Path, events: mpsc::UnboundedSender<FileEvent>) -> Self {
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         let of = dir.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if let Some(change) = event.map_or(Some(FileEvent::Other), |event| interpret_event(event, &of)) {
+            for event in event.map_or(vec![FileEvent::Any], |event| interpret_event(event, &of)) {
                 // The receiver is gone when following has ended.
-                let _ = changes.send(change);
+                let _ = events.send(event);
             }
         });
         let mut watches = Self { watcher: log_error(watcher, &dir), dir, watched: None };
@@ -150,46 +209,29 @@ fn log_error<T>(result: notify::Result<T>, path: &Path) -> Option<T> {
     result.map_err(warn).ok()
 }
 
-/// What an event means for the directory. None if nothing: reading is an event, too.
-fn interpret_event(event: Event, dir: &Path) -> Option<FileEvent> {
+/// What an event means for the directory. Reading is an event, too, and means nothing.
+fn interpret_event(event: Event, dir: &Path) -> Vec<FileEvent> {
     if event.need_rescan() {
-        return Some(FileEvent::Other);
+        return vec![FileEvent::Any];
     }
-    let ours = |path: &&PathBuf| {
-        // Mounted ConfigMaps change by renaming the link `..data`.
-        path.parent() == Some(dir) && (is_object_file(path) || path.ends_with("..data"))
-    };
-    let replaced = matches!(
+    let is_replacement = matches!(
         event.kind,
         EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
     );
-    if replaced && event.paths.iter().any(|path| path == dir) {
-        return Some(FileEvent::Directory);
+    if is_replacement && event.paths.iter().any(|path| path == dir) {
+        return vec![FileEvent::Directory];
     }
-    let path = event.paths.iter().find(ours)?.clone();
-    match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(FileEvent::Written(path)),
-        EventKind::Access(_) => None,
-        EventKind::Modify(ModifyKind::Data(_)) => Some(FileEvent::Writing(path)),
-        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => Some(FileEvent::Written(path)),
-        _ => Some(FileEvent::Other),
-    }
-}
-
-/// Distinguishes versions of the directory without reading the files: device, inode,
-/// length in bytes and modification time of each. None if the directory cannot be listed.
-type DirectoryState = Option<BTreeMap<PathBuf, Option<(u64, u64, u64, i64, i64)>>>;
-
-fn directory_state(dir: &Path) -> DirectoryState {
-    let identity = |path: &PathBuf| {
-        let meta = fs::metadata(path).ok()?;
-        Some((meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+    let tell: fn(OsString) -> FileEvent = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => FileEvent::Written,
+        EventKind::Access(_) => return Vec::new(),
+        EventKind::Modify(ModifyKind::Data(_)) => FileEvent::Writing,
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => FileEvent::Written,
+        _ => FileEvent::Touched,
     };
-    let files = list_files(dir).ok()?;
-    Some(files.into_iter().map(|path| (path.clone(), identity(&path))).collect())
-}
-
-/// Runs `f` where it may block. None if it panicked, or the runtime is shutting down.
-async fn run_blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(f).await.ok()
+    let meaning = |path: &PathBuf| match path.file_name()? {
+        // Mounted ConfigMaps change by renaming this link.
+        name if name == "..data" => Some(FileEvent::Any),
+        name => is_object_file(path).then(|| tell(name.to_owned())),
+    };
+    event.paths.iter().filter(|path| path.parent() == Some(dir)).filter_map(meaning).collect()
 }

@@ -1,112 +1,161 @@
 //! Reading files.
 
 use std::{
-    collections::BTreeMap,
-    fs::{self, File},
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fs::{self, File, Metadata},
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read},
+    os::unix::fs::MetadataExt,
+    panic,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::{decode, yaml};
-use crate::objects::{
-    model::Problem,
-    source::{
-        files::{FileContents, LoadResult, join_files},
-        listing::{Listing, Origin},
-    },
+use super::{
+    contents::{FileContents, Files},
+    decode, yaml,
 };
+use crate::objects::{model::Problem, source::located::Origin};
 
 /// Bytes above which a file is refused: 10,000 Services with 16 endpoints have 25 MiB.
 pub const MAX_FILE: u64 = 64 << 20;
 
+/// Where to look for changes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Look {
+    Everywhere,
+    /// At files whose length, times or inode differ, at new ones and those that could not be read.
+    AtWhatDiffers,
+    /// At the files with these names.
+    At(BTreeSet<OsString>),
+}
+
 /// Reads a directory, again and again.
 pub struct Reader {
     dir: PathBuf,
-    /// What was read last, with a hash of the bytes.
-    last: BTreeMap<Arc<Path>, (u64, Arc<FileContents>)>,
+    files: Files,
+    versions: BTreeMap<Arc<Path>, Version>,
 }
+
+/// What distinguishes one version of a file from another.
+struct Version {
+    /// None: it could not be read.
+    identity: Option<Identity>,
+    hash: u64,
+}
+
+/// Device, inode, length in bytes, and times of modification and change in ns.
+type Identity = (u64, u64, u64, [i64; 2], [i64; 2]);
 
 impl Reader {
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), last: BTreeMap::new() }
+        Self { dir: dir.to_owned(), files: Files::new(), versions: BTreeMap::new() }
     }
 
-    /// What all files have now. Those that have changed are parsed.
-    pub fn read(&mut self) -> LoadResult {
-        let files = list_files(&self.dir).map_err(|error| {
-            let remedy = "name a directory with YAML files of Services, EndpointSlices and Nodes";
-            vec![file_problem("directory", &self.dir, "path", error.to_string(), remedy)]
-        })?;
-        let mut last = std::mem::take(&mut self.last);
-        for path in files {
-            let path: Arc<Path> = path.into();
-            let before = last.remove(&path);
-            self.last.insert(Arc::clone(&path), read_contents(&path, before));
+    /// What was read so far.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Reads. Returns the files that are new, different or gone. Those with the same bytes are not
+    /// parsed again.
+    pub fn look(&mut self, look: &Look) -> Result<BTreeSet<Arc<Path>>, Problem> {
+        if let Look::At(names) = look
+            && self.dir.is_dir()
+        {
+            let paths = names.iter().map(|name| self.dir.join(name));
+            let there: Vec<_> = paths.clone().filter(|path| is_there(path)).collect();
+            let gone: Vec<Arc<Path>> = paths.filter(|path| !is_there(path)).map(Into::into).collect();
+            let gone = gone.into_iter().filter(|path| self.files.contains_key(path)).collect();
+            return Ok(self.read_files(there, gone));
         }
-        Ok(self.last.iter().map(|(path, (_, contents))| (Arc::clone(path), Arc::clone(contents))).collect())
+        let there = list_files(&self.dir).map_err(|error| {
+            let remedy = "name a directory with YAML files of Services, EndpointSlices and Nodes";
+            file_problem("directory", &self.dir, "path", error.to_string(), remedy)
+        })?;
+        let gone = self.files.keys().filter(|path| there.binary_search_by(|p| (**p).cmp(path)).is_err());
+        let gone = gone.cloned().collect();
+        let differs = |path: &PathBuf| {
+            let last = self.versions.get(&**path).and_then(|version| version.identity);
+            last.is_none() || fs::metadata(path).ok().map(|meta| identity(&meta)) != last
+        };
+        let to_read = match look {
+            Look::AtWhatDiffers => there.into_iter().filter(differs).collect(),
+            _ => there,
+        };
+        Ok(self.read_files(to_read, gone))
+    }
+
+    fn read_files(&mut self, there: Vec<PathBuf>, gone: BTreeSet<Arc<Path>>) -> BTreeSet<Arc<Path>> {
+        for path in &gone {
+            self.files.remove(path);
+            self.versions.remove(path);
+        }
+        let mut changed = gone;
+        for path in there {
+            let path: Arc<Path> = path.into();
+            let last = self.versions.get(&path).map(|version| version.hash);
+            let (version, contents) = read_contents(&path, last);
+            self.versions.insert(Arc::clone(&path), version);
+            if let Some(contents) =
+                contents.filter(|new| self.files.get(&path).map(|last| &**last) != Some(new))
+            {
+                self.files.insert(Arc::clone(&path), Arc::new(contents));
+                changed.insert(path);
+            }
+        }
+        changed
     }
 }
 
-/// `before`: what it had when it was read last.
-fn read_contents(path: &Path, before: Option<(u64, Arc<FileContents>)>) -> (u64, Arc<FileContents>) {
-    let bytes = match read_bytes(path) {
-        Ok(bytes) => bytes,
+/// Contents: none if they have this hash.
+fn read_contents(path: &Path, last: Option<u64>) -> (Version, Option<FileContents>) {
+    let (identity, bytes) = match read_bytes(path) {
+        Ok(read) => read,
         Err(problem) => {
-            return (0, Arc::new(FileContents { faults: vec![problem], ..FileContents::default() }));
+            return (Version { identity: None, hash: 0 }, Some(FileContents::faulty(problem)));
         }
     };
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     let hash = hasher.finish();
-    match before {
-        Some((same, contents)) if same == hash => (hash, contents),
-        _ => (hash, Arc::new(parse_bytes(path, bytes))),
-    }
+    let contents = (last != Some(hash)).then(|| parse_bytes(path, bytes));
+    (Version { identity: Some(identity), hash }, contents)
 }
 
+/// Should parsing it ever panic, that concerns no other file.
 fn parse_bytes(path: &Path, bytes: Vec<u8>) -> FileContents {
-    match decode_text(path, bytes) {
-        Ok(text) => parse_file(path, &text),
-        Err(problem) => FileContents { faults: vec![problem], ..FileContents::default() },
-    }
-}
-
-/// All objects of a directory; or all that is wrong, if that is anything.
-pub fn read_dir(dir: &Path) -> Result<Listing, Vec<Problem>> {
-    join_files(Reader::new(dir).read()?.values().map(|contents| &**contents))
-}
-
-/// What a directory with this text in `test.yaml` is read as.
-#[cfg(test)]
-pub fn read_text(text: &str) -> Result<Listing, Vec<Problem>> {
-    join_files(std::iter::once(&parse_file(Path::new("test.yaml"), text)))
-}
-
-/// The same of several files, by name.
-#[cfg(test)]
-pub fn read_texts(texts: &[(&str, &str)]) -> LoadResult {
-    let file = |(name, text): &(&str, &str)| {
-        let path: Arc<Path> = Path::new(name).into();
-        (Arc::clone(&path), Arc::new(parse_file(&path, text)))
+    let text = match decode_text(path, bytes) {
+        Ok(text) => text,
+        Err(problem) => return FileContents::faulty(problem),
     };
-    Ok(texts.iter().map(file).collect())
+    panic::catch_unwind(|| parse_file(path, &text)).unwrap_or_else(|_| {
+        let message = "cannot be parsed: this is a fault of Trigon".to_owned();
+        let remedy = "report it, with the file; until then, write it otherwise";
+        FileContents::faulty(file_problem("file", path, "contents", message, remedy))
+    })
 }
 
 /// The files of a directory that are ours to read, sorted. Hidden ones are
 /// editors' locks and the inner parts of mounted ConfigMaps.
-pub fn list_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+fn list_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        // A link to nowhere counts as a file, so that reading it reports the error.
-        if is_object_file(&path) && fs::metadata(&path).map_or(true, |meta| meta.is_file()) {
+        if is_object_file(&path) && is_there(&path) {
             files.push(path);
         }
     }
     files.sort();
     Ok(files)
+}
+
+/// Is there a file, or something that may be one? A link to nowhere counts as a file, and what the
+/// file system fails to tell of, so that reading it reports the error.
+fn is_there(path: &Path) -> bool {
+    let is_gone = || fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    fs::metadata(path).map_or_else(|_| !is_gone(), |meta| meta.is_file())
 }
 
 /// By its name, is it a file with objects?
@@ -116,17 +165,28 @@ pub fn is_object_file(path: &Path) -> bool {
     !hidden && matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>, Problem> {
+fn identity(meta: &Metadata) -> Identity {
+    let (modified, changed) = ([meta.mtime(), meta.mtime_nsec()], [meta.ctime(), meta.ctime_nsec()]);
+    (meta.dev(), meta.ino(), meta.len(), modified, changed)
+}
+
+fn read_bytes(path: &Path) -> Result<(Identity, Vec<u8>), Problem> {
     let problem = |message: String, remedy: &str| file_problem("file", path, "contents", message, remedy);
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
-        .map_err(|error| problem(error.to_string(), "make the file readable, or remove it"))?;
+    let mut read = || {
+        let file = File::open(path)?;
+        // What is written while it is read makes it differ from this.
+        let identity = identity(&file.metadata()?);
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+        Ok(identity)
+    };
+    let identity = read()
+        .map_err(|error: io::Error| problem(error.to_string(), "make the file readable, or remove it"))?;
     if bytes.len() as u64 > MAX_FILE {
         let message = format!("larger than {} MiB", MAX_FILE >> 20);
         return Err(problem(message, "split it into several files"));
     }
-    Ok(bytes)
+    Ok((identity, bytes))
 }
 
 fn decode_text(path: &Path, bytes: Vec<u8>) -> Result<String, Problem> {
@@ -140,7 +200,7 @@ fn decode_text(path: &Path, bytes: Vec<u8>) -> Result<String, Problem> {
 }
 
 /// The objects in a file's text, and what is wrong with it.
-fn parse_file(path: &Path, text: &str) -> FileContents {
+pub fn parse_file(path: &Path, text: &str) -> FileContents {
     let mut contents = FileContents::default();
     let file = Origin { file: path.into(), lines: Arc::default() };
     let result = yaml::for_each_document(text.trim_start_matches('\u{feff}'), |document| {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::{read::MAX_FILE, *};
-use crate::objects::{model::Problem, source::Listing};
+use crate::objects::model::Problem;
 
 pub fn object_names(loaded: &Listing) -> Vec<String> {
     loaded.objects.iter().map(|located| located.object.object_ref().to_string()).collect()
@@ -144,7 +144,7 @@ fn no_problem_shows_a_password() {
     ];
     for (head, rest, expected) in table {
         let problems = match read_text(&format!("{head}{rest}\n")) {
-            Ok(loaded) => loaded.problems,
+            Ok(loaded) => loaded.refused,
             Err(problems) => problems,
         };
         assert_eq!(problems.len(), 1, "{rest}");

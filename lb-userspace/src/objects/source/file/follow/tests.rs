@@ -6,17 +6,32 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::{super::tests::object_names, *};
-use crate::objects::source::{Files, join_files};
+use super::*;
+use crate::objects::source::Change;
 
 const NODE: &str = "{apiVersion: v1, kind: Node, metadata: {name: node1}}\n";
 
-async fn next_names(receiver: &mut watch::Receiver<LoadResult>) -> Option<Vec<String>> {
-    timeout(Duration::from_secs(2), receiver.changed()).await.expect("no change was told").unwrap();
-    let loaded = receiver.borrow_and_update().clone().ok()?;
-    join_files(loaded.values().map(|contents| &**contents)).ok().map(|listing| object_names(&listing))
+/// What is told next: objects that were put, and those that are gone. None: a fault.
+async fn next_names(updates: &mut mpsc::Receiver<Update>) -> Option<Vec<String>> {
+    let update = timeout(Duration::from_secs(2), updates.recv()).await.expect("no change was told").unwrap();
+    let name = |change: &Change| match change {
+        Change::Put(object, _) => object.object_ref().to_string(),
+        Change::Gone(object) => format!("no {object}"),
+    };
+    update.faults.is_empty().then(|| update.changes.iter().map(name).collect())
+}
+
+/// Skips what is told until this is among it.
+async fn wait_for(updates: &mut mpsc::Receiver<Update>, name: &str) {
+    let has = |told: Option<Vec<String>>| told.is_some_and(|told| told.iter().any(|one| one == name));
+    timeout(Duration::from_secs(2), async { while !has(next_names(updates).await) {} }).await.expect(name);
+}
+
+fn follow(dir: &Path) -> (mpsc::Receiver<Update>, tokio::task::JoinHandle<()>) {
+    let (sender, updates) = mpsc::channel(1);
+    (updates, tokio::spawn(follow_dir(dir.to_owned(), false, sender)))
 }
 
 #[tokio::test]
@@ -25,25 +40,29 @@ async fn every_change_of_a_directory_is_followed() {
     let dir = parent.path().join("objects");
     let node = |name: &str| NODE.replace("node1", name);
     fs::create_dir(&dir).unwrap();
-    let (sender, mut receiver) = watch::channel(Ok(Files::new()));
-    let following = tokio::spawn(follow_dir(dir.clone(), sender));
-    assert_eq!(next_names(&mut receiver).await.unwrap(), [""; 0]);
+    let (mut updates, following) = follow(&dir);
+    assert_eq!(next_names(&mut updates).await.unwrap(), [""; 0]);
 
     fs::write(dir.join("a.yaml"), node("written")).unwrap();
-    assert_eq!(next_names(&mut receiver).await.unwrap(), ["Node written"]);
+    assert_eq!(next_names(&mut updates).await.unwrap(), ["Node written"]);
 
     fs::write(dir.join("new"), node("renamed")).unwrap();
     fs::rename(dir.join("new"), dir.join("a.yaml")).unwrap();
-    assert_eq!(next_names(&mut receiver).await.unwrap(), ["Node renamed"]);
+    assert_eq!(next_names(&mut updates).await.unwrap(), ["Node renamed", "no Node written"]);
 
-    fs::write(dir.join("a.yaml"), "{").unwrap();
-    assert_eq!(next_names(&mut receiver).await, None);
+    fs::rename(dir.join("a.yaml"), dir.join("b.yaml")).unwrap();
+    assert_eq!(next_names(&mut updates).await.unwrap(), ["Node renamed"]);
 
-    fs::remove_file(dir.join("a.yaml")).unwrap();
-    assert_eq!(next_names(&mut receiver).await.unwrap(), [""; 0]);
+    fs::write(dir.join("b.yaml"), "{").unwrap();
+    assert_eq!(next_names(&mut updates).await, None);
+
+    fs::remove_file(dir.join("b.yaml")).unwrap();
+    assert_eq!(next_names(&mut updates).await, None, "there is no file any more");
 
     // As the kubelet updates a mounted ConfigMap.
-    for version in ["..1", "..2"] {
+    for (version, expected) in
+        [("..1", ["Node ..1", "no Node renamed"]), ("..2", ["no Node ..1", "Node ..2"])]
+    {
         fs::create_dir(dir.join(version)).unwrap();
         fs::write(dir.join(version).join("a.yaml"), node(version)).unwrap();
         symlink(version, dir.join("..data_tmp")).unwrap();
@@ -51,7 +70,7 @@ async fn every_change_of_a_directory_is_followed() {
         if version == "..1" {
             symlink("..data/a.yaml", dir.join("a.yaml")).unwrap();
         }
-        assert_eq!(next_names(&mut receiver).await.unwrap(), [format!("Node {version}")]);
+        assert_eq!(next_names(&mut updates).await.unwrap(), expected);
     }
 
     // The directory is replaced, twice.
@@ -60,33 +79,57 @@ async fn every_change_of_a_directory_is_followed() {
         sleep(Duration::from_millis(100)).await;
         fs::create_dir(&dir).unwrap();
         fs::write(dir.join("a.yaml"), node(name)).unwrap();
-        let there = async { while next_names(&mut receiver).await != Some(vec![format!("Node {name}")]) {} };
-        timeout(Duration::from_secs(2), there).await.unwrap();
+        wait_for(&mut updates, &format!("Node {name}")).await;
         sleep(Duration::from_millis(100)).await;
-        receiver.mark_unchanged();
+        assert!(updates.try_recv().is_err(), "nothing else was changed");
         fs::write(dir.join("a.yaml"), node("again")).unwrap();
-        assert_eq!(next_names(&mut receiver).await.unwrap(), ["Node again"]);
+        wait_for(&mut updates, "Node again").await;
     }
 
-    drop(receiver);
+    drop(updates);
     timeout(Duration::from_secs(1), following).await.expect("nobody listens any more").unwrap();
 }
 
 #[tokio::test]
 async fn a_file_is_not_read_while_it_is_being_written() {
     let dir = TempDir::new().unwrap();
-    let (sender, mut receiver) = watch::channel(Ok(Files::new()));
-    tokio::spawn(follow_dir(dir.path().to_owned(), sender));
-    next_names(&mut receiver).await;
+    let (mut updates, _following) = follow(dir.path());
+    next_names(&mut updates).await;
     let mut file = File::create(dir.path().join("a.yaml")).unwrap();
     file.write_all(NODE.as_bytes()).unwrap();
     sleep(Duration::from_millis(100)).await;
     file.write_all(format!("---\n{}", NODE.replace("node1", "node2")).as_bytes()).unwrap();
-    assert!(!receiver.has_changed().unwrap());
+    assert!(updates.try_recv().is_err());
     drop(file);
     let closed = Instant::now();
-    assert_eq!(next_names(&mut receiver).await.unwrap(), ["Node node1", "Node node2"]);
+    assert_eq!(next_names(&mut updates).await.unwrap(), ["Node node1", "Node node2"]);
     let took = closed.elapsed();
     println!("told after {took:?}");
     assert!(took < PATIENCE / 2, "{took:?}: only patience ended it");
+}
+
+#[test]
+fn only_what_differs_is_read() {
+    let dir = TempDir::new().unwrap();
+    let (a, b) = (dir.path().join("a.yaml"), dir.path().join("b.yaml"));
+    fs::write(&a, NODE).unwrap();
+    symlink("nowhere", &b).unwrap();
+    let mut reader = Reader::new(dir.path());
+    let names = |changed: BTreeSet<std::sync::Arc<Path>>| -> Vec<_> {
+        changed.iter().map(|path| path.file_name().unwrap().to_owned()).collect()
+    };
+    let mut look = |look: Look| names(reader.look(&look).unwrap());
+    assert_eq!(look(Look::AtWhatDiffers), ["a.yaml", "b.yaml"]);
+    assert_eq!(look(Look::AtWhatDiffers), [""; 0]);
+    assert_eq!(look(Look::Everywhere), [""; 0], "the same bytes");
+    // What could not be read is tried again.
+    fs::write(dir.path().join("nowhere"), NODE).unwrap();
+    assert_eq!(look(Look::AtWhatDiffers), ["b.yaml"]);
+    fs::write(&a, NODE.replace("node1", "node2")).unwrap();
+    assert_eq!(look(Look::At(["b.yaml".into(), "other.yaml".into()].into())), [""; 0]);
+    assert_eq!(look(Look::At(["a.yaml".into()].into())), ["a.yaml"]);
+    fs::remove_file(&a).unwrap();
+    assert_eq!(look(Look::At(["a.yaml".into()].into())), ["a.yaml"]);
+    fs::remove_file(&b).unwrap();
+    assert_eq!(look(Look::AtWhatDiffers), ["b.yaml"]);
 }

@@ -51,10 +51,10 @@ fn load_documents(documents: &[&str], before: &Cluster) -> (Announcing, Vec<Stri
     let mut index = Index::with_announcing(TranslateConfig::default(), Arc::clone(&before.announcing));
     for document in documents {
         let loaded = read_text(document).unwrap();
-        loaded.objects.iter().for_each(|located| index.apply(located.object.clone()));
+        loaded.objects.iter().for_each(|located| index.apply(located.object.clone(), None));
     }
-    let (cluster, problems) = index.cluster();
-    ((*cluster.announcing).clone(), problems.iter().map(|problem| problem.to_string()).collect())
+    let announcing = Announcing::clone(&index.cluster().announcing);
+    (announcing, index.faults().iter().chain(&index.refused()).map(ToString::to_string).collect())
 }
 
 fn all_documents() -> Vec<&'static str> {

@@ -1,0 +1,31 @@
+//! What a source reports.
+
+use super::{
+    located::{Located, Origin},
+    object::{Object, ObjectRef},
+};
+use crate::objects::model::Problem;
+
+/// What happened to one object.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Change {
+    /// It is there, or there in another version. From where, if that is a file.
+    Put(Object, Option<Origin>),
+    Gone(ObjectRef),
+}
+
+impl From<Located> for Change {
+    fn from(Located { object, origin }: Located) -> Self {
+        Self::Put(object, Some(origin))
+    }
+}
+
+/// What is new at a source. The first one has all that there is.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Update {
+    pub changes: Vec<Change>,
+    /// Why some of the source is not in effect as it is there now.
+    pub faults: Vec<Problem>,
+    /// What is wrong with objects about announcing, which concern nobody else.
+    pub refused: Vec<Problem>,
+}
