@@ -8,6 +8,8 @@
 
 mod aggregate;
 mod api;
+#[doc(hidden)]
+pub mod bench;
 mod config;
 mod dispatcher;
 mod engine;

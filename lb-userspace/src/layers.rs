@@ -7,7 +7,7 @@ use std::{
 
 /// From the bottom up, as in `lib.rs`. Modules on one line do not use each other.
 const LAYERS: [&[&str]; 8] = [
-    &["hash", "os"],
+    &["changes", "hash", "os"],
     &["neigh"],
     &["protocols"],
     &["objects"],

@@ -2,6 +2,7 @@
 //! the plan becomes the contents of BPF maps.
 //!
 //! A folder is a layer, and uses only those above it in this list: see `layers.rs`.
+mod changes;
 mod hash;
 mod os;
 

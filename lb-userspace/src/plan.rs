@@ -31,6 +31,6 @@ pub mod uses;
 pub use backend::{TunnelOrigin, backend_entry, follow_next_hop};
 pub use members::max_overhead;
 pub use planned::{BackendKey, Identity, Plan, PlannedService, service_key};
-pub use planner::{Planner, next_hop_targets};
+pub use planner::{Planner, has_same_targets, next_hop_targets};
 pub use policy::{PlannedPolicy, SourceRange};
 pub use subject::{Dead, Subject};

@@ -31,13 +31,17 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use crate::build_ebpf;
+use crate::{build_ebpf, shell};
 use cases::Case;
 use measure::Subject;
 use tables::Scale;
 
 #[derive(clap::Args)]
 pub struct BenchArgs {
+    /// Measure the control plane instead: CPU and wall time of a start and of changes, from the
+    /// event to the proof, by stage, for 1,000 and 10,000 Services.
+    #[arg(long, conflicts_with_all = ["rounds", "packets", "cpu", "only", "objects"])]
+    control: bool,
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
     /// Every case runs once in each round.
@@ -85,6 +89,9 @@ impl BenchArgs {
 }
 
 pub fn run(args: BenchArgs) -> Result<()> {
+    if args.control {
+        return run_control(args.output);
+    }
     let stats = std::fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled").unwrap_or_default();
     ensure!(
         stats.trim() != "1",
@@ -98,6 +105,17 @@ pub fn run(args: BenchArgs) -> Result<()> {
         Output::Instructions => report::print_instructions(&subjects),
     }
     Ok(())
+}
+
+/// The bench is in the crate that it measures (`lb-userspace/benches/control.rs`).
+fn run_control(output: Output) -> Result<()> {
+    let format = match output {
+        Output::Json => "json",
+        Output::Text | Output::Instructions => "text",
+    };
+    build_ebpf::run()?;
+    let bench = ["bench", "--package", "lb-userspace", "--bench", "control", "--", "--output", format];
+    shell::run(shell::cargo().args(bench))
 }
 
 /// All cases, as often as they are to run.

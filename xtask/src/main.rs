@@ -37,7 +37,8 @@ enum Cli {
     /// Let directors, nodes and Pods come, go and drain while 2,000 connections
     /// live, and count those that break. Needs root. Two minutes after the build.
     Churn(churn::ChurnArgs),
-    /// Measure nanoseconds per packet, beside baselines in the same run. Needs root.
+    /// Measure nanoseconds per packet, beside baselines in the same run; or, with
+    /// --control, what changes cost in the control plane. Needs root.
     Bench(bench::BenchArgs),
     /// Send ten million mutated packets through the programs. Needs root.
     Fuzz(fuzz::FuzzArgs),

@@ -1,26 +1,26 @@
 //! The orders that an agent gives its speakers, and what they report.
 
+mod carried;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::BTreeSet,
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use lb_common::maps::Service;
+pub use carried::CarriedVips;
 use tracing::info;
 
-use super::{reach, reconcile::Programmed, speakers::SpeakerStatus};
+use super::{reconcile::Programmed, speakers::SpeakerStatus};
 use crate::{
     announce::{
         self, Announcements,
         departure::{Departure, DrainTimes},
     },
-    objects::model::Cluster,
-    plan::{Identity, mirror::Mirror},
+    changes::changed_keys,
+    objects::model::{Cluster, Frontend},
+    plan::Identity,
     protocols::{
         bgp::{self, PeerStatus, config::Leaving},
         l2::VipStatus,
@@ -40,8 +40,9 @@ pub struct Dispatcher {
     /// The step that the last orders were about.
     ordered_step: Option<Leaving>,
     complete: Completeness,
-    /// The cluster whose VIPs were last checked for problems.
-    checked_cluster: Arc<Cluster>,
+    carried: CarriedVips,
+    /// What the last orders were about. None: there were none.
+    ordered: Option<Arc<Cluster>>,
 }
 
 /// The state of announcements, for API and commands. Cheap to copy.
@@ -78,7 +79,8 @@ impl Dispatcher {
             is_stale: true,
             ordered_step: None,
             complete: Completeness::Unknown,
-            checked_cluster: Arc::default(),
+            carried: CarriedVips::default(),
+            ordered: None,
         }
     }
 
@@ -136,21 +138,26 @@ impl Dispatcher {
             return None;
         }
         self.is_stale = false;
-        let mut orders = announce::plan(cluster, me, &carried_vips(programmed), leaving);
+        let is_same_carried = !self.carried.follow(programmed);
+        let ordered = self.ordered.replace(Arc::clone(cluster));
+        let is_same_cluster = ordered.is_some_and(|ordered| is_same_for_announcements(&ordered, cluster));
+        if is_same_cluster && is_same_carried && was == (self.ordered_step, self.complete) {
+            return None;
+        }
+        let mut orders = announce::plan(cluster, me, self.carried.vips(), leaving);
         orders.bgp.complete = self.complete == Completeness::Yes;
         self.status.problems = orders.problems.iter().map(ToString::to_string).collect();
-        self.update_vip_problems(cluster);
+        if !is_same_cluster {
+            self.update_vip_problems(cluster);
+        }
         Some(orders)
     }
 
-    /// Once for each cluster, not for each reader: there may be thousands of VIPs.
-    fn update_vip_problems(&mut self, cluster: &Arc<Cluster>) {
-        if !Arc::ptr_eq(&self.checked_cluster, cluster) {
-            let (unshared, silent) =
-                (announce::sharing_problems(cluster), announce::silent_vip_problems(cluster));
-            self.status.vip_problems = unshared.iter().chain(&silent).map(ToString::to_string).collect();
-            self.checked_cluster = Arc::clone(cluster);
-        }
+    /// Not for each reader: there may be thousands of VIPs.
+    fn update_vip_problems(&mut self, cluster: &Cluster) {
+        let (unshared, silent) =
+            (announce::sharing_problems(cluster), announce::silent_vip_problems(cluster));
+        self.status.vip_problems = unshared.iter().chain(&silent).map(ToString::to_string).collect();
     }
 }
 
@@ -212,24 +219,14 @@ impl Completeness {
     }
 }
 
-/// VIPs of which at least one port has a ring in the kernel, with a backend that
-/// packets can be sent to. The mirror is asked, not the plan: the plan may be more than
-/// there was room for, or have fewer next hops than the kernel (after a restart).
-fn carried_vips(programmed: &Programmed) -> BTreeSet<IpAddr> {
-    let mirror = &programmed.mirror;
-    let proven = mirror.services.iter().filter(|(key, _)| programmed.proven.contains_key(key));
-    proven
-        .filter(|(_, service)| has_reachable_backend(service, mirror))
-        .map(|(key, _)| IpAddr::from(key.addr))
-        .collect()
-}
-
-fn has_reachable_backend(service: &Service, mirror: &Mirror) -> bool {
-    let Some(ring) = mirror.rings.get(&service.ring_offset).filter(|_| service.ring_len > 0) else {
-        return false;
+/// Is all the same that announcements depend on, but for what the data path carries?
+fn is_same_for_announcements(before: &Cluster, now: &Cluster) -> bool {
+    let takes_new = |cluster: &Cluster, frontend: &Frontend| {
+        cluster.services.get(frontend).is_some_and(|service| service.backends.take_new())
     };
-    // A ring has many slots, and few backends.
-    let mut seen = BTreeSet::new();
-    let ids = ring.iter().filter(|id| seen.insert(**id));
-    ids.filter_map(|id| mirror.backends.get(id)).any(reach::is_reachable)
+    let mut changed = changed_keys(&before.services, &now.services).into_iter();
+    before.announced == now.announced
+        && before.announcing == now.announcing
+        && before.nodes == now.nodes
+        && changed.all(|frontend| takes_new(before, &frontend) == takes_new(now, &frontend))
 }

@@ -6,8 +6,11 @@ mod tests;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
 
-use lb_common::maps::{Backend, backend_flags};
-use tracing::info;
+use lb_common::{
+    maps::{Backend, backend_flags},
+    roles,
+};
+use tracing::{info, trace_span};
 
 use super::{
     dispatcher::Dispatcher,
@@ -152,6 +155,7 @@ impl<T: Tables> Engine<T> {
     }
 
     fn next_orders(&mut self, now: Now) -> Option<Announcements> {
+        let _stage = trace_span!("announce").entered();
         let (me, programmed) = (self.reconciler.me(), self.reconciler.programmed());
         self.dispatcher.next_orders(&self.source.cluster, me, programmed, now.instant)
     }
@@ -159,15 +163,21 @@ impl<T: Tables> Engine<T> {
     /// What is not good keeps its last good version. The first time, all has to be good: what is
     /// pinned from before is better than a part of what there is now.
     fn apply_update(&mut self, update: Update, now: Now) {
-        self.index.apply_changes(update.changes);
-        let cluster = Arc::clone(self.index.cluster());
+        let cluster = trace_span!("index").in_scope(|| {
+            self.index.apply_changes(update.changes);
+            Arc::clone(self.index.cluster())
+        });
         let faults: Vec<_> = update.faults.into_iter().chain(self.index.faults()).collect();
         let refused: Vec<_> = update.refused.into_iter().chain(self.index.refused()).collect();
+        let is_first = !self.source.has_been_good;
         self.source.has_been_good |= faults.is_empty();
         (self.source.faults, self.source.refused) = (faults.into(), refused.into());
         if self.source.has_been_good {
-            self.source.cluster = cluster;
-            self.set_targets(plan::next_hop_targets(&self.source.cluster));
+            let before = std::mem::replace(&mut self.source.cluster, cluster);
+            let _stage = trace_span!("targets").entered();
+            if is_first || !plan::has_same_targets(&before, &self.source.cluster) {
+                self.set_targets(plan::next_hop_targets(&self.source.cluster));
+            }
         }
         self.reconcile(now);
     }
@@ -227,10 +237,18 @@ impl<T: Tables> Engine<T> {
             return;
         }
         self.reconciler.reconcile(&self.source.cluster, &self.hops, self.liveness.avoided(), now);
+        self.renew_probes();
+    }
+
+    fn renew_probes(&mut self) {
+        let _stage = trace_span!("probes").entered();
         let (me, programmed) = (self.reconciler.me(), self.reconciler.programmed());
         let plan = &programmed.plan;
         let paths = PathsToBackends { hops: &self.hops, backends: &programmed.mirror.backends };
-        self.fellows.extend(plan.services.values().flat_map(|planned| planned.owners.iter().copied()));
+        if me.roles & roles::NODE != 0 && me.asks_former_owners {
+            let members = plan.members.keys().filter(|key| !key.bare);
+            self.fellows.extend(members.map(|key| BackendKey::fellow_node(key.addr)));
+        }
         self.fellows.retain(|key| plan.backends.contains_key(key));
         let probes = health::choose_targets(&self.source.cluster, me, &paths, plan, &self.fellows);
         self.set_probes(probes);

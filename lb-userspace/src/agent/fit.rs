@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use imbl::OrdMap;
 use lb_common::{
     maps::{Backend, backend_flags, delivery},
     mtu::{ORDINARY, least},
@@ -12,7 +13,7 @@ use crate::plan::BackendKey;
 
 /// For people: the backends whose path is too narrow for a client's longest packet and its
 /// encapsulation. `uplink` is the MTU of the uplink in bytes, which limits what clients send.
-pub fn warnings(backends: &BTreeMap<BackendKey, Backend>, uplink: u32) -> Vec<String> {
+pub fn warnings(backends: &OrdMap<BackendKey, Backend>, uplink: u32) -> Vec<String> {
     let longest = uplink.min(ORDINARY.into());
     let mut narrow: BTreeMap<(u16, u16), Vec<String>> = BTreeMap::new();
     for (key, backend) in backends {
@@ -64,12 +65,12 @@ mod tests {
         let room = 1500 + lb_common::mtu::handed_overhead(&Addr::from(std::net::IpAddr::from([10, 0, 0, 1])));
         let fits = [backend(1, room, delivery::GUE4, 0), backend(2, 1500, delivery::L2, 0)];
         for uplink in [1500, 9000] {
-            assert_eq!(warnings(&fits.into(), uplink), Vec::<String>::new());
+            assert_eq!(warnings(&fits.into_iter().collect(), uplink), Vec::<String>::new());
         }
         let bare = [backend(1, 1520, delivery::IPIP4, backend_flags::BARE)];
-        assert_eq!(warnings(&bare.into(), 1500), Vec::<String>::new());
+        assert_eq!(warnings(&bare.into_iter().collect(), 1500), Vec::<String>::new());
 
-        let narrow: BTreeMap<_, _> = (1..=5).map(|n| backend(n, room - 1, delivery::GUE4, 0)).collect();
+        let narrow: OrdMap<_, _> = (1..=5).map(|n| backend(n, room - 1, delivery::GUE4, 0)).collect();
         let [warning] = &warnings(&narrow, 1500)[..] else { panic!("{narrow:?}") };
         for part in
             ["backend 10.0.0.1, 10.0.0.2, 10.0.0.3 and 2 more:", "1547", "1499;", "MTU of the path to 1548"]
@@ -81,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_path_too_narrow_for_ipv6_is_warned_of() {
-        let narrow: BTreeMap<_, _> = [backend(1, 1300, delivery::GUE4, 0)].into();
+        let narrow: OrdMap<_, _> = [backend(1, 1300, delivery::GUE4, 0)].into_iter().collect();
         assert!(warnings(&narrow, 1500)[0].contains("IPv6 packets of 1280 bytes do not fit"));
     }
 }

@@ -60,7 +60,7 @@ impl Liveness {
         let dead = self.dead.iter().filter(|subject| self.healths.contains_key(subject));
         let dead = dead.map(|subject| Fault::new(death_sentence(subject), subject));
         // So that not each service's members are asked about when all nodes look dead.
-        let all_dead = plan.members.iter().all(|key| !key.bare && self.dead.contains(&Subject::of_node(key)));
+        let all_dead = plan.members.keys().all(|key| !key.bare && self.dead.contains(&Subject::of_node(key)));
         let is_unanswered = |(key, planned): &(&ServiceKey, &Arc<PlannedService>)| {
             !planned.members.is_empty() && (all_dead || self.has_no_live_backend(key, planned))
         };

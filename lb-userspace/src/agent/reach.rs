@@ -21,7 +21,7 @@ pub fn is_cut_off(plan: &Plan, hops: &NextHops) -> bool {
     let has_way = |key: &BackendKey| {
         plan.backends.get(key).is_some_and(is_reachable) && !is_silent(&key.addr.into(), hops)
     };
-    plan.is_director && !plan.members.is_empty() && !plan.members.iter().any(has_way)
+    plan.is_director && !plan.members.is_empty() && !plan.members.keys().any(has_way)
 }
 
 /// Why some of them cannot be reached. And which could be reached by another way of
@@ -115,8 +115,8 @@ mod tests {
             "backend 10.0.0.6: its next hop is not looked up yet",
             "backend 10.0.0.4: delivery `l2` needs it on the same link, and it is behind a router; use `auto`, `gue` or `ipip`",
         ];
-        let plan = Plan { backends: backends.into(), ..Plan::default() };
-        assert_eq!(fault_lines(faults(&plan, &hops.into())), expected);
+        let plan = Plan { backends: backends.into_iter().collect(), ..Plan::default() };
+        assert_eq!(fault_lines(faults(&plan, &hops.into_iter().collect())), expected);
     }
 
     /// A director's rings name the first two; the third is another node to hand packets on to.
@@ -128,8 +128,13 @@ mod tests {
                 [backend(1, Auto, first), backend(2, Auto, second), backend(3, Gue, backend_flags::RESOLVED)];
             let hop = NextHop { is_silent, dst_mac: Some([3; 6]), ..NextHop::on_uplink() };
             let hops = (1..=3).map(|last| (ip(last), Reach::Via(hop.clone()))).collect();
-            let members = members.iter().map(|last| backend(*last, Auto, 0).0).collect();
-            let plan = Plan { is_director: true, backends: backends.into(), members, ..Plan::default() };
+            let members = members.iter().map(|last| (backend(*last, Auto, 0).0, 1usize)).collect();
+            let plan = Plan {
+                is_director: true,
+                backends: backends.into_iter().collect(),
+                members,
+                ..Plan::default()
+            };
             is_cut_off(&plan, &hops)
         };
         let (way, own) = (backend_flags::RESOLVED, backend_flags::LOCAL);

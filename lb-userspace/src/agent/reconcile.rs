@@ -3,15 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
 
+use imbl::OrdMap;
 use lb_common::maps::{Backend, Service, ServiceKey, backend_flags};
-use tracing::{debug, info};
+use tracing::{debug, info, trace_span};
 
 use crate::{
     datapath::{self, Applied, TableError, Tables},
@@ -39,7 +35,7 @@ pub struct Programmed {
     pub plan: Arc<Plan>,
     pub mirror: Arc<Mirror>,
     /// Services of which all that packets need was read back from the kernel, with their generation.
-    pub proven: Arc<BTreeMap<ServiceKey, u32>>,
+    pub proven: OrdMap<ServiceKey, u32>,
     pub generation: u32,
     pub shortages: Arc<BTreeSet<Shortage>>,
     /// The last change of a map failed, and why.
@@ -79,6 +75,8 @@ pub struct Reconciler<T> {
     is_in_doubt: bool,
     /// Services that this step changed: their proofs are to be looked at.
     changed: BTreeSet<ServiceKey>,
+    /// The last plan, if the maps hold all of it and nothing else.
+    held: Option<Arc<Plan>>,
 }
 
 impl<T: Tables> Reconciler<T> {
@@ -96,13 +94,8 @@ impl<T: Tables> Reconciler<T> {
         let proven = mirror.services.iter().filter(|(key, _)| mirror.is_proven(key, &doubts));
         let proven = proven.map(|(key, service)| (*key, service.generation)).collect();
         let is_in_doubt = !doubts.is_empty();
-        let programmed = Programmed {
-            mirror: Arc::new(mirror),
-            proven: Arc::new(proven),
-            generation,
-            failure,
-            ..Programmed::default()
-        };
+        let programmed =
+            Programmed { mirror: Arc::new(mirror), proven, generation, failure, ..Programmed::default() };
         Ok(Self {
             me,
             tables,
@@ -113,6 +106,7 @@ impl<T: Tables> Reconciler<T> {
             has_new_room: false,
             is_in_doubt,
             changed: BTreeSet::new(),
+            held: None,
         })
     }
 
@@ -141,7 +135,9 @@ impl<T: Tables> Reconciler<T> {
 
     /// Make the maps hold what the cluster says.
     pub fn reconcile(&mut self, cluster: &Cluster, hops: &NextHops, dead: &Dead, now: Now) {
-        let plan = self.planner.plan(cluster, &self.me, hops, dead, now.instant);
+        let plan = trace_span!("plan").in_scope(|| {
+            self.planner.plan(&self.programmed.plan, cluster, &self.me, hops, dead, now.instant)
+        });
         self.due = plan.due;
         self.programmed.plan = Arc::new(plan);
         self.programmed.is_planned = true;
@@ -150,6 +146,7 @@ impl<T: Tables> Reconciler<T> {
 
     /// Next hops answer otherwise than when they were planned with, and nothing else has changed.
     pub fn follow_hops(&mut self, cluster: &Cluster, hops: &NextHops, changed: &BTreeSet<IpAddr>) {
+        self.planner.note_hops(hops);
         let origin = TunnelOrigin::new(cluster, &self.me);
         let renewed = |(key, old): (&BackendKey, &Backend)| {
             let mut entry = backend_entry(key, &origin, hops);
@@ -174,7 +171,7 @@ impl<T: Tables> Reconciler<T> {
     /// The same, before anything was planned: of what is pinned.
     pub fn follow_hops_of_adopted(&mut self, hops: &NextHops) {
         let entry = |backend: &Backend| {
-            let reach = hops.get(&backend.outer_dst.into())?;
+            let reach = hops.get(&IpAddr::from(backend.outer_dst))?;
             Some(follow_next_hop(backend, reach))
         };
         self.rewrite_backends(entry);
@@ -234,17 +231,25 @@ impl<T: Tables> Reconciler<T> {
         if self.programmed.failure.is_some() {
             self.mend_maps(&mut failures);
         }
+        let mut held = self.held.take();
         for _ in 0..MAX_ROUNDS {
-            self.has_new_room = self.run_round(now, &mut failures);
+            self.has_new_room = self.run_round(held.take().as_ref(), now, &mut failures);
             if !self.has_new_room || self.programmed.shortages.is_empty() {
                 break;
             }
         }
         self.update_proofs();
         self.report_failures(&failures);
+        let Programmed { plan, mirror, shortages, failure, .. } = &self.programmed;
+        if failure.is_none() && shortages.is_empty() && holds_all(mirror, plan) {
+            self.held = Some(Arc::clone(plan));
+        }
     }
 
     fn report_failures(&mut self, failures: &[TableError]) {
+        if !failures.is_empty() {
+            self.held = None;
+        }
         self.programmed.failure = describe_failures(failures);
     }
 
@@ -265,10 +270,14 @@ impl<T: Tables> Reconciler<T> {
     }
 
     /// Adds what fails to `failures`. True if there is more room than before.
-    fn run_round(&mut self, now: Now, failures: &mut Vec<TableError>) -> bool {
+    fn run_round(&mut self, held: Option<&Arc<Plan>>, now: Now, failures: &mut Vec<TableError>) -> bool {
         let next = self.programmed.generation.wrapping_add(1);
         let stamp = Stamp { generation: next, now: now.monotonic };
-        let mut diff = diff(&self.programmed.plan, &self.programmed.mirror, self.capacity, stamp);
+        let Programmed { plan, mirror, .. } = &self.programmed;
+        let held = held.map(|held| &**held);
+        let mut diff = trace_span!("diff").in_scope(|| diff(held, plan, mirror, self.capacity, stamp));
+        #[cfg(test)]
+        tests::assert_same_diff(&diff, &crate::plan::diff::diff(None, plan, mirror, self.capacity, stamp));
         let shortages = std::mem::take(&mut diff.shortages).into_iter().collect();
         if shortages != *self.programmed.shortages {
             self.programmed.shortages = Arc::new(shortages);
@@ -279,7 +288,7 @@ impl<T: Tables> Reconciler<T> {
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
         let name = |change: &ServiceChange| Some(Arc::clone(&mirror.written.get(&change.key)?.planned.name));
         let deleted: Vec<_> = diff.deleted.iter().map(|change| (change.key, name(change))).collect();
-        let applied = datapath::apply(&mut self.tables, mirror, diff);
+        let applied = trace_span!("apply").in_scope(|| datapath::apply(&mut self.tables, mirror, diff));
         for (key, name) in deleted.iter().filter(|(key, _)| !mirror.services.contains_key(key)) {
             info!(service = name.as_deref(), frontend = names::frontend(key), "removed");
         }
@@ -297,6 +306,7 @@ impl<T: Tables> Reconciler<T> {
 
     /// Reads back what was written. Adds to `failures` what was not, or is not there.
     fn read_back(&mut self, applied: Applied, failures: &mut Vec<TableError>) {
+        let _stage = trace_span!("prove").entered();
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
         for op in &applied.ops {
             match op {
@@ -311,6 +321,7 @@ impl<T: Tables> Reconciler<T> {
 
     /// At the end of a step, when all that failed before was tried again.
     fn update_proofs(&mut self) {
+        let _stage = trace_span!("prove").entered();
         let changed = std::mem::take(&mut self.changed);
         let mirror = &self.programmed.mirror;
         let doubts = mirror.doubts();
@@ -337,7 +348,6 @@ impl<T: Tables> Reconciler<T> {
         if proven.get(key).copied() == generation {
             return false;
         }
-        let proven = Arc::make_mut(proven);
         match generation {
             Some(generation) => proven.insert(*key, generation),
             None => proven.remove(key),
@@ -352,6 +362,20 @@ impl<T: Tables> Reconciler<T> {
             info!(service = name.as_deref(), frontend = names::frontend(key), generation, "programmed");
         }
     }
+}
+
+/// After all of a plan was compared with the maps, and nothing has failed or was short: is nothing left
+/// of an earlier plan, and does nothing of this one wait?
+fn holds_all(mirror: &Mirror, plan: &Plan) -> bool {
+    plan.waiting.is_empty()
+        && plan.held == 0
+        && mirror.unproven.is_empty()
+        && mirror.failed.is_empty()
+        && mirror.services.len() == plan.services.len()
+        && mirror.vips.len() == plan.vips.len()
+        && mirror.peers.len() == plan.peers.len()
+        && mirror.backends.len() == plan.backends.len()
+        && mirror.backend_ids.len() == plan.backends.len()
 }
 
 /// None if nothing has failed.

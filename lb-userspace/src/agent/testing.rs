@@ -1,6 +1,6 @@
 //! A director, and a node with an endpoint, for tests.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use lb_common::roles;
 use tokio::sync::watch;
@@ -57,7 +57,8 @@ pub const NO_BACKEND: Capacity = Capacity { backends: 1, ..ROOM };
 /// The next hops of both nodes, with their MAC addresses or without.
 pub fn hops(is_known: bool) -> NextHops {
     let hop = |last| NextHop { dst_mac: is_known.then_some([last; 6]), ..NextHop::on_uplink() };
-    [([10, 0, 0, 1], 1), ([10, 0, 0, 9], 9)].map(|(ip, last)| (ip.into(), Reach::Via(hop(last)))).into()
+    let both = [([10u8, 0, 0, 1], 1), ([10, 0, 0, 9], 9)];
+    both.map(|(ip, last)| (IpAddr::from(ip), Reach::Via(hop(last)))).into_iter().collect()
 }
 
 pub fn reconciler(tables: MemoryTables, room: Capacity) -> Reconciler<MemoryTables> {

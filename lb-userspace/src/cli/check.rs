@@ -187,9 +187,10 @@ fn unused_dsr_warning(this: &ObjectRef, service: &Service, options: TranslateCon
 
 /// VIPs that admit everybody, of a Service that has ranges of the other family.
 fn open_family_warning(this: &ObjectRef, cluster: &Cluster) -> Option<Problem> {
-    let mut of_service = cluster.services.values().filter(|service| *service.name == this.full_name());
-    let is_restricted = of_service.clone().any(|service| !service.policy.ranges.is_empty());
-    let open = of_service.find(|service| is_restricted && service.policy.ranges.is_empty())?;
+    let of_service: Vec<_> =
+        cluster.services.values().filter(|service| *service.name == this.full_name()).collect();
+    let is_restricted = of_service.iter().any(|service| !service.policy.ranges.is_empty());
+    let open = of_service.into_iter().find(|service| is_restricted && service.policy.ranges.is_empty())?;
     let (vip, family, all) = match open.frontend.vip {
         vip @ IpAddr::V4(_) => (vip, "IPv4", "0.0.0.0/0"),
         vip @ IpAddr::V6(_) => (vip, "IPv6", "::/0"),

@@ -26,5 +26,6 @@ pub use dry_run::{DryRun, DryRunResult};
 pub use environment::check_environment;
 pub use error::{EnvironmentError, LoadError};
 pub use load::{Datapath, DatapathConfig, ebpf_object, load, unload};
+pub use lock::PinLock;
 pub use stats::Stats;
 pub use tables::KernelTables;

@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+use imbl::OrdMap;
 use lb_common::{
     Addr,
     maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip},
@@ -18,13 +19,13 @@ use crate::plan::{SourceRange, mirror::Mirror, op::Op, quarantine::Sweeps};
 /// Each map under its own name; optionally they fail at certain writes.
 #[derive(Default)]
 pub struct MemoryTables {
-    pub services: BTreeMap<ServiceKey, Service>,
-    pub vips: BTreeMap<Addr, Vip>,
-    pub peers: BTreeMap<Addr, Peer>,
-    pub endpoints: BTreeMap<EndpointKey, Endpoint>,
+    pub services: OrdMap<ServiceKey, Service>,
+    pub vips: OrdMap<Addr, Vip>,
+    pub peers: OrdMap<Addr, Peer>,
+    pub endpoints: OrdMap<EndpointKey, Endpoint>,
     pub ranges: BTreeSet<(u32, SourceRange)>,
     /// By id. An array has no absent entries: a cleared one is all zeros.
-    pub backends: BTreeMap<u16, Backend>,
+    pub backends: OrdMap<u16, Backend>,
     /// By slot.
     rings: Vec<u16>,
     history: Vec<Owners>,
@@ -152,10 +153,10 @@ impl Tables for MemoryTables {
             services: self.services.clone(),
             vips: self.vips.clone(),
             endpoints: self.endpoints.clone(),
-            ranges,
-            backends: backends.map(|(id, backend)| (*id, *backend)).collect(),
+            ranges: ranges.into(),
             ..Mirror::default()
         };
+        backends.for_each(|(id, backend)| mirror.set_backend(*id, *backend));
         cleared.for_each(|(id, _)| mirror.quarantine.adopt_backend(*id));
         self.peers.iter().for_each(|(addr, peer)| mirror.set_peer(*addr, *peer));
         let rings = rings.filter_map(|place| read_slots(&self.rings, place));

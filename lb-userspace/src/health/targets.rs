@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use imbl::OrdMap;
 use lb_common::maps;
 
 use crate::{
@@ -38,7 +39,7 @@ pub struct Targets {
 pub struct PathsToBackends<'a> {
     pub hops: &'a NextHops,
     /// The entries of `BACKENDS`.
-    pub backends: &'a BTreeMap<u16, maps::Backend>,
+    pub backends: &'a OrdMap<u16, maps::Backend>,
 }
 
 /// All nodes in the rings of a director, all that a node may hand packets on to
@@ -52,16 +53,14 @@ pub fn choose_targets(
 ) -> Targets {
     let own = cluster.nodes.get(&me.node).map(|node| node.addresses.clone()).unwrap_or_default();
     let is_other = |key: &BackendKey| ways.hops.get(&IpAddr::from(key.addr)) != Some(&Reach::Local);
-    let services = plan.services.iter().filter(|_| plan.is_director);
-    let members = services.flat_map(|(service, planned)| {
-        planned.members.iter().map(|(backend, _)| Subject::of_backend(service, backend))
-    });
-    let nodes = members.filter_map(|subject| match subject {
+    let members = plan.members.keys().filter(|key| plan.is_director && !key.bare);
+    let nodes = members.filter_map(|key| match Subject::of_node(key) {
         Subject::Node(key) => Some(key),
         Subject::Server(..) => None,
     });
     let nodes = nodes.chain(fellows.iter().copied()).filter(is_other).collect();
-    let servers = if plan.is_director { servers_to_check(cluster, ways, plan) } else { BTreeMap::new() };
+    let has_servers = plan.is_director && plan.members.keys().any(|key| key.bare);
+    let servers = if has_servers { servers_to_check(cluster, ways, plan) } else { BTreeMap::new() };
     Targets { own, nodes, servers }
 }
 

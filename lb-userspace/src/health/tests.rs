@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
@@ -14,7 +14,7 @@ use crate::{
     objects::model::{
         Backends, Check, Cluster, DeliveryMode, Endpoint, Frontend, Labels, Node, Policy, Protocol, Service,
     },
-    plan::{BackendKey, Dead, Identity, Planner, Subject},
+    plan::{BackendKey, Dead, Identity, Plan, Planner, Subject},
 };
 
 fn ip(last: u8) -> IpAddr {
@@ -40,7 +40,7 @@ fn cluster(delivery: DeliveryMode) -> Cluster {
     let policy = Policy::default();
     let service = Service { name: "default/web".into(), frontend, delivery, backends, check: None, policy };
     Cluster {
-        services: [(frontend, Arc::new(service))].into(),
+        services: imbl::OrdMap::unit(frontend, Arc::new(service)),
         nodes: (1..=3).map(node).map(|node| (node.name.clone(), Arc::new(node))).collect(),
         ..Cluster::default()
     }
@@ -61,9 +61,9 @@ fn targets_of(delivery: DeliveryMode, roles: u32) -> Targets {
     let cluster = cluster(delivery);
     let me = me(roles);
     let hops: NextHops =
-        [(ip(1), Reach::Local), (ip(2), reach_via(2, &[])), (ip(3), reach_via(2, &[]))].into();
-    let plan = Planner::default().plan(&cluster, &me, &hops, &Dead::new(), Instant::now());
-    let ways = PathsToBackends { hops: &hops, backends: &BTreeMap::new() };
+        [(ip(1), Reach::Local), (ip(2), reach_via(2, &[])), (ip(3), reach_via(2, &[]))].into_iter().collect();
+    let plan = Planner::default().plan(&Plan::default(), &cluster, &me, &hops, &Dead::new(), Instant::now());
+    let ways = PathsToBackends { hops: &hops, backends: &imbl::OrdMap::new() };
     choose_targets(&cluster, &me, &ways, &plan, &BTreeSet::new())
 }
 
@@ -72,16 +72,19 @@ const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 /// The checks of bare servers 4 and 5, where 4 is reached so.
 fn questions_to_servers(check: Option<Check>, reach: Reach, roles: u32) -> Vec<(IpAddr, CheckQuestion)> {
     let mut cluster = cluster(DeliveryMode::L2);
-    for service in cluster.services.values_mut().map(Arc::make_mut) {
-        service.backends = Backends::Bare(vec![ip(4), ip(5)]);
-        service.check.clone_from(&check);
-    }
+    let bare = |service: &Arc<Service>| Service {
+        backends: Backends::Bare(vec![ip(4), ip(5)]),
+        check: check.clone(),
+        ..Service::clone(service)
+    };
+    cluster.services =
+        cluster.services.iter().map(|(key, service)| (*key, Arc::new(bare(service)))).collect();
     let me = me(roles);
-    let hops: NextHops = [(ip(4), reach), (ip(5), reach_via(2, &[]))].into();
-    let plan = Planner::default().plan(&cluster, &me, &hops, &Dead::new(), Instant::now());
+    let hops: NextHops = [(ip(4), reach), (ip(5), reach_via(2, &[]))].into_iter().collect();
+    let plan = Planner::default().plan(&Plan::default(), &cluster, &me, &hops, &Dead::new(), Instant::now());
     // The second one's entry is not written: there was no room.
     let first = BackendKey { addr: Addr::from(ip(4)), mode: DeliveryMode::L2, bare: true };
-    let backends = plan.backends.get(&first).map(|backend| (7, *backend)).into_iter().collect();
+    let backends = plan.backends.get(&first).map(|backend| (7u16, *backend)).into_iter().collect();
     let ways = PathsToBackends { hops: &hops, backends: &backends };
     let servers = choose_targets(&cluster, &me, &ways, &plan, &BTreeSet::new()).servers;
     let server = |subject| match subject {
@@ -142,10 +145,10 @@ fn a_director_probes_the_other_nodes_in_its_rings_as_it_sends_to_them() {
 fn a_node_probes_the_fellows_that_it_may_hand_packets_on_to() {
     let cluster = cluster(DeliveryMode::Ipip);
     let hops: NextHops =
-        [(ip(1), Reach::Local), (ip(2), reach_via(2, &[])), (ip(3), reach_via(2, &[]))].into();
-    let ways = PathsToBackends { hops: &hops, backends: &BTreeMap::new() };
+        [(ip(1), Reach::Local), (ip(2), reach_via(2, &[])), (ip(3), reach_via(2, &[]))].into_iter().collect();
+    let ways = PathsToBackends { hops: &hops, backends: &imbl::OrdMap::new() };
     let me = me(roles::NODE);
-    let plan = Planner::default().plan(&cluster, &me, &hops, &Dead::new(), Instant::now());
+    let plan = Planner::default().plan(&Plan::default(), &cluster, &me, &hops, &Dead::new(), Instant::now());
     let fellows: BTreeSet<_> = [1, 2].map(|n| BackendKey::fellow_node(Addr::from(ip(n)))).into();
     let targets = choose_targets(&cluster, &me, &ways, &plan, &fellows);
     let nodes = [BackendKey::fellow_node(Addr::from(ip(2)))].into();

@@ -1,7 +1,8 @@
 //! The next hop of an address, as found out from the kernel.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{fmt, net::IpAddr};
 
+use imbl::OrdMap;
 use serde::{Serialize, Serializer};
 
 use super::tag::Tag;
@@ -69,8 +70,8 @@ pub enum Reach {
     Unreachable(String),
 }
 
-/// Next hops by target. A target that is not in the map has not been looked up yet.
-pub type NextHops = BTreeMap<IpAddr, Reach>;
+/// Next hops by target; cheap to copy. A target that is not in the map has not been looked up yet.
+pub type NextHops = OrdMap<IpAddr, Reach>;
 
 /// An Ethernet address.
 pub type Mac = [u8; 6];

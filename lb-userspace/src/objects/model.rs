@@ -4,13 +4,9 @@
 mod announce;
 mod selector;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fmt, net::IpAddr, sync::Arc};
 
+use imbl::OrdMap;
 use ipnet::IpNet;
 use serde::Serialize;
 
@@ -167,22 +163,30 @@ impl Node {
     }
 }
 
-/// The desired state: everything the objects say, checked.
+/// The desired state: everything the objects say, checked. Cheap to copy: its maps share what is the same.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Cluster {
     #[serde(serialize_with = "values")]
-    pub services: BTreeMap<Frontend, Arc<Service>>,
-    pub nodes: BTreeMap<Arc<str>, Arc<Node>>,
+    pub services: OrdMap<Frontend, Arc<Service>>,
+    #[serde(serialize_with = "entries")]
+    pub nodes: OrdMap<Arc<str>, Arc<Node>>,
     /// All VIPs of Services that are ours, in the data path or not.
     #[serde(skip)]
-    pub announced: BTreeMap<IpAddr, Arc<Announced>>,
+    pub announced: OrdMap<IpAddr, Arc<Announced>>,
     /// How the VIPs are to be announced.
     #[serde(skip)]
     pub announcing: Arc<Announcing>,
 }
 
-fn values<S: serde::Serializer, K, V: Serialize>(map: &BTreeMap<K, V>, to: S) -> Result<S::Ok, S::Error> {
+fn values<S: serde::Serializer, K: Ord, V: Serialize>(map: &OrdMap<K, V>, to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(map.values())
+}
+
+fn entries<S: serde::Serializer, K: Ord + Serialize, V: Serialize>(
+    map: &OrdMap<K, V>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    to.collect_map(map)
 }
 
 impl Cluster {

@@ -6,20 +6,20 @@
 
 mod backends;
 mod ranges;
+mod scope;
 mod slots;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
+use imbl::OrdMap;
 use lb_common::{
     Addr,
     maps::{Endpoint, EndpointKey, Service, ServiceKey, service_flags},
 };
 
+use scope::Scope;
 use slots::Slots;
 
 use super::{
@@ -91,9 +91,10 @@ impl Stamp {
     }
 }
 
-/// The changes that make `mirror` what `plan` says.
-pub fn diff(plan: &Plan, mirror: &Mirror, capacity: Capacity, stamp: Stamp) -> Diff {
-    let mut work = DiffBuilder::new(plan, mirror, capacity, stamp);
+/// The changes that make `mirror` what `plan` says. `held`: an earlier plan that it is known to hold,
+/// wholly; then only what is new in `plan` is looked at.
+pub fn diff(held: Option<&Plan>, plan: &Plan, mirror: &Mirror, capacity: Capacity, stamp: Stamp) -> Diff {
+    let mut work = DiffBuilder::new(held, plan, mirror, capacity, stamp);
     work.delete_services();
     work.delete_vips();
     work.delete_peers();
@@ -110,7 +111,8 @@ struct DiffBuilder<'a> {
     mirror: &'a Mirror,
     capacity: Capacity,
     stamp: Stamp,
-    backend_ids: BTreeMap<BackendKey, u16>,
+    scope: Scope,
+    backend_ids: OrdMap<BackendKey, u16>,
     service_ids: Option<FreeIds>,
     ring_gaps: Option<Gaps>,
     history_gaps: Option<Gaps>,
@@ -125,28 +127,39 @@ struct DiffBuilder<'a> {
 }
 
 impl<'a> DiffBuilder<'a> {
-    fn new(plan: &'a Plan, mirror: &'a Mirror, capacity: Capacity, stamp: Stamp) -> Self {
-        let backend_ids =
-            mirror.backends.iter().map(|(id, backend)| (BackendKey::from_entry(backend), *id)).collect();
+    fn new(
+        held: Option<&Plan>,
+        plan: &'a Plan,
+        mirror: &'a Mirror,
+        capacity: Capacity,
+        stamp: Stamp,
+    ) -> Self {
+        let mut scope = Scope::new(held, plan);
+        let gone = backends::unplanned_backends(&scope, plan, mirror);
+        if !gone.is_empty() && !mirror.histories.is_empty() {
+            // Any history may name them.
+            scope = Scope::Anywhere;
+        }
         Self {
             plan,
             mirror,
             capacity,
             stamp,
-            backend_ids,
+            scope,
+            backend_ids: mirror.backend_ids.clone(),
             service_ids: None,
             ring_gaps: None,
             history_gaps: None,
             endpoint_count: mirror.endpoints.len(),
             range_count: mirror.ranges.values().map(BTreeSet::len).sum(),
             short_vips: BTreeSet::new(),
-            gone: backends::unplanned_backends(plan, mirror),
+            gone,
             diff: Diff::default(),
         }
     }
 
     fn delete_services(&mut self) {
-        for (key, service) in &self.mirror.services {
+        for (key, service) in self.scope.entries(|changes| &changes.services, &self.mirror.services) {
             if self.plan.services.contains_key(key) {
                 continue;
             }
@@ -162,14 +175,17 @@ impl<'a> DiffBuilder<'a> {
     }
 
     fn delete_vips(&mut self) {
-        let gone = self.mirror.vips.keys().filter(|addr| !self.plan.vips.contains_key(addr));
-        self.diff.shared.extend(gone.map(|addr| Op::DeleteVip(*addr)));
+        let entries = self.scope.entries(|changes| &changes.vips, &self.mirror.vips);
+        let gone = entries.map(|(addr, _)| *addr).filter(|addr| !self.plan.vips.contains_key(addr));
+        self.diff.shared.extend(gone.map(Op::DeleteVip));
     }
 
     fn set_vips(&mut self) {
         let (old, wanted) = (&self.mirror.vips, &self.plan.vips);
-        let mut count = wanted.keys().filter(|addr| old.contains_key(addr)).count();
-        for (addr, vip) in wanted.iter().filter(|(addr, vip)| old.get(addr) != Some(vip)) {
+        let is_deleted = |op: &&Op| matches!(op, Op::DeleteVip(_));
+        let mut count = old.len() - self.diff.shared.iter().filter(is_deleted).count();
+        let entries = self.scope.entries(|changes| &changes.vips, wanted);
+        for (addr, vip) in entries.filter(|(addr, vip)| old.get(*addr) != Some(vip)) {
             if !old.contains_key(addr) {
                 if count >= self.capacity.vips as usize {
                     self.short_vips.insert(*addr);
@@ -183,7 +199,8 @@ impl<'a> DiffBuilder<'a> {
     }
 
     fn set_services(&mut self) {
-        for (key, planned) in &self.plan.services {
+        let services: Vec<_> = self.scope.entries(|changes| &changes.services, &self.plan.services).collect();
+        for (key, planned) in services {
             let written = self.mirror.written.get(key);
             let is_good =
                 written.is_some_and(|written| written.is_as_planned(planned)) && !self.has_gone_owner(key);

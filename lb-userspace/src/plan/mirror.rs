@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use imbl::OrdMap;
 use lb_common::{
     Addr,
     maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip, service_flags},
@@ -33,23 +34,25 @@ pub struct Capacity {
     pub peers: u32,
 }
 
-/// The contents of the maps that the control plane writes.
+/// The contents of the maps that the control plane writes. Cheap to copy: its maps share what is the same.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Mirror {
-    pub services: BTreeMap<ServiceKey, Service>,
-    pub vips: BTreeMap<Addr, Vip>,
-    pub peers: BTreeMap<Addr, Peer>,
+    pub services: OrdMap<ServiceKey, Service>,
+    pub vips: OrdMap<Addr, Vip>,
+    pub peers: OrdMap<Addr, Peer>,
     /// Entries that are not empty.
-    pub backends: BTreeMap<u16, Backend>,
-    pub endpoints: BTreeMap<EndpointKey, Endpoint>,
+    pub backends: OrdMap<u16, Backend>,
+    /// Where to find them.
+    pub backend_ids: OrdMap<BackendKey, u16>,
+    pub endpoints: OrdMap<EndpointKey, Endpoint>,
     /// By the id of the service; none is empty.
-    pub ranges: BTreeMap<u32, BTreeSet<SourceRange>>,
+    pub ranges: OrdMap<u32, BTreeSet<SourceRange>>,
     /// By offset: the rings that services name.
-    pub rings: BTreeMap<u32, Arc<[u16]>>,
+    pub rings: OrdMap<u32, Arc<[u16]>>,
     /// By offset: the owners and former owners of slots that services name.
-    pub histories: BTreeMap<u32, Arc<[Owners]>>,
+    pub histories: OrdMap<u32, Arc<[Owners]>>,
     /// What each service was written from; unknown after an adoption.
-    pub written: BTreeMap<ServiceKey, Written>,
+    pub written: OrdMap<ServiceKey, Written>,
     pub uses: Uses,
     /// What could not be read back as it had been written: the changes to make again.
     pub unproven: BTreeMap<Entry, Op>,
@@ -94,7 +97,7 @@ impl Mirror {
         }
         match op {
             Op::SetPeer(addr, peer) => self.set_peer(*addr, *peer),
-            Op::SetBackend(id, backend) => drop(self.backends.insert(*id, *backend)),
+            Op::SetBackend(id, backend) => self.set_backend(*id, *backend),
             Op::WriteRing { offset, slots } => self.set_ring(*offset, slots.clone()),
             Op::WriteHistory { offset, owners } => self.set_history(*offset, owners.clone()),
             Op::SetEndpoint(key, endpoint) => drop(self.endpoints.insert(*key, *endpoint)),
@@ -106,12 +109,27 @@ impl Mirror {
             Op::DeleteEndpoint(key) => drop(self.endpoints.remove(key)),
             Op::DeleteRange(service, range) => self.delete_range(*service, range),
             Op::ClearBackend(id) => {
-                self.backends.remove(id);
+                self.clear_backend(*id);
                 self.quarantine.add_backend(*id);
             }
             Op::DeletePeer(addr) => self.delete_peer(addr),
             Op::ForgetUnheld => self.quarantine.needs_sweep = false,
             Op::ForgetOtherEndpoints { .. } | Op::ResetServiceStats(_) | Op::ResetBackendStats(_) => {}
+        }
+    }
+
+    pub fn set_backend(&mut self, id: u16, backend: Backend) {
+        self.clear_backend(id);
+        self.backends.insert(id, backend);
+        self.backend_ids.insert(BackendKey::from_entry(&backend), id);
+    }
+
+    fn clear_backend(&mut self, id: u16) {
+        if let Some(old) = self.backends.remove(&id) {
+            let key = BackendKey::from_entry(&old);
+            if self.backend_ids.get(&key) == Some(&id) {
+                self.backend_ids.remove(&key);
+            }
         }
     }
 

@@ -19,11 +19,11 @@ pub const BATCH_INTERVAL: Duration = Duration::from_millis(300);
 pub type Weights = BTreeMap<String, u32>;
 
 /// The members that each service's ring has, and since when.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct RingPace {
     rings: BTreeMap<Frontend, PacedRing>,
-    used: BTreeMap<Frontend, PacedRing>,
-    due: Option<Instant>,
+    /// Rings that did not get all members that were wanted, and when they get the rest.
+    pending: BTreeMap<Frontend, Instant>,
 }
 
 #[derive(Clone)]
@@ -41,26 +41,39 @@ impl RingPace {
             Some(old) if now < old.at + BATCH_INTERVAL => old.remove_gone(&wanted, now),
             _ => PacedRing { members: wanted.clone(), at: now },
         };
-        if next.members != wanted {
-            let due = next.at + BATCH_INTERVAL;
-            self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+        if next.members == wanted {
+            self.pending.remove(&frontend);
+        } else {
+            self.pending.insert(frontend, next.at + BATCH_INTERVAL);
         }
-        &self.used.entry(frontend).or_insert(next).members
+        &self.rings.entry(frontend).or_insert(next).members
     }
 
-    /// Keeps what a service had, in a round in which it is not planned.
-    pub fn keep(&mut self, frontend: Frontend) {
-        if let Some(old) = self.rings.remove(&frontend) {
-            self.used.insert(frontend, old);
-        }
+    /// The service keeps what it has, and does not wait for more.
+    pub fn keep(&mut self, frontend: &Frontend) {
+        self.pending.remove(frontend);
     }
 
-    /// Ends a round of admissions, and forgets services that were not in
-    /// it. Returns when the next round is due, if some ring did not get all
-    /// members that were wanted.
-    pub fn finish_round(&mut self) -> Option<Instant> {
-        self.rings = std::mem::take(&mut self.used);
-        self.due.take()
+    /// Forgets a service.
+    pub fn forget(&mut self, frontend: &Frontend) {
+        self.rings.remove(frontend);
+        self.pending.remove(frontend);
+    }
+
+    /// Forgets all but these services.
+    pub fn retain(&mut self, is_there: impl Fn(&Frontend) -> bool) {
+        self.rings.retain(|frontend, _| is_there(frontend));
+        self.pending.retain(|frontend, _| is_there(frontend));
+    }
+
+    /// When a ring is to get more members. None: all have what they want.
+    pub fn due(&self) -> Option<Instant> {
+        self.pending.values().min().copied()
+    }
+
+    /// The services that are to get more members now.
+    pub fn due_services(&self, now: Instant) -> impl Iterator<Item = Frontend> {
+        self.pending.iter().filter(move |(_, at)| **at <= now).map(|(frontend, _)| *frontend)
     }
 }
 

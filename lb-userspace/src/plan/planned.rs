@@ -1,13 +1,9 @@
 //! What the maps of this machine should hold, as far as that does not depend on
 //! what they hold now.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
 
+use imbl::OrdMap;
 use lb_common::{
     Addr,
     maps::{self, ServiceKey, Vip},
@@ -70,23 +66,23 @@ pub struct PlannedService {
     pub mss: u32,
 }
 
-/// What the maps should hold.
+/// What the maps should hold. Cheap to copy: its maps share what is the same.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Plan {
     /// Does this machine send packets to backends?
     pub is_director: bool,
     /// Bits of [`lb_common::roles`], by the addresses of nodes.
-    pub peers: BTreeMap<Addr, u32>,
-    pub vips: BTreeMap<Addr, Vip>,
-    pub backends: BTreeMap<BackendKey, maps::Backend>,
-    /// The members of all rings.
-    pub members: BTreeSet<BackendKey>,
+    pub peers: OrdMap<Addr, u32>,
+    pub vips: OrdMap<Addr, Vip>,
+    pub backends: OrdMap<BackendKey, maps::Backend>,
+    /// The members of all rings, and of how many each is one.
+    pub members: OrdMap<BackendKey, usize>,
     /// Backends whose next hops were not looked up yet: their entries stay as they are, and they
     /// are in no ring that they are new in.
     pub waiting: BTreeSet<BackendKey>,
     /// Services that are not planned because all of their backends wait.
     pub held: usize,
-    pub services: BTreeMap<ServiceKey, Arc<PlannedService>>,
+    pub services: OrdMap<ServiceKey, Arc<PlannedService>>,
     /// When to plan again, since members or weights of some rings wait until then.
     pub due: Option<Instant>,
 }

@@ -4,29 +4,46 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::maglev;
 
+/// How many more rings than are in use are kept at least.
+const SPARE: usize = 64;
+
 /// Maglev tables by their members, names and weights.
 #[derive(Default)]
 pub struct RingCache {
     rings: HashMap<Vec<(String, u32)>, Arc<[u16]>>,
-    used: HashMap<Vec<(String, u32)>, Arc<[u16]>>,
+    /// At this number, those that nobody uses are dropped.
+    limit: usize,
 }
 
 impl RingCache {
     /// The Maglev table of members, given as pairs of name and weight. Slots are indices of `members`.
     pub fn ring_of(&mut self, members: Vec<(String, u32)>) -> Arc<[u16]> {
-        if let Some(ring) = self.used.get(&members) {
+        if let Some(ring) = self.rings.get(&members) {
             return ring.clone();
         }
-        let ring = self
-            .rings
-            .remove(&members)
-            .unwrap_or_else(|| maglev::table(&members, maglev::length_for(members.len())).into());
-        self.used.insert(members, ring.clone());
+        if self.rings.len() >= self.limit {
+            self.rings.retain(|_, ring| Arc::strong_count(ring) > 1);
+            self.limit = self.rings.len() + self.rings.len() / 4 + SPARE;
+        }
+        let ring: Arc<[u16]> = maglev::table(&members, maglev::length_for(members.len())).into();
+        self.rings.insert(members, ring.clone());
         ring
     }
+}
 
-    /// Drops the rings that were not asked for since the last call.
-    pub fn forget_unused(&mut self) {
-        self.rings = std::mem::take(&mut self.used);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_that_nobody_uses_are_dropped_in_the_end() {
+        let mut cache = RingCache::default();
+        let members = |n: usize| vec![(n.to_string(), 1)];
+        let used: Vec<_> = (0..10).map(|n| cache.ring_of(members(n))).collect();
+        for n in 10..1000 {
+            cache.ring_of(members(n));
+        }
+        assert!(cache.rings.len() <= 10 + 10 / 4 + SPARE, "{}", cache.rings.len());
+        assert!((0..10).all(|n| Arc::ptr_eq(&cache.ring_of(members(n)), &used[n])));
     }
 }

@@ -1,7 +1,8 @@
 //! Nodes and bare servers as subjects of health: a plan avoids those that look dead.
 
-use std::{collections::BTreeSet, fmt, net::IpAddr};
+use std::{fmt, net::IpAddr};
 
+use imbl::OrdSet;
 use lb_common::maps::ServiceKey;
 
 use super::{names, planned::BackendKey};
@@ -48,5 +49,5 @@ impl fmt::Display for Subject {
     }
 }
 
-/// The subjects that look dead.
-pub type Dead = BTreeSet<Subject>;
+/// The subjects that look dead. Cheap to copy.
+pub type Dead = OrdSet<Subject>;

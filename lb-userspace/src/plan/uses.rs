@@ -1,7 +1,6 @@
 //! How often backends are named. A backend lives as long as anything names it.
 
-use std::collections::{BTreeMap, btree_map};
-
+use imbl::{OrdMap, ordmap::Entry};
 use lb_common::{
     maps::Peer,
     ring::{NO_BACKEND, Owners},
@@ -9,7 +8,7 @@ use lb_common::{
 
 /// By the id of a backend: how many rings, histories and peers name it, if any does.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Uses(BTreeMap<u16, u32>);
+pub struct Uses(OrdMap<u16, u32>);
 
 impl Uses {
     pub fn names(&self, backend: u16) -> bool {
@@ -28,7 +27,7 @@ impl Uses {
     /// It is gone.
     pub fn remove(&mut self, backends: impl IntoIterator<Item = u16>) {
         for id in backends {
-            if let btree_map::Entry::Occupied(mut count) = self.0.entry(id) {
+            if let Entry::Occupied(mut count) = self.0.entry(id) {
                 *count.get_mut() -= 1;
                 if *count.get() == 0 {
                     count.remove();

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use super::*;
 use crate::{
     agent::{
@@ -10,7 +12,7 @@ use crate::{
         translate::TranslateConfig,
     },
     os::moment::Now,
-    plan::{BackendKey, Subject},
+    plan::{BackendKey, Dead, Subject},
 };
 use lb_common::Addr;
 
@@ -26,20 +28,22 @@ fn with_endpoint() -> Arc<Cluster> {
 }
 
 fn vips(reconciler: &Reconciler<MemoryTables>) -> Vec<String> {
-    carried_vips(reconciler.programmed()).iter().map(ToString::to_string).collect()
+    let mut carried = CarriedVips::default();
+    carried.follow(reconciler.programmed());
+    carried.vips().iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn a_vip_is_carried_when_the_kernel_has_a_ring_with_a_backend_that_can_be_reached() {
     let mut agent = reconciler(MemoryTables::default(), ROOM);
-    agent.reconcile(&cluster(NODES), &hops(true), &BTreeSet::new(), Now::read());
+    agent.reconcile(&cluster(NODES), &hops(true), &Dead::new(), Now::read());
     assert!(agent.programmed().is_settled());
     assert_eq!(vips(&agent), [""; 0]);
-    agent.reconcile(&with_endpoint(), &hops(false), &BTreeSet::new(), Now::read());
+    agent.reconcile(&with_endpoint(), &hops(false), &Dead::new(), Now::read());
     assert_eq!(vips(&agent), [""; 0]);
-    agent.reconcile(&with_endpoint(), &hops(true), &BTreeSet::new(), Now::read());
+    agent.reconcile(&with_endpoint(), &hops(true), &Dead::new(), Now::read());
     assert_eq!(vips(&agent), ["192.0.2.80"]);
-    agent.reconcile(&cluster(NODES), &hops(true), &BTreeSet::new(), Now::read());
+    agent.reconcile(&cluster(NODES), &hops(true), &Dead::new(), Now::read());
     assert_eq!(vips(&agent), [""; 0]);
 }
 
@@ -48,9 +52,9 @@ fn a_vip_is_carried_when_the_kernel_has_a_ring_with_a_backend_that_can_be_reache
 fn what_there_is_no_room_for_is_not_carried() {
     for room in [NO_RING, NO_BACKEND] {
         let mut agent = reconciler(MemoryTables::default(), room);
-        agent.reconcile(&cluster(NODES), &hops(true), &BTreeSet::new(), Now::read());
+        agent.reconcile(&cluster(NODES), &hops(true), &Dead::new(), Now::read());
         assert_eq!(agent.programmed().proven.len(), 1);
-        agent.reconcile(&with_endpoint(), &hops(true), &BTreeSet::new(), Now::read());
+        agent.reconcile(&with_endpoint(), &hops(true), &Dead::new(), Now::read());
         assert!(!agent.programmed().shortages.is_empty());
         assert_eq!(vips(&agent), [""; 0], "{room:?}");
     }
@@ -60,7 +64,7 @@ fn what_there_is_no_room_for_is_not_carried() {
 #[test]
 fn what_an_earlier_agent_left_is_carried() {
     let mut first = reconciler(MemoryTables::default(), ROOM);
-    first.reconcile(&with_endpoint(), &hops(true), &BTreeSet::new(), Now::read());
+    first.reconcile(&with_endpoint(), &hops(true), &Dead::new(), Now::read());
     let second = reconciler(first.into_tables(), ROOM);
     assert_eq!(vips(&second), ["192.0.2.80"]);
 }
@@ -71,7 +75,7 @@ fn backends_that_all_look_dead_are_carried_as_before() {
     let mut agent = reconciler(MemoryTables::default(), ROOM);
     let node1 =
         BackendKey { addr: Addr::from(IpAddr::from([10, 0, 0, 1])), mode: DeliveryMode::Auto, bare: false };
-    let dead = BTreeSet::from([Subject::of_node(&node1)]);
+    let dead = Dead::unit(Subject::of_node(&node1));
     agent.reconcile(&with_endpoint(), &hops(true), &dead, Now::read());
     assert_eq!(vips(&agent), ["192.0.2.80"]);
 }
@@ -92,7 +96,7 @@ fn routes_are_complete_once_all_that_was_planned_is_proven() {
     let (mut dispatcher, _peers) = dispatcher();
     let mut agent = reconciler(MemoryTables::failing_at(0), ROOM);
     let (cluster, start) = (with_endpoint(), Instant::now());
-    agent.reconcile(&cluster, &hops(true), &BTreeSet::new(), Now::read());
+    agent.reconcile(&cluster, &hops(true), &Dead::new(), Now::read());
     assert!(!dispatcher.next_orders(&cluster, agent.me(), agent.programmed(), start).unwrap().bgp.complete);
     assert_eq!(
         dispatcher.next_orders(&cluster, agent.me(), agent.programmed(), start),
@@ -101,14 +105,17 @@ fn routes_are_complete_once_all_that_was_planned_is_proven() {
     );
 
     let mut agent = reconciler(MemoryTables::default(), ROOM);
-    agent.reconcile(&cluster, &hops(true), &BTreeSet::new(), Now::read());
+    agent.reconcile(&cluster, &hops(true), &Dead::new(), Now::read());
     let orders = dispatcher.next_orders(&cluster, agent.me(), agent.programmed(), start).unwrap();
     assert!(orders.bgp.complete && orders.bgp.peers["router"].routes.len() == 1);
 
     // And stay so, whatever fails later.
     let failed = Programmed { failure: Some("no".to_owned()), ..agent.programmed().clone() };
     dispatcher.invalidate();
-    assert!(dispatcher.next_orders(&cluster, agent.me(), &failed, start).unwrap().bgp.complete);
+    assert_eq!(dispatcher.next_orders(&cluster, agent.me(), &failed, start), None, "nothing is new");
+    dispatcher.invalidate();
+    let without_endpoint = tests::cluster(NODES);
+    assert!(dispatcher.next_orders(&without_endpoint, agent.me(), &failed, start).unwrap().bgp.complete);
 }
 
 #[test]
@@ -116,7 +123,7 @@ fn what_is_never_proven_keeps_routers_waiting_for_a_while_only() {
     let (mut dispatcher, _peers) = dispatcher();
     let mut agent = reconciler(MemoryTables::default(), NO_RING);
     let (cluster, start) = (with_endpoint(), Instant::now());
-    agent.reconcile(&cluster, &hops(true), &BTreeSet::new(), Now::read());
+    agent.reconcile(&cluster, &hops(true), &Dead::new(), Now::read());
     assert!(!dispatcher.next_orders(&cluster, agent.me(), agent.programmed(), start).unwrap().bgp.complete);
     assert_eq!(dispatcher.due(start), Some(start + MAX_WAIT_FOR_PROOF));
     assert_eq!(
@@ -138,7 +145,7 @@ fn a_step_that_is_overdue_is_ordered_all_the_same() {
     let (mut dispatcher, _peers) = dispatcher();
     let mut agent = reconciler(MemoryTables::default(), ROOM);
     let (cluster, start) = (with_endpoint(), Instant::now());
-    agent.reconcile(&cluster, &hops(true), &BTreeSet::new(), Now::read());
+    agent.reconcile(&cluster, &hops(true), &Dead::new(), Now::read());
     dispatcher.set_drain(true, start);
     let mut leaving = |after: u64| {
         let now = start + Duration::from_secs(after);
@@ -180,7 +187,7 @@ fn vips_announced_by_nobody_are_found_when_objects_change() {
     let (mut dispatcher, _peers) = dispatcher();
     let mut agent = reconciler(MemoryTables::default(), ROOM);
     let mut problems_with = |cluster: Arc<Cluster>| {
-        agent.reconcile(&cluster, &hops(true), &BTreeSet::new(), Now::read());
+        agent.reconcile(&cluster, &hops(true), &Dead::new(), Now::read());
         dispatcher.invalidate();
         dispatcher.next_orders(&cluster, agent.me(), agent.programmed(), Instant::now());
         dispatcher.status().problems(&cluster, agent.me())

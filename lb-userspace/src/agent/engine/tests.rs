@@ -58,7 +58,7 @@ fn ring_members(engine: &Engine<MemoryTables>) -> usize {
 fn nothing_is_planned_before_every_next_hop_was_looked_up() {
     let mut engine = engine();
     let effects = engine.handle(good_load(), Now::read());
-    assert_eq!(effects.targets, Some(hops(true).into_keys().collect()));
+    assert_eq!(effects.targets, Some(hops(true).keys().copied().collect()));
     assert_eq!(effects.orders, None);
     assert_eq!(proven_vips(&engine), [""; 0]);
 

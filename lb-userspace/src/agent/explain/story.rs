@@ -130,7 +130,7 @@ impl<'a> StoryBuilder<'a> {
         Some(PathStory {
             delivery: if told_value(self.story.next).is_some() { "gue" } else { names::delivery(backend) }
                 .into(),
-            next_hop: names::next_hop(self.context.hops.get(&backend.outer_dst.into())),
+            next_hop: names::next_hop(self.context.hops.get(&IpAddr::from(backend.outer_dst))),
             mtu: backend.mtu,
             source_port: outer_source_port(frame),
         })

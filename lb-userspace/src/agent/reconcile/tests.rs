@@ -25,7 +25,8 @@ use proptest::{
 };
 
 use super::*;
-use crate::plan::{SourceRange, Subject, next_hop_targets};
+use crate::agent::dispatcher::CarriedVips;
+use crate::plan::{SourceRange, Subject, diff, next_hop_targets};
 
 /// The sequences of a run.
 const CASES: u32 = 10_000;
@@ -95,6 +96,7 @@ struct World {
     hops: NextHops,
     objects: Objects,
     dead: Dead,
+    carried: CarriedVips,
     start: Instant,
     passed: Duration,
 }
@@ -107,6 +109,13 @@ fn identity(roles: u32) -> Identity {
         bare_sources: Arc::default(),
         answer_echo: false,
     }
+}
+
+/// Who looks only at what is new finds what there is to do.
+pub fn assert_same_diff(found: &diff::Diff, all: &diff::Diff) {
+    let ops = |diff: &diff::Diff| diff.ops().cloned().collect::<Vec<_>>();
+    assert_eq!(ops(found), ops(all));
+    assert_eq!(found.shortages, all.shortages);
 }
 
 fn agent(tables: CheckedTables, room: Capacity, roles: u32) -> Reconciler<CheckedTables> {
@@ -127,6 +136,7 @@ impl World {
             hops: next_hops(),
             objects: Objects::default(),
             dead: Dead::new(),
+            carried: CarriedVips::default(),
             start: Instant::now(),
             passed: Duration::ZERO,
         }
@@ -191,7 +201,16 @@ impl World {
                 tables.failing_reads = reads.iter().map(|number| tables.reads.get() + number).collect();
             }
         }
+        self.check_carried_vips();
         self
+    }
+
+    /// Who follows the changes finds the same as who looks at all.
+    fn check_carried_vips(&mut self) {
+        let mut all = CarriedVips::default();
+        all.follow(self.agent.programmed());
+        self.carried.follow(self.agent.programmed());
+        assert_eq!(self.carried.vips(), all.vips());
     }
 
     /// Another agent takes over what the killed one has left. No agent starts faster.

@@ -154,7 +154,7 @@ impl Tables for KernelTables {
             services: self.services.read_all()?,
             vips: self.vips.read_all()?,
             endpoints: self.endpoints.read_all()?,
-            ranges: self.ranges.read_all()?,
+            ranges: self.ranges.read_all()?.into(),
             ..Mirror::default()
         };
         let peers: Vec<(Addr, Peer)> = self.peers.read_all()?;
@@ -162,7 +162,7 @@ impl Tables for KernelTables {
         for (id, backend) in (0..=u16::MAX).zip(self.backends.iter()) {
             let backend = backend.map_err(|e| table_error(names::BACKENDS, format!("{id}"), e))?;
             if backend.delivery != delivery::NONE {
-                mirror.backends.insert(id, backend);
+                mirror.set_backend(id, backend);
             } else if backend == Backend::CLEARED {
                 mirror.quarantine.adopt_backend(id);
             }

@@ -37,5 +37,9 @@ fn the_futures_can_be_spawned() {
     let (_, targets) = tokio::sync::watch::channel(Default::default());
     let (hops, _) = tokio::sync::watch::channel(Default::default());
     let (faults, _) = tokio::sync::watch::channel(Default::default());
-    assert_send(crate::neigh::follow(BTreeMap::new(), targets, crate::neigh::Findings { hops, faults }));
+    assert_send(crate::neigh::follow(
+        std::collections::BTreeMap::new(),
+        targets,
+        crate::neigh::Findings { hops, faults },
+    ));
 }

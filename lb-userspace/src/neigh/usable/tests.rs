@@ -8,7 +8,7 @@ fn answering() -> NextHop {
 }
 
 fn look(answers: &mut LastAnswers, reach: Reach) -> Reach {
-    let hops = answers.usable_hops(&[(TARGET, reach)].into(), &[2, 3].into());
+    let hops = answers.usable_hops(&NextHops::unit(TARGET, reach), &[2, 3].into());
     hops[&TARGET].clone()
 }
 

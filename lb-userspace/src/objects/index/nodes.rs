@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use imbl::OrdMap;
 use k8s_openapi::api::core::v1;
 
 use crate::objects::{
@@ -21,7 +22,7 @@ use crate::objects::{
 pub struct NodeVersions {
     entries: BTreeMap<Arc<str>, Entry>,
     known: Nodes,
-    usable: BTreeMap<Arc<str>, Arc<Node>>,
+    usable: OrdMap<Arc<str>, Arc<Node>>,
     problems: Vec<Problem>,
     has_leftovers: bool,
     has_refused: bool,
@@ -65,7 +66,7 @@ impl NodeVersions {
     }
 
     /// All that can be used.
-    pub fn usable(&self) -> &BTreeMap<Arc<str>, Arc<Node>> {
+    pub fn usable(&self) -> &OrdMap<Arc<str>, Arc<Node>> {
         &self.usable
     }
 
@@ -206,8 +207,8 @@ impl NodeVersions {
     }
 }
 
-fn join(candidates: &BTreeMap<Arc<str>, Candidate>) -> (Nodes, BTreeMap<Arc<str>, Arc<Node>>) {
-    let (mut known, mut usable) = (Nodes::default(), BTreeMap::new());
+fn join(candidates: &BTreeMap<Arc<str>, Candidate>) -> (Nodes, OrdMap<Arc<str>, Arc<Node>>) {
+    let (mut known, mut usable) = (Nodes::default(), OrdMap::new());
     for (name, candidate) in candidates {
         known.names.insert(Arc::clone(name), candidate.node.is_some());
         if let Some(node) = &candidate.node {

@@ -18,7 +18,8 @@ pub mod testing;
 mod tests;
 mod yaml;
 
-pub use follow::follow_dir;
+pub use follow::{Directory, follow_dir};
 #[cfg(test)]
 pub use listing::read_text;
 pub use listing::{Listing, read_dir};
+pub use read::Look;

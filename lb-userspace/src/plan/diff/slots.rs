@@ -179,7 +179,7 @@ impl DiffBuilder<'_> {
     fn ring_gaps(&mut self) -> &mut Gaps {
         let (mirror, capacity) = (self.mirror, self.capacity.ring_slots);
         self.ring_gaps.get_or_insert_with(|| {
-            let used = mirror.services.values().map(|service| (service.ring_offset, service.ring_len));
+            let used = mirror.rings.iter().map(|(offset, slots)| (*offset, slots.len() as u32));
             free_gaps(capacity, used, mirror.quarantine.rings())
         })
     }
@@ -187,7 +187,7 @@ impl DiffBuilder<'_> {
     fn history_gaps(&mut self) -> &mut Gaps {
         let (mirror, capacity) = (self.mirror, self.capacity.history_slots);
         self.history_gaps.get_or_insert_with(|| {
-            let used = mirror.services.values().map(|service| (service.history_offset, service.ring_len));
+            let used = mirror.histories.iter().map(|(offset, owners)| (*offset, owners.len() as u32));
             free_gaps(capacity, used, mirror.quarantine.histories())
         })
     }

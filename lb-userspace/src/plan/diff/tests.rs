@@ -52,7 +52,7 @@ fn endpoint(n: u8) -> Endpoint {
 
 /// All changes, in their order.
 fn ops(plan: &Plan, mirror: &Mirror, generation: u32) -> Vec<Op> {
-    diff(plan, mirror, CAPACITY, stamp(generation)).ops().cloned().collect()
+    diff(None, plan, mirror, CAPACITY, stamp(generation)).ops().cloned().collect()
 }
 
 /// Services by number, each with its backends and its local endpoints.
@@ -93,8 +93,9 @@ fn range(n: u8) -> SourceRange {
 
 /// The same plan, its services admitting these only; all if there are none.
 fn with_ranges(mut plan: Plan, ranges: &[BTreeSet<u8>]) -> Plan {
-    for (service, ranges) in plan.services.values_mut().zip(ranges) {
-        let service = Arc::make_mut(service);
+    let keys: Vec<_> = plan.services.keys().copied().collect();
+    for (key, ranges) in keys.iter().zip(ranges) {
+        let service = Arc::make_mut(plan.services.get_mut(key).unwrap());
         service.policy.ranges = ranges.iter().map(|n| range(*n)).collect();
         service.flags = service.policy.flags();
     }
@@ -150,7 +151,7 @@ fn map_contents(mirror: &Mirror) -> Mirror {
 }
 
 fn converge(tables: &mut MemoryTables, mirror: &mut Mirror, plan: &Plan, generation: u32) {
-    let diff = diff(plan, mirror, CAPACITY, stamp(generation));
+    let diff = diff(None, plan, mirror, CAPACITY, stamp(generation));
     assert_eq!(diff.shortages, []);
     assert!(apply(tables, mirror, diff).failures.is_empty());
     assert_holds(plan, mirror);
@@ -227,7 +228,7 @@ proptest! {
         let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
         converge(&mut tables, &mut mirror, &before, 1);
         tables.fail_at = Some(tables.log.len() + at);
-        let changes = diff(&after, &mirror, CAPACITY, stamp(2));
+        let changes = diff(None, &after, &mirror, CAPACITY, stamp(2));
         let _ = apply(&mut tables, &mut mirror, changes);
         tables.fail_at = None;
         let mut adopted = adopt_maps(&tables).unwrap();
@@ -318,14 +319,15 @@ fn ranges_come_before_they_are_asked_for_and_go_afterwards() {
 fn what_has_no_room_is_named_and_the_rest_goes_on() {
     let many: BTreeSet<u8> = (0..40).collect();
     let full = plan(&[(1, [1].into(), (0..100).collect()), (2, [2].into(), [].into())]);
-    let result = diff(&full, &Mirror::default(), CAPACITY, stamp(1));
+    let result = diff(None, &full, &Mirror::default(), CAPACITY, stamp(1));
     assert_eq!(result.shortages, [Shortage::Endpoints("default/s1".into())]);
     let set = |op: &Op| if let Op::SetService(_, service) = op { Some(service.endpoints) } else { None };
     assert_eq!(result.ops().filter_map(set).collect::<Vec<_>>(), [64, 0], "as many as have room");
-    let result = diff(&plan(&[(1, many, [].into())]), &Mirror::default(), CAPACITY, stamp(1));
+    let result = diff(None, &plan(&[(1, many, [].into())]), &Mirror::default(), CAPACITY, stamp(1));
     assert!(result.shortages.contains(&Shortage::Backends(addr(31))), "{:?}", result.shortages);
     let small = Capacity { ring_slots: 544, ..CAPACITY };
     let result = diff(
+        None,
         &plan(&[(1, [1].into(), [].into()), (2, [1].into(), [].into())]),
         &Mirror::default(),
         small,
@@ -334,7 +336,12 @@ fn what_has_no_room_is_named_and_the_rest_goes_on() {
     assert_eq!(result.shortages, [Shortage::Rings("default/s2".into())]);
     let few = Capacity { ranges: 3, ..CAPACITY };
     let services = plan(&[(1, [1].into(), [].into()), (2, [1].into(), [].into())]);
-    let result =
-        diff(&with_ranges(services, &[[1, 2].into(), [1, 2].into()]), &Mirror::default(), few, stamp(1));
+    let result = diff(
+        None,
+        &with_ranges(services, &[[1, 2].into(), [1, 2].into()]),
+        &Mirror::default(),
+        few,
+        stamp(1),
+    );
     assert_eq!(result.shortages, [Shortage::Ranges("default/s2".into())]);
 }

@@ -12,7 +12,7 @@ fn weights(members: &[(&str, u32)]) -> Weights {
 
 fn admit_alone(pace: &mut RingPace, wanted: &Weights, now: Instant) -> (Weights, Option<Instant>) {
     let members = pace.admit(WEB, wanted.clone(), now).clone();
-    (members, pace.finish_round())
+    (members, pace.due())
 }
 
 type Members<'a> = &'a [(&'a str, u32)];
@@ -57,11 +57,15 @@ fn services_do_not_wait_for_each_other_and_are_forgotten() {
     let mut pace = RingPace::default();
     let other = Frontend { port: 81, ..WEB };
     pace.admit(WEB, weights(&[("a", 1)]), now);
-    pace.finish_round();
     assert_eq!(*pace.admit(other, weights(&[("b", 1)]), now), weights(&[("b", 1)]));
-    pace.finish_round();
+    pace.admit(WEB, weights(&[("c", 1), ("a", 2)]), now);
+    assert_eq!(pace.due_services(now + BATCH_INTERVAL).collect::<Vec<_>>(), [WEB]);
+    pace.forget(&WEB);
     assert_eq!(*pace.admit(WEB, weights(&[("c", 1), ("a", 2)]), now), weights(&[("c", 1), ("a", 2)]));
-    assert_eq!(pace.finish_round(), None);
+    assert_eq!(pace.due(), None);
+    pace.admit(WEB, weights(&[("d", 1), ("a", 2)]), now);
+    pace.retain(|frontend| *frontend == other);
+    assert_eq!(pace.due(), None);
 }
 
 proptest! {
@@ -81,7 +85,7 @@ proptest! {
             prop_assert_eq!(due.is_none(), had == wanted);
             if let Some(at) = due.take() {
                 prop_assert!(at <= now + BATCH_INTERVAL);
-                let mut later = RingPace { rings: pace.rings.clone(), ..RingPace::default() };
+                let mut later = pace.clone();
                 prop_assert_eq!(admit_alone(&mut later, &wanted, at), (wanted, None));
             }
         }

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
+use imbl::OrdMap;
 use lb_common::{
     maps::{Vip, delivery},
     verdict::Fate,
@@ -48,11 +49,11 @@ impl StoryWorld {
         let owners = |ids: [u16; 8]| Owners { ids };
         let histories = [owners([1, 0, 0, 0, 0, 0, 0, 0]), owners([2, 3, 1, 0, 0, 0, 0, 0])];
         let mirror = Mirror {
-            services: BTreeMap::from([(key(80), service), (key(443), Service { id: 8, ..service })]),
-            vips: ["192.0.2.10", "2001:db8::10"].map(|vip| (addr(vip), Vip::default())).into(),
-            backends: (1..=4).map(|id| (id.into(), backend(id, 0))).collect(),
-            rings: BTreeMap::from([(32, Arc::from([1, 2]))]),
-            histories: BTreeMap::from([(32, Arc::from(histories))]),
+            services: [(key(80), service), (key(443), Service { id: 8, ..service })].into_iter().collect(),
+            vips: ["192.0.2.10", "2001:db8::10"].map(|vip| (addr(vip), Vip::default())).into_iter().collect(),
+            backends: (1..=4).map(|id| (u16::from(id), backend(id, 0))).collect(),
+            rings: OrdMap::unit(32, Arc::from([1, 2])),
+            histories: OrdMap::unit(32, Arc::from(histories)),
             ..Mirror::default()
         };
         let node = |id: u8| Node {
@@ -69,7 +70,7 @@ impl StoryWorld {
             dst_mac: Some([4; 6]),
             ..NextHop::on_uplink()
         };
-        let hops = NextHops::from([(IpAddr::from([10, 0, 0, 2]), Reach::Via(hop))]);
+        let hops = NextHops::unit(IpAddr::from([10, 0, 0, 2]), Reach::Via(hop));
         Self { mirror, plan: Plan::default(), cluster: Cluster { nodes, ..Cluster::default() }, hops }
     }
 

@@ -237,8 +237,15 @@ fn an_id_that_a_ring_names_without_an_entry_is_not_given_out() {
     let mirror = tables.read_mirror().expect("maps that can be read");
     assert!(mirror.uses.names(lost));
     let cluster = Objects::with_endpoints(&[(2, &[3, 4])]).cluster();
-    let plan = Planner::default().plan(&cluster, &identity(BOTH), &next_hops(), &Dead::new(), Instant::now());
-    let diff = diff(&plan, &mirror, ROOM, Stamp { generation: 9, now: Duration::ZERO });
+    let plan = Planner::default().plan(
+        &Plan::default(),
+        &cluster,
+        &identity(BOTH),
+        &next_hops(),
+        &Dead::new(),
+        Instant::now(),
+    );
+    let diff = diff(None, &plan, &mirror, ROOM, Stamp { generation: 9, now: Duration::ZERO });
     let is_set = |op: &Op| matches!(op, Op::SetBackend(id, _) if *id == lost);
     assert!(diff.ops().count() > 0 && !diff.ops().any(is_set), "{diff:?}");
 }
@@ -262,7 +269,12 @@ fn a_history_that_names_an_id_without_an_entry_is_mended() {
     world.change(&[(1, &[1, 2])]);
     let mut tables = world.agent.into_tables().inner;
     let is_fellow = |backend: &Backend| BackendKey::from_entry(backend) == BackendKey::fellow_node(node(2));
-    tables.backends.retain(|_, backend| !is_fellow(backend));
+    tables.backends = tables
+        .backends
+        .iter()
+        .filter(|(_, backend)| !is_fellow(backend))
+        .map(|(id, backend)| (*id, *backend))
+        .collect();
     let mut agent = Reconciler::new(identity(BOTH), tables, ROOM).expect("maps that can be read");
     let world = World::new(ROOM);
     let cluster = Objects::with_endpoints(&[(1, &[1])]).cluster();

@@ -16,7 +16,7 @@ fn hops() -> Arc<NextHops> {
     let unreachable = Reach::Unreachable("no route".into());
     let all =
         [("10.0.0.5", Reach::Local), ("10.1.0.2", via.clone()), ("fd00::2", via), ("10.1.0.9", unreachable)];
-    Arc::new(all.map(|(target, reach)| (ip(target), reach)).into())
+    Arc::new(all.map(|(target, reach)| (ip(target), reach)).into_iter().collect())
 }
 
 fn report(source: &str, target: &str, mtu: u32) -> PathMtuReport {

@@ -40,7 +40,7 @@ const RESCAN: Duration = Duration::from_secs(5);
 pub async fn follow_dir(dir: PathBuf, expects_files: bool, updates: mpsc::Sender<Update>) {
     let (sender, mut events) = mpsc::unbounded_channel();
     let mut watches = Watches::new(&dir, sender);
-    let mut directory = Directory::new(&dir, Store::new(expects_files));
+    let mut directory = Directory::new(&dir, expects_files);
     let mut look = Look::Everywhere;
     let mut rescan = interval(RESCAN);
     rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,19 +72,20 @@ pub async fn follow_dir(dir: PathBuf, expects_files: bool, updates: mpsc::Sender
 }
 
 /// What a directory has, as far as it was told.
-struct Directory {
+pub struct Directory {
     reader: Reader,
     store: Store,
     last: Option<Update>,
 }
 
 impl Directory {
-    fn new(dir: &Path, store: Store) -> Self {
-        Self { reader: Reader::new(dir), store, last: None }
+    /// `expects_files`: an earlier agent has served something.
+    pub fn new(dir: &Path, expects_files: bool) -> Self {
+        Self { reader: Reader::new(dir), store: Store::new(expects_files), last: None }
     }
 
     /// Reads. None: nothing is new.
-    fn look(&mut self, look: &Look) -> Option<Update> {
+    pub fn look(&mut self, look: &Look) -> Option<Update> {
         let update = match self.reader.look(look) {
             Ok(changed) => self.store.take(self.reader.files(), &changed),
             Err(problem) => {

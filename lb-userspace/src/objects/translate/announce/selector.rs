@@ -1,7 +1,8 @@
 //! Label selectors of objects to those of the model.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
+use imbl::OrdMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
 use super::Fields;
@@ -10,7 +11,7 @@ use crate::objects::{
     translate::values::Complaint,
 };
 
-pub type NodesByName = BTreeMap<Arc<str>, Arc<Node>>;
+pub type NodesByName = OrdMap<Arc<str>, Arc<Node>>;
 
 /// What becomes of two that meet on some nodes only.
 pub const FIRST_BY_NAME: &str = " on some nodes, where the first by name is followed";
