@@ -184,6 +184,8 @@ impl<T: Tables> Reconciler<T> {
         if ops.is_empty() {
             return;
         }
+        // Maps that held the plan hold it with its new next hops.
+        self.held = self.held.take().map(|_| Arc::clone(&self.programmed.plan));
         let mut failures = Vec::new();
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
         let applied = datapath::write_all(&mut self.tables, mirror, ops);

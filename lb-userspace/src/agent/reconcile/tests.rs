@@ -25,8 +25,11 @@ use proptest::{
 };
 
 use super::*;
-use crate::agent::dispatcher::CarriedVips;
-use crate::plan::{SourceRange, Subject, diff, next_hop_targets};
+use crate::{
+    agent::dispatcher::CarriedVips,
+    neigh::{self, Mac, NextHop, Reach},
+    plan::{SourceRange, Subject, diff, next_hop_targets},
+};
 
 /// The sequences of a run.
 const CASES: u32 = 10_000;
@@ -49,23 +52,34 @@ enum Step {
     SlowSweeps(u64),
     /// The next hops of these nodes were not looked up yet.
     Unknown(BTreeSet<u8>),
+    /// From now on these nodes answer from this MAC address, or not at all, and some changes of
+    /// the maps fail.
+    Answers(BTreeSet<u8>, Option<Mac>, BTreeSet<usize>),
+    /// There is no route to these nodes.
+    Unreachable(BTreeSet<u8>),
     /// Reading back fails: the reads of these numbers.
     BadReads(BTreeSet<usize>),
 }
 
 fn some_step() -> impl Strategy<Value = Step> {
-    let failing = prop_oneof![
-        2 => Just(BTreeSet::new()),
-        1 => prop::collection::btree_set(0usize..30, 1..6),
-    ];
+    let failing = || {
+        prop_oneof![
+            2 => Just(BTreeSet::new()),
+            1 => prop::collection::btree_set(0usize..30, 1..6),
+        ]
+    };
+    let some_mac = || prop_oneof![Just(None), (1u8..4).prop_map(|byte| Some([byte; 6]))];
     prop_oneof![
-        6 => (some_objects(), failing).prop_map(|(objects, failing)| Step::Change(objects, failing)),
+        6 => (some_objects(), failing()).prop_map(|(objects, failing)| Step::Change(objects, failing)),
         2 => (some_objects(), 0usize..40).prop_map(|(objects, after)| Step::Kill(objects, after)),
         6 => Just(Step::Tick),
         1 => prop::collection::btree_set(0u8..5, 0..3).prop_map(Step::Dead),
         1 => (0usize..20).prop_map(Step::Overwrite),
         1 => (1u64..6).prop_map(Step::SlowSweeps),
         1 => prop::collection::btree_set(0u8..5, 0..3).prop_map(Step::Unknown),
+        2 => (prop::collection::btree_set(1u8..5, 1..3), some_mac(), failing())
+            .prop_map(|(nodes, mac, failing)| Step::Answers(nodes, mac, failing)),
+        1 => prop::collection::btree_set(1u8..5, 0..3).prop_map(Step::Unreachable),
         1 => prop::collection::btree_set(0usize..30, 1..4).prop_map(Step::BadReads),
     ]
 }
@@ -108,6 +122,13 @@ fn identity(roles: u32) -> Identity {
         asks_former_owners: true,
         bare_sources: Arc::default(),
         answer_echo: false,
+    }
+}
+
+/// If it is reached by a neighbour.
+fn set_answer(hops: &mut NextHops, target: IpAddr, mac: Option<Mac>) {
+    if let Some(Reach::Via(hop)) = hops.get(&target).cloned() {
+        hops.insert(target, Reach::Via(NextHop { dst_mac: mac, ..hop }));
     }
 }
 
@@ -168,12 +189,30 @@ impl World {
         self.reconcile();
     }
 
+    /// As the engine does.
+    fn set_hops(&mut self, hops: NextHops) {
+        let before = std::mem::replace(&mut self.hops, hops);
+        if !self.agent.programmed().is_planned {
+            self.agent.follow_hops_of_adopted(&self.hops);
+        } else if let Some(changed) = neigh::changed_answers(&before, &self.hops) {
+            self.agent.tables_mut().begin_step();
+            self.agent.follow_hops(&self.objects.cluster(), &self.hops, &changed);
+            return;
+        }
+        self.reconcile();
+    }
+
+    /// The attempts of these numbers, from now on.
+    fn fail_changes(&mut self, numbers: &BTreeSet<usize>) {
+        let tables = &mut self.agent.tables_mut().inner;
+        tables.failing = numbers.iter().map(|number| tables.attempts + number).collect();
+    }
+
     fn take_step(mut self, step: &Step) -> Self {
         match step {
             Step::Change(objects, failing) => {
                 self.objects = objects.clone();
-                let tables = &mut self.agent.tables_mut().inner;
-                tables.failing = failing.iter().map(|number| tables.attempts + number).collect();
+                self.fail_changes(failing);
                 self.reconcile();
             }
             Step::Kill(objects, after) => {
@@ -193,8 +232,20 @@ impl World {
             Step::Overwrite(after) => self.agent.tables_mut().overwrites_after = Some(*after),
             Step::SlowSweeps(ticks) => self.agent.tables_mut().stop_sweeps(*ticks),
             Step::Unknown(nodes) => {
-                self.hops = next_hops();
-                nodes.iter().for_each(|number| drop(self.hops.remove(&node_address(*number))));
+                let is_known = |(target, _): &(IpAddr, Reach)| {
+                    !nodes.iter().any(|number| node_address(*number) == *target)
+                };
+                self.set_hops(next_hops().into_iter().filter(is_known).collect());
+            }
+            Step::Answers(nodes, mac, failing) => {
+                self.fail_changes(failing);
+                let mut hops = self.hops.clone();
+                nodes.iter().for_each(|number| set_answer(&mut hops, node_address(*number), *mac));
+                self.set_hops(hops);
+            }
+            Step::Unreachable(nodes) => {
+                let gone = |number: &u8| (node_address(*number), Reach::Unreachable("no route".into()));
+                self.set_hops(next_hops().into_iter().chain(nodes.iter().map(gone)).collect());
             }
             Step::BadReads(reads) => {
                 let tables = &mut self.agent.tables_mut().inner;
@@ -227,7 +278,7 @@ impl World {
         (tables.inner.failing, tables.inner.failing_reads) = Default::default();
         tables.overwrites_after = None;
         tables.stop_sweeps(0);
-        self.hops = next_hops();
+        self.set_hops(next_hops());
         for _ in 0..10 {
             self.tick();
             self.reconcile();

@@ -284,6 +284,25 @@ fn a_history_that_names_an_id_without_an_entry_is_mended() {
     assert!(mirror.uses.backends().all(|id| mirror.backends.contains_key(&id)));
 }
 
+/// As it was planned, but not as it is in the maps by now.
+#[test]
+fn a_next_hop_that_answered_since_it_was_planned_does_not_stay_when_it_is_lost() {
+    let mut world = World::new(ROOM);
+    let target = node_address(1);
+    set_answer(&mut world.hops, target, None);
+    world.change(&[(1, &[1])]);
+    let is_resolved = |world: &World| {
+        let backends = &world.agent.programmed().mirror.backends;
+        let of_target = |backend: &&Backend| backend.outer_dst == Addr::from(target);
+        backends.values().filter(of_target).any(|backend| backend.flags & backend_flags::RESOLVED != 0)
+    };
+    assert!(!is_resolved(&world) && world.agent.programmed().is_settled());
+    world.set_hops(next_hops());
+    assert!(is_resolved(&world));
+    world.set_hops(next_hops().update(target, Reach::Unreachable("no route".into())));
+    assert!(!is_resolved(&world));
+}
+
 /// Endpoints that are gone must not stay because there is no room for a new ring.
 #[test]
 fn endpoints_follow_also_without_room_for_a_ring() {
