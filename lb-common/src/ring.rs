@@ -19,7 +19,7 @@ pub const FORMER: usize = 7;
 
 /// `HISTORY`: who owns a slot, and who owned it before, newest first, each
 /// once. Ids of `BACKENDS`; [`NO_BACKEND`] from the last one on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[repr(C, align(8))]
 pub struct Owners {
     pub ids: [u16; 1 + FORMER],

@@ -6,6 +6,7 @@
 //! Plan, Mirror (what the maps hold)  ──diff────> Ops
 //! ```
 
+mod aging;
 mod alloc;
 mod backend;
 pub mod diff;

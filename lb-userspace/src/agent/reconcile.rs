@@ -201,8 +201,8 @@ impl<T: Tables> Reconciler<T> {
     pub fn tick(&mut self, now: Now) -> bool {
         let mut failures = Vec::new();
         // Ageing copies the mirror if a reader has it: only if there is something to age.
-        if !self.programmed.mirror.quarantine.is_empty() && !self.programmed.mirror.may_name_freed() {
-            self.age_quarantine(&mut failures);
+        if self.programmed.mirror.has_resting() && !self.programmed.mirror.may_name_freed() {
+            self.release_oldest(&mut failures);
         }
         let Programmed { is_planned, failure, shortages, .. } = &self.programmed;
         let has_failed = failure.is_some() || !failures.is_empty();
@@ -217,9 +217,9 @@ impl<T: Tables> Reconciler<T> {
         must_retry
     }
 
-    fn age_quarantine(&mut self, failures: &mut Vec<TableError>) {
+    fn release_oldest(&mut self, failures: &mut Vec<TableError>) {
         let mirror = Arc::make_mut(&mut self.programmed.mirror);
-        self.has_new_room |= mirror.quarantine.release_oldest(self.tables.sweeps());
+        self.has_new_room |= mirror.release_oldest(self.tables.sweeps());
         if mirror.quarantine.needs_sweep {
             let swept = datapath::write_all(&mut self.tables, mirror, vec![Op::ForgetUnheld]);
             mirror.quarantine.await_sweep(self.tables.sweeps().asked);

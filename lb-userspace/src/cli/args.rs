@@ -304,9 +304,9 @@ pub struct SizeArgs {
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=1 << 22))]
     pub max_ranges: u32,
 
-    /// Slots for all rings together, 2 bytes each. A service takes 509 with up
-    /// to 5 nodes, 2,039 up to 20, 8,191 up to 81, 32,749 up to 327, else 65,537; and twice that
-    /// for a moment when it changes.
+    /// Slots for all rings together, 2 bytes each. A ring takes 509 with up to 5 nodes, 2,039 up to 20,
+    /// 8,191 up to 81, 32,749 up to 327, else 65,537. Services on the same nodes, with as many endpoints on
+    /// each, share one. When a ring changes, the old one stays for a moment.
     #[arg(long, value_name = "N", default_value_t = 4 << 20, value_parser = clap::value_parser!(u32).range(1024..=1 << 30))]
     pub ring_slots: u32,
 

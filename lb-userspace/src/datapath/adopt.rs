@@ -6,7 +6,8 @@ use super::{
 };
 use crate::plan::mirror::Mirror;
 
-/// The mirror of the maps as they are at the start. What no service names is still in it.
+/// The mirror of the maps as they are at the start. Endpoints and ranges that no service asks for are still
+/// in it.
 pub fn adopt_maps(tables: &impl Tables) -> Result<Mirror, TableError> {
     let mut mirror = tables.read_mirror()?;
     // An earlier agent may have died before its sweeps were done.
@@ -16,7 +17,6 @@ pub fn adopt_maps(tables: &impl Tables) -> Result<Mirror, TableError> {
 
 /// Deletes what no service names, from the maps and from the mirror.
 pub fn delete_orphans(tables: &mut impl Tables, mirror: &mut Mirror) -> Applied {
-    mirror.forget_unnamed_slots();
     let ops = mirror.orphan_deletions();
     write_all(tables, mirror, ops)
 }

@@ -25,6 +25,7 @@ pub fn apply(tables: &mut impl Tables, mirror: &mut Mirror, diff: Diff) -> Appli
     let mut work = Work { tables, mirror, applied: Applied::default() };
     diff.deleted.into_iter().for_each(|change| work.apply_service(change));
     diff.shared.into_iter().for_each(|op| work.apply_shared(op));
+    diff.slots.into_iter().for_each(|op| work.apply_shared(op));
     diff.services.into_iter().for_each(|change| work.apply_service(change));
     diff.cleared.into_iter().for_each(|op| work.apply_cleared(op));
     work.applied
@@ -65,11 +66,13 @@ impl<T: Tables> Work<'_, T> {
 
     fn apply_service(&mut self, ServiceChange { key, written, ops }: ServiceChange) {
         let lacks_vip = written.is_some() && !self.mirror.vips.contains_key(&key.addr);
-        if lacks_vip || ops.iter().any(|op| self.would_dangle(op)) {
+        let lacks_slots =
+            |op: &Op| matches!(op, Op::SetService(_, service) if !self.mirror.has_slots(service));
+        if lacks_vip || ops.iter().any(lacks_slots) {
             self.applied.failures.push(TableError {
                 map: names::SERVICES,
                 entry: format!("{key:?}"),
-                source: "its VIP or a backend of its ring could not be written".into(),
+                source: "its VIP, its ring or its history could not be written".into(),
             });
             return;
         }

@@ -4,6 +4,7 @@
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use imbl::OrdMap;
@@ -146,9 +147,6 @@ impl Tables for MemoryTables {
         for (service, range) in &self.ranges {
             ranges.entry(*service).or_default().insert(*range);
         }
-        let services = || self.services.values();
-        let rings = services().map(|service| (service.ring_offset, service.ring_len));
-        let histories = services().map(|service| (service.history_offset, service.ring_len));
         let mut mirror = Mirror {
             services: self.services.clone(),
             vips: self.vips.clone(),
@@ -159,10 +157,10 @@ impl Tables for MemoryTables {
         backends.for_each(|(id, backend)| mirror.set_backend(*id, *backend));
         cleared.for_each(|(id, _)| mirror.quarantine.adopt_backend(*id));
         self.peers.iter().for_each(|(addr, peer)| mirror.set_peer(*addr, *peer));
-        let rings = rings.filter_map(|place| read_slots(&self.rings, place));
-        rings.for_each(|(offset, slots)| mirror.set_ring(offset, slots));
-        let histories = histories.filter_map(|place| read_slots(&self.history, place));
-        histories.for_each(|(offset, owners)| mirror.set_history(offset, owners));
+        mirror.adopt_slots(
+            |offset, len| read_slots(&self.rings, offset, len),
+            |offset, len| read_slots(&self.history, offset, len),
+        );
         Ok(mirror)
     }
 }
@@ -177,8 +175,6 @@ fn write_slots<S: Copy + Default>(slab: &mut Vec<S>, offset: u32, slots: &[S]) {
     slab[start..end].copy_from_slice(slots);
 }
 
-/// None at offset 0, which stands for no slots.
-fn read_slots<S: Copy, C: FromIterator<S>>(slab: &[S], (offset, len): (u32, u32)) -> Option<(u32, C)> {
-    let slots = slab.get(offset as usize..)?.get(..len as usize)?;
-    (offset > 0).then(|| (offset, slots.iter().copied().collect()))
+fn read_slots<S: Copy>(slab: &[S], offset: u32, len: u32) -> Option<Arc<[S]>> {
+    slab.get(offset as usize..)?.get(..len as usize).map(Arc::from)
 }

@@ -19,7 +19,7 @@ pub fn read_back(tables: &impl Tables, mirror: &mut Mirror, ops: Vec<Op>) -> Vec
             Err(error) => error,
         };
         failures.push(failure);
-        mirror.unproven.insert(entry, op);
+        mirror.doubt(entry, op);
     }
     failures
 }

@@ -1,7 +1,8 @@
-//! Free ids and free ranges of the ring slab, given what is in use.
+//! Free ids, and the gaps of a slab of slots.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use imbl::OrdMap;
 use lb_common::ring::CHUNK_SLOTS;
 
 /// Hands out the lowest free ids below a limit.
@@ -29,50 +30,60 @@ impl FreeIds {
     }
 }
 
-/// The gaps of a slab of slots. All ranges begin and end at whole chunks.
-pub struct Gaps {
-    /// Offset to length.
-    gaps: BTreeMap<u32, u32>,
+/// The gaps of a slab of slots, each from its first slot to behind its last. All begin and end at whole
+/// chunks. The first chunk is in none: offset 0 stands for no slots, and the programs may read there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Gaps(OrdMap<u32, u32>);
+
+impl Default for Gaps {
+    fn default() -> Self {
+        Self(OrdMap::unit(CHUNK_SLOTS, u32::MAX / CHUNK_SLOTS * CHUNK_SLOTS))
+    }
 }
 
 impl Gaps {
-    /// The gaps that the `taken` ranges (offset, length; in any order, empty
-    /// ones ignored) leave in a slab of `capacity` slots.
-    pub fn new(capacity: u32, taken: impl Iterator<Item = (u32, u32)>) -> Self {
-        let mut taken: Vec<_> = taken.filter(|(_, len)| *len > 0).collect();
-        taken.sort_unstable();
-        let mut gaps = BTreeMap::new();
-        let mut start = 0;
-        for (offset, len) in taken {
-            if offset > start {
-                gaps.insert(start, offset - start);
+    /// The offset of the first gap with room for `len` slots in a slab of `capacity`.
+    pub fn find(&self, len: u32, capacity: u32) -> Option<u32> {
+        let fits = |start: u32, end: u32| end.min(capacity).saturating_sub(start) >= end_of_chunk(len);
+        self.0.iter().find(|(start, end)| fits(**start, **end)).map(|(start, _)| *start)
+    }
+
+    /// No gap has any of these slots from now on.
+    pub fn reserve(&mut self, offset: u32, len: u32) {
+        let (start, end) = whole_chunks(offset, len);
+        let before = self.0.range(..start).next_back().filter(|(_, to)| **to > start);
+        let touched: Vec<_> =
+            before.into_iter().chain(self.0.range(start..end)).map(|(from, to)| (*from, *to)).collect();
+        for (from, to) in touched {
+            self.0.remove(&from);
+            if from < start {
+                self.0.insert(from, start);
             }
-            start = start.max(whole_chunks(offset.saturating_add(len)));
+            if end < to {
+                self.0.insert(end, to);
+            }
         }
-        if capacity > start {
-            gaps.insert(start, capacity - start);
-        }
-        Self { gaps }
     }
 
-    /// The offset of the first gap with room for `len` slots.
-    pub fn find(&self, len: u32) -> Option<u32> {
-        let needed = whole_chunks(len);
-        self.gaps.iter().find(|(_, gap)| **gap >= needed).map(|(offset, _)| *offset)
-    }
-
-    /// Takes the room that `find` finds.
-    pub fn take(&mut self, len: u32) -> Option<u32> {
-        let (offset, needed) = (self.find(len)?, whole_chunks(len));
-        let gap = self.gaps.remove(&offset)?;
-        if gap > needed {
-            self.gaps.insert(offset + needed, gap - needed);
+    /// Slots that were reserved, and are the only ones in their chunks, are a gap again.
+    pub fn free(&mut self, offset: u32, len: u32) {
+        let (mut start, mut end) = whole_chunks(offset, len);
+        if let Some((from, _)) = self.0.range(..start).next_back().filter(|(_, to)| **to == start) {
+            start = *from;
         }
-        Some(offset)
+        if let Some(to) = self.0.remove(&end) {
+            end = to;
+        }
+        self.0.insert(start, end);
     }
 }
 
-fn whole_chunks(slots: u32) -> u32 {
+/// From the first chunk with any of these slots to the last.
+fn whole_chunks(offset: u32, len: u32) -> (u32, u32) {
+    (offset / CHUNK_SLOTS * CHUNK_SLOTS, end_of_chunk(offset.saturating_add(len)))
+}
+
+fn end_of_chunk(slots: u32) -> u32 {
     slots.div_ceil(CHUNK_SLOTS).saturating_mul(CHUNK_SLOTS)
 }
 
@@ -90,31 +101,53 @@ mod tests {
 
     #[test]
     fn a_gap_between_rings_is_used_again() {
-        let mut gaps = Gaps::new(1024, [(0, 509), (544, 100)].into_iter());
-        assert_eq!(gaps.take(32), Some(512));
-        assert_eq!(gaps.take(33), Some(672));
-        assert_eq!(gaps.take(1024), None);
+        let mut gaps = Gaps::default();
+        gaps.reserve(32, 480);
+        gaps.reserve(544, 100);
+        assert_eq!(gaps.find(32, 1024), Some(512));
+        assert_eq!(gaps.find(33, 1024), Some(672));
+        assert_eq!(gaps.find(1024, 1024), None);
+        gaps.free(544, 100);
+        assert_eq!(gaps.find(512, 1024), Some(512));
+    }
+
+    /// All slots that are in a gap, up to `capacity`.
+    fn free_slots(gaps: &Gaps, capacity: u32) -> BTreeSet<u32> {
+        gaps.0.iter().flat_map(|(start, end)| *start..(*end).min(capacity)).collect()
     }
 
     proptest! {
+        /// Ranges of damaged maps may overlap; those that were found never do.
         #[test]
-        fn ranges_never_overlap(
-            taken in prop::collection::vec((0u32..200, 0u32..100), 0..20),
-            wanted in prop::collection::vec(1u32..300, 0..20),
+        fn gaps_are_what_is_not_reserved(
+            reserved in prop::collection::vec((0u32..200, 1u32..100), 0..6),
+            steps in prop::collection::vec((any::<bool>(), 1u32..300, any::<prop::sample::Index>()), 0..30),
         ) {
-            let taken: Vec<_> = taken.into_iter().map(|(o, l)| (o * CHUNK_SLOTS, l)).collect();
             let capacity = 300 * CHUNK_SLOTS;
-            let mut gaps = Gaps::new(capacity, taken.iter().copied());
-            let mut all: Vec<_> = taken.into_iter().filter(|(_, len)| *len > 0).collect();
-            for len in wanted {
-                if let Some(offset) = gaps.take(len) {
-                    prop_assert_eq!(offset % CHUNK_SLOTS, 0);
-                    prop_assert!(offset + len <= capacity);
-                    for (o, l) in &all {
-                        prop_assert!(offset + len <= *o || o + l <= offset);
-                    }
-                    all.push((offset, len));
+            let mut gaps = Gaps::default();
+            let mut free: BTreeSet<u32> = (CHUNK_SLOTS..capacity).collect();
+            let mut found = Vec::new();
+            for (offset, len) in reserved {
+                gaps.reserve(offset * CHUNK_SLOTS, len);
+                let (start, end) = whole_chunks(offset * CHUNK_SLOTS, len);
+                free.retain(|slot| !(start..end).contains(slot));
+            }
+            for (is_taken, len, which) in steps {
+                if is_taken && let Some(offset) = gaps.find(len, capacity) {
+                    let (start, end) = whole_chunks(offset, len);
+                    prop_assert_eq!(offset, start);
+                    prop_assert!((start..end).all(|slot| free.remove(&slot)));
+                    gaps.reserve(offset, len);
+                    found.push((offset, len));
+                } else if !found.is_empty() {
+                    let (offset, len) = found.swap_remove(which.index(found.len()));
+                    let (start, end) = whole_chunks(offset, len);
+                    gaps.free(offset, len);
+                    free.extend(start..end);
                 }
+                prop_assert_eq!(free_slots(&gaps, capacity), free.clone());
+                let is_merged = gaps.0.iter().zip(gaps.0.iter().skip(1)).all(|((_, end), (next, _))| end < next);
+                prop_assert!(is_merged, "{:?}", gaps);
             }
         }
     }

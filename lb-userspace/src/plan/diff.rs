@@ -17,13 +17,14 @@ use imbl::OrdMap;
 use lb_common::{
     Addr,
     maps::{Endpoint, EndpointKey, Service, ServiceKey, service_flags},
+    ring::Owners,
 };
 
 use scope::Scope;
-use slots::Slots;
+use slots::{Advanced, Room, Slots};
 
 use super::{
-    alloc::{FreeIds, Gaps},
+    alloc::FreeIds,
     mirror::{Capacity, Mirror, Written},
     op::Op,
     planned::{BackendKey, Plan, PlannedService},
@@ -37,6 +38,8 @@ pub struct Diff {
     pub deleted: Vec<ServiceChange>,
     /// Changes of what services share: VIPs, peers, backends.
     pub shared: Vec<Op>,
+    /// Rings and histories that are new, before services name them.
+    pub slots: Vec<Op>,
     /// Services that are set.
     pub services: Vec<ServiceChange>,
     /// Clearing of backends that the plan does not have.
@@ -58,12 +61,13 @@ impl Diff {
     pub fn ops(&self) -> impl Iterator<Item = &Op> {
         let deleted = self.deleted.iter().flat_map(|change| &change.ops);
         let services = self.services.iter().flat_map(|change| &change.ops);
-        deleted.chain(&self.shared).chain(services).chain(&self.cleared)
+        deleted.chain(&self.shared).chain(&self.slots).chain(services).chain(&self.cleared)
     }
 
     pub fn is_empty(&self) -> bool {
         self.deleted.is_empty()
             && self.shared.is_empty()
+            && self.slots.is_empty()
             && self.services.is_empty()
             && self.cleared.is_empty()
     }
@@ -114,8 +118,10 @@ struct DiffBuilder<'a> {
     scope: Scope,
     backend_ids: OrdMap<BackendKey, u16>,
     service_ids: Option<FreeIds>,
-    ring_gaps: Option<Gaps>,
-    history_gaps: Option<Gaps>,
+    rings: Room<'a, u16>,
+    histories: Room<'a, Owners>,
+    /// Services that share a history go on to share one: it is looked for once.
+    advanced: Advanced,
     /// Entries at this point of the changes.
     endpoint_count: usize,
     range_count: usize,
@@ -123,6 +129,8 @@ struct DiffBuilder<'a> {
     short_vips: BTreeSet<Addr>,
     /// Ids for which the plan has no backend.
     gone: BTreeSet<u16>,
+    /// Offsets of the histories that name any of them.
+    names_gone: BTreeSet<u32>,
     diff: Diff,
 }
 
@@ -136,8 +144,9 @@ impl<'a> DiffBuilder<'a> {
     ) -> Self {
         let mut scope = Scope::new(held, plan);
         let gone = backends::unplanned_backends(&scope, plan, mirror);
-        if !gone.is_empty() && !mirror.histories.is_empty() {
-            // Any history may name them.
+        let names_gone = slots::histories_that_name(&gone, mirror);
+        if !names_gone.is_empty() {
+            // Of any service.
             scope = Scope::Anywhere;
         }
         Self {
@@ -148,12 +157,14 @@ impl<'a> DiffBuilder<'a> {
             scope,
             backend_ids: mirror.backend_ids.clone(),
             service_ids: None,
-            ring_gaps: None,
-            history_gaps: None,
+            rings: Room::new(&mirror.rings, capacity.ring_slots),
+            histories: Room::new(&mirror.histories, capacity.history_slots),
+            advanced: Advanced::new(),
             endpoint_count: mirror.endpoints.len(),
             range_count: mirror.ranges.values().map(BTreeSet::len).sum(),
             short_vips: BTreeSet::new(),
             gone,
+            names_gone,
             diff: Diff::default(),
         }
     }
@@ -228,7 +239,7 @@ impl<'a> DiffBuilder<'a> {
             None => self.next_service_id().ok_or_else(|| Shortage::Services(planned.name.clone()))?,
         };
         let ranges = self.find_ranges(id, old.as_ref(), planned)?;
-        let Slots { len, ring, history } = self.find_slots(old.as_ref(), planned)?;
+        let Slots { len, ring, history, has_changed_hands } = self.find_slots(old.as_ref(), planned)?;
         let endpoints = self.fitting_endpoints(id, planned);
         // The service will be changed: take the room.
         self.range_count = ranges.count;
@@ -247,11 +258,7 @@ impl<'a> DiffBuilder<'a> {
             endpoints: endpoints.len() as u32,
             generation: old.map_or(self.stamp.generation, |old| old.generation),
             history_offset: history.offset,
-            changed: if history.write.is_some() {
-                self.stamp.seconds()
-            } else {
-                old.map_or(0, |old| old.changed)
-            },
+            changed: if has_changed_hands { self.stamp.seconds() } else { old.map_or(0, |old| old.changed) },
             affinity: planned.policy.affinity,
             new_flows: planned.policy.new_flows,
             mss: planned.mss,
@@ -259,9 +266,10 @@ impl<'a> DiffBuilder<'a> {
         let is_changed = !new_endpoints.is_empty() || old != Some(new);
         let set =
             is_changed.then_some(Op::SetService(key, Service { generation: self.stamp.generation, ..new }));
-        let before = ranges.first.into_iter().chain(self.take_ring(ring)).chain(self.take_history(history));
+        self.write_slots(ring, history);
         let reset = old.is_none().then_some(Op::ResetServiceStats(id));
-        let mut ops: Vec<Op> = before.chain(new_endpoints).chain(reset).chain(set).collect();
+        let mut ops: Vec<Op> =
+            ranges.first.into_iter().chain(new_endpoints).chain(reset).chain(set).collect();
         ops.extend(ranges.last);
         ops.extend(self.forget_removed_endpoints(key, id, planned));
         ops.extend(old_endpoints);

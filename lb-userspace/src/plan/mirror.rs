@@ -1,6 +1,8 @@
 //! What the maps hold, as far as the agent writes them. Mirrors the kernel: every [`Op`]
 //! goes to both.
 
+mod slab;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -17,9 +19,11 @@ use super::{
     op::{Entry, Op},
     planned::{BackendKey, PlannedService},
     policy::SourceRange,
-    quarantine::Quarantine,
+    quarantine::{Quarantine, Sweeps},
     uses::{self, Uses},
 };
+
+pub use slab::SlabMirror;
 
 /// How many entries the maps have room for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,10 +51,9 @@ pub struct Mirror {
     pub endpoints: OrdMap<EndpointKey, Endpoint>,
     /// By the id of the service; none is empty.
     pub ranges: OrdMap<u32, BTreeSet<SourceRange>>,
-    /// By offset: the rings that services name.
-    pub rings: OrdMap<u32, Arc<[u16]>>,
-    /// By offset: the owners and former owners of slots that services name.
-    pub histories: OrdMap<u32, Arc<[Owners]>>,
+    pub rings: SlabMirror<u16>,
+    /// The owners and former owners of slots.
+    pub histories: SlabMirror<Owners>,
     /// What each service was written from; unknown after an adoption.
     pub written: OrdMap<ServiceKey, Written>,
     pub uses: Uses,
@@ -78,9 +81,30 @@ impl Written {
 impl Mirror {
     /// The backends that lists of owners name.
     pub fn former_owners(&self) -> BTreeSet<BackendKey> {
-        let ids: BTreeSet<u16> =
-            self.histories.values().flat_map(|slots| slots.iter()).flat_map(|owners| owners.ids).collect();
+        let ids: BTreeSet<u16> = self
+            .histories
+            .named()
+            .flat_map(|(_, slots)| slots.iter())
+            .flat_map(|owners| owners.ids)
+            .collect();
         ids.iter().filter_map(|id| self.backends.get(id)).map(BackendKey::from_entry).collect()
+    }
+
+    /// The ring of a service that has one.
+    pub fn ring_of(&self, service: &Service) -> Option<&Arc<[u16]>> {
+        self.rings.get(service.ring_offset, service.ring_len)
+    }
+
+    /// The history of a service that has one.
+    pub fn history_of(&self, service: &Service) -> Option<&Arc<[Owners]>> {
+        self.histories.get(service.history_offset, service.ring_len)
+    }
+
+    /// Are the slots there that the service names, or is to name?
+    pub fn has_slots(&self, service: &Service) -> bool {
+        let Service { ring_offset, history_offset, ring_len, .. } = *service;
+        (ring_offset == 0 || self.rings.can_be_named(ring_offset, ring_len))
+            && (history_offset == 0 || self.histories.can_be_named(history_offset, ring_len))
     }
 
     /// The keys of all endpoints that there are under a service's id.
@@ -98,8 +122,8 @@ impl Mirror {
         match op {
             Op::SetPeer(addr, peer) => self.set_peer(*addr, *peer),
             Op::SetBackend(id, backend) => self.set_backend(*id, *backend),
-            Op::WriteRing { offset, slots } => self.set_ring(*offset, slots.clone()),
-            Op::WriteHistory { offset, owners } => self.set_history(*offset, owners.clone()),
+            Op::WriteRing { offset, slots } => self.rings.write(*offset, slots.clone()),
+            Op::WriteHistory { offset, owners } => self.histories.write(*offset, owners.clone()),
             Op::SetEndpoint(key, endpoint) => drop(self.endpoints.insert(*key, *endpoint)),
             Op::SetRange(service, range) => drop(self.ranges.entry(*service).or_default().insert(*range)),
             Op::SetVip(addr, vip) => drop(self.vips.insert(*addr, *vip)),
@@ -139,47 +163,49 @@ impl Mirror {
         self.uses.remove(old.as_ref().and_then(uses::peer_backend));
     }
 
-    pub fn set_ring(&mut self, offset: u32, slots: Arc<[u16]>) {
-        self.uses.add(uses::ring_backends(&slots));
-        if let Some(old) = self.rings.insert(offset, slots) {
-            self.uses.remove(uses::ring_backends(&old));
+    /// Finds out what is in the slots that services name: `ring` and `history` read it, by offset and
+    /// length.
+    pub fn adopt_slots(
+        &mut self,
+        ring: impl Fn(u32, u32) -> Option<Arc<[u16]>>,
+        history: impl Fn(u32, u32) -> Option<Arc<[Owners]>>,
+    ) {
+        for service in self.services.values().copied().collect::<Vec<_>>() {
+            self.rings.adopt(service.ring_offset, service.ring_len, &ring);
+            self.histories.adopt(service.history_offset, service.ring_len, &history);
+            self.name_slots(&service);
         }
     }
 
-    pub fn set_history(&mut self, offset: u32, owners: Arc<[Owners]>) {
-        self.uses.add(uses::history_backends(&owners));
-        if let Some(old) = self.histories.insert(offset, owners) {
-            self.uses.remove(uses::history_backends(&old));
+    /// The entry may not be what `op`, its last change, has made of it: it is to be made again. But slots that
+    /// nobody names any more are left as they are, since the backends that they name may be gone.
+    pub fn doubt(&mut self, entry: Entry, op: Op) {
+        match entry {
+            Entry::Ring(offset) if !self.rings.is_named(offset) => self.rings.hide(offset),
+            Entry::History(offset) if !self.histories.is_named(offset) => self.histories.hide(offset),
+            _ => drop(self.unproven.insert(entry, op)),
         }
+    }
+
+    /// Frees what has rested since the last call, see [`Quarantine::release_oldest`]. True if anything was
+    /// freed.
+    pub fn release_oldest(&mut self, sweeps: Sweeps) -> bool {
+        let has_freed = [
+            self.rings.release_oldest(),
+            self.histories.release_oldest(),
+            self.quarantine.release_oldest(sweeps),
+        ];
+        has_freed.contains(&true)
+    }
+
+    /// Does anything rest?
+    pub fn has_resting(&self) -> bool {
+        !self.quarantine.is_empty() || self.rings.has_resting() || self.histories.has_resting()
     }
 
     fn delete_peer(&mut self, addr: &Addr) {
         let old = self.peers.remove(addr);
         self.uses.remove(old.as_ref().and_then(uses::peer_backend));
-    }
-
-    fn remove_ring(&mut self, offset: u32) {
-        self.unproven.remove(&Entry::Ring(offset));
-        if let Some(old) = self.rings.remove(&offset) {
-            self.uses.remove(uses::ring_backends(&old));
-        }
-    }
-
-    fn remove_history(&mut self, offset: u32) {
-        self.unproven.remove(&Entry::History(offset));
-        if let Some(old) = self.histories.remove(&offset) {
-            self.uses.remove(uses::history_backends(&old));
-        }
-    }
-
-    /// Forgets rings and histories that no service names: a change failed after they were written.
-    pub fn forget_unnamed_slots(&mut self) {
-        let named: BTreeSet<u32> = self.services.values().map(|service| service.ring_offset).collect();
-        let unnamed: Vec<u32> = self.rings.keys().copied().filter(|at| !named.contains(at)).collect();
-        unnamed.into_iter().for_each(|offset| self.remove_ring(offset));
-        let named: BTreeSet<u32> = self.services.values().map(|service| service.history_offset).collect();
-        let unnamed: Vec<u32> = self.histories.keys().copied().filter(|at| !named.contains(at)).collect();
-        unnamed.into_iter().for_each(|offset| self.remove_history(offset));
     }
 
     /// Deletions of endpoints that no service counts and of ranges that none
@@ -197,20 +223,15 @@ impl Mirror {
     }
 
     fn set_service(&mut self, key: ServiceKey, service: Service) {
+        self.name_slots(&service);
         if let Some(old) = self.services.insert(key, service) {
-            if old.ring_offset != service.ring_offset {
-                self.retire_ring(&old);
-            }
-            if old.history_offset != service.history_offset {
-                self.retire_history(&old);
-            }
+            self.leave_slots(&old);
         }
     }
 
     fn delete_service(&mut self, key: &ServiceKey) {
         if let Some(old) = self.services.remove(key) {
-            self.retire_ring(&old);
-            self.retire_history(&old);
+            self.leave_slots(&old);
             self.quarantine.add_service(old.id);
         }
         self.written.remove(key);
@@ -225,17 +246,29 @@ impl Mirror {
         }
     }
 
-    fn retire_ring(&mut self, service: &Service) {
-        if service.ring_offset > 0 {
-            self.remove_ring(service.ring_offset);
-            self.quarantine.add_ring(service.ring_offset, service.ring_len);
+    fn name_slots(&mut self, service: &Service) {
+        let ring = self.rings.add_name(service.ring_offset, service.ring_len);
+        let history = self.histories.add_name(service.history_offset, service.ring_len);
+        self.uses.add(ring.iter().flat_map(|slots| uses::ring_backends(slots)));
+        self.uses.add(history.iter().flat_map(|owners| uses::history_backends(owners)));
+    }
+
+    fn leave_slots(&mut self, service: &Service) {
+        let (ring, history) = (service.ring_offset, service.history_offset);
+        if let Some(slots) = self.rings.remove_name(ring, service.ring_len) {
+            self.uses.remove(uses::ring_backends(&slots));
+            self.doubt_no_more(Entry::Ring(ring));
+        }
+        if let Some(owners) = self.histories.remove_name(history, service.ring_len) {
+            self.uses.remove(uses::history_backends(&owners));
+            self.doubt_no_more(Entry::History(history));
         }
     }
 
-    fn retire_history(&mut self, service: &Service) {
-        if service.history_offset > 0 {
-            self.remove_history(service.history_offset);
-            self.quarantine.add_history(service.history_offset, service.ring_len);
+    /// Nobody names these slots any more.
+    fn doubt_no_more(&mut self, entry: Entry) {
+        if let Some(op) = self.unproven.remove(&entry) {
+            self.doubt(entry, op);
         }
     }
 }

@@ -67,8 +67,7 @@ impl Mirror {
     fn has_all(&self, key: &ServiceKey, service: &Service) -> bool {
         let endpoints = counted_endpoints(service);
         self.vips.contains_key(&key.addr)
-            && (service.ring_offset == 0 || self.rings.contains_key(&service.ring_offset))
-            && (service.history_offset == 0 || self.histories.contains_key(&service.history_offset))
+            && self.has_slots(service)
             && self.endpoints.range(endpoints).count() == service.endpoints as usize
     }
 
@@ -91,8 +90,8 @@ impl Mirror {
     }
 
     fn names_any(&self, service: &Service, backends: &BTreeSet<u16>) -> bool {
-        let ring = self.rings.get(&service.ring_offset).into_iter().flat_map(|slots| slots.iter());
-        let history = self.histories.get(&service.history_offset).into_iter().flat_map(|slots| slots.iter());
+        let ring = self.ring_of(service).into_iter().flat_map(|slots| slots.iter());
+        let history = self.history_of(service).into_iter().flat_map(|slots| slots.iter());
         ring.chain(history.flat_map(|owners| &owners.ids)).any(|id| backends.contains(id))
     }
 }

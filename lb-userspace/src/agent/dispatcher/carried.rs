@@ -72,9 +72,7 @@ fn is_carried(vip: Addr, programmed: &Programmed) -> bool {
 }
 
 fn has_reachable_backend(service: &Service, mirror: &Mirror) -> bool {
-    let Some(ring) = mirror.rings.get(&service.ring_offset).filter(|_| service.ring_len > 0) else {
-        return false;
-    };
+    let Some(ring) = mirror.ring_of(service) else { return false };
     // A ring has many slots, and few backends.
     let mut seen = BTreeSet::new();
     let ids = ring.iter().filter(|id| seen.insert(**id));

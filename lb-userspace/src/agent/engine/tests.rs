@@ -50,8 +50,8 @@ fn proven_vips(engine: &Engine<MemoryTables>) -> Vec<String> {
 
 /// Backends in the rings of the maps.
 fn ring_members(engine: &Engine<MemoryTables>) -> usize {
-    let rings = engine.reconciler.programmed().mirror.rings.values();
-    rings.flat_map(|ring| ring.iter()).collect::<BTreeSet<_>>().len()
+    let rings = engine.reconciler.programmed().mirror.rings.named();
+    rings.flat_map(|(_, ring)| ring.iter()).collect::<BTreeSet<_>>().len()
 }
 
 #[test]

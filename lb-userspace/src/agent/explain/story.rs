@@ -90,8 +90,8 @@ impl<'a> StoryBuilder<'a> {
         let slot = told_value(self.story.slot)?;
         let machine = |id: u16| self.find_backend(id.into()).map(|backend| self.machine_of(backend));
         let mirror = self.context.mirror;
-        let ring = mirror.rings.get(&service.ring_offset);
-        let owners = mirror.histories.get(&service.history_offset).and_then(|all| all.get(slot as usize));
+        let ring = mirror.ring_of(service);
+        let owners = mirror.history_of(service).and_then(|all| all.get(slot as usize));
         let owner = ring.and_then(|ring| ring.get(slot as usize).copied());
         let former = |owners: &Owners| {
             owners.ids[1..].iter().take_while(|id| **id != NO_BACKEND).filter_map(|id| machine(*id)).collect()

@@ -28,7 +28,7 @@ use super::*;
 use crate::{
     agent::dispatcher::CarriedVips,
     neigh::{self, Mac, NextHop, Reach},
-    plan::{SourceRange, Subject, diff, next_hop_targets},
+    plan::{SourceRange, Subject, diff, mirror::SlabMirror, next_hop_targets},
 };
 
 /// The sequences of a run.
@@ -326,8 +326,8 @@ impl Contents {
 impl ServiceContents {
     fn new(mirror: &Mirror, entry: &Service) -> Self {
         let key = |id: u16| BackendKey::from_entry(&mirror.backends[&id]);
-        let ring = mirror.rings.get(&entry.ring_offset).into_iter().flat_map(|slots| slots.iter());
-        let histories = mirror.histories.get(&entry.history_offset).into_iter();
+        let ring = mirror.ring_of(entry).into_iter().flat_map(|slots| slots.iter());
+        let histories = mirror.history_of(entry).into_iter();
         let endpoint = |index| mirror.endpoints[&EndpointKey { service: entry.id, index }].addr;
         Self {
             entry: Service {
@@ -347,12 +347,19 @@ impl ServiceContents {
     }
 }
 
+/// Equal ranges are stored once.
+fn are_distinct<S: Clone + Eq + std::hash::Hash>(slab: &SlabMirror<S>) -> bool {
+    let mut seen = std::collections::HashSet::new();
+    slab.named().all(|(_, slots)| seen.insert(slots.clone()))
+}
+
 fn check_history(room: Capacity, roles: u32, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut world = steps.iter().fold(World::with_roles(room, roles), World::take_step);
     world.settle();
     let programmed = world.agent.programmed();
     prop_assert_eq!(&programmed.failure, &None);
     prop_assert!(programmed.proven.keys().eq(programmed.mirror.services.keys()), "proofs");
+    prop_assert!(are_distinct(&programmed.mirror.rings) && are_distinct(&programmed.mirror.histories));
 
     let mut fresh = World::with_roles(room, roles);
     (fresh.objects, fresh.dead) = (world.objects.clone(), world.dead.clone());

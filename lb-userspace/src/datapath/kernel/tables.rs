@@ -167,15 +167,10 @@ impl Tables for KernelTables {
                 mirror.quarantine.adopt_backend(id);
             }
         }
-        let services: Vec<Service> = mirror.services.values().copied().collect();
-        for Service { ring_offset, history_offset, ring_len, .. } in services {
-            if let Some(slots) = self.rings.read(ring_offset, ring_len).filter(|_| ring_offset > 0) {
-                mirror.set_ring(ring_offset, slots.into());
-            }
-            if let Some(ids) = self.history.read(history_offset, ring_len).filter(|_| history_offset > 0) {
-                mirror.set_history(history_offset, group_owners(&ids));
-            }
-        }
+        mirror.adopt_slots(
+            |offset, len| self.rings.read(offset, len).map(Arc::from),
+            |offset, len| self.history.read(offset, len).map(|ids| group_owners(&ids)),
+        );
         let mut held = self.sweeper.held();
         for (key, service) in &mirror.services {
             held.set_service(*key, service);

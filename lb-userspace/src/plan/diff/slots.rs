@@ -1,16 +1,21 @@
 //! Where rings and histories lie in their slabs, and what is in their slots.
 
-use std::{iter, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::Hash,
+    sync::Arc,
+};
 
 use lb_common::{
     maps::{Service, ServiceKey, service_flags},
-    ring::{CHUNK_SLOTS, Owners},
+    ring::Owners,
 };
 
 use super::DiffBuilder;
 use crate::plan::{
     alloc::Gaps,
     heirs, history,
+    mirror::{Mirror, SlabMirror},
     op::Op,
     planned::{BackendKey, PlannedService},
     shortage::Shortage,
@@ -21,11 +26,15 @@ pub(super) struct Place<S> {
     /// The first slot; 0 if there are none.
     pub offset: u32,
     /// What has to be written there; None if it is there already.
-    pub write: Option<Arc<[S]>>,
+    write: Option<Arc<[S]>>,
 }
 
 impl<S> Place<S> {
     const NOWHERE: Self = Self { offset: 0, write: None };
+
+    fn at(offset: u32) -> Self {
+        Self { offset, write: None }
+    }
 }
 
 /// Where the slots of a service lie.
@@ -34,6 +43,58 @@ pub(super) struct Slots {
     pub len: u32,
     pub ring: Place<u16>,
     pub history: Place<Owners>,
+    /// The history is not what it was.
+    pub has_changed_hands: bool,
+}
+
+impl Slots {
+    const NONE: Self =
+        Self { len: 0, ring: Place::NOWHERE, history: Place::NOWHERE, has_changed_hands: false };
+}
+
+/// A slab at this point of the changes.
+pub(super) struct Room<'a, S: Hash + Eq> {
+    mirror: &'a SlabMirror<S>,
+    gaps: Gaps,
+    capacity: u32,
+    /// The offsets of what is written by the changes up to here.
+    new: HashMap<Arc<[S]>, u32>,
+}
+
+impl<'a, S: Clone + Hash + Eq> Room<'a, S> {
+    pub(super) fn new(mirror: &'a SlabMirror<S>, capacity: u32) -> Self {
+        Self { mirror, gaps: mirror.gaps().clone(), capacity, new: HashMap::new() }
+    }
+
+    /// Where these slots are, or could be; None if there is no room.
+    fn find(&self, slots: Arc<[S]>) -> Option<Place<S>> {
+        let known = self.mirror.offset_of(&slots).or_else(|| self.new.get(&slots).copied());
+        if let Some(offset) = known {
+            return Some(Place::at(offset));
+        }
+        let offset = self.gaps.find(slots.len() as u32, self.capacity)?;
+        Some(Place { offset, write: Some(slots) })
+    }
+
+    /// Takes the place. Returns what has to be written there.
+    fn take(&mut self, Place { offset, write }: Place<S>) -> Option<(u32, Arc<[S]>)> {
+        let slots = write?;
+        self.gaps.reserve(offset, slots.len() as u32);
+        self.new.insert(slots.clone(), offset);
+        Some((offset, slots))
+    }
+}
+
+/// Where histories lie, and whether they are others than before, by what they are made from.
+pub(super) type Advanced = HashMap<HistoryBasis, (u32, bool)>;
+
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct HistoryBasis {
+    /// Offset and length of the history before; 0 if there was none.
+    before: (u32, u32),
+    /// Without a history before, the ring to begin with.
+    first: Vec<u16>,
+    ring: Vec<u16>,
 }
 
 impl DiffBuilder<'_> {
@@ -50,10 +111,15 @@ impl DiffBuilder<'_> {
                 return Err(shortage);
             };
             self.diff.shortages.push(shortage);
+            if !self.mirror.has_slots(old) {
+                // Of damaged maps: nobody knows where they lead.
+                return Ok(Slots::NONE);
+            }
             Ok(Slots {
                 len: old.ring_len,
-                ring: Place { offset: old.ring_offset, write: None },
-                history: Place { offset: old.history_offset, write: None },
+                ring: Place::at(old.ring_offset),
+                history: Place::at(old.history_offset),
+                has_changed_hands: false,
             })
         })
     }
@@ -70,15 +136,20 @@ impl DiffBuilder<'_> {
             None => owners.is_none(),
         };
         if has_none {
-            return Ok(Slots { len: 0, ring: Place::NOWHERE, history: Place::NOWHERE });
+            return Ok(Slots::NONE);
         }
-        let ring = ring.map(|ids| self.place_ring(old, planned, ids)).transpose()?;
-        let history = owners.map(|ids| self.place_history(old, planned, &ids)).transpose()?;
-        Ok(Slots {
-            len: planned.ring.len() as u32,
-            ring: ring.unwrap_or(Place::NOWHERE),
-            history: history.unwrap_or(Place::NOWHERE),
-        })
+        let mut slots = Slots { len: planned.ring.len() as u32, ..Slots::NONE };
+        if let Some(ids) = ring {
+            let place = self.rings.find(ids.into());
+            slots.ring = place.ok_or_else(|| Shortage::Rings(planned.name.clone()))?;
+        }
+        if let Some(ids) = owners {
+            let place = self.place_history(old, planned, ids);
+            let (history, has_changed_hands) =
+                place.ok_or_else(|| Shortage::Histories(planned.name.clone()))?;
+            (slots.history, slots.has_changed_hands) = (history, has_changed_hands);
+        }
+        Ok(slots)
     }
 
     /// Has every backend that the service needs on this machine an id?
@@ -87,68 +158,46 @@ impl DiffBuilder<'_> {
         members.chain(planned.owners.iter()).all(|key| self.backend_ids.contains_key(key))
     }
 
-    /// The old ring, if it is the same.
-    fn place_ring(
-        &mut self,
-        old: Option<&Service>,
-        planned: &PlannedService,
-        ids: Vec<u16>,
-    ) -> Result<Place<u16>, Shortage> {
-        let slots: Arc<[u16]> = ids.into();
-        if let Some(old) = old.filter(|old| old.ring_len as usize == slots.len())
-            && self.mirror.rings.get(&old.ring_offset) == Some(&slots)
-        {
-            return Ok(Place { offset: old.ring_offset, write: None });
-        }
-        let offset = self.ring_gaps().find(slots.len() as u32);
-        let offset = offset.ok_or_else(|| Shortage::Rings(planned.name.clone()))?;
-        Ok(Place { offset, write: Some(slots) })
-    }
-
-    /// The old history, if no slot has changed hands.
+    /// The place of the history of a service whose slots these own from now on, and whether it is
+    /// another history than before. None: there is no room.
     fn place_history(
         &mut self,
         old: Option<&Service>,
         planned: &PlannedService,
-        ids: &[u16],
-    ) -> Result<Place<Owners>, Shortage> {
-        let known = old.filter(|old| old.history_offset > 0);
-        let known =
-            known.and_then(|old| Some((old.history_offset, self.mirror.histories.get(&old.history_offset)?)));
-        let before = match known {
-            Some((_, owners)) => owners.to_vec(),
-            None => history::begin(&self.owner_ids(planned, &planned.without_me).unwrap_or_default()),
+        ring: Vec<u16>,
+    ) -> Option<(Place<Owners>, bool)> {
+        let known = old.and_then(|old| Some((old, self.mirror.history_of(old)?)));
+        let first = match known {
+            Some(_) => Vec::new(),
+            None => self.owner_ids(planned, &planned.without_me).unwrap_or_default(),
         };
-        let owners = history::advance(&before, ids, |id| !self.gone.contains(&id));
-        if let Some((offset, known)) = known
-            && **known == *owners
-        {
-            return Ok(Place { offset, write: None });
+        let before = known.map_or((0, 0), |(old, _)| (old.history_offset, old.ring_len));
+        let basis = HistoryBasis { before, first, ring };
+        if let Some((offset, has_changed)) = self.advanced.get(&basis) {
+            return Some((Place::at(*offset), *has_changed));
         }
-        let offset = self.history_gaps().find(owners.len() as u32);
-        let offset = offset.ok_or_else(|| Shortage::Histories(planned.name.clone()))?;
-        Ok(Place { offset, write: Some(owners.into()) })
+        let before = known.map_or_else(|| history::begin(&basis.first), |(_, owners)| owners.to_vec());
+        let next = history::advance(&before, &basis.ring, |id| !self.gone.contains(&id));
+        let has_changed = known.is_none_or(|(_, owners)| **owners != *next);
+        let place = self.histories.find(next.into())?;
+        if place.write.is_none() {
+            self.advanced.insert(basis, (place.offset, has_changed));
+        }
+        Some((place, has_changed))
     }
 
     /// Takes the room that was found.
-    pub(super) fn take_ring(&mut self, Place { offset, write }: Place<u16>) -> Option<Op> {
-        let slots = write?;
-        self.ring_gaps().take(slots.len() as u32);
-        Some(Op::WriteRing { offset, slots })
-    }
-
-    pub(super) fn take_history(&mut self, Place { offset, write }: Place<Owners>) -> Option<Op> {
-        let owners = write?;
-        self.history_gaps().take(owners.len() as u32);
-        Some(Op::WriteHistory { offset, owners })
+    pub(super) fn write_slots(&mut self, ring: Place<u16>, history: Place<Owners>) {
+        let ring = self.rings.take(ring).map(|(offset, slots)| Op::WriteRing { offset, slots });
+        let history = self.histories.take(history);
+        let history = history.map(|(offset, owners)| Op::WriteHistory { offset, owners });
+        self.diff.slots.extend(ring.into_iter().chain(history));
     }
 
     /// Does the service's history name a backend that is about to be cleared?
     pub(super) fn has_gone_owner(&self, key: &ServiceKey) -> bool {
         let service = self.mirror.services.get(key);
-        let history = service.and_then(|service| self.mirror.histories.get(&service.history_offset));
-        let names_gone = |owners: &Owners| owners.ids.iter().any(|id| self.gone.contains(id));
-        !self.gone.is_empty() && history.is_some_and(|history| history.iter().any(names_gone))
+        service.is_some_and(|service| self.names_gone.contains(&service.history_offset))
     }
 
     /// The ring by which this machine sends; None if it is no director.
@@ -175,31 +224,14 @@ impl DiffBuilder<'_> {
             Some(ring) => ring.unwrap_or_default().into_iter().filter_map(id).collect(),
         }
     }
-
-    fn ring_gaps(&mut self) -> &mut Gaps {
-        let (mirror, capacity) = (self.mirror, self.capacity.ring_slots);
-        self.ring_gaps.get_or_insert_with(|| {
-            let used = mirror.rings.iter().map(|(offset, slots)| (*offset, slots.len() as u32));
-            free_gaps(capacity, used, mirror.quarantine.rings())
-        })
-    }
-
-    fn history_gaps(&mut self) -> &mut Gaps {
-        let (mirror, capacity) = (self.mirror, self.capacity.history_slots);
-        self.history_gaps.get_or_insert_with(|| {
-            let used = mirror.histories.iter().map(|(offset, owners)| (*offset, owners.len() as u32));
-            free_gaps(capacity, used, mirror.quarantine.histories())
-        })
-    }
 }
 
-/// The gaps of a slab. Its first chunk stays empty: offset 0 stands for none,
-/// and the programs may read there.
-fn free_gaps(
-    capacity: u32,
-    used: impl Iterator<Item = (u32, u32)>,
-    resting: impl Iterator<Item = (u32, u32)>,
-) -> Gaps {
-    let used = used.filter(|(offset, _)| *offset > 0);
-    Gaps::new(capacity, iter::once((0, CHUNK_SLOTS)).chain(used).chain(resting))
+/// The offsets of the histories that name any of these.
+pub(super) fn histories_that_name(backends: &BTreeSet<u16>, mirror: &Mirror) -> BTreeSet<u32> {
+    if backends.is_empty() {
+        return BTreeSet::new();
+    }
+    let names_any = |owners: &Owners| owners.ids.iter().any(|id| backends.contains(id));
+    let named = mirror.histories.named().filter(|(_, slots)| slots.iter().any(names_any));
+    named.map(|(offset, _)| offset).collect()
 }

@@ -106,7 +106,7 @@ fn with_ranges(mut plan: Plan, ranges: &[BTreeSet<u8>]) -> Plan {
 /// maps alone, as the program reads them.
 fn chosen_address(mirror: &Mirror, service: &Service, h: u64) -> Option<Addr> {
     let slot = hash::slot(h, service.ring_len) as usize;
-    let id = *mirror.rings.get(&service.ring_offset)?.get(slot)?;
+    let id = *mirror.ring_of(service)?.get(slot)?;
     mirror.backends.get(&id).map(|backend| backend.outer_dst)
 }
 
@@ -125,10 +125,10 @@ fn assert_holds(plan: &Plan, mirror: &Mirror) {
             let h = ((slot as u64) << 32) / planned.ring.len() as u64 * (1 << 32) + (1 << 40);
             let expected = planned.members[planned.ring[hash::slot(h, 509) as usize] as usize].0.addr;
             assert_eq!(chosen_address(mirror, service, h), Some(expected));
-            let owners = &mirror.histories[&service.history_offset][hash::slot(h, 509) as usize];
+            let owners = &mirror.history_of(service).unwrap()[hash::slot(h, 509) as usize];
             assert_eq!(mirror.backends[&owners.ids[0]].outer_dst, expected, "the current owner leads");
         }
-        let named = mirror.histories.get(&service.history_offset).into_iter().flat_map(|h| h.iter());
+        let named = mirror.history_of(service).into_iter().flat_map(|h| h.iter());
         let mut ids = named.flat_map(|owners| owners.ids).filter(|id| *id != NO_BACKEND);
         assert!(ids.all(|id| mirror.backends.contains_key(&id)), "a history names who is gone");
     }
@@ -144,10 +144,16 @@ fn assert_holds(plan: &Plan, mirror: &Mirror) {
     assert_eq!(counted as usize, mirror.endpoints.len(), "orphans");
 }
 
-/// The mirror without the parts that are in no map.
-fn map_contents(mirror: &Mirror) -> Mirror {
+type Ranges<S> = Vec<(u32, Arc<[S]>)>;
+
+/// The mirror without the parts that are in no map, and what services name of the slabs.
+fn map_contents(mirror: &Mirror) -> (Mirror, Ranges<u16>, Ranges<Owners>) {
+    let named = |(offset, slots): (u32, &Arc<[u16]>)| (offset, slots.clone());
+    let rings = mirror.rings.named().map(named).collect();
+    let histories = mirror.histories.named().map(|(offset, slots)| (offset, slots.clone())).collect();
     let (written, quarantine) = Default::default();
-    Mirror { written, quarantine, ..mirror.clone() }
+    let slabs = (Default::default(), Default::default());
+    (Mirror { written, quarantine, rings: slabs.0, histories: slabs.1, ..mirror.clone() }, rings, histories)
 }
 
 fn converge(tables: &mut MemoryTables, mirror: &mut Mirror, plan: &Plan, generation: u32) {
@@ -160,7 +166,7 @@ fn converge(tables: &mut MemoryTables, mirror: &mut Mirror, plan: &Plan, generat
 
 /// A second passes, and sweeps are done at once.
 fn tick(mirror: &mut Mirror) -> bool {
-    let is_any_free = mirror.quarantine.release_oldest(Sweeps::default());
+    let is_any_free = mirror.release_oldest(Sweeps::default());
     mirror.apply(&Op::ForgetUnheld);
     is_any_free
 }
@@ -203,8 +209,7 @@ proptest! {
                     let h = u64::from(slot) * (1 << 32) / u64::from(service.ring_len) * (1 << 32);
                     prop_assert!(chosen_address(&mirror, service, h).is_some());
                 }
-                let history = mirror.histories.get(&service.history_offset);
-                prop_assert!(service.history_offset == 0 || history.is_some());
+                prop_assert!(mirror.has_slots(service));
                 for index in 0..service.endpoints {
                     let key = EndpointKey { service: service.id, index };
                     prop_assert!(mirror.endpoints.contains_key(&key));
@@ -261,6 +266,54 @@ fn an_unrelated_service_is_not_touched() {
     assert!(!ops.iter().any(|op| matches!(op, Op::SetService(key, _) if *key == service_key(1))), "{ops:?}");
 }
 
+/// Many services are on the same nodes: neither they nor a change of one need many rings.
+#[test]
+fn equal_rings_and_histories_are_written_once() {
+    let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+    let all_on = |backends: &[u8]| {
+        let backends = || backends.iter().copied().collect();
+        let services = (1..=9).map(|n| (n, backends(), [].into()));
+        plan(&services.chain([(10, [1, 2, 3].into(), [].into())]).collect::<Vec<_>>())
+    };
+    converge(&mut tables, &mut mirror, &all_on(&[1, 2]), 1);
+    let count_writes = |tables: &MemoryTables| {
+        let is_write = |op: &&Op| matches!(op, Op::WriteRing { .. } | Op::WriteHistory { .. });
+        tables.log.iter().filter(is_write).count()
+    };
+    assert_eq!(count_writes(&tables), 4);
+    converge(&mut tables, &mut mirror, &all_on(&[2, 3]), 2);
+    assert_eq!((count_writes(&tables), mirror.rings.named().count()), (6, 2));
+    // The ring of before rests, and is named again.
+    converge(&mut tables, &mut mirror, &all_on(&[1, 2]), 3);
+    assert_eq!((count_writes(&tables), mirror.rings.named().count()), (7, 2));
+}
+
+/// A change of one service that keeps failing holds up none of those that share its ring.
+#[test]
+fn who_shares_a_ring_does_not_share_failures() {
+    let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+    let both = |backends: &[u8]| {
+        let backends: BTreeSet<u8> = backends.iter().copied().collect();
+        plan(&[(1, backends.clone(), [1].into()), (2, backends, [].into())])
+    };
+    let change = diff(None, &both(&[1, 2]), &mirror, CAPACITY, stamp(1));
+    let endpoint = change.ops().position(|op| matches!(op, Op::SetEndpoint(..)));
+    tables.failing = [endpoint.unwrap()].into();
+    assert_eq!(apply(&mut tables, &mut mirror, change).failures.len(), 1);
+    assert!(
+        mirror.services.keys().eq([&service_key(2)]) && mirror.has_slots(&mirror.services[&service_key(2)])
+    );
+    // Nor does a ring that is not written let a service name it.
+    let change = diff(None, &both(&[1, 2, 3]), &mirror, CAPACITY, stamp(2));
+    let ring = change.ops().position(|op| matches!(op, Op::WriteRing { .. }));
+    tables.failing = [tables.attempts + ring.unwrap()].into();
+    apply(&mut tables, &mut mirror, change);
+    tables.failing.clear();
+    mirror.failed.clear();
+    assert!(mirror.services.values().all(|service| mirror.has_slots(service)));
+    converge(&mut tables, &mut mirror, &both(&[1, 2, 3]), 3);
+}
+
 #[test]
 fn a_service_without_a_ring_does_not_take_anothers() {
     let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
@@ -274,7 +327,7 @@ fn a_service_without_a_ring_points_to_empty_slots() {
     let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
     converge(&mut tables, &mut mirror, &plan(&[(1, [1].into(), [].into()), (2, [].into(), [].into())]), 1);
     assert_eq!(mirror.services[&service_key(2)].ring_offset, 0);
-    assert!(mirror.rings.keys().all(|offset| *offset >= CHUNK_SLOTS));
+    assert!(mirror.rings.named().all(|(offset, _)| offset >= CHUNK_SLOTS));
 }
 
 #[test]
@@ -284,7 +337,7 @@ fn an_id_rests_before_it_is_used_again() {
     converge(&mut tables, &mut mirror, &Plan::default(), 2);
     converge(&mut tables, &mut mirror, &plan(&[(2, [2].into(), [].into())]), 3);
     assert_eq!(mirror.services[&service_key(2)].id, 1);
-    assert!(mirror.backends.contains_key(&3) && mirror.rings.contains_key(&544));
+    assert!(mirror.backends.contains_key(&3) && mirror.rings.get(544, 509).is_some());
     converge(&mut tables, &mut mirror, &Plan::default(), 4);
     assert!(!tick(&mut mirror), "nothing has waited for a tick");
     assert!(tick(&mut mirror), "rings have");
@@ -328,7 +381,7 @@ fn what_has_no_room_is_named_and_the_rest_goes_on() {
     let small = Capacity { ring_slots: 544, ..CAPACITY };
     let result = diff(
         None,
-        &plan(&[(1, [1].into(), [].into()), (2, [1].into(), [].into())]),
+        &plan(&[(1, [1].into(), [].into()), (2, [2].into(), [].into())]),
         &Mirror::default(),
         small,
         stamp(1),

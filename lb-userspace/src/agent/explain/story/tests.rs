@@ -1,6 +1,5 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use imbl::OrdMap;
 use lb_common::{
     maps::{Vip, delivery},
     verdict::Fate,
@@ -48,14 +47,14 @@ impl StoryWorld {
         };
         let owners = |ids: [u16; 8]| Owners { ids };
         let histories = [owners([1, 0, 0, 0, 0, 0, 0, 0]), owners([2, 3, 1, 0, 0, 0, 0, 0])];
-        let mirror = Mirror {
+        let mut mirror = Mirror {
             services: [(key(80), service), (key(443), Service { id: 8, ..service })].into_iter().collect(),
             vips: ["192.0.2.10", "2001:db8::10"].map(|vip| (addr(vip), Vip::default())).into_iter().collect(),
             backends: (1..=4).map(|id| (u16::from(id), backend(id, 0))).collect(),
-            rings: OrdMap::unit(32, Arc::from([1, 2])),
-            histories: OrdMap::unit(32, Arc::from(histories)),
             ..Mirror::default()
         };
+        mirror.rings.write(32, Arc::from([1, 2]));
+        mirror.histories.write(32, Arc::from(histories));
         let node = |id: u8| Node {
             name: format!("node{id}").into(),
             addresses: vec![IpAddr::from([10, 0, 0, id])],
@@ -121,7 +120,7 @@ fn a_story_from_a_node_has_former_owners_and_the_one_handed_on_to() {
     assert_eq!(choice.peer, machine(3));
     assert!(choice.why.contains("former owner"), "{}", choice.why);
     // A machine that is no node has no history: former owners are unknown, not empty.
-    world.mirror.histories.clear();
+    world.mirror.histories = Default::default();
     assert_eq!(world.tell(FLOW, hand_on).slot.unwrap().former, None);
 }
 

@@ -3,6 +3,7 @@
 use lb_common::maps::service_flags;
 
 use super::*;
+use crate::plan::op::Entry;
 
 const ROOM: Capacity = Capacity {
     services: 8,
@@ -87,8 +88,9 @@ fn a_service_that_fails_does_not_stop_the_others() {
     world.change(&[(1, &[1]), (2, &[1]), (3, &[1])]);
     world.tick();
     let tables = &mut world.agent.tables_mut().inner;
-    // Behind two backends and their counters, and the peer of the new node: the rings of two services.
-    tables.failing = (0..2).map(|number| tables.attempts + 5 + number).collect();
+    // Behind two backends and their counters, the peer of the new node, the new ring and the new history:
+    // two services.
+    tables.failing = (0..2).map(|number| tables.attempts + 7 + number).collect();
     world.change(&[(1, &[1, 2]), (2, &[1, 2]), (3, &[1, 2])]);
     let programmed = world.agent.programmed();
     assert!(programmed.failure.is_some());
@@ -117,7 +119,9 @@ fn what_somebody_else_wrote_is_written_again_and_the_others_are_proven() {
 /// All that packets to one service need, of each map: only this service is in doubt.
 #[test]
 fn proof_covers_all_that_packets_need() {
-    let is_shared = |op: &Op| matches!(op, Op::SetPeer(..) | Op::SetBackend(..));
+    let is_shared = |op: &Op| {
+        matches!(op.entry(), Some(Entry::Peer(_) | Entry::Backend(_) | Entry::Ring(_) | Entry::History(_)))
+    };
     let services: &[(u8, &[u8])] = &[(1, &[0, 1]), (2, &[0, 1])];
     let is_entry = |op: &Op| op.entry().is_some() && !matches!(op, Op::ResetBackendStats(_));
     for (number, op) in changes(services).iter().enumerate().filter(|(_, op)| is_entry(op)) {
@@ -132,6 +136,25 @@ fn proof_covers_all_that_packets_need() {
         let written = world.agent.tables_mut().read_mirror().expect("maps that can be read");
         assert_eq!(Contents::new(&written), world.contents(), "{op:?}");
     }
+}
+
+/// Another service with the same ring must not find it, and be proven by what nobody has read.
+#[test]
+fn a_ring_in_doubt_is_not_handed_on() {
+    let mut world = World::new(ROOM);
+    let is_ring = |op: &Op| matches!(op, Op::WriteRing { .. });
+    let first = changes(&[(1, &[0, 1])]).iter().position(is_ring);
+    world.agent.tables_mut().overwrites_after = first;
+    world.change(&[(1, &[0, 1])]);
+    assert_eq!(world.agent.programmed().mirror.unproven.len(), 1);
+    // It is written again, but cannot be read back, and then nobody names it any more.
+    let tables = &mut world.agent.tables_mut().inner;
+    tables.failing_reads = BTreeSet::from([tables.reads.get()]);
+    world.change(&[(2, &[0, 1])]);
+    assert!(world.agent.programmed().proven.is_empty());
+    world.tick();
+    assert!(world.agent.programmed().is_settled());
+    assert_eq!(world.agent.programmed().proven.len(), 1);
 }
 
 #[test]
