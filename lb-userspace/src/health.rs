@@ -20,7 +20,7 @@ mod wire;
 pub use check::follow as follow_checks;
 pub use follow::follow as follow_probes;
 pub use record::{Health, Healths, Limits, Probing};
-pub use targets::{CheckQuestion, PathsToBackends, Targets, choose_targets};
+pub use targets::{CheckQuestion, PathsToBackends, Targets, TargetsBasis, choose_targets};
 
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     announce::Announcements,
     datapath::Tables,
-    health::{self, Healths, PathsToBackends, Targets},
+    health::{self, Healths, PathsToBackends, Targets, TargetsBasis},
     neigh::{
         self, LastAnswers, LinkFaults, Mac, NextHops,
         pmtu::{self, PathMtus},
@@ -83,6 +83,8 @@ pub struct Engine<T> {
     devices: BTreeSet<u32>,
     targets: BTreeSet<IpAddr>,
     probes: Targets,
+    /// What they were chosen by; None: they are to be chosen anew whatever has changed.
+    probes_basis: Option<TargetsBasis>,
     /// What is new since the last step.
     effects: Effects,
 }
@@ -115,6 +117,7 @@ impl<T: Tables> Engine<T> {
             effects: Effects { targets: Some(targets.clone()), ..Effects::default() },
             targets,
             probes: Targets::default(),
+            probes_basis: None,
         }
     }
 
@@ -202,6 +205,9 @@ impl<T: Tables> Engine<T> {
         }
         if self.reconciler.tick(now) {
             self.dispatcher.invalidate();
+            if self.reconciler.programmed().is_planned {
+                self.renew_probes();
+            }
         }
     }
 
@@ -244,6 +250,14 @@ impl<T: Tables> Engine<T> {
         let _stage = trace_span!("probes").entered();
         let (me, programmed) = (self.reconciler.me(), self.reconciler.programmed());
         let plan = &programmed.plan;
+        let basis = TargetsBasis::new(&self.source.cluster, plan, &self.hops);
+        let before = self.probes_basis.replace(basis.clone());
+        if before.is_some_and(|before| !before.differs(&basis)) {
+            return;
+        }
+        if plan.members.keys().any(|key| key.bare) {
+            self.probes_basis = None;
+        }
         let paths = PathsToBackends { hops: &self.hops, backends: &programmed.mirror.backends };
         if me.roles & roles::NODE != 0 && me.asks_former_owners {
             let members = plan.members.keys().filter(|key| !key.bare);

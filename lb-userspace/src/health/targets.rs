@@ -3,14 +3,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use imbl::OrdMap;
 use lb_common::maps;
 
 use crate::{
+    changes::changed_keys,
     neigh::{NextHops, Reach},
-    objects::model::{Check, Cluster},
+    objects::model::{Check, Cluster, Node},
     plan::{self, BackendKey, Identity, Plan, Subject},
 };
 
@@ -40,6 +42,31 @@ pub struct PathsToBackends<'a> {
     pub hops: &'a NextHops,
     /// The entries of `BACKENDS`.
     pub backends: &'a OrdMap<u16, maps::Backend>,
+}
+
+/// What targets were chosen by. Cheap to copy.
+#[derive(Clone)]
+pub struct TargetsBasis {
+    nodes: OrdMap<Arc<str>, Arc<Node>>,
+    members: OrdMap<BackendKey, usize>,
+    hops: NextHops,
+}
+
+impl TargetsBasis {
+    pub fn new(cluster: &Cluster, plan: &Plan, hops: &NextHops) -> Self {
+        Self { nodes: cluster.nodes.clone(), members: plan.members.clone(), hops: hops.clone() }
+    }
+
+    /// May others be chosen now? Looks only at what has changed. Not for plans with bare servers, of
+    /// which all that is asked counts.
+    pub fn differs(&self, now: &Self) -> bool {
+        let is_local = |hops: &NextHops, target: &IpAddr| hops.get(target) == Some(&Reach::Local);
+        let mut members = changed_keys(&self.members, &now.members).into_iter();
+        let mut hops = changed_keys(&self.hops, &now.hops).into_iter();
+        self.nodes != now.nodes
+            || members.any(|key| self.members.contains_key(&key) != now.members.contains_key(&key))
+            || hops.any(|target| is_local(&self.hops, &target) != is_local(&now.hops, &target))
+    }
 }
 
 /// All nodes in the rings of a director, all that a node may hand packets on to

@@ -67,6 +67,31 @@ fn targets_of(delivery: DeliveryMode, roles: u32) -> Targets {
     choose_targets(&cluster, &me, &ways, &plan, &BTreeSet::new())
 }
 
+/// Weights change with each endpoint, and neighbours' answers all the time.
+#[test]
+fn whom_to_probe_is_chosen_anew_only_if_it_may_be_others() {
+    let cluster = cluster(DeliveryMode::Gue);
+    let key = |n| BackendKey::fellow_node(Addr::from(ip(n)));
+    let plan = |members: &[(u8, usize)]| Plan {
+        members: members.iter().map(|(n, count)| (key(*n), *count)).collect(),
+        ..Plan::default()
+    };
+    let hops = |own: Reach, mac| -> NextHops {
+        let other = Reach::Via(NextHop { dst_mac: mac, ..NextHop::on_uplink() });
+        [(ip(1), own), (ip(2), other)].into_iter().collect()
+    };
+    let known = hops(Reach::Local, None);
+    let basis = TargetsBasis::new(&cluster, &plan(&[(2, 1), (3, 1)]), &known);
+    let differs = |cluster: &Cluster, members: &[(u8, usize)], hops: &NextHops| {
+        basis.differs(&TargetsBasis::new(cluster, &plan(members), hops))
+    };
+    assert!(!differs(&cluster, &[(2, 7), (3, 1)], &hops(Reach::Local, Some([1; 6]))));
+    assert!(differs(&cluster, &[(2, 1)], &known) && differs(&cluster, &[(2, 1), (3, 1), (4, 1)], &known));
+    assert!(differs(&cluster, &[(2, 1), (3, 1)], &hops(reach_via(2, &[]), None)));
+    let fewer = Cluster { nodes: cluster.nodes.without("n3"), ..cluster.clone() };
+    assert!(differs(&fewer, &[(2, 1), (3, 1)], &known));
+}
+
 const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 /// The checks of bare servers 4 and 5, where 4 is reached so.
