@@ -19,10 +19,10 @@ use crate::{
         index::{Index, owning_service},
         model::{Backends, Cluster, Endpoint, Problem},
         source::{
-            Change, Object, ObjectRef,
+            Change, Object, ObjectRef, SERVICE_LABEL,
             file::{Listing, read_dir},
         },
-        translate::{DSR, SERVICE_LABEL, TranslateConfig, reason_not_ours},
+        translate::{DSR, TranslateConfig, reason_not_ours},
     },
 };
 

@@ -8,6 +8,7 @@ mod located;
 mod object;
 mod rank;
 mod secret;
+mod slice;
 mod update;
 mod watched;
 
@@ -16,5 +17,6 @@ pub use located::{Located, Origin};
 pub use object::{Object, ObjectRef};
 pub use rank::Rank;
 pub use secret::Secret;
+pub use slice::{Endpoint, EndpointSlice, SERVICE_LABEL};
 pub use update::{Change, Update};
 pub use watched::Source;

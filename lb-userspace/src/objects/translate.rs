@@ -24,6 +24,3 @@ pub use announce::{AnnouncingObjects, announcing};
 pub use node::node;
 pub use nodes::Nodes;
 pub use service::{Claim, TranslateConfig, Translated, reason_not_ours, service};
-
-/// The label by which an EndpointSlice names its Service.
-pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";

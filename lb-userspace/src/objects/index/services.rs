@@ -6,12 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use k8s_openapi::api::core::v1::Service;
 
 use crate::objects::{
     model::Problem,
-    source::{Kind, ObjectRef, Rank},
-    translate::{self, Nodes, SERVICE_LABEL, TranslateConfig, Translated},
+    source::{EndpointSlice, Kind, ObjectRef, Rank},
+    translate::{self, Nodes, TranslateConfig, Translated},
 };
 
 #[derive(Default)]
@@ -125,8 +125,7 @@ impl ServiceVersions {
 
     fn count_endpoints(&mut self, slice: &EndpointSlice, count: fn(&mut usize)) {
         let Some(owner) = owning_service(slice) else { return };
-        let endpoints = slice.endpoints.iter().flatten();
-        for node in endpoints.filter_map(|endpoint| endpoint.node_name.as_deref()) {
+        for node in slice.endpoints.iter().filter_map(|endpoint| endpoint.node_name.as_deref()) {
             if !self.on_node.contains_key(node) {
                 self.on_node.insert(node.into(), BTreeMap::new());
             }
@@ -265,6 +264,6 @@ fn put<T: PartialEq>(all: &mut BTreeMap<ObjectRef, Versions<T>>, this: &ObjectRe
 
 /// The Service that a slice says it belongs to.
 pub fn owning_service(slice: &EndpointSlice) -> Option<ObjectRef> {
-    let name = slice.metadata.labels.as_ref()?.get(SERVICE_LABEL)?;
+    let name = slice.service.as_ref()?;
     Some(ObjectRef::new(Kind::Service, slice.metadata.namespace.as_deref().unwrap_or_default(), name))
 }

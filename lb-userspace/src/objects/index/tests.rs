@@ -1,11 +1,11 @@
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::{core::v1::Service, discovery::v1};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 use crate::objects::{
     model::{self, Backends},
-    translate::SERVICE_LABEL,
+    source::SERVICE_LABEL,
 };
 
 mod last_good;
@@ -32,15 +32,14 @@ fn service(name: &str, vip: &str, port: u16, born: Option<u32>, dsr: bool) -> Ob
 }
 
 fn slice(name: &str, owner: &str, endpoint: u8, node: &str) -> Object {
-    Object::EndpointSlice(Arc::new(
-        serde_json::from_value(json!({
-            "metadata": {"name": name, "labels": {SERVICE_LABEL: owner}},
-            "addressType": "IPv4",
-            "ports": [{"name": "p", "port": 8080}],
-            "endpoints": [{"addresses": [format!("10.1.0.{endpoint}")], "nodeName": node}],
-        }))
-        .unwrap(),
-    ))
+    let slice: v1::EndpointSlice = serde_json::from_value(json!({
+        "metadata": {"name": name, "labels": {SERVICE_LABEL: owner}},
+        "addressType": "IPv4",
+        "ports": [{"name": "p", "port": 8080}],
+        "endpoints": [{"addresses": [format!("10.1.0.{endpoint}")], "nodeName": node}],
+    }))
+    .unwrap();
+    Object::EndpointSlice(Arc::new(slice.into()))
 }
 
 fn node(name: &str, address: &str, born: Option<u32>) -> Object {

@@ -1,6 +1,55 @@
 //! Which line of a file a field came from.
 
-/// The line of a value and, below it, those of what it contains.
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// The lines of an object's fields: the object itself, and behind each field what it contains. There
+/// are many objects, and seldom is a line asked for, so that it is small and found by searching.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct FieldLines(Box<[FieldLine]>);
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct FieldLine {
+    /// Hash of the field's name, or of the item's number.
+    step: u32,
+    /// How many fields it is within, in the lowest byte, and its line.
+    depth_and_line: u32,
+}
+
+/// The largest line number that is told from larger ones.
+const LAST_LINE: u32 = u32::MAX >> 8;
+
+impl FieldLine {
+    fn new(step: &str, depth: u8, line: u32) -> Self {
+        let depth_and_line = line.min(LAST_LINE) << 8 | u32::from(depth);
+        Self { step: hash_of(step), depth_and_line }
+    }
+
+    fn depth(self) -> u8 {
+        self.depth_and_line as u8
+    }
+
+    fn line(self) -> u32 {
+        self.depth_and_line >> 8
+    }
+}
+
+impl FieldLines {
+    /// The line of a field, such as `spec.ports[0].port`. What is missing in
+    /// the file is looked for where it would have to be added: in its parent.
+    pub fn line_of(&self, path: &str) -> u32 {
+        let Some((mut here, mut below)) = self.0.split_first() else { return 0 };
+        for step in split_path(path) {
+            let step = hash_of(step);
+            let inside = below.iter().take_while(|field| field.depth() > here.depth()).count();
+            let is_next = |field: &FieldLine| field.step == step && field.depth() == here.depth() + 1;
+            let Some(next) = below[..inside].iter().position(is_next) else { break };
+            (here, below) = (&below[next], &below[next + 1..inside]);
+        }
+        here.line()
+    }
+}
+
+/// The lines of a value while it is read: its own and, below it, those of what it contains.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Lines {
     pub line: u32,
@@ -12,38 +61,45 @@ pub enum ChildLines {
     #[default]
     Nothing,
     Items(Vec<Lines>),
-    /// A list, since nearly all objects have few fields, and there are many objects.
+    /// A list, since nearly all objects have few fields.
     Fields(Vec<(Box<str>, Lines)>),
 }
 
 impl Lines {
-    /// The line of a field, such as `spec.ports[0].port`. What is missing in
-    /// the file is looked for where it would have to be added: in its parent.
-    pub fn line_of(&self, path: &str) -> u32 {
-        let mut here = self;
-        for step in split_path(path) {
-            let Some(next) = here.child(step) else { break };
-            here = next;
-        }
-        here.line
-    }
-
-    /// What is known about one item or field.
-    pub fn child(&self, step: &str) -> Option<&Self> {
-        match &self.below {
-            ChildLines::Nothing => None,
-            ChildLines::Items(items) => items.get(step.parse::<usize>().ok()?),
-            ChildLines::Fields(fields) => {
-                fields.iter().find(|(name, _)| **name == *step).map(|(_, lines)| lines)
-            }
-        }
-    }
-
     /// One field, taken out.
     pub fn into_child(self, step: &str) -> Option<Self> {
         let ChildLines::Fields(fields) = self.below else { return None };
         fields.into_iter().find(|(name, _)| **name == *step).map(|(_, lines)| lines)
     }
+
+    /// Of the depth of a file's values, see `file/yaml.rs`, 255 levels are kept.
+    pub fn flatten(&self) -> FieldLines {
+        let mut fields = Vec::new();
+        self.flatten_into("", 0, &mut fields);
+        FieldLines(fields.into())
+    }
+
+    fn flatten_into(&self, step: &str, depth: u8, fields: &mut Vec<FieldLine>) {
+        fields.push(FieldLine::new(step, depth, self.line));
+        let Some(depth) = depth.checked_add(1) else { return };
+        match &self.below {
+            ChildLines::Nothing => {}
+            ChildLines::Items(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    item.flatten_into(&index.to_string(), depth, fields);
+                }
+            }
+            ChildLines::Fields(named) => {
+                named.iter().for_each(|(name, lines)| lines.flatten_into(name, depth, fields))
+            }
+        }
+    }
+}
+
+fn hash_of(step: &str) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    step.hash(&mut hasher);
+    hasher.finish() as u32
 }
 
 /// Splits at dots and brackets; a key in brackets may contain dots, as in

@@ -2,14 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{lines::Lines, object::Object};
+use super::{lines::FieldLines, object::Object};
 use crate::objects::model::Problem;
 
 /// Where an object was read. Cheap to copy.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Origin {
     pub file: Arc<Path>,
-    pub lines: Arc<Lines>,
+    pub lines: Arc<FieldLines>,
 }
 
 impl Origin {

@@ -3,14 +3,11 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use k8s_openapi::{
-    api::{
-        core::v1::{Node, Service},
-        discovery::v1::EndpointSlice,
-    },
+    api::core::v1::{Node, Service},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::{kind::Kind, secret::Secret};
+use super::{kind::Kind, secret::Secret, slice::EndpointSlice};
 use crate::objects::{
     crds::{AddressPool, BfdProfile, BgpAdvertisement, BgpPeer, Community, L2Advertisement},
     model::Problem,

@@ -1,6 +1,6 @@
 //! Which endpoints take new connections, by the conditions in their EndpointSlices.
 
-use k8s_openapi::api::discovery::v1::Endpoint;
+use crate::objects::source::Endpoint;
 
 /// What the conditions of an endpoint say, the best first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -16,7 +16,7 @@ impl Readiness {
     /// `all_ready`: as `publishNotReadyAddresses` of the Service has it.
     pub fn of(endpoint: &Endpoint, all_ready: bool) -> Self {
         // What is absent means what it means to kube-proxy.
-        let conditions = endpoint.conditions.clone().unwrap_or_default();
+        let conditions = &endpoint.conditions;
         if all_ready || conditions.ready.unwrap_or(true) {
             Self::Ready
         } else if conditions.terminating.unwrap_or(false) && conditions.serving.unwrap_or(true) {

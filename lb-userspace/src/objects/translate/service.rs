@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use k8s_openapi::api::{core::v1, discovery::v1::EndpointSlice};
+use k8s_openapi::api::core::v1;
 
 use super::{
     Nodes,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::objects::{
     model::{Backends, Endpoint, Frontend, Policy, Problem, Protocol, Service, Wish},
-    source::{Kind, ObjectRef},
+    source::{EndpointSlice, Kind, ObjectRef},
 };
 
 /// The `loadBalancerClass` of Services that are for Trigon.

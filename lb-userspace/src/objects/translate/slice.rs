@@ -2,8 +2,6 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use k8s_openapi::api::discovery::v1;
-
 use super::{
     Nodes,
     readiness::Readiness,
@@ -12,7 +10,7 @@ use super::{
 };
 use crate::objects::{
     model::{Problem, Protocol},
-    source::{Kind, ObjectRef},
+    source::{Endpoint, EndpointSlice, Kind, ObjectRef},
 };
 
 /// What the API server allows in one slice.
@@ -44,7 +42,7 @@ pub struct SliceEndpoint {
 
 /// Checks a slice of a Service with these settings. None: nothing of it is usable.
 pub fn translate_slice(
-    object: &v1::EndpointSlice,
+    object: &EndpointSlice,
     settings: &Settings,
     nodes: &Nodes,
     problems: &mut Vec<Problem>,
@@ -61,7 +59,7 @@ pub fn translate_slice(
             return None;
         }
     };
-    let endpoints = object.endpoints.as_deref().unwrap_or_default();
+    let endpoints = &object.endpoints;
     if endpoints.len() > MAX_ENDPOINTS {
         let message =
             format!("{} endpoints in one slice; Kubernetes allows {MAX_ENDPOINTS}", endpoints.len());
@@ -81,13 +79,9 @@ pub fn translate_slice(
     Some(Slice { this, is_ipv4, ports, members })
 }
 
-fn checked_ports(
-    this: &ObjectRef,
-    object: &v1::EndpointSlice,
-    problems: &mut Vec<Problem>,
-) -> Vec<SlicePort> {
+fn checked_ports(this: &ObjectRef, object: &EndpointSlice, problems: &mut Vec<Problem>) -> Vec<SlicePort> {
     let mut ports = Vec::new();
-    for (index, port) in object.ports.iter().flatten().enumerate() {
+    for (index, port) in object.ports.iter().enumerate() {
         let number = port.port.ok_or_else(|| {
             Complaint::new("is missing: it would mean all ports", "write the number of the port")
         });
@@ -110,7 +104,7 @@ fn checked_ports(
 /// Checks an endpoint. None: it is left out without a problem of its own, because its Node
 /// is unusable.
 fn translate_endpoint(
-    endpoint: &v1::Endpoint,
+    endpoint: &Endpoint,
     is_ipv4: bool,
     settings: &Settings,
     nodes: &Nodes,
@@ -132,8 +126,8 @@ fn translate_endpoint(
     Ok(usable.then(|| SliceEndpoint { address, node: Some(Arc::clone(name)), readiness }))
 }
 
-fn endpoint_address(endpoint: &v1::Endpoint, is_ipv4: bool) -> Result<IpAddr, (&'static str, Complaint)> {
-    let text = match endpoint.addresses.as_slice() {
+fn endpoint_address(endpoint: &Endpoint, is_ipv4: bool) -> Result<IpAddr, (&'static str, Complaint)> {
+    let text = match &*endpoint.addresses {
         [only] => only,
         [] => return Err(("addresses", Complaint::new("is empty", "write the address of the endpoint"))),
         several => {

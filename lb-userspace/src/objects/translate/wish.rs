@@ -2,16 +2,13 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use k8s_openapi::{
-    api::{
-        core::v1,
-        discovery::v1::{Endpoint, EndpointSlice},
-    },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 use super::{annotations, readiness::Readiness, values::family_name};
-use crate::objects::model::{Carrier, Labels, Sharing, Wish};
+use crate::objects::{
+    model::{Carrier, Labels, Sharing, Wish},
+    source::{Endpoint, EndpointSlice},
+};
 
 /// For the VIPs of a Service in the data path.
 pub fn data_path_wishes(
@@ -35,7 +32,7 @@ pub fn kube_proxy_wishes<'a>(
     let all_ready = spec.and_then(|spec| spec.publish_not_ready_addresses).unwrap_or_default();
     let wish = |vip: IpAddr| {
         let of_family = slices.iter().filter(|slice| slice.address_type == family_name(vip));
-        let endpoints = of_family.flat_map(|slice| slice.endpoints.iter().flatten());
+        let endpoints = of_family.flat_map(|slice| &slice.endpoints);
         let readiness = |endpoint: &Endpoint| Readiness::of(endpoint, all_ready);
         let least = Readiness::least_for_new(endpoints.clone().map(readiness));
         let ready: Vec<_> = endpoints.filter(|endpoint| readiness(endpoint).takes_new(least)).collect();

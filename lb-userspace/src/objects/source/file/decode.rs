@@ -1,9 +1,12 @@
 //! Values to Kubernetes objects, strictly: a field that Kubernetes does not
 //! know is an error, since no API server checks the files.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use k8s_openapi::{api::core::v1::Secret, serde::de::DeserializeOwned};
+use k8s_openapi::{
+    api::{core::v1, discovery},
+    serde::de::DeserializeOwned,
+};
 use serde_ignored::Path as Ignored;
 use serde_json::Value;
 use serde_path_to_error::{Segment, Track};
@@ -30,12 +33,12 @@ enum DocumentKind {
 }
 
 /// Adds the objects of a document, and what is wrong with it.
-pub fn decode(document: Document, file: &Origin, contents: &mut FileContents) {
+pub fn decode(document: Document, file: &Arc<Path>, contents: &mut FileContents) {
     let Document { value, lines } = document;
-    let origin = Origin { file: file.file.clone(), lines: Arc::new(lines) };
     if value.is_null() {
         return;
     }
+    let origin = Origin { file: file.clone(), lines: Arc::new(lines.flatten()) };
     match document_kind(&value) {
         Err(problem) => {
             let is_ours =
@@ -47,7 +50,7 @@ pub fn decode(document: Document, file: &Origin, contents: &mut FileContents) {
             tracing::debug!(at = origin.location_of(""), kind, "not a kind that Trigon reads");
         }
         Ok(DocumentKind::List) => {
-            for item in list_items(value, Arc::unwrap_or_clone(origin.lines)) {
+            for item in list_items(value, lines) {
                 decode(item, file, contents);
             }
         }
@@ -186,9 +189,12 @@ fn decode_object(kind: Kind, mut value: Value) -> Result<Object, Refusal> {
     }
     match kind {
         Kind::Service => decode_typed(kind, value).map(|o| Object::Service(Arc::new(o))),
-        Kind::EndpointSlice => decode_typed(kind, value).map(|o| Object::EndpointSlice(Arc::new(o))),
+        Kind::EndpointSlice => {
+            let slice = |o: discovery::v1::EndpointSlice| Object::EndpointSlice(Arc::new(o.into()));
+            decode_typed(kind, value).map(slice)
+        }
         Kind::Node => decode_typed(kind, value).map(|o| Object::Node(Arc::new(o))),
-        Kind::Secret => decode_typed(kind, value).map(|o: Secret| Object::Secret(Arc::new(o.into()))),
+        Kind::Secret => decode_typed(kind, value).map(|o: v1::Secret| Object::Secret(Arc::new(o.into()))),
         Kind::AddressPool => decode_typed(kind, value).map(|o| Object::AddressPool(Arc::new(o))),
         Kind::BgpPeer => decode_typed(kind, value).map(|o| Object::BgpPeer(Arc::new(o))),
         Kind::BgpAdvertisement => decode_typed(kind, value).map(|o| Object::BgpAdvertisement(Arc::new(o))),

@@ -10,16 +10,20 @@ use std::{
     panic,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
 use super::{
     contents::{FileContents, Files},
     decode, yaml,
 };
-use crate::objects::{model::Problem, source::located::Origin};
+use crate::objects::model::Problem;
 
 /// Bytes above which a file is refused: 10,000 Services with 16 endpoints have 25 MiB.
 pub const MAX_FILE: u64 = 64 << 20;
+
+/// As many are read without a thread.
+const FEW_FILES: usize = 32;
 
 /// Where to look for changes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,10 +97,14 @@ impl Reader {
             self.versions.remove(path);
         }
         let mut changed = gone;
-        for path in there {
-            let path: Arc<Path> = path.into();
-            let last = self.versions.get(&path).map(|version| version.hash);
+        let versions = &self.versions;
+        let read = in_parallel(&there, |path| {
+            let path: Arc<Path> = path.as_path().into();
+            let last = versions.get(&path).map(|version| version.hash);
             let (version, contents) = read_contents(&path, last);
+            (path, version, contents)
+        });
+        for (path, version, contents) in read {
             self.versions.insert(Arc::clone(&path), version);
             if let Some(contents) =
                 contents.filter(|new| self.files.get(&path).map(|last| &**last) != Some(new))
@@ -107,6 +115,25 @@ impl Reader {
         }
         changed
     }
+}
+
+/// Does the work on all cores, if there is much: at a start there are many files, and parsing them takes
+/// most of the time. The results are in the order of `items`.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if items.len() <= FEW_FILES {
+        return items.iter().map(work).collect();
+    }
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let part = items.len().div_ceil(threads).max(FEW_FILES);
+    thread::scope(|scope| {
+        let work = &work;
+        let parts = items.chunks(part).map(|part| move || part.iter().map(work).collect::<Vec<R>>());
+        let workers: Vec<_> = parts.map(|part| scope.spawn(part)).collect();
+        let join = |worker: thread::ScopedJoinHandle<'_, Vec<R>>| {
+            worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+        };
+        workers.into_iter().flat_map(join).collect()
+    })
 }
 
 /// Contents: none if they have this hash.
@@ -202,7 +229,7 @@ fn decode_text(path: &Path, bytes: Vec<u8>) -> Result<String, Problem> {
 /// The objects in a file's text, and what is wrong with it.
 pub fn parse_file(path: &Path, text: &str) -> FileContents {
     let mut contents = FileContents::default();
-    let file = Origin { file: path.into(), lines: Arc::default() };
+    let file: Arc<Path> = path.into();
     let result = yaml::for_each_document(text.trim_start_matches('\u{feff}'), |document| {
         decode::decode(document, &file, &mut contents);
     });

@@ -1,0 +1,55 @@
+//! EndpointSlices, reduced to what is used of them: there are many, and most of what is in them
+//! is about Pods.
+
+use std::sync::Arc;
+
+use k8s_openapi::{
+    api::discovery::v1::{self, EndpointConditions, EndpointPort},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+/// The label by which an EndpointSlice names its Service.
+pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+
+/// What is kept of an EndpointSlice.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EndpointSlice {
+    /// Name, namespace and time of creation.
+    pub metadata: ObjectMeta,
+    /// The name of its Service.
+    pub service: Option<Arc<str>>,
+    pub address_type: String,
+    pub endpoints: Vec<Endpoint>,
+    pub ports: Vec<EndpointPort>,
+}
+
+/// What is kept of an endpoint.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Endpoint {
+    pub addresses: Box<[Box<str>]>,
+    pub conditions: EndpointConditions,
+    pub node_name: Option<Box<str>>,
+}
+
+impl From<v1::EndpointSlice> for EndpointSlice {
+    fn from(slice: v1::EndpointSlice) -> Self {
+        let ObjectMeta { name, namespace, creation_timestamp, labels, .. } = slice.metadata;
+        Self {
+            metadata: ObjectMeta { name, namespace, creation_timestamp, ..ObjectMeta::default() },
+            service: labels.and_then(|mut labels| labels.remove(SERVICE_LABEL)).map(Arc::from),
+            address_type: slice.address_type,
+            endpoints: slice.endpoints.unwrap_or_default().into_iter().map(Endpoint::from).collect(),
+            ports: slice.ports.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<v1::Endpoint> for Endpoint {
+    fn from(endpoint: v1::Endpoint) -> Self {
+        Self {
+            addresses: endpoint.addresses.into_iter().map(Box::from).collect(),
+            conditions: endpoint.conditions.unwrap_or_default(),
+            node_name: endpoint.node_name.map(Box::from),
+        }
+    }
+}
