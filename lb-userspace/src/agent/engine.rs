@@ -23,7 +23,7 @@ use crate::{
     datapath::Tables,
     health::{self, Healths, PathsToBackends, Targets, TargetsBasis},
     neigh::{
-        self, LastAnswers, LinkFaults, Mac, NextHops,
+        self, LastAnswers, Mac, NetworkFaults, NextHops,
         pmtu::{self, PathMtus},
     },
     objects::{index::Index, source::Update},
@@ -38,8 +38,8 @@ pub enum Input {
     Source(Update),
     /// The kernel's way to some address has changed.
     NextHops(Arc<NextHops>),
-    /// Uplinks went up or down.
-    LinkFaults(LinkFaults),
+    /// Uplinks went up or down, or the kernel's tables of neighbours are too small or not any more.
+    NetworkFaults(NetworkFaults),
     Healths(Healths),
     /// A router tells of a path MTU.
     PathMtu(pmtu::PathMtuReport),
@@ -74,7 +74,7 @@ pub struct Engine<T> {
     path_mtus: PathMtus,
     /// All three together.
     hops: Arc<NextHops>,
-    link_faults: Arc<LinkFaults>,
+    network_faults: Arc<NetworkFaults>,
     liveness: Liveness,
     /// Nodes that packets may be handed on to: those that were in a ring since we
     /// know of rings.
@@ -110,7 +110,7 @@ impl<T: Tables> Engine<T> {
             last_answers,
             path_mtus: PathMtus::default(),
             hops: Arc::default(),
-            link_faults: Arc::default(),
+            network_faults: Arc::default(),
             liveness: Liveness::default(),
             fellows,
             devices,
@@ -128,7 +128,7 @@ impl<T: Tables> Engine<T> {
                 self.kernel_hops = hops;
                 self.follow_hops(now);
             }
-            Input::LinkFaults(faults) => self.link_faults = Arc::new(faults),
+            Input::NetworkFaults(faults) => self.network_faults = Arc::new(faults),
             Input::Healths(healths) => self.set_healths(healths, now),
             Input::PathMtu(report) => self.learn_path_mtu(&report, now),
             Input::Tick => self.handle_tick(now),
@@ -151,7 +151,7 @@ impl<T: Tables> Engine<T> {
             programmed: self.reconciler.programmed().clone(),
             kernel_hops: Arc::clone(&self.kernel_hops),
             hops: Arc::clone(&self.hops),
-            link_faults: Arc::clone(&self.link_faults),
+            network_faults: Arc::clone(&self.network_faults),
             liveness: self.liveness.clone(),
             announcement_status: self.dispatcher.status().clone(),
         }

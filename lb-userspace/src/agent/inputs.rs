@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     health::{self, Healths, Targets},
-    neigh::{self, Findings, LinkFaults, NextHops, pmtu},
+    neigh::{self, Findings, NetworkFaults, NextHops, pmtu},
     objects::source::{Source, Update},
     os::moment::wait_until,
 };
@@ -40,7 +40,7 @@ pub struct Inputs {
     tasks: JoinSet<anyhow::Result<()>>,
     updates: mpsc::Receiver<Update>,
     hops: watch::Receiver<Arc<NextHops>>,
-    link_faults: watch::Receiver<LinkFaults>,
+    network_faults: watch::Receiver<NetworkFaults>,
     healths: watch::Receiver<Healths>,
     reports: mpsc::Receiver<pmtu::PathMtuReport>,
     leave: mpsc::Receiver<DrainRequest>,
@@ -63,7 +63,7 @@ impl Inputs {
         let (updates_to, updates) = mpsc::channel(1);
         let (targets, targets_of) = watch::channel(BTreeSet::new());
         let (hops_to, hops) = watch::channel(Arc::new(NextHops::new()));
-        let (faults_to, link_faults) = watch::channel(LinkFaults::new());
+        let (faults_to, network_faults) = watch::channel(NetworkFaults::default());
         let (probes, probes_of) = watch::channel(Targets::default());
         let (healths_to, healths) = watch::channel(Healths::new());
         let (reports_to, reports) = mpsc::channel(MAX_QUEUED_REPORTS);
@@ -91,7 +91,7 @@ impl Inputs {
         let mut ticks = tokio::time::interval(TICK);
         // Ticks in a burst would free ids that have not waited for a second.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { tasks, updates, hops, link_faults, healths, reports, leave, ticks, targets, probes }
+        Self { tasks, updates, hops, network_faults, healths, reports, leave, ticks, targets, probes }
     }
 
     /// What the source has at the start: nothing is decided without it.
@@ -108,7 +108,9 @@ impl Inputs {
         let input = tokio::select! {
             Some(update) = self.updates.recv() => Input::Source(update),
             Ok(()) = self.hops.changed() => self.next_network_input(),
-            Ok(()) = self.link_faults.changed() => Input::LinkFaults(self.link_faults.borrow_and_update().clone()),
+            Ok(()) = self.network_faults.changed() => {
+                Input::NetworkFaults(self.network_faults.borrow_and_update().clone())
+            }
             Ok(()) = self.healths.changed() => Input::Healths(self.healths.borrow_and_update().clone()),
             Some(report) = self.reports.recv() => Input::PathMtu(report),
             Some((leave, noted)) = self.leave.recv() => return Ok((Input::Drain(leave), Some(noted))),
@@ -122,11 +124,11 @@ impl Inputs {
         Ok((input, None))
     }
 
-    /// Links first: who hears of next hops is to know already which uplinks are down.
+    /// Faults first: who hears of next hops is to know already which uplinks are down.
     fn next_network_input(&mut self) -> Input {
-        if self.link_faults.has_changed().unwrap_or_default() {
+        if self.network_faults.has_changed().unwrap_or_default() {
             self.hops.mark_changed();
-            return Input::LinkFaults(self.link_faults.borrow_and_update().clone());
+            return Input::NetworkFaults(self.network_faults.borrow_and_update().clone());
         }
         Input::NextHops(self.hops.borrow_and_update().clone())
     }

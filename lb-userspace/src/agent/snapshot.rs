@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     datapath::kernel::{Attachment, DatapathConfig, Stats},
-    neigh::{LinkFaults, NextHops},
+    neigh::{NetworkFaults, NextHops},
     objects::model::{Cluster, Problem},
     plan::{Identity, names},
 };
@@ -53,8 +53,7 @@ pub struct Snapshot {
     pub kernel_hops: Arc<NextHops>,
     /// The same, with path MTUs that routers told of.
     pub hops: Arc<NextHops>,
-    /// Uplinks that carry no packets.
-    pub link_faults: Arc<LinkFaults>,
+    pub network_faults: Arc<NetworkFaults>,
     pub liveness: Liveness,
     pub announcement_status: AnnouncementStatus,
 }

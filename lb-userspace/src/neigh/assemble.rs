@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{
     link_fault::LinkFault,
-    next_hop::{NextHop, NextHops, Reach},
+    next_hop::{NextHop, Reach},
     routing::{Links, NeighbourKey, Neighbours, Route},
     vlan,
 };
@@ -15,29 +15,6 @@ pub struct Routing {
     pub routes: BTreeMap<IpAddr, Route>,
     pub links: Links,
     pub neighbours: Neighbours,
-}
-
-impl Routing {
-    pub fn next_hops(&self) -> NextHops {
-        let reach = |target, route| assemble_next_hop(target, route, &self.links, &self.neighbours);
-        self.routes.iter().map(|(target, route)| (*target, reach(*target, route))).collect()
-    }
-
-    /// The neighbours that `next_hops` need and that nobody else keeps fresh, each
-    /// with whether it is resolved.
-    pub fn untended_neighbours(&self, next_hops: &NextHops) -> BTreeMap<NeighbourKey, bool> {
-        next_hops
-            .iter()
-            .filter_map(|(target, reach)| match reach {
-                Reach::Via(next) => {
-                    let address = next.gateway.unwrap_or(*target);
-                    Some((NeighbourKey { ifindex: next.ifindex, address }, next.dst_mac.is_some()))
-                }
-                Reach::Local | Reach::Unreachable(_) => None,
-            })
-            .filter(|(hop, _)| self.neighbours.get(hop).is_none_or(|neighbour| !neighbour.tended))
-            .collect()
-    }
 }
 
 /// The next hop that `route` to `target` leads to, with all that is needed to write

@@ -134,8 +134,13 @@ fn vlan_tag(info: &[LinkInfo]) -> Option<Tag> {
     Some(Tag { kind, id: id? })
 }
 
-/// A neighbour; None if its address is not an IP address.
+/// A neighbour; None if its address is not an IP address (as in a bridge's table), or if it is
+/// this machine that answers for it.
 pub fn neighbour(message: &NeighbourMessage) -> Option<(NeighbourKey, Neighbour)> {
+    let header = &message.header;
+    if header.flags.contains(NeighbourFlags::Proxy) {
+        return None;
+    }
     let (mut address, mut mac, mut managed) = (None, None, false);
     for attribute in &message.attributes {
         match attribute {
@@ -146,7 +151,6 @@ pub fn neighbour(message: &NeighbourMessage) -> Option<(NeighbourKey, Neighbour)
             _ => {}
         }
     }
-    let header = &message.header;
     let fixed = matches!(header.state, NeighbourState::Permanent | NeighbourState::Noarp);
     let neighbour = Neighbour {
         mac: mac.filter(|_| is_usable(header.state)),

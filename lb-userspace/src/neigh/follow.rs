@@ -4,45 +4,43 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context, bail};
 use tokio::{sync::watch, time::sleep_until};
-use tracing::{debug, warn};
+use tracing::{Instrument, debug, trace_span, warn};
 
 use super::{
-    events::{Events, ROUTING},
+    events::{Announced, Events, NeighbourEvents, ROUTING},
     link_fault::{LinkFault, LinkFaults},
     netlink::{Netlink, NetlinkError},
     next_hop::NextHops,
     nudge::Nudges,
+    schedule::{Schedule, end_of_rest},
+    table_room::{TableFault, read_limits},
+    view::View,
 };
-
-/// Time from a change until the kernel is asked. Changes come in bursts: a link that
-/// goes down takes its routes and neighbours along.
-const SETTLE: Duration = Duration::from_millis(5);
-/// After a reading, pause this many times as long as the reading took: so a storm of
-/// changes costs a fifth of a CPU at most, however many targets there are.
-const REST: u32 = 4;
-/// The kernel is asked again even if it announced no change: its path MTUs expire
-/// without a message.
-const RESYNC: Duration = Duration::from_secs(30);
-/// Time until the next attempt after the kernel failed to answer.
-const RETRY: Duration = Duration::from_secs(1);
 
 const CANNOT_LISTEN: &str = "cannot follow network changes (netlink)";
 
 /// What is found out.
 pub struct Findings {
     pub hops: watch::Sender<Arc<NextHops>>,
+    pub faults: watch::Sender<NetworkFaults>,
+}
+
+/// What is wrong with this machine's network.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct NetworkFaults {
     /// Of the uplinks.
-    pub faults: watch::Sender<LinkFaults>,
+    pub links: LinkFaults,
+    pub tables: Vec<TableFault>,
 }
 
 /// Follows the kernel: emits a new map whenever anything about the targets or the uplinks
 /// (names by index) changes. Ends well when the sender of `targets` is gone, else with the
-/// failure of a netlink socket.
+/// failure of a netlink socket. Needs `CAP_NET_ADMIN`. Each reading is a span `read_routing`.
 ///
 /// The sockets belong to the network namespace of the thread that first polls
 /// the future.
@@ -51,65 +49,141 @@ pub async fn follow(
     targets: watch::Receiver<BTreeSet<IpAddr>>,
     out: Findings,
 ) -> anyhow::Result<()> {
-    let events = Events::subscribe(&ROUTING).context(CANNOT_LISTEN)?;
+    let routing_events = Events::subscribe(&ROUTING).context(CANNOT_LISTEN)?;
+    let neighbour_events = NeighbourEvents::subscribe().context(CANNOT_LISTEN)?;
     let (kernel, connection) = Netlink::open().context("cannot open a netlink socket")?;
+    let now = Instant::now();
+    let follower = Follower {
+        kernel,
+        routing_events,
+        neighbour_events,
+        uplinks,
+        view: View::default(),
+        nudges: Nudges::default(),
+        schedule: Schedule::new(now),
+        listens_from: now,
+        out,
+    };
     tokio::select! {
         biased;
         () = connection => bail!("the netlink socket that asks for next hops has failed"),
-        result = keep_current(&kernel, &events, &uplinks, targets, &out) => result,
+        result = follower.run(targets) => result,
     }
 }
 
-async fn keep_current(
-    kernel: &Netlink,
-    events: &Events,
-    uplinks: &BTreeMap<u32, String>,
-    mut targets: watch::Receiver<BTreeSet<IpAddr>>,
-    out: &Findings,
-) -> anyhow::Result<()> {
-    let mut nudges = Nudges::default();
-    let mut look_at = Instant::now();
-    let mut rest_until = look_at;
-    let mut has_changed = false;
-    loop {
-        let started = Instant::now();
-        if look_at <= started {
-            has_changed = false;
-            events.discard_changes().context(CANNOT_LISTEN)?;
-            let wanted = targets.borrow_and_update().clone();
-            let seen = kernel.read_routing(&wanted, uplinks.keys()).await;
-            let ended = Instant::now();
-            rest_until = ended + REST * (ended - started);
-            look_at = ended + if seen.is_ok() { RESYNC } else { RETRY };
-            match seen {
-                Ok(view) => {
-                    let next_hops = view.next_hops();
-                    nudges.track_neighbours(&view.untended_neighbours(&next_hops), Instant::now());
-                    publish(&out.faults, LinkFault::among(uplinks, &view.links));
-                    publish(&out.hops, Arc::new(next_hops));
+struct Follower {
+    kernel: Netlink,
+    routing_events: Events,
+    neighbour_events: NeighbourEvents,
+    uplinks: BTreeMap<u32, String>,
+    view: View,
+    nudges: Nudges,
+    schedule: Schedule,
+    /// When announcements of neighbours are taken next; until then they wait in their queue.
+    listens_from: Instant,
+    out: Findings,
+}
+
+impl Follower {
+    async fn run(mut self, mut targets: watch::Receiver<BTreeSet<IpAddr>>) -> anyhow::Result<()> {
+        loop {
+            if self.schedule.due() <= Instant::now() {
+                let wanted = targets.borrow_and_update().clone();
+                self.read_everything(&wanted).await?;
+            }
+            self.nudge_due_neighbours().await?;
+            let wake_at = self.nudges.next_deadline().into_iter().fold(self.schedule.due(), Instant::min);
+            let announced = async {
+                sleep_until(self.listens_from.into()).await;
+                self.neighbour_events.wait_for_changes().await
+            };
+            tokio::select! {
+                changed = targets.changed() => match changed {
+                    Ok(()) => self.schedule.note_change(Instant::now()),
+                    Err(_) => return Ok(()),
+                },
+                // One change is enough. If more come before the next reading than the
+                // socket has room for, the kernel drops them.
+                event = self.routing_events.wait_for_change(), if !self.schedule.has_changed() => {
+                    event.context(CANNOT_LISTEN)?;
+                    self.schedule.note_change(Instant::now());
                 }
-                Err(error) => warn!("cannot read the kernel's neighbours, keeping what is known: {error}"),
+                announced = announced => self.follow_neighbours(announced.context(CANNOT_LISTEN)?),
+                () = sleep_until(wake_at.into()) => {}
             }
         }
-        for hop in nudges.take_due(Instant::now()) {
-            match kernel.nudge_neighbour(hop).await {
+    }
+
+    /// What is announced before the reading, it sees. What is announced meanwhile is applied to
+    /// it, in order: the last announcement of an entry was written after every change that the
+    /// reading may have missed, and so is as new as the reading, or newer, or has a successor that
+    /// is on its way. Only a gap leaves a doubt: then everything is read again.
+    async fn read_everything(&mut self, wanted: &BTreeSet<IpAddr>) -> anyhow::Result<()> {
+        let started = Instant::now();
+        self.routing_events.discard_changes().context(CANNOT_LISTEN)?;
+        let has_gap = self.take_announced()?;
+        let reading = self.kernel.read_routing(wanted, self.uplinks.keys());
+        let read = reading.instrument(trace_span!("read_routing")).await;
+        let ended = Instant::now();
+        self.schedule.note_reading(started, ended, read.is_ok());
+        if has_gap {
+            self.schedule.note_change(ended);
+        }
+        match read {
+            Ok(routing) => {
+                self.view.replace(routing);
+                self.publish_faults();
+            }
+            Err(error) => warn!("cannot read the kernel's neighbours, keeping what is known: {error}"),
+        }
+        self.nudges.track_only(self.view.neighbours(), ended);
+        self.take_announced()?;
+        Ok(())
+    }
+
+    /// Applies what is announced already; true: something is missing.
+    fn take_announced(&mut self) -> anyhow::Result<bool> {
+        let announced = self.neighbour_events.take_changes().context(CANNOT_LISTEN)?;
+        let has_gap = announced.has_gap;
+        self.follow_neighbours(announced);
+        Ok(has_gap)
+    }
+
+    fn follow_neighbours(&mut self, announced: Announced) {
+        let now = Instant::now();
+        for change in announced.changes {
+            let key = change.key;
+            let Some(consequence) = self.view.apply(change) else { continue };
+            self.nudges.track(key, consequence.nudged, now);
+            if consequence.may_reroute {
+                self.schedule.note_change(now);
+            }
+        }
+        if announced.has_gap {
+            self.schedule.note_change(now);
+        }
+        publish(&self.out.hops, Arc::new(self.view.next_hops().clone()));
+        self.listens_from = end_of_rest(now, Instant::now());
+    }
+
+    /// Before the next hops: who hears of those is to know already which uplinks are down.
+    fn publish_faults(&self) {
+        let links = LinkFault::among(&self.uplinks, self.view.links());
+        let tables = TableFault::among(self.view.neighbours(), read_limits);
+        publish(&self.out.faults, NetworkFaults { links, tables });
+    }
+
+    async fn nudge_due_neighbours(&mut self) -> anyhow::Result<()> {
+        for hop in self.nudges.take_due(Instant::now()) {
+            match self.kernel.nudge_neighbour(hop).await {
                 // Its interface may be about to vanish: the next reading will show it.
                 Err(NetlinkError::Refused(error)) => {
-                    debug!(?hop, "the kernel refuses to look for the neighbour: {error}")
+                    debug!(?hop, "the kernel refuses to look for the neighbour: {error}");
                 }
                 result => result?,
             }
         }
-        let wake_at = nudges.next_deadline().map_or(look_at, |nudge| nudge.min(look_at));
-        tokio::select! {
-            changed = targets.changed() => if changed.is_err() { return Ok(()) },
-            // One change is enough. If more come before the next reading than the
-            // socket has room for, the kernel drops them.
-            event = events.wait_for_change(), if !has_changed => event.context(CANNOT_LISTEN)?,
-            () = sleep_until(wake_at.into()) => continue,
-        }
-        has_changed = true;
-        look_at = look_at.min(rest_until.max(Instant::now() + SETTLE));
+        Ok(())
     }
 }
 

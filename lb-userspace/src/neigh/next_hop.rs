@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use imbl::OrdMap;
 use serde::{Serialize, Serializer};
 
-use super::tag::Tag;
+use super::{routing::NeighbourKey, tag::Tag};
 
 /// How this machine reaches an address.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -51,6 +51,11 @@ impl NextHop {
             dst_mac: None,
             is_silent: false,
         }
+    }
+
+    /// Who a packet to `target` is sent to first.
+    pub(super) fn neighbour(&self, target: IpAddr) -> NeighbourKey {
+        NeighbourKey { ifindex: self.ifindex, address: self.gateway.unwrap_or(target) }
     }
 
     /// The VLAN tags as they stand in a frame, outermost first; 0 where there is none.

@@ -182,6 +182,55 @@ fn static_neighbours_stay_as_they_are() {
 }
 
 #[test]
+fn a_change_of_a_neighbour_is_followed_without_reading_everything() {
+    let site = Site::new();
+    site.in_a("route add 198.51.100.0/24 via 192.0.2.2");
+    let behind = ["192.0.2.2", "198.51.100.1", "2001:db8::2"];
+    let mut follower = Follower::new(&site, &behind);
+    for target in behind {
+        follower.wait_until("resolved", SOON, target, has_mac(PEER));
+    }
+    let before = follower.settled_readings();
+    for (address, targets) in [("192.0.2.2", &behind[..2]), ("2001:db8::2", &behind[2..])] {
+        site.in_a(&format!("neigh replace {address} lladdr 02:00:00:00:00:b1 dev a0 nud reachable"));
+        for target in targets {
+            follower.wait_until("changed MAC announced", SOON, target, has_mac(PEER_LATER));
+        }
+    }
+    site.in_a("neigh del 2001:db8::2 dev a0");
+    follower.wait_until("deleted, and looked for", SOON, "2001:db8::2", has_mac(PEER));
+    assert_eq!(follower.settled_readings(), before);
+    site.in_a("neigh del 192.0.2.2 dev a0");
+    follower.wait_until("gateway deleted, and looked for", SOON, "198.51.100.1", has_mac(PEER));
+    assert!(follower.settled_readings() > before, "the kernel may route by whether gateways answer");
+    follower.stop();
+}
+
+#[test]
+fn a_change_in_a_storm_of_others_is_found() {
+    let site = Site::new();
+    site.in_a("addr add 10.0.0.254/8 dev a0");
+    let mut follower = Follower::new(&site, &["192.0.2.2"]);
+    follower.wait_until("resolved", SOON, "192.0.2.2", has_mac(PEER));
+    // More than the queue holds, and in their midst one that counts.
+    let storm = |mac: u8| {
+        let entry = move |n: u32| {
+            format!(
+                "neigh replace 10.0.{}.{} lladdr 02:00:00:00:01:{mac:02x} dev a0 nud permanent\n",
+                n / 200,
+                1 + n % 200
+            )
+        };
+        (0..400).map(entry).collect::<String>()
+    };
+    let storms: String = (0..50).map(storm).collect();
+    let change = "neigh replace 192.0.2.2 lladdr 02:00:00:00:00:b1 dev a0 nud permanent\n";
+    site.a.ip_batch(&[&storms, change, &storms].concat()).unwrap();
+    follower.wait_until("changed MAC found", SOON, "192.0.2.2", has_mac(PEER_LATER));
+    println!("CPU time for 40,000 changes of neighbours that nobody needs: {:?}", follower.stop());
+}
+
+#[test]
 fn lost_links_and_replaced_routes_are_followed() {
     let site = Site::new();
     site.in_b("addr add 192.0.2.3/24 dev b0");

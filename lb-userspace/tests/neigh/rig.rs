@@ -3,14 +3,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::Arc,
-    thread::JoinHandle,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use lb_testbed::{Namespace, Namespaces};
-use lb_userspace::neigh::{Findings, LinkFault, LinkFaults, NextHop, NextHops, Reach, follow};
+use lb_userspace::neigh::{Findings, LinkFault, LinkFaults, NetworkFaults, NextHop, NextHops, Reach, follow};
 use tokio::{runtime, sync::watch, time::timeout};
+use tracing_subscriber::{Layer, layer, prelude::*};
 
 pub const OWN: [u8; 6] = [2, 0, 0, 0, 0, 0xa0];
 /// Of `b0` at the start, and later.
@@ -67,11 +71,24 @@ pub fn cpu_time_of_this_thread() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// Counts how often everything is read from the kernel.
+#[derive(Clone, Default)]
+pub struct Readings(Arc<AtomicUsize>);
+
+impl<S: tracing::Subscriber> Layer<S> for Readings {
+    fn on_new_span(&self, span: &tracing::span::Attributes<'_>, _: &tracing::Id, _: layer::Context<'_, S>) {
+        if span.metadata().name() == "read_routing" {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// `follow` on a thread of its own, in `a`.
 pub struct Follower {
     pub targets: watch::Sender<BTreeSet<IpAddr>>,
     next_hops: watch::Receiver<Arc<NextHops>>,
-    link_faults: watch::Receiver<LinkFaults>,
+    faults: watch::Receiver<NetworkFaults>,
+    readings: Readings,
     runtime: runtime::Runtime,
     /// The CPU time it took.
     thread: JoinHandle<anyhow::Result<Duration>>,
@@ -81,16 +98,19 @@ impl Follower {
     pub fn new(site: &Site, targets: &[&str]) -> Self {
         let (targets, wanted) = watch::channel(targets.iter().map(|text| ip(text)).collect());
         let (hops, next_hops) = watch::channel(Arc::default());
-        let (faults, link_faults) = watch::channel(LinkFaults::new());
+        let (faults_to, faults) = watch::channel(NetworkFaults::default());
+        let readings = Readings::default();
+        let counter = readings.clone();
         let uplinks = BTreeMap::from([(site.index_of_a0(), "a0".to_owned())]);
         let thread = site.a.spawn_thread(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(follow(uplinks, wanted, Findings { hops, faults }))?;
+            let _counting = tracing_subscriber::registry().with(counter).set_default();
+            runtime.block_on(follow(uplinks, wanted, Findings { hops, faults: faults_to }))?;
             Ok(cpu_time_of_this_thread())
         });
         let thread = thread.unwrap();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { targets, next_hops, link_faults, runtime, thread }
+        Self { targets, next_hops, faults, readings, runtime, thread }
     }
 
     /// Waits for what is emitted for `target` to be as wanted.
@@ -111,10 +131,10 @@ impl Follower {
     /// Waits for what is said of the uplink.
     pub fn wait_for_uplink(&mut self, fault: Option<LinkFault>) {
         let wanted: LinkFaults = fault.map(|fault| ("a0".to_owned(), fault)).into_iter().collect();
-        let waiting = self.link_faults.wait_for(|faults| *faults == wanted);
+        let waiting = self.faults.wait_for(|faults| faults.links == wanted);
         let met =
             self.runtime.block_on(async { timeout(SOON, waiting).await.is_ok_and(|told| told.is_ok()) });
-        assert!(met, "not {fault:?}: {:?}", *self.link_faults.borrow());
+        assert!(met, "not {fault:?}: {:?}", *self.faults.borrow());
     }
 
     pub fn reach_of(&self, target: &str) -> Reach {
@@ -125,6 +145,17 @@ impl Follower {
         match self.reach_of(target) {
             Reach::Via(next) => next,
             other => panic!("{target}: {other:?}"),
+        }
+    }
+
+    /// Waits until nothing is read any more, and tells how often everything was read until then.
+    pub fn settled_readings(&self) -> usize {
+        loop {
+            let count = self.readings.0.load(Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(300));
+            if self.readings.0.load(Ordering::Relaxed) == count {
+                return count;
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
     },
     datapath::memory::MemoryTables,
     health::Health,
-    neigh::{NextHop, Reach},
+    neigh::{NextHop, Reach, TableFault},
     objects::source::file::testing::TestFiles,
     plan::Subject,
 };
@@ -297,4 +297,24 @@ fn without_a_plan_what_failed_is_tried_again_too() {
     engine.handle(Input::Tick, Now::read());
     assert_eq!(entry_of_node1(&engine).macs[..6], [9; 6]);
     assert_eq!(engine.reconciler.programmed().failure, None);
+}
+
+#[test]
+fn a_table_of_neighbours_that_is_too_small_is_a_problem_for_as_long_as_it_is() {
+    let mut engine = engine();
+    engine.handle(good_load(), Now::read());
+    engine.handle(known_hops(), Now::read());
+    assert_eq!(engine.snapshot().problems(), [""; 0]);
+    let tables = TableFault::with_defaults(1000).into_iter().collect();
+    engine.handle(Input::NetworkFaults(NetworkFaults { tables, ..NetworkFaults::default() }), Now::read());
+    let problems = engine.snapshot().problems();
+    assert_eq!(problems, fault_lines(engine.snapshot().faults()));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].starts_with("IPv4 neighbours: net.ipv4.neigh.default.gc_thresh2 is 512"),
+        "{problems:?}"
+    );
+    assert!(problems[0].contains("`sysctl -w net.ipv4.neigh.default.gc_thresh2=2048 "), "{problems:?}");
+    engine.handle(Input::NetworkFaults(NetworkFaults::default()), Now::read());
+    assert_eq!(engine.snapshot().problems(), [""; 0]);
 }

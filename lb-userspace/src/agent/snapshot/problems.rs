@@ -10,7 +10,7 @@ use crate::{
         reconcile::Programmed,
     },
     datapath::kernel::XdpMode,
-    neigh::{NextHop, Reach},
+    neigh::{NetworkFaults, NextHop, Reach},
     objects::model::Problem,
 };
 
@@ -50,9 +50,13 @@ impl Snapshot {
             let said = "no such object; add it to the source, or start with its --node-name: other nodes refuse tunnels from, and send none to, a machine they do not know";
             faults.push(Fault::new(said, format!("Node {me}")));
         }
-        faults.extend(self.link_faults.iter().map(|(name, fault)| {
+        let NetworkFaults { links, tables } = &*self.network_faults;
+        faults.extend(links.iter().map(|(name, fault)| {
             Fault::new(format!("{fault}; {}", fault.remedy(name)), format!("interface {name}"))
         }));
+        faults.extend(
+            tables.iter().map(|fault| Fault::new(format!("{fault}; {}", fault.remedy()), fault.table())),
+        );
         faults.extend(reach::faults(plan, &self.hops));
         faults.extend(self.liveness.faults(plan));
         faults

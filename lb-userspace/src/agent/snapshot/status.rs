@@ -27,7 +27,9 @@ impl Snapshot {
     /// away.
     fn is_ready(&self) -> bool {
         let Programmed { plan, .. } = &self.programmed;
-        self.programmed.is_settled() && self.link_faults.is_empty() && !reach::is_cut_off(plan, &self.hops)
+        self.programmed.is_settled()
+            && self.network_faults.links.is_empty()
+            && !reach::is_cut_off(plan, &self.hops)
     }
 
     fn status(&self, facts: &Facts, uptime: Duration) -> AgentStatus {

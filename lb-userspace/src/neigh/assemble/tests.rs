@@ -99,24 +99,3 @@ fn own_addresses_need_no_link() {
     let reach = assemble_next_hop(ip("192.0.2.1"), &Route::Local, &Links::new(), &Neighbours::new());
     assert_eq!(reach, Reach::Local);
 }
-
-#[test]
-fn neighbours_that_nobody_tends_are_found() {
-    let mut view = Routing {
-        routes: [
-            (ip("192.0.2.9"), route_via("192.0.2.1", None, None)),
-            (ip("198.51.100.1"), route_via("192.0.2.1", Some("192.0.2.254"), None)),
-            (ip("198.51.100.2"), route_via("192.0.2.1", Some("192.0.2.254"), None)),
-            (ip("192.0.2.1"), Route::Local),
-            (ip("203.0.113.1"), Route::None("no route".into())),
-        ]
-        .into(),
-        links: [(7, link())].into(),
-        neighbours: neighbours_with("192.0.2.254", Some(PEER_MAC), false),
-    };
-    let target = NeighbourKey { ifindex: 7, address: ip("192.0.2.9") };
-    let gateway = NeighbourKey { ifindex: 7, address: ip("192.0.2.254") };
-    assert_eq!(view.untended_neighbours(&view.next_hops()), [(target, false), (gateway, true)].into());
-    view.neighbours = neighbours_with("192.0.2.254", Some(PEER_MAC), true);
-    assert_eq!(view.untended_neighbours(&view.next_hops()), [(target, false)].into());
-}

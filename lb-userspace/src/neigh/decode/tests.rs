@@ -188,3 +188,10 @@ fn neighbours_that_others_manage_are_tended() {
     assert!(neighbour(&managed).unwrap().1.tended);
     assert_eq!(neighbour(&NeighbourMessage::default()), None);
 }
+
+#[test]
+fn addresses_that_this_machine_answers_for_are_no_neighbours() {
+    let mut proxy = neighbour_entry(NeighbourState::Permanent, Some(&MAC));
+    proxy.header.flags = NeighbourFlags::Proxy;
+    assert_eq!(neighbour(&proxy), None);
+}

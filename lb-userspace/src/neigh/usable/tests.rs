@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const TARGET: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
@@ -91,4 +93,80 @@ fn an_adopted_address_is_of_one_neighbour_on_one_vlan() {
     let gateway = Some([10, 0, 0, 254].into());
     let by_gateway = NextHop { gateway, on_link: false, ..NextHop::on_uplink() };
     assert_eq!(look(&mut answers, Reach::Via(by_gateway.clone())), Reach::Via(by_gateway));
+}
+
+/// Of some kind, by two gateways or on link, of two devices.
+fn any_reach() -> impl Strategy<Value = Reach> {
+    let gateway = prop::option::of(Just(IpAddr::from([10, 0, 0, 254])));
+    let mac = prop::option::of((7u8..9).prop_map(|last| [last; 6]));
+    let via = (gateway, mac, 2u32..4, 1400u32..1402).prop_map(|(gateway, dst_mac, device, mtu)| {
+        let on_link = gateway.is_none();
+        Reach::Via(NextHop {
+            gateway,
+            on_link,
+            dst_mac,
+            device,
+            ifindex: device,
+            mtu,
+            ..NextHop::on_uplink()
+        })
+    });
+    prop_oneof![6 => via, 1 => Just(Reach::Local), 1 => Just(Reach::Unreachable("no route".into()))]
+}
+
+/// What becomes of some targets, and perhaps other devices.
+type Step = (Vec<(u8, Option<Reach>)>, Option<BTreeSet<u32>>);
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let changes = prop::collection::vec((0u8..6, prop::option::weighted(0.8, any_reach())), 0..4);
+    let devices = prop::option::weighted(0.1, prop::collection::btree_set(2u32..4, 0..3));
+    (changes, devices)
+}
+
+fn all_targets_and_reaches(hops: &NextHops) -> Vec<(IpAddr, Reach)> {
+    hops.iter().map(|(target, reach)| (*target, reach.clone())).collect()
+}
+
+proptest! {
+    /// One that forgets what it was given looks at all next hops.
+    #[test]
+    fn looking_at_what_has_changed_gives_the_same_as_looking_at_all(
+        adopted in prop::collection::vec(0u8..8, 0..4),
+        steps in prop::collection::vec(any_step(), 1..16),
+    ) {
+        let target = |last: u8| IpAddr::from([10, 0, 0, last]);
+        let adopt = || LastAnswers::adopt(adopted.iter().map(|last| (target(*last), 2, [0; 2], MAC)));
+        let (mut incremental, mut from_scratch) = (adopt(), adopt());
+        let (mut hops, mut devices) = (NextHops::new(), BTreeSet::from([2, 3]));
+        let mut before = NextHops::new();
+        for (changes, other_devices) in steps {
+            for (last, reach) in changes {
+                match reach {
+                    Some(reach) => hops.insert(target(last), reach),
+                    None => hops.remove(&target(last)),
+                };
+            }
+            devices = other_devices.unwrap_or(devices);
+            from_scratch.last = None;
+            let all = from_scratch.usable_hops(&hops, &devices);
+            let usable = incremental.usable_hops(&hops, &devices);
+            prop_assert_eq!(all_targets_and_reaches(&usable), all_targets_and_reaches(&all));
+            // The same entries without anything shared.
+            let unshared: NextHops = all_targets_and_reaches(&all).into_iter().collect();
+            prop_assert_eq!(changed_answers(&before, &usable), changed_answers(&before, &unshared));
+            prop_assert_eq!(changed_answers(&before, &usable), changed_answers_of_all(&before, &unshared));
+            before = NextHops::clone(&usable);
+        }
+    }
+}
+
+/// As [`changed_answers`], by looking at all.
+fn changed_answers_of_all(before: &NextHops, now: &NextHops) -> Option<BTreeSet<IpAddr>> {
+    let way = |reach: &Reach| match reach {
+        Reach::Via(hop) => Reach::Via(NextHop { dst_mac: None, is_silent: false, ..hop.clone() }),
+        other => other.clone(),
+    };
+    let ways = |hops: &NextHops| hops.iter().map(|(target, reach)| (*target, way(reach))).collect::<Vec<_>>();
+    let changed = now.keys().filter(|target| before.get(*target) != now.get(*target));
+    (ways(before) == ways(now)).then(|| changed.copied().collect())
 }
