@@ -1,8 +1,8 @@
 //! Keys and values of the BPF maps, by the name of the map.
 //!
 //! No struct has implicit padding: the kernel compares and hashes keys byte
-//! by byte. A change of any of them is a change of what is pinned: `trigon
-//! unload` has to come before it.
+//! by byte. A change of any of them is a change of what is pinned, and takes
+//! another [`names::MAPS_DIR`].
 
 mod layout;
 pub mod names;
@@ -369,6 +369,9 @@ pub struct Traffic {
     /// Of IP packets as they came in: headers included, Ethernet not.
     pub bytes: u64,
 }
+
+/// Bytes of `DROPPED`.
+pub const DROPPED_LEN: u32 = 1 << 16;
 
 /// `DROPPED`: one packet that was dropped, for readers that want more than counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use lb_common::maps::names;
 use serde_json::Value;
 
 use crate::{plan::Machine, process::Process, run, testbed::Testbed};
@@ -43,6 +44,11 @@ impl Testbed {
     /// Where a machine's agent pins its maps and links.
     pub fn pin_dir(&self, machine: &Machine) -> PathBuf {
         self.bpffs().join(&machine.name)
+    }
+
+    /// Where its maps are.
+    pub fn maps_dir(&self, machine: &Machine) -> PathBuf {
+        self.pin_dir(machine).join(names::MAPS_DIR)
     }
 
     /// Runs `trigon` against a machine's agent, whatever its exit code.

@@ -10,10 +10,10 @@ use lb_common::{
     maps::{Traffic, names},
 };
 
-/// Packets by verdict, at the index of its discriminant.
-pub fn read_verdicts(ebpf: &Ebpf) -> Result<[u64; Verdict::COUNT]> {
+/// Packets by verdict, at the index that is its number.
+pub fn read_verdicts(ebpf: &Ebpf) -> Result<[u64; Verdict::LIMIT as usize]> {
     let map = per_cpu_array::<u64>(ebpf, names::VERDICTS)?;
-    let mut sums = [0; Verdict::COUNT];
+    let mut sums = [0; Verdict::LIMIT as usize];
     for (index, sum) in (0..).zip(&mut sums) {
         *sum = map.get(&index, 0)?.iter().sum();
     }

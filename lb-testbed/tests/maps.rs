@@ -21,7 +21,7 @@ fn bpftool_prints_named_fields() -> Result<()> {
     let agent_args = ["--ring-slots", "16384", "--max-backends", "64"].map(str::to_owned).into();
     let config = Config { directors: 1, nodes: 1, agent_args, ..Config::l3() };
     run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::with_all_ports("web")])?, |triangle| {
-        let pins = triangle.testbed.pin_dir(triangle.testbed.machine("director1")?).join("maps");
+        let pins = triangle.testbed.maps_dir(triangle.testbed.machine("director1")?);
         let fields = [
             ("SERVICES", &["\"addr\"", "\"port\"", "\"protocol\"", "\"ring_offset\"", "\"generation\""][..]),
             ("BACKENDS", &["\"macs\"", "\"outer_dst\"", "\"delivery\"", "\"mtu\""]),
@@ -96,7 +96,7 @@ fn endpoint_slice(number: usize) -> Value {
 
 /// Each map's name and kernel memory in bytes, largest first.
 fn map_sizes(testbed: &Testbed, machine: &Machine) -> Result<Vec<(String, u64)>> {
-    let pins = testbed.pin_dir(machine).join("maps");
+    let pins = testbed.maps_dir(machine);
     let mut sizes = Vec::new();
     for pin in fs::read_dir(&pins)? {
         let path = pin?.path();

@@ -32,7 +32,7 @@ fn service(port: u16) -> ServiceSpec {
 
 /// Flows and replies that a node knows.
 fn count_flows(triangle: &Triangle, node: &str) -> Result<usize> {
-    let pins = triangle.testbed.pin_dir(triangle.testbed.machine(node)?).join("maps");
+    let pins = triangle.testbed.maps_dir(triangle.testbed.machine(node)?);
     let count = |table: &&str| -> Result<usize> {
         let mut command = Command::new("bpftool");
         command.args(["-j", "map", "dump", "pinned"]).arg(pins.join(table));

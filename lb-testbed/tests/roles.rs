@@ -3,14 +3,17 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use common::{held::HeldConnections, round::Round, run_with_diagnostics, socket_address, wait_at_most};
+use common::{
+    client_addresses, held::HeldConnections, round::Round, run_with_diagnostics, socket_address, wait_at_most,
+};
 use lb_testbed::{
     Config, DOWNLOAD_BYTES, DirectorCounters, NodeRole, Pod, ServiceSpec, TCP_ECHO_PORT, Triangle,
-    UDP_ECHO_PORT, VIP,
+    UDP_ECHO_PORT, UdpStreamOptions, VIP,
 };
+use serde_json::json;
 
 /// Every node is a director too: it delivers some packets to its own Pods and forwards the others.
 fn check_nodes_as_directors(config: Config) -> Result<()> {
@@ -35,6 +38,54 @@ fn nodes_that_are_directors_deliver_and_forward_over_a_router() -> Result<()> {
 #[test]
 fn nodes_that_are_directors_deliver_and_forward_on_one_link() -> Result<()> {
     check_nodes_as_directors(Config::l2())
+}
+
+/// Nodes become directors too, one after the other, while all flows go on.
+fn check_nodes_become_directors(config: Config, delivery: &str) -> Result<()> {
+    const LENGTH: Duration = Duration::from_secs(8);
+    let service = ServiceSpec::with_all_ports("web").delivery(delivery);
+    run_with_diagnostics(&mut Triangle::start(config, &[service])?, |triangle| {
+        let mut held = HeldConnections::open(triangle)?;
+        let mut streams = Vec::new();
+        for vip in VIP.both() {
+            for source in client_addresses(triangle, vip) {
+                streams.push(triangle.testbed.start_udp_stream(&UdpStreamOptions {
+                    target: socket_address(vip, UDP_ECHO_PORT),
+                    rate: 500,
+                    length: LENGTH,
+                    source: Some(source),
+                    source_port: 0,
+                })?);
+            }
+        }
+        let start = Instant::now();
+        let nodes: Vec<_> = triangle.testbed.nodes().iter().map(|node| node.name.clone()).collect();
+        for name in nodes {
+            triangle.agent(&name)?.kill()?;
+            triangle.start_agent(&name, &["--role", "director"])?;
+            triangle.wait_ready(&name)?;
+            let status = triangle.testbed.agent_status(triangle.testbed.machine(&name)?)?;
+            ensure!(status["roles"] == json!(["director", "node"]), "{status}");
+        }
+        ensure!(start.elapsed() < LENGTH, "the streams were over after {LENGTH:?}");
+        let count = streams.len();
+        for stream in streams {
+            let report = stream.finish()?;
+            ensure!(report.lost == 0 && report.duplicates == 0, "{report:?}");
+        }
+        println!("{delivery}: 0 of the datagrams of {count} streams were lost");
+        held.check_all_answer("with all nodes directors too").map(drop)
+    })
+}
+
+#[test]
+fn nodes_that_become_directors_lose_nothing_over_a_router() -> Result<()> {
+    check_nodes_become_directors(Config::l3(), "gue")
+}
+
+#[test]
+fn nodes_that_become_directors_lose_nothing_on_one_link() -> Result<()> {
+    check_nodes_become_directors(Config::l2(), "l2")
 }
 
 fn host_pods(triangle: &Triangle, names: &[&str]) -> Result<Vec<Pod>> {

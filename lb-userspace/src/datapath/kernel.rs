@@ -1,7 +1,7 @@
 //! The real maps and programs.
 //!
 //! Everything that has to outlive the agent is pinned in one directory:
-//! `maps/NAME`, `links/xdp-MODE@INTERFACE` and `links/egress@INTERFACE`, or
+//! `maps-1/NAME`, `links/xdp-MODE@INTERFACE` and `links/egress@INTERFACE`, or
 //! `links/egress-filter@INTERFACE` on kernels before 6.6.
 
 mod attach;
@@ -14,12 +14,14 @@ mod hash_map;
 mod held;
 mod load;
 mod lock;
+mod map_specs;
 mod pinned;
 mod ranges;
 mod slab;
 mod stats;
 mod sweep;
 mod tables;
+mod takeover;
 
 pub use attach::{Attachment, XdpMode, interfaces_by_index};
 pub use dry_run::{DryRun, DryRunResult};

@@ -105,7 +105,7 @@ impl Case {
     /// Do a dry run, and return what differs from the expected fate.
     pub fn check_dry_run(&self, machine: &mut Machine) -> Result<(), String> {
         let (ran, story) = machine.dry_run(self.hook, &self.input);
-        let verdict = Verdict::from_index(story.verdict as usize);
+        let verdict = Verdict::from_number(story.verdict);
         let service = (story.service != NOT_TOLD).then_some(story.service);
         let is_right = verdict == Some(self.verdict)
             && ran.action == self.expected_action()

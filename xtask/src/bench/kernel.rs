@@ -40,8 +40,8 @@ pub struct Machines {
     pub scale: Scale,
 }
 
-/// How often each verdict was counted, by its discriminant.
-pub type Counters = [u64; Verdict::COUNT];
+/// How often each verdict was counted, by its number.
+pub type Counters = [u64; Verdict::LIMIT as usize];
 
 impl Machines {
     pub fn load(objects: &Objects, scale: Scale) -> Result<Self> {

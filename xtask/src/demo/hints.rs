@@ -15,7 +15,7 @@ pub fn text(triangle: &mut Triangle) -> Result<String> {
     let sockets = [director, node].map(|machine| testbed.socket_path(machine));
     let [at_director, at_node] =
         sockets.each_ref().map(|socket| format!("{trigon} --socket {}", socket.display()));
-    let maps = testbed.pin_dir(director).join("maps");
+    let maps = testbed.maps_dir(director);
     let objects = triangle.objects_path();
     Ok(format!(
         "

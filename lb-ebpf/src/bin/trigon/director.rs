@@ -43,12 +43,28 @@ pub fn forward(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Ser
             story.slot = hash::slot(hash, service.ring_len);
         }
     });
-    let Some(backend) = usable(id) else { return Verdict::DropNoBackend };
-    if role(roles::NODE) && backend.flags & backend_flags::LOCAL != 0 {
-        return node::here(ctx, cursor, packet, service, hash);
+    let backend = usable(id);
+    if role(roles::NODE) && stays(service, backend) {
+        return match node::here(ctx, cursor, packet, service, hash) {
+            Verdict::DropNoEndpoint if service.ring_len == 0 => Verdict::DropNoBackend,
+            verdict => verdict,
+        };
     }
+    let Some(backend) = backend else { return Verdict::DropNoBackend };
     stats::backend(id, packet.len as u32);
     forward::to(ctx, cursor, packet, backend, hash)
+}
+
+/// Is the packet for an endpoint here?
+///
+/// As long as a service has no ring, this machine is the node that it was: it has just become a
+/// director too, and its agent is about to write the rings.
+#[inline(always)]
+fn stays(service: &Service, backend: Option<&Backend>) -> bool {
+    match backend {
+        Some(backend) => backend.flags & backend_flags::LOCAL != 0,
+        None => service.ring_offset == 0,
+    }
 }
 
 /// The backend for a packet to a service that does not admit everybody, has
@@ -67,9 +83,13 @@ fn choose(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> Res
     }
 }
 
-/// The backend that the service's ring names for this flow.
+/// The backend that the service's ring names for this flow; [`NO_BACKEND`] as long as it has no
+/// ring, even if it has slots: those are of the node's history.
 #[inline(always)]
 fn owner(service: &Service, hash: u64) -> u32 {
+    if service.ring_offset == 0 {
+        return NO_BACKEND as u32;
+    }
     let position = service.ring_offset + hash::slot(hash, service.ring_len);
     match maps::ring_chunk(position / CHUNK_SLOTS) {
         Some(chunk) => chunk.slots[(position % CHUNK_SLOTS) as usize] as u32,

@@ -9,8 +9,8 @@ use aya_ebpf::{
 use lb_common::{
     Addr, Verdict,
     maps::{
-        Affinity, Backend, Endpoint, EndpointKey, FlowKey, FragmentKey, Holder, NodeFlow, Peer, Ports,
-        RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Story, Traffic, Vip,
+        Affinity, Backend, DROPPED_LEN, Endpoint, EndpointKey, FlowKey, FragmentKey, Holder, NodeFlow, Peer,
+        Ports, RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Story, Traffic, Vip,
     },
     ring::{Owners, RingChunk},
 };
@@ -54,7 +54,7 @@ pub static RANGES: LpmTrie<RangeKey, u32, 1024> = LpmTrie::new();
 static PEERS: HashMap<Addr, Peer, 1024> = HashMap::new();
 
 #[btf_map]
-pub static VERDICTS: PerCpuArray<u64, { Verdict::COUNT }> = PerCpuArray::new();
+pub static VERDICTS: PerCpuArray<u64, { Verdict::LIMIT as usize }> = PerCpuArray::new();
 
 #[btf_map]
 pub static SERVICE_STATS: PerCpuArray<Traffic, 1024> = PerCpuArray::new();
@@ -80,7 +80,7 @@ pub static STORY: Array<Story, 1> = Array::new();
 /// Dropped packets ([`lb_common::maps::Dropped`]), one by one, while somebody
 /// listens. Untyped: libbpf refuses a ring that says how large its values are.
 #[btf_map]
-pub static DROPPED: RingBuf<(), 65536> = RingBuf::new();
+pub static DROPPED: RingBuf<(), { DROPPED_LEN as usize }> = RingBuf::new();
 
 /// An element of a hash table, as a look-up found it.
 ///

@@ -38,7 +38,7 @@ pub fn build_packet_story(
     frame: &[u8],
 ) -> PacketStory {
     let builder = StoryBuilder { context, story };
-    let verdict = Verdict::from_index(story.verdict as usize).unwrap_or(Verdict::Pass);
+    let verdict = Verdict::from_number(story.verdict).unwrap_or(Verdict::Pass);
     let service = builder.find_service();
     let choice = builder.chosen_backend();
     PacketStory {

@@ -8,11 +8,14 @@ mod filter;
 mod pins;
 mod xdp;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index};
 
-use super::pinned::links_dir;
+use super::pinned::{all_maps_dirs, links_dir, list};
 pub use attachment::{Attachment, XdpMode};
 pub use egress::attach as egress;
 pub use error::AttachError;
@@ -36,7 +39,7 @@ pub fn check_interfaces(interfaces: &[String]) -> Result<(), AttachError> {
 
 /// Detach from interfaces, and in modes, that are no longer asked for.
 pub fn detach_others(pin_dir: &Path, interfaces: &[String], mode: XdpMode) -> Result<(), AttachError> {
-    for pin in pins::list(&links_dir(pin_dir)) {
+    for pin in list(&links_dir(pin_dir)) {
         let wanted = interfaces.iter().any(|interface| {
             let egress = [pins::egress_link(pin_dir, interface), pins::egress_filter(pin_dir, interface)];
             pin == pins::xdp_link(pin_dir, interface, mode) || egress.contains(&pin)
@@ -50,14 +53,14 @@ pub fn detach_others(pin_dir: &Path, interfaces: &[String], mode: XdpMode) -> Re
 }
 
 /// Remove everything that is pinned: first links, so that traffic stops being
-/// touched, then maps. True if there was anything.
+/// touched, then maps, of any layout. True if there was anything.
 pub fn unload(pin_dir: &Path) -> Result<bool, AttachError> {
-    let (links_dir, maps_dir) = (links_dir(pin_dir), pin_dir.join("maps"));
-    let links = pins::list(&links_dir).collect::<Vec<_>>();
-    let maps = pins::list(&maps_dir).collect::<Vec<_>>();
+    let (links_dir, maps_dirs) = (links_dir(pin_dir), all_maps_dirs(pin_dir).collect::<Vec<_>>());
+    let links = list(&links_dir).collect::<Vec<_>>();
+    let maps = maps_dirs.iter().flat_map(|dir| list(dir)).collect::<Vec<_>>();
     links.iter().try_for_each(|pin| detach_pin(pin))?;
     maps.iter().try_for_each(|pin| pins::remove(pin))?;
-    for dir in [&links_dir, &maps_dir, pin_dir] {
+    for dir in maps_dirs.iter().map(PathBuf::as_path).chain([&*links_dir, pin_dir]) {
         if dir.exists() {
             std::fs::remove_dir(dir).map_err(|source| AttachError::Pin { path: dir.into(), source })?;
         }

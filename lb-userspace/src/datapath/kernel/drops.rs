@@ -46,7 +46,7 @@ fn decode(bytes: &[u8]) -> Option<Dropped> {
 }
 
 fn log_packet(dropped: &Dropped) {
-    let verdict = Verdict::from_index(usize::from(dropped.verdict));
+    let verdict = Verdict::from_number(dropped.verdict.into());
     let place = |addr, port| SocketAddr::new(IpAddr::from(addr), u16::from_be(port));
     info!(
         reason = verdict.map(Verdict::label),

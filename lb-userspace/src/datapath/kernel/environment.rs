@@ -6,7 +6,10 @@ use std::path::Path;
 use aya::util::KernelVersion;
 use rustix::{fs::statfs, mount::MountFlags};
 
-use super::error::{BPFFS, EnvironmentError};
+use super::{
+    error::{BPFFS, EnvironmentError},
+    pinned::{all_maps_dirs, links_dir, list, maps_dir},
+};
 
 /// Older kernels have no `bpf_link` for XDP with an atomic update (5.9), and
 /// 5.10 is the first with long-term support after it.
@@ -28,12 +31,23 @@ pub fn check_environment() -> Result<(), EnvironmentError> {
 /// Make the pin directory if need be.
 pub fn prepare_pin_dir(pin_dir: &Path) -> Result<(), EnvironmentError> {
     mount_bpffs();
+    check_bpffs(pin_dir, nearest_existing(pin_dir))?;
+    check_layout(pin_dir)?;
     let pin_error = |source| EnvironmentError::PinDir { path: pin_dir.into(), source };
-    for dir in [pin_dir.join("maps"), super::pinned::links_dir(pin_dir)] {
-        check_bpffs(pin_dir, nearest_existing(&dir))?;
+    for dir in [maps_dir(pin_dir), links_dir(pin_dir)] {
         std::fs::create_dir_all(dir).map_err(pin_error)?;
     }
     Ok(())
+}
+
+/// Are there maps that another release has laid out? The programs that use them are attached, so that
+/// maps beside them would be of no use.
+fn check_layout(pin_dir: &Path) -> Result<(), EnvironmentError> {
+    let mut others = all_maps_dirs(pin_dir).filter(|dir| *dir != maps_dir(pin_dir));
+    match others.find(|dir| list(dir).next().is_some()) {
+        Some(path) => Err(EnvironmentError::OtherLayout { path }),
+        None => Ok(()),
+    }
 }
 
 /// Is `path`, the pin directory or a parent of it, on a BPF file system?
@@ -76,6 +90,8 @@ fn nearest_existing(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
+    use lb_common::maps::names::MAPS_DIR;
+
     use super::*;
 
     fn code(major: u8, minor: u8) -> u32 {
@@ -89,5 +105,23 @@ mod tests {
         assert!(check_kernel(code(5, 9)).is_err());
         assert!(check_kernel(code(5, 10)).is_ok());
         assert!(check_kernel(code(6, 1)).is_ok());
+    }
+
+    #[test]
+    fn maps_of_another_layout_are_named_with_a_remedy() {
+        let pins = tempfile::tempdir().unwrap();
+        let make = |path: &str| std::fs::create_dir_all(pins.path().join(path)).unwrap();
+        make(&format!("{MAPS_DIR}/SERVICES"));
+        // What an `unload` that was killed may leave.
+        make("maps-2");
+        assert!(check_layout(pins.path()).is_ok());
+        for other in ["maps", "maps-2"] {
+            make(&format!("{other}/SERVICES"));
+            let error = check_layout(pins.path()).unwrap_err().to_string();
+            for part in [&*format!("/{other}: "), MAPS_DIR, "`trigon unload`"] {
+                assert!(error.contains(part), "{part}: {error}");
+            }
+            std::fs::remove_dir(pins.path().join(other).join("SERVICES")).unwrap();
+        }
     }
 }

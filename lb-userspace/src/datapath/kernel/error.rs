@@ -3,9 +3,11 @@
 use std::{io, path::PathBuf};
 
 use aya::{maps::MapError, programs::ProgramError};
+use lb_common::maps::names::MAPS_DIR;
 use thiserror::Error;
 
-use super::attach::AttachError;
+use super::{attach::AttachError, map_specs::Shape};
+use crate::datapath::TableError;
 
 /// The BPF file system, unless somebody has mounted another one.
 pub const BPFFS: &str = "/sys/fs/bpf";
@@ -27,6 +29,11 @@ pub enum EnvironmentError {
     InUse { path: PathBuf },
     #[error("--pin-dir {path}: {source}")]
     PinDir { path: PathBuf, source: io::Error },
+    #[error(
+        "{path}: maps of another layout are pinned there, and those of this release are called {MAPS_DIR}; \
+         `trigon unload` and a start begin anew, the release that made them goes on with them"
+    )]
+    OtherLayout { path: PathBuf },
 }
 
 #[derive(Debug, Error)]
@@ -47,6 +54,13 @@ pub enum LoadError {
     Missing(&'static str),
     #[error("pinned map {path}: {source}; `trigon unload` removes what an incompatible release left")]
     Pinned { path: PathBuf, source: MapError },
+    #[error(
+        "pinned map {path}: it is a {found}, and this release needs a {wanted}; \
+         `trigon unload` and a start begin anew, the release that made it goes on with it"
+    )]
+    OtherShape { path: PathBuf, found: Shape, wanted: Shape },
+    #[error("a change of pinned maps before the start: {0}")]
+    Table(#[from] TableError),
     #[error("pinned map {path}: cannot be mapped into memory: {source}")]
     Slab { path: PathBuf, source: io::Error },
 }

@@ -8,15 +8,17 @@ use aya::{
     programs::{SchedClassifier, Xdp},
 };
 use ipnet::IpNet;
-use lb_common::{maps::names, ring::CHUNK_SLOTS, roles};
+use lb_common::{maps::names, ring::CHUNK_SLOTS};
 
 use super::{
     KernelTables, Stats,
-    attach::{self, AttachError, Attachment, XdpMode},
+    attach::{self, Attachment, XdpMode},
     environment,
     error::LoadError,
     lock::{self, PinLock},
-    pinned::{map_pin, open_map},
+    map_specs::{MapSpec, map_specs},
+    pinned::{map_capacity, map_pin},
+    takeover,
 };
 use crate::plan::mirror::Capacity;
 
@@ -66,31 +68,6 @@ pub struct Datapath {
     pub lock: PinLock,
 }
 
-/// The maps, and how many entries each is to have. One per-CPU map of
-/// statistics goes with services and backends.
-fn map_sizes(options: &DatapathConfig) -> [(&'static str, u32); 16] {
-    let size_for_role = |role, size| if options.roles & role != 0 { size } else { 1 };
-    let capacity = options.capacity;
-    [
-        (names::SERVICES, capacity.services),
-        (names::SERVICE_STATS, capacity.services),
-        (names::VIPS, capacity.vips),
-        (names::RINGS, size_for_role(roles::DIRECTOR, capacity.ring_slots.div_ceil(CHUNK_SLOTS))),
-        (names::HISTORY, size_for_role(roles::NODE, capacity.history_slots)),
-        (names::BACKENDS, capacity.backends),
-        (names::BACKEND_STATS, capacity.backends),
-        (names::ENDPOINTS, size_for_role(roles::NODE, capacity.endpoints)),
-        (names::RANGES, capacity.ranges),
-        (names::AFFINITIES, size_for_role(roles::NODE, options.affinities)),
-        (names::NEW_FLOWS, capacity.services),
-        (names::PEERS, capacity.peers),
-        (names::BARE_FLOWS, options.bare_flows),
-        (names::FRAGMENTS, options.fragments),
-        (names::NODE_FLOWS, size_for_role(roles::NODE, options.node_flows)),
-        (names::NODE_REPLIES, size_for_role(roles::NODE, options.node_flows)),
-    ]
-}
-
 /// Load and attach. What is pinned and fits is kept, traffic is not disturbed.
 pub fn load(options: &DatapathConfig) -> Result<Datapath, LoadError> {
     ebpf_object()?;
@@ -108,7 +85,7 @@ pub fn load(options: &DatapathConfig) -> Result<Datapath, LoadError> {
 }
 
 fn load_pinned(options: &DatapathConfig, lock: PinLock, adopted: bool) -> Result<Datapath, LoadError> {
-    unpin_placeholder_maps(options)?;
+    takeover::prepare_maps(options)?;
     let mut ebpf = open_object(options, false)?;
     let attachments = attach_programs(&mut ebpf, options)?;
     let capacity = actual_capacity(&options.pin_dir, options.capacity)?;
@@ -129,22 +106,8 @@ pub fn unload(pin_dir: &Path) -> Result<bool, LoadError> {
     Ok(attach::unload(pin_dir)?)
 }
 
-/// A map that the roles of an earlier agent had no use for has one entry. If it is to have
-/// more now, its pin is removed, and a new map is made.
-fn unpin_placeholder_maps(options: &DatapathConfig) -> Result<(), LoadError> {
-    for (name, size) in map_sizes(options) {
-        let path = map_pin(&options.pin_dir, name);
-        if size > 1 && path.exists() && map_capacity(&options.pin_dir, name)? == 1 {
-            let error = |source| AttachError::Pin { path: path.clone(), source };
-            std::fs::remove_file(&path).map_err(error)?;
-        }
-    }
-    Ok(())
-}
-
 /// `dry_run`: the programs report what they would do, and change nothing.
 pub(super) fn open_object(options: &DatapathConfig, dry_run: bool) -> Result<Ebpf, LoadError> {
-    let sizes = map_sizes(options);
     let mut loader = EbpfLoader::new();
     let log_drops = u32::from(options.log_drops);
     loader.override_global("ROLES", &options.roles, true);
@@ -154,11 +117,8 @@ pub(super) fn open_object(options: &DatapathConfig, dry_run: bool) -> Result<Ebp
     loader.override_global("SOURCE_MASK_V6", &masks[1], true);
     let dry_run = u32::from(dry_run);
     loader.override_global("DRY_RUN", &dry_run, true);
-    for (name, size) in sizes {
-        loader.map_max_entries(name, size);
-        loader.map_pin_path(name, map_pin(&options.pin_dir, name));
-    }
-    for name in [names::VERDICTS, names::DROPPED, names::STRAYS, names::TOLD] {
+    for MapSpec { name, entries, .. } in map_specs(options) {
+        loader.map_max_entries(name, entries);
         loader.map_pin_path(name, map_pin(&options.pin_dir, name));
     }
     loader.load(ebpf_object()?).map_err(LoadError::Object)
@@ -198,12 +158,6 @@ where
 {
     let program = ebpf.program_mut(name).ok_or(LoadError::Missing(name))?;
     program.try_into().map_err(|_| LoadError::Missing(name))
-}
-
-/// How many entries a pinned map has room for.
-fn map_capacity(pin_dir: &Path, name: &'static str) -> Result<u32, LoadError> {
-    let info = open_map(pin_dir, name)?.info();
-    Ok(info.map_err(|source| LoadError::Pinned { path: map_pin(pin_dir, name), source })?.max_entries())
 }
 
 /// Maps that were pinned before keep the size they were made with.

@@ -4,6 +4,7 @@ mod bare;
 mod l2;
 mod refusals;
 mod ring;
+mod ringless;
 mod spread;
 mod tunnels;
 

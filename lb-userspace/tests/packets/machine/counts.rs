@@ -11,7 +11,7 @@ use crate::services::IDS;
 
 /// The counters at one moment, summed over CPUs.
 pub struct Counts {
-    verdicts: [u64; Verdict::COUNT],
+    verdicts: [u64; Verdict::LIMIT as usize],
     services: Vec<Traffic>,
     backends: Vec<Traffic>,
 }
@@ -26,9 +26,10 @@ pub struct Added {
 
 impl Counts {
     pub fn since(&self, before: &Self) -> Added {
-        let verdicts = self.verdicts.iter().zip(&before.verdicts).map(|(now, then)| now - then);
+        let more = |verdict: Verdict| self.verdicts[verdict as usize] - before.verdicts[verdict as usize];
+        let verdicts = Verdict::all().map(|verdict| (verdict, more(verdict)));
         Added {
-            verdicts: Verdict::all().zip(verdicts).filter(|(_, count)| *count > 0).collect(),
+            verdicts: verdicts.filter(|(_, count)| *count > 0).collect(),
             services: traffic_since(&self.services, &before.services),
             backends: traffic_since(&self.backends, &before.backends),
         }

@@ -45,13 +45,16 @@ impl Ring {
     }
 }
 
+/// The slab's first chunk stays empty: offset 0 stands for no ring.
+const FIRST_CHUNK: u32 = 1;
+
 /// Elements that `RINGS` needs.
 pub fn ring_chunks() -> u32 {
-    RINGS.iter().map(Ring::chunks).sum()
+    FIRST_CHUNK + RINGS.iter().map(Ring::chunks).sum::<u32>()
 }
 
 pub fn fill(trigon: &mut Ebpf, scale: Scale) -> Result<()> {
-    let (mut chunk, mut backend) = (0, 1);
+    let (mut chunk, mut backend) = (FIRST_CHUNK, 1);
     let mut services = Vec::new();
     for ring in &RINGS {
         write_backends(trigon, ring, backend)?;

@@ -31,11 +31,6 @@ fn pin_path(pin_dir: &Path, kind: &str, interface: &str) -> PathBuf {
     links_dir(pin_dir).join(format!("{kind}@{}", interface.replace('.', "%2e")))
 }
 
-/// All that is in a directory of pins.
-pub fn list(dir: &Path) -> impl Iterator<Item = PathBuf> {
-    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
-}
-
 /// A second descriptor of the pinned link. The pin stays where it is: if the agent is killed
 /// in between, everything stays attached.
 pub fn open_link(pin: &Path) -> Option<FdLink> {
@@ -60,6 +55,7 @@ pub fn remove(pin: &Path) -> Result<(), AttachError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::datapath::kernel::pinned::map_pin;
 
     #[test]
     fn records_of_filters_are_told_from_links() {
@@ -67,6 +63,6 @@ mod tests {
         assert_eq!(filter_interface(&egress_filter(dir, "eth0.5")).as_deref(), Some("eth0.5"));
         assert_eq!(filter_interface(&egress_link(dir, "eth0")), None);
         assert_eq!(filter_interface(&xdp_link(dir, "eth0", XdpMode::Native)), None);
-        assert_eq!(filter_interface(&dir.join("maps/SERVICES")), None);
+        assert_eq!(filter_interface(&map_pin(dir, "SERVICES")), None);
     }
 }
