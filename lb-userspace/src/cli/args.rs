@@ -283,10 +283,9 @@ fn parse_within(text: &str, limits: RangeInclusive<Duration>, shown: &str) -> Re
     if limits.contains(&time) { Ok(time) } else { Err(format!("use a time from {shown}")) }
 }
 
-/// Sizes of the maps. They take effect when the maps are made; `trigon unload`
-/// and a start make them anew.
+/// Sizes of the maps. Those that are smaller grow at the start, with all that is in them.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Sizes of the maps (take effect when they are made, after `trigon unload`)")]
+#[command(next_help_heading = "Sizes of the maps (a restart lets them grow, but not shrink)")]
 pub struct SizeArgs {
     /// Services: one for each address, port and protocol.
     #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]

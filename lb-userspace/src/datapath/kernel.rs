@@ -1,15 +1,18 @@
 //! The real maps and programs.
 //!
 //! Everything that has to outlive the agent is pinned in one directory:
-//! `maps-1/NAME`, `links/xdp-MODE@INTERFACE` and `links/egress@INTERFACE`, or
+//! `maps-1/NAME` (larger ones below `next` or `switch` while they grow),
+//! `links/xdp-MODE@INTERFACE` and `links/egress@INTERFACE`, or
 //! `links/egress-filter@INTERFACE` on kernels before 6.6.
 
 mod attach;
+mod copy;
 pub mod drops;
 mod dry_run;
 mod environment;
 mod error;
 mod flow_table;
+mod growth;
 mod hash_map;
 mod held;
 mod load;
@@ -20,6 +23,7 @@ mod ranges;
 mod slab;
 mod stats;
 mod sweep;
+mod syscall;
 mod tables;
 mod takeover;
 

@@ -17,15 +17,10 @@ pub enum Shortage {
     Peers(Addr),
 }
 
-/// Maps that are pinned keep their size.
+/// A start makes maps larger, with all that is in them.
 macro_rules! lack {
     ($map:literal, $option:literal) => {
-        concat!(
-            "no room in ",
-            $map,
-            "; `trigon drain`, stop the agent, `trigon unload`, and start it with a larger ",
-            $option
-        )
+        concat!("no room in ", $map, "; restart the agent with a larger ", $option)
     };
 }
 

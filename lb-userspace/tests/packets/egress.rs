@@ -7,7 +7,7 @@ use crate::{
     bystanders,
     case::{Case, check_all, leaves},
     expect::{from_vip, reply, with_zero_checksum},
-    machine::{AS_NODE, Machine, WITH_FLOWS},
+    machine::{AS_NODE, Machine, WITH_FLOWS, WITH_FORMER_REPLIES},
     packet::{ACK, ETH_LEN, FIN, Ip, RST, SYN, Transport, frame},
     services::LOCAL,
     world::{CLIENT, Family, KINDS, Kind, LEAVING, Request, STRANGER, VIP, pod},
@@ -108,6 +108,13 @@ fn cut_anywhere(kind: Kind) -> Vec<Case> {
             }
         })
         .collect()
+}
+
+#[test]
+fn replies_that_only_the_former_table_knows_leave_alike() {
+    let mut cases: Vec<_> = KINDS.into_iter().flat_map(replies).collect();
+    cases.iter_mut().for_each(|case| case.setup = WITH_FORMER_REPLIES);
+    check_all(&cases);
 }
 
 #[test]

@@ -15,6 +15,10 @@ static LOG_DROPS: u32 = 0;
 #[unsafe(no_mangle)]
 static DRY_RUN: u32 = 0;
 
+/// Is `FORMER_REPLIES` to be looked at?
+#[unsafe(no_mangle)]
+static HAS_FORMER_REPLIES: u32 = 0;
+
 /// Packets of unknown flows that each CPU hands on in a second.
 #[unsafe(no_mangle)]
 static STRAY_LIMIT: u32 = 50_000;
@@ -45,6 +49,11 @@ pub fn log_drops() -> bool {
 #[inline(always)]
 pub fn dry_run() -> bool {
     loaded(&DRY_RUN) != 0
+}
+
+#[inline(always)]
+pub fn has_former_replies() -> bool {
+    loaded(&HAS_FORMER_REPLIES) != 0
 }
 
 #[inline(always)]

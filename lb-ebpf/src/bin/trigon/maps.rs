@@ -15,6 +15,8 @@ use lb_common::{
     ring::{Owners, RingChunk},
 };
 
+use crate::constants::has_former_replies;
+
 #[btf_map]
 static SERVICES: HashMap<ServiceKey, Service, 1024> = HashMap::new();
 
@@ -35,6 +37,10 @@ pub static NODE_FLOWS: LruHashMap<FlowKey, NodeFlow, 1024> = LruHashMap::new();
 
 #[btf_map]
 pub static NODE_REPLIES: LruHashMap<ReplyKey, Reply, 1024> = LruHashMap::new();
+
+/// `NODE_REPLIES` as it was before it grew; one entry otherwise.
+#[btf_map]
+static FORMER_REPLIES: LruHashMap<ReplyKey, Reply, 1> = LruHashMap::new();
 
 #[btf_map]
 static ENDPOINTS: HashMap<EndpointKey, Endpoint, 1024> = HashMap::new();
@@ -178,6 +184,13 @@ pub fn node_flow(flow: &FlowKey) -> Option<&'static NodeFlow> {
 #[inline(always)]
 pub fn reply(key: &ReplyKey) -> Option<&'static Reply> {
     find_lru(&NODE_REPLIES, key)
+}
+
+/// The same at egress, which meets replies of flows that began while the table grew.
+#[inline(always)]
+pub fn leaving_reply(key: &ReplyKey) -> Option<&'static Reply> {
+    let reply = reply(key);
+    if reply.is_none() && has_former_replies() { find_lru(&FORMER_REPLIES, key) } else { reply }
 }
 
 #[inline(always)]

@@ -8,14 +8,11 @@ mod filter;
 mod pins;
 mod xdp;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index};
 
-use super::pinned::{all_maps_dirs, links_dir, list};
+use super::pinned::{NEXT, SWITCH, all_maps_dirs, links_dir, list};
 pub use attachment::{Attachment, XdpMode};
 pub use egress::attach as egress;
 pub use error::AttachError;
@@ -57,15 +54,16 @@ pub fn detach_others(pin_dir: &Path, interfaces: &[String], mode: XdpMode) -> Re
 pub fn unload(pin_dir: &Path) -> Result<bool, AttachError> {
     let (links_dir, maps_dirs) = (links_dir(pin_dir), all_maps_dirs(pin_dir).collect::<Vec<_>>());
     let links = list(&links_dir).collect::<Vec<_>>();
-    let maps = maps_dirs.iter().flat_map(|dir| list(dir)).collect::<Vec<_>>();
+    let has_maps = maps_dirs.iter().any(|dir| list(dir).next().is_some());
     links.iter().try_for_each(|pin| detach_pin(pin))?;
-    maps.iter().try_for_each(|pin| pins::remove(pin))?;
-    for dir in maps_dirs.iter().map(PathBuf::as_path).chain([&*links_dir, pin_dir]) {
-        if dir.exists() {
-            std::fs::remove_dir(dir).map_err(|source| AttachError::Pin { path: dir.into(), source })?;
-        }
+    // Copies first, that a growth has left: a start would go on with it.
+    let copies = maps_dirs.iter().flat_map(|dir| [dir.join(SWITCH), dir.join(NEXT)]);
+    let dirs = copies.chain(maps_dirs.iter().cloned()).chain([links_dir]);
+    for dir in &dirs.filter(|dir| dir.exists()).collect::<Vec<_>>() {
+        std::fs::remove_dir_all(dir).map_err(|source| AttachError::Pin { path: dir.into(), source })?;
     }
-    Ok(!links.is_empty() || !maps.is_empty())
+    std::fs::remove_dir(pin_dir).map_err(|source| AttachError::Pin { path: pin_dir.into(), source })?;
+    Ok(!links.is_empty() || has_maps)
 }
 
 /// Detach what the pin holds or records, and remove it.

@@ -10,7 +10,7 @@ use lb_common::maps::{Story, names};
 
 use super::{
     error::LoadError,
-    load::{DatapathConfig, find_program, open_object},
+    load::{DatapathConfig, Purpose, find_program, open_object},
 };
 
 /// What became of a packet.
@@ -29,7 +29,7 @@ const HEADER_ROOM: usize = 128;
 impl DryRun {
     /// `options` are those of the running agent.
     pub fn load(options: &DatapathConfig) -> Result<Self, LoadError> {
-        let mut ebpf = open_object(options, true)?;
+        let mut ebpf = open_object(options, &Purpose::DryRun)?;
         let xdp: &mut Xdp = find_program(&mut ebpf, "trigon_xdp")?;
         xdp.load().map_err(|e| LoadError::Program("trigon_xdp", e))?;
         Ok(Self(ebpf))

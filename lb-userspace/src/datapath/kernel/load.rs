@@ -15,6 +15,7 @@ use super::{
     attach::{self, Attachment, XdpMode},
     environment,
     error::LoadError,
+    growth,
     lock::{self, PinLock},
     map_specs::{MapSpec, map_specs},
     pinned::{map_capacity, map_pin},
@@ -85,10 +86,13 @@ pub fn load(options: &DatapathConfig) -> Result<Datapath, LoadError> {
 }
 
 fn load_pinned(options: &DatapathConfig, lock: PinLock, adopted: bool) -> Result<Datapath, LoadError> {
-    takeover::prepare_maps(options)?;
-    let mut ebpf = open_object(options, false)?;
-    let attachments = attach_programs(&mut ebpf, options)?;
-    let capacity = actual_capacity(&options.pin_dir, options.capacity)?;
+    takeover::check_shapes(options)?;
+    growth::finish(options)?;
+    takeover::unpin_placeholders(options)?;
+    growth::grow_maps(options)?;
+    let mut programs = load_programs(options, &Purpose::Packets)?;
+    let attachments = attach_programs(&mut programs, options)?;
+    let capacity = actual_capacity(&options.pin_dir)?;
     let stats = Stats::open(&options.pin_dir)?;
     let tables = KernelTables::open(&options.pin_dir)?;
     Ok(Datapath { tables, stats, attachments, capacity, adopted, lock })
@@ -106,8 +110,37 @@ pub fn unload(pin_dir: &Path) -> Result<bool, LoadError> {
     Ok(attach::unload(pin_dir)?)
 }
 
-/// `dry_run`: the programs report what they would do, and change nothing.
-pub(super) fn open_object(options: &DatapathConfig, dry_run: bool) -> Result<Ebpf, LoadError> {
+/// What programs are loaded for.
+pub(super) enum Purpose {
+    Packets,
+    /// They report what they would do, and change nothing.
+    DryRun,
+    /// For packets, while these maps give way to larger ones: see `growth`.
+    Growth(Growing),
+}
+
+/// Maps that give way, and the directory where the larger ones are.
+#[derive(Clone)]
+pub(super) struct Growing {
+    pub dir: PathBuf,
+    pub names: Vec<&'static str>,
+}
+
+impl Purpose {
+    /// Where a map is pinned.
+    fn map_pin(&self, pin_dir: &Path, name: &str) -> PathBuf {
+        match self {
+            Self::Growth(growing) if growing.names.contains(&name) => growing.dir.join(name),
+            _ => map_pin(pin_dir, name),
+        }
+    }
+
+    fn has_former_replies(&self) -> bool {
+        matches!(self, Self::Growth(growing) if growing.names.contains(&names::NODE_REPLIES))
+    }
+}
+
+pub(super) fn open_object(options: &DatapathConfig, purpose: &Purpose) -> Result<Ebpf, LoadError> {
     let mut loader = EbpfLoader::new();
     let log_drops = u32::from(options.log_drops);
     loader.override_global("ROLES", &options.roles, true);
@@ -115,11 +148,16 @@ pub(super) fn open_object(options: &DatapathConfig, dry_run: bool) -> Result<Ebp
     let masks = [true, false].map(|is_v4| source_mask(&options.bare_sources, is_v4));
     loader.override_global("SOURCE_MASK_V4", &masks[0], true);
     loader.override_global("SOURCE_MASK_V6", &masks[1], true);
-    let dry_run = u32::from(dry_run);
+    let dry_run = u32::from(matches!(purpose, Purpose::DryRun));
     loader.override_global("DRY_RUN", &dry_run, true);
+    let has_former_replies = u32::from(purpose.has_former_replies());
+    loader.override_global("HAS_FORMER_REPLIES", &has_former_replies, true);
+    if purpose.has_former_replies() {
+        loader.map_pin_path(names::FORMER_REPLIES, map_pin(&options.pin_dir, names::NODE_REPLIES));
+    }
     for MapSpec { name, entries, .. } in map_specs(options) {
         loader.map_max_entries(name, entries);
-        loader.map_pin_path(name, map_pin(&options.pin_dir, name));
+        loader.map_pin_path(name, purpose.map_pin(&options.pin_dir, name));
     }
     loader.load(ebpf_object()?).map_err(LoadError::Object)
 }
@@ -132,24 +170,29 @@ fn source_mask(prefixes: &[IpNet], is_v4: bool) -> u32 {
     u32::MAX.checked_shr(32 - bits).unwrap_or(0).to_be()
 }
 
-fn attach_programs(ebpf: &mut Ebpf, options: &DatapathConfig) -> Result<Vec<Attachment>, LoadError> {
-    let xdp: &mut Xdp = find_program(ebpf, "trigon_xdp")?;
+/// Makes the maps that are missing, and has the verifier read both programs.
+pub(super) fn load_programs(options: &DatapathConfig, purpose: &Purpose) -> Result<Ebpf, LoadError> {
+    let mut ebpf = open_object(options, purpose)?;
+    let xdp: &mut Xdp = find_program(&mut ebpf, "trigon_xdp")?;
     xdp.load().map_err(|e| LoadError::Program("trigon_xdp", e))?;
-    let egress: &mut SchedClassifier = find_program(ebpf, "trigon_egress")?;
+    let egress: &mut SchedClassifier = find_program(&mut ebpf, "trigon_egress")?;
     egress.load().map_err(|e| LoadError::Program("trigon_egress", e))?;
-    attach::detach_others(&options.pin_dir, &options.interfaces, options.mode)?;
-    let mut attachments = Vec::new();
-    for interface in &options.interfaces {
-        // Egress first: replies must be translated as soon as requests come in.
-        attach::egress(find_program(ebpf, "trigon_egress")?, &options.pin_dir, interface)?;
-        attachments.push(attach::xdp(
-            find_program(ebpf, "trigon_xdp")?,
-            &options.pin_dir,
-            interface,
-            options.mode,
-        )?);
+    Ok(ebpf)
+}
+
+/// Egress of all interfaces first: replies must be translated as soon as requests come in, by
+/// whichever they leave.
+pub(super) fn attach_programs(
+    programs: &mut Ebpf,
+    options: &DatapathConfig,
+) -> Result<Vec<Attachment>, LoadError> {
+    let DatapathConfig { pin_dir, interfaces, mode, .. } = options;
+    attach::detach_others(pin_dir, interfaces, *mode)?;
+    for interface in interfaces {
+        attach::egress(find_program(programs, "trigon_egress")?, pin_dir, interface)?;
     }
-    Ok(attachments)
+    let xdp: &mut Xdp = find_program(programs, "trigon_xdp")?;
+    interfaces.iter().map(|interface| Ok(attach::xdp(xdp, pin_dir, interface, *mode)?)).collect()
 }
 
 pub(super) fn find_program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
@@ -160,10 +203,10 @@ where
     program.try_into().map_err(|_| LoadError::Missing(name))
 }
 
-/// Maps that were pinned before keep the size they were made with.
-fn actual_capacity(pin_dir: &Path, wanted: Capacity) -> Result<Capacity, LoadError> {
+/// Maps that were larger keep their size.
+fn actual_capacity(pin_dir: &Path) -> Result<Capacity, LoadError> {
     let size = |name| map_capacity(pin_dir, name);
-    let actual = Capacity {
+    Ok(Capacity {
         services: size(names::SERVICES)?,
         backends: size(names::BACKENDS)?,
         endpoints: size(names::ENDPOINTS)?,
@@ -172,13 +215,5 @@ fn actual_capacity(pin_dir: &Path, wanted: Capacity) -> Result<Capacity, LoadErr
         ranges: size(names::RANGES)?,
         vips: size(names::VIPS)?,
         peers: size(names::PEERS)?,
-    };
-    if actual.services < wanted.services || actual.backends < wanted.backends {
-        tracing::warn!(
-            ?actual,
-            ?wanted,
-            "the pinned maps keep the size they were made with; `trigon unload` and a start give the new one"
-        );
-    }
-    Ok(actual)
+    })
 }

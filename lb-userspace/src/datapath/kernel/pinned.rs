@@ -7,6 +7,11 @@ use lb_common::maps::names;
 
 use super::error::LoadError;
 
+/// Below the directory of maps, while they grow: larger ones that no program has yet, and those that
+/// programs are given.
+pub const NEXT: &str = "next";
+pub const SWITCH: &str = "switch";
+
 /// The names of directories of maps begin with it, whatever their layout.
 const MAPS_PREFIX: &str = "maps";
 

@@ -13,12 +13,16 @@ use super::{
     pinned::{map_capacity, map_info, map_pin},
 };
 
-/// Makes what is pinned fit to be taken over by the programs.
-pub fn prepare_maps(options: &DatapathConfig) -> Result<(), LoadError> {
+/// To be called before anything is changed.
+pub fn check_shapes(options: &DatapathConfig) -> Result<(), LoadError> {
+    map_specs(options).iter().try_for_each(|spec| check_shape(&options.pin_dir, spec))
+}
+
+/// Makes room for the maps of a role that is new.
+pub fn unpin_placeholders(options: &DatapathConfig) -> Result<(), LoadError> {
     let specs = map_specs(options);
-    // All of them before the first change.
-    specs.iter().try_for_each(|spec| check_shape(&options.pin_dir, spec))?;
-    specs.iter().try_for_each(|spec| unpin_placeholder(&options.pin_dir, spec))
+    let mut specs = specs.iter().filter(|spec| OF_ONE_ROLE.contains(&spec.name));
+    specs.try_for_each(|spec| unpin_placeholder(&options.pin_dir, spec))
 }
 
 fn check_shape(pin_dir: &Path, spec: &MapSpec) -> Result<(), LoadError> {
@@ -29,6 +33,16 @@ fn check_shape(pin_dir: &Path, spec: &MapSpec) -> Result<(), LoadError> {
     let found = Shape::read(&map_info(pin_dir, spec.name)?);
     if found == spec.shape { Ok(()) } else { Err(LoadError::OtherShape { path, found, wanted: spec.shape }) }
 }
+
+/// The maps that only one of the roles has a use for.
+const OF_ONE_ROLE: [&str; 6] = [
+    names::RINGS,
+    names::HISTORY,
+    names::ENDPOINTS,
+    names::NODE_FLOWS,
+    names::NODE_REPLIES,
+    names::AFFINITIES,
+];
 
 /// A map that the roles of an earlier agent had no use for has one entry. If it is to have
 /// more now, its pin is removed, and a new map is made.

@@ -108,12 +108,13 @@ pub fn new_flows_entry(second: u32, count: u32) -> u64 {
 /// The MSS that clients are offered at most, by the flows of [`flows`].
 pub const MSS: u16 = 1400;
 
-/// Write the entries of a flow that `Kind::request(LOCAL)` opened, of every kind.
-pub fn open_flows(ebpf: &mut Ebpf) {
+/// Write the entries of a flow that `Kind::request(LOCAL)` opened, of every kind; those of replies to
+/// this table.
+pub fn open_flows(ebpf: &mut Ebpf, replies: &str) {
     for request in KINDS.map(|kind| kind.request(LOCAL)) {
         let (key, reply) = reply_entry(&request, pod(1));
         let reply = Reply { mss: MSS, ..reply };
-        hash_map::<ReplyKey, Reply>(ebpf, names::NODE_REPLIES).insert(key, reply, 0).unwrap();
+        hash_map::<ReplyKey, Reply>(ebpf, replies).insert(key, reply, 0).unwrap();
         let (key, flow) = flow_entry(&request, pod(1));
         hash_map::<FlowKey, NodeFlow>(ebpf, names::NODE_FLOWS).insert(key, flow, 0).unwrap();
     }

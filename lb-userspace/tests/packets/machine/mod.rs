@@ -20,8 +20,8 @@ pub use fill::{MSS, endpoint, flow_entry, reply_entry};
 pub use pool::{LentMachine, lend_machine};
 pub use setup::{
     AS_BOTH, AS_DIRECTOR, AS_NODE, Condition, DIRECTOR_AT_LIMIT, FLOWS_FULL, NODE_AT_LIMIT,
-    NODE_WITHOUT_HEADROOM, REPLIES_FULL, SPREADING, Setup, WITH_FLOWS, WITH_PORTS_TAKEN, WITHOUT_HEADROOM,
-    WITHOUT_STRAYS,
+    NODE_WITHOUT_HEADROOM, REPLIES_FULL, SPREADING, Setup, WITH_FLOWS, WITH_FORMER_REPLIES, WITH_PORTS_TAKEN,
+    WITHOUT_HEADROOM, WITHOUT_STRAYS,
 };
 
 use crate::{packet::ETH_LEN, services::NEW_FLOWS};
@@ -82,6 +82,9 @@ impl Machine {
             loader.override_global("SOURCE_MASK_V4", &spread[0], true);
             loader.override_global("SOURCE_MASK_V6", &spread[1], true);
         }
+        let has_former_replies = u32::from(setup.condition == Condition::RepliesGrown);
+        loader.override_global("HAS_FORMER_REPLIES", &has_former_replies, true);
+        loader.map_max_entries(names::FORMER_REPLIES, 1024);
         if let Condition::Strays(limit) = &setup.condition {
             loader.override_global("STRAY_LIMIT", limit, true);
         }
@@ -92,7 +95,8 @@ impl Machine {
         };
         fill::write_all_maps(&mut ebpf);
         match setup.condition {
-            Condition::FlowsOpen => fill::open_flows(&mut ebpf),
+            Condition::FlowsOpen => fill::open_flows(&mut ebpf, names::NODE_REPLIES),
+            Condition::RepliesGrown => fill::open_flows(&mut ebpf, names::FORMER_REPLIES),
             Condition::AtLimit => fill::set_flows_begun(&mut ebpf, NEW_FLOWS),
             Condition::PortsTaken => fill::take_all_ports(&mut ebpf),
             _ => {}

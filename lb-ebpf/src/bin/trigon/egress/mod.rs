@@ -70,7 +70,7 @@ fn reply(ctx: &TcContext) -> Verdict {
     };
     let endpoint = Endpoint { addr: packet.src, port: packet.src_port, pad: 0 };
     let key = ReplyKey::new(endpoint, packet.dst.addr, packet.dst.port, packet.dst.protocol);
-    let Some(reply) = maps::reply(&key) else { return Verdict::EgressPass };
+    let Some(reply) = maps::leaving_reply(&key) else { return Verdict::EgressPass };
     if packet.fragment == Fragment::First {
         fragments::remember(packet);
     }

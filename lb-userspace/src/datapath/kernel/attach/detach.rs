@@ -11,14 +11,15 @@ use std::{
         unix::ffi::OsStrExt,
     },
     path::Path,
-    ptr,
 };
+
+use crate::datapath::kernel::syscall::bpf;
 
 const BPF_OBJ_GET: libc::c_long = 7;
 /// Since Linux 5.9.
 const BPF_LINK_DETACH: libc::c_long = 34;
 
-/// The beginnings of `union bpf_attr`; the kernel takes the rest for zeros.
+/// The beginnings of `union bpf_attr`.
 #[repr(C)]
 struct ObjectGet {
     path: u64,
@@ -34,17 +35,11 @@ struct LinkDetach {
 /// Detach the link that is pinned at `pin`, now; the pin stays.
 pub fn detach_link(pin: &Path) -> io::Result<()> {
     let path = CString::new(pin.as_os_str().as_bytes())?;
-    let get = ObjectGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
-    let link = bpf(BPF_OBJ_GET, &get)?;
+    let mut get = ObjectGet { path: path.as_ptr() as u64, fd: 0, flags: 0 };
+    // SAFETY: the path ends with a zero and lives until the call returns.
+    let link = unsafe { bpf(BPF_OBJ_GET, &mut get) }?;
     // SAFETY: the kernel has just made this descriptor for us.
     let link = unsafe { OwnedFd::from_raw_fd(link) };
-    bpf(BPF_LINK_DETACH, &LinkDetach { link: link.as_raw_fd() as u32 }).map(drop)
-}
-
-/// bpf(2)
-fn bpf<T>(command: libc::c_long, attributes: &T) -> io::Result<i32> {
-    // SAFETY: `attributes` is as long as we say, and the path in it lives until
-    // the call returns; the kernel only reads them.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_ref(attributes), size_of::<T>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
+    // SAFETY: it has no addresses.
+    unsafe { bpf(BPF_LINK_DETACH, &mut LinkDetach { link: link.as_raw_fd() as u32 }) }.map(drop)
 }
