@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index};
 use super::pinned::{NEXT, SWITCH, all_maps_dirs, links_dir, list};
 pub use attachment::{Attachment, XdpMode};
 pub use egress::attach as egress;
-pub use error::AttachError;
+pub use error::{AttachError, errno_of};
 pub use xdp::attach as xdp;
 
 /// The interfaces that exist, by index.

@@ -10,6 +10,7 @@ use lb_common::maps::{Story, names};
 
 use super::{
     error::LoadError,
+    interrupted::load_program,
     load::{DatapathConfig, Purpose, find_program, open_object},
 };
 
@@ -31,7 +32,7 @@ impl DryRun {
     pub fn load(options: &DatapathConfig) -> Result<Self, LoadError> {
         let mut ebpf = open_object(options, &Purpose::DryRun)?;
         let xdp: &mut Xdp = find_program(&mut ebpf, "trigon_xdp")?;
-        xdp.load().map_err(|e| LoadError::Program("trigon_xdp", e))?;
+        load_program(|| xdp.load()).map_err(|e| LoadError::Program("trigon_xdp", e))?;
         Ok(Self(ebpf))
     }
 

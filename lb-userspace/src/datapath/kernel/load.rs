@@ -16,6 +16,7 @@ use super::{
     environment,
     error::LoadError,
     growth,
+    interrupted::load_program,
     lock::{self, PinLock},
     map_specs::{MapSpec, map_specs},
     pinned::{map_capacity, map_pin},
@@ -174,9 +175,9 @@ fn source_mask(prefixes: &[IpNet], is_v4: bool) -> u32 {
 pub(super) fn load_programs(options: &DatapathConfig, purpose: &Purpose) -> Result<Ebpf, LoadError> {
     let mut ebpf = open_object(options, purpose)?;
     let xdp: &mut Xdp = find_program(&mut ebpf, "trigon_xdp")?;
-    xdp.load().map_err(|e| LoadError::Program("trigon_xdp", e))?;
+    load_program(|| xdp.load()).map_err(|e| LoadError::Program("trigon_xdp", e))?;
     let egress: &mut SchedClassifier = find_program(&mut ebpf, "trigon_egress")?;
-    egress.load().map_err(|e| LoadError::Program("trigon_egress", e))?;
+    load_program(|| egress.load()).map_err(|e| LoadError::Program("trigon_egress", e))?;
     Ok(ebpf)
 }
 

@@ -13,7 +13,7 @@ use aya::{
     programs::{ProgramError, SchedClassifier, Xdp},
 };
 use lb_common::maps::{Dropped, names};
-use lb_userspace::datapath::kernel::ebpf_object;
+use lb_userspace::datapath::kernel::{ebpf_object, load_program};
 
 pub use counts::Added;
 pub use fill::{MSS, endpoint, flow_entry, reply_entry};
@@ -102,9 +102,9 @@ impl Machine {
             _ => {}
         }
         let xdp: &mut Xdp = ebpf.program_mut("trigon_xdp").unwrap().try_into().unwrap();
-        xdp.load().unwrap();
+        load_program(|| xdp.load()).unwrap();
         let egress: &mut SchedClassifier = ebpf.program_mut("trigon_egress").unwrap().try_into().unwrap();
-        egress.load().unwrap();
+        load_program(|| egress.load()).unwrap();
         let metadata = if setup.condition == Condition::NoHeadroom { LARGE_METADATA } else { 0 };
         Self { ebpf, metadata }
     }

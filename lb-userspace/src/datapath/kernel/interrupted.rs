@@ -1,0 +1,43 @@
+//! Loading of programs takes a while, in which a signal may come.
+
+use std::error::Error;
+
+use super::attach::errno_of;
+
+/// As often as libbpf tries (`PROG_LOAD_ATTEMPTS`).
+const ATTEMPTS: u32 = 5;
+
+/// Loads a program. The verifier gives up when a signal is pending (`EAGAIN`); then it is asked again.
+pub fn load_program<E: Error + 'static>(mut load: impl FnMut() -> Result<(), E>) -> Result<(), E> {
+    for _ in 1..ATTEMPTS {
+        match load() {
+            Err(error) if errno_of(&error) == Some(libc::EAGAIN) => {}
+            result => return result,
+        }
+    }
+    load()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// Fails with these errors, one after the other. Returns how many were left, and whether it went well.
+    fn load_with(errors: &[i32]) -> (usize, bool) {
+        let mut errors = errors.iter();
+        let result = load_program(|| match errors.next() {
+            Some(errno) => Err(io::Error::from_raw_os_error(*errno)),
+            None => Ok(()),
+        });
+        (errors.len(), result.is_ok())
+    }
+
+    #[test]
+    fn only_who_was_interrupted_tries_again_and_not_for_ever() {
+        assert_eq!(load_with(&[libc::EAGAIN; 4]), (0, true));
+        assert_eq!(load_with(&[libc::EAGAIN; 9]), (4, false));
+        assert_eq!(load_with(&[libc::EAGAIN, libc::EPERM, libc::EAGAIN]), (1, false));
+    }
+}
