@@ -90,7 +90,11 @@ impl Iterator for Preference {
 
     fn next(&mut self) -> Option<u32> {
         let slot = self.next;
-        self.next = (self.next + self.skip) % self.len;
+        // Both are less than `len`. A division here would take most of the time of a table.
+        self.next += self.skip;
+        if self.next >= self.len {
+            self.next -= self.len;
+        }
         Some(slot)
     }
 }
