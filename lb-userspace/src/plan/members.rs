@@ -11,6 +11,18 @@ use super::{
 };
 use crate::objects::model::{Backends, Cluster, DeliveryMode, Endpoint, Service};
 
+/// A backend that can take packets for a service: its name for Maglev, its key and its weight.
+pub type NamedMember = (Arc<str>, BackendKey, u32);
+
+/// The members of a ring by name, with their weights. Cheap to copy, since there are many rings, and
+/// all that is known of each names its members.
+pub type Weights = Arc<[(Arc<str>, u32)]>;
+
+/// What Maglev has to know of them, in the same order.
+pub fn weights_of<'a>(members: impl IntoIterator<Item = &'a NamedMember>) -> Weights {
+    members.into_iter().map(|(name, _, weight)| (Arc::clone(name), *weight)).collect()
+}
+
 /// Bytes that stand in front of a service's packets on the network between
 /// directors and backends, at most; 0 if nothing does.
 pub fn max_overhead(cluster: &Cluster, service: &Service) -> u16 {
@@ -21,16 +33,15 @@ pub fn max_overhead(cluster: &Cluster, service: &Service) -> u16 {
     members.iter().map(|(_, key, _)| unresolved_entry(key).overhead()).max().unwrap_or_default()
 }
 
-/// Name for Maglev, key and weight of each backend that can take packets for a
-/// service. The weight of a node is the number of its endpoints that take new
-/// connections, that of a bare server 1.
+/// The backends that can take packets for a service. The weight of a node is the number of its
+/// endpoints that take new connections, that of a bare server 1.
 ///
 /// If no endpoint takes any, the draining ones count: their connections live on.
-pub fn named_members(cluster: &Cluster, service: &Service) -> Vec<(String, BackendKey, u32)> {
+pub fn named_members(cluster: &Cluster, service: &Service) -> Vec<NamedMember> {
     let key = |addr: IpAddr, bare| BackendKey { addr: Addr::from(addr), mode: service.delivery, bare };
     match &service.backends {
         Backends::Bare(servers) => {
-            servers.iter().map(|server| (server.to_string(), key(*server, true), 1)).collect()
+            servers.iter().map(|server| (server.to_string().into(), key(*server, true), 1)).collect()
         }
         Backends::Endpoints(endpoints) => {
             let mut weights: BTreeMap<&Arc<str>, u32> = BTreeMap::new();
@@ -40,7 +51,7 @@ pub fn named_members(cluster: &Cluster, service: &Service) -> Vec<(String, Backe
             }
             let member = |(name, weight): (&Arc<str>, u32)| {
                 let addr = cluster.nodes.get(name)?.address_like(service.frontend.vip)?;
-                Some((name.to_string(), key(addr, false), weight))
+                Some((Arc::clone(name), key(addr, false), weight))
             };
             weights.into_iter().filter_map(member).collect()
         }
@@ -50,12 +61,7 @@ pub fn named_members(cluster: &Cluster, service: &Service) -> Vec<(String, Backe
 /// This machine's part of a service's new flows. Flows to Pods begin on nodes,
 /// which share them by their ready endpoints; flows to bare servers begin on
 /// directors, which share them equally. None if none begin on this machine.
-pub fn flow_share(
-    cluster: &Cluster,
-    me: &Identity,
-    named: &[(String, BackendKey, u32)],
-    bare: bool,
-) -> Option<FlowShare> {
+pub fn flow_share(cluster: &Cluster, me: &Identity, named: &[NamedMember], bare: bool) -> Option<FlowShare> {
     let has = |role| me.roles & role != 0;
     if bare {
         let directors = cluster.nodes.values().filter(|node| node.director).count();

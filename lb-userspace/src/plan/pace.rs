@@ -6,17 +6,16 @@
 //! The first change after a pause is let through at once.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use super::members::Weights;
 use crate::objects::model::Frontend;
 
 /// The least time between two additions to a ring.
 pub const BATCH_INTERVAL: Duration = Duration::from_millis(300);
-
-/// Members by name, with their weights.
-pub type Weights = BTreeMap<String, u32>;
 
 /// The members that each service's ring has, and since when.
 #[derive(Clone, Default)]
@@ -35,13 +34,13 @@ struct PacedRing {
 
 impl RingPace {
     /// The members that a service's ring is to have now.
-    pub fn admit(&mut self, frontend: Frontend, wanted: Weights, now: Instant) -> &Weights {
+    pub fn admit(&mut self, frontend: Frontend, wanted: &Weights, now: Instant) -> &Weights {
         let next = match self.rings.remove(&frontend) {
-            Some(old) if old.members == wanted => old,
-            Some(old) if now < old.at + BATCH_INTERVAL => old.remove_gone(&wanted, now),
-            _ => PacedRing { members: wanted.clone(), at: now },
+            Some(old) if old.members == *wanted => old,
+            Some(old) if now < old.at + BATCH_INTERVAL => old.remove_gone(wanted, now),
+            _ => PacedRing { members: Arc::clone(wanted), at: now },
         };
-        if next.members == wanted {
+        if next.members == *wanted {
             self.pending.remove(&frontend);
         } else {
             self.pending.insert(frontend, next.at + BATCH_INTERVAL);
@@ -80,9 +79,14 @@ impl RingPace {
 impl PacedRing {
     /// The ring without members that are no longer wanted. If none is left, it
     /// gets all wanted ones at once: no ring stays empty to wait for a batch.
-    fn remove_gone(mut self, wanted: &Weights, now: Instant) -> Self {
-        self.members.retain(|name, _| wanted.contains_key(name));
-        if self.members.is_empty() { Self { members: wanted.clone(), at: now } } else { self }
+    fn remove_gone(self, wanted: &Weights, now: Instant) -> Self {
+        let names: HashSet<_> = wanted.iter().map(|(name, _)| name).collect();
+        let members: Weights =
+            self.members.iter().filter(|(name, _)| names.contains(name)).cloned().collect();
+        if members.is_empty() {
+            return Self { members: Arc::clone(wanted), at: now };
+        }
+        Self { members, at: self.at }
     }
 }
 

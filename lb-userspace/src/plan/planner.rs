@@ -1,6 +1,11 @@
 //! The plan for a machine: the same cluster gives the same rings on every one.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+    time::Instant,
+};
 
 use imbl::OrdMap;
 use lb_common::{
@@ -12,7 +17,7 @@ use lb_common::{
 use super::{
     backend::{TunnelOrigin, backend_entry},
     heirs,
-    members::{flow_share, local_endpoints, named_members},
+    members::{NamedMember, Weights, flow_share, local_endpoints, named_members, weights_of},
     mss::Mss,
     pace::RingPace,
     planned::{BackendKey, Identity, Plan, PlannedService, service_key},
@@ -196,8 +201,10 @@ impl Planner {
             planned.mss = round.mss.for_vip(frontend.vip);
         }
         for (key, _) in planned.members.iter() {
-            *plan.members.entry(*key).or_default() += 1;
-            if plan.is_director && !plan.backends.contains_key(key) {
+            let uses = plan.members.entry(*key).or_default();
+            *uses += 1;
+            // For those who are members already, there is an entry.
+            if *uses == 1 && plan.is_director && !plan.backends.contains_key(key) {
                 plan.backends.insert(*key, backend_entry(key, &round.origin, round.hops));
             }
         }
@@ -211,19 +218,18 @@ impl Planner {
         cluster: &Cluster,
         me: &Identity,
         service: &Service,
-        mut named: Vec<(String, BackendKey, u32)>,
+        mut named: Vec<NamedMember>,
         dead: &Dead,
         now: Instant,
     ) -> PlannedService {
-        let wanted = named.iter().map(|(name, _, weight)| (name.clone(), *weight)).collect();
-        let admitted = self.pace.admit(service.frontend, wanted, now);
-        named.retain_mut(|(name, _, weight)| admitted.get(name).map(|now| *weight = *now).is_some());
+        let mut weights = weights_of(&named);
+        let admitted = self.pace.admit(service.frontend, &weights, now);
+        if *admitted != weights {
+            keep_admitted(&mut named, admitted);
+            weights = weights_of(&named);
+        }
         let bare = matches!(service.backends, Backends::Bare(_));
-        let weights = |but: Option<&str>| {
-            let others = named.iter().filter(|(name, ..)| Some(name.as_str()) != but);
-            others.map(|(name, _, weight)| (name.clone(), *weight)).collect::<Vec<_>>()
-        };
-        let ring = self.rings.ring_of(weights(None));
+        let ring = self.rings.ring_of(&weights);
         let key = service_key(&service.frontend);
         let is_dead: Vec<bool> =
             named.iter().map(|(_, backend, _)| dead.contains(&Subject::of_backend(&key, backend))).collect();
@@ -239,7 +245,8 @@ impl Planner {
         };
         let is_member = is_asked && named.iter().any(|(name, ..)| **name == *me.node);
         let without_me = if is_member {
-            reindexed_ring(&named, &me.node, &self.rings.ring_of(weights(Some(&me.node))))
+            let others = weights_of(named.iter().filter(|(name, ..)| *name != me.node));
+            reindexed_ring(&named, &me.node, &self.rings.ring_of(&others))
         } else {
             Arc::default()
         };
@@ -258,6 +265,12 @@ impl Planner {
             mss: 0,
         }
     }
+}
+
+/// Leaves out who is not admitted yet, and gives the others the weights that they have for now.
+fn keep_admitted(named: &mut Vec<NamedMember>, admitted: &Weights) {
+    let admitted: HashMap<&Arc<str>, u32> = admitted.iter().map(|(name, weight)| (name, *weight)).collect();
+    named.retain_mut(|(name, _, weight)| admitted.get(&*name).map(|now| *weight = *now).is_some());
 }
 
 /// The service as it was planned before, and what it says now of all but its members.
@@ -303,7 +316,7 @@ fn known_members(
     before: Option<&Arc<PlannedService>>,
     service: &Service,
     round: &Round<'_>,
-) -> (Vec<(String, BackendKey, u32)>, Vec<BackendKey>) {
+) -> (Vec<NamedMember>, Vec<BackendKey>) {
     let was_member = |key: &BackendKey| {
         before.is_some_and(|before| before.members.iter().any(|(member, _)| member == key))
     };
@@ -327,9 +340,9 @@ fn peer_roles(cluster: &Cluster, me: &Identity) -> OrdMap<Addr, u32> {
 }
 
 /// `ring` is of all in `named` but `me`; its slots become indices of `named`.
-fn reindexed_ring(named: &[(String, BackendKey, u32)], me: &str, ring: &[u16]) -> Arc<[u16]> {
+fn reindexed_ring(named: &[NamedMember], me: &str, ring: &[u16]) -> Arc<[u16]> {
     let all = (0u16..).zip(named);
-    let others: Vec<u16> = all.filter(|(_, (name, ..))| name != me).map(|(index, _)| index).collect();
+    let others: Vec<u16> = all.filter(|(_, (name, ..))| **name != *me).map(|(index, _)| index).collect();
     ring.iter().filter_map(|slot| others.get(usize::from(*slot)).copied()).collect()
 }
 

@@ -2,31 +2,31 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::maglev;
+use super::{maglev, members::Weights};
 
 /// How many more rings than are in use are kept at least.
 const SPARE: usize = 64;
 
-/// Maglev tables by their members, names and weights.
+/// Maglev tables by their members.
 #[derive(Default)]
 pub struct RingCache {
-    rings: HashMap<Vec<(String, u32)>, Arc<[u16]>>,
+    rings: HashMap<Weights, Arc<[u16]>>,
     /// At this number, those that nobody uses are dropped.
     limit: usize,
 }
 
 impl RingCache {
-    /// The Maglev table of members, given as pairs of name and weight. Slots are indices of `members`.
-    pub fn ring_of(&mut self, members: Vec<(String, u32)>) -> Arc<[u16]> {
-        if let Some(ring) = self.rings.get(&members) {
+    /// The Maglev table of members. Slots are indices of `members`.
+    pub fn ring_of(&mut self, members: &Weights) -> Arc<[u16]> {
+        if let Some(ring) = self.rings.get(members) {
             return ring.clone();
         }
         if self.rings.len() >= self.limit {
             self.rings.retain(|_, ring| Arc::strong_count(ring) > 1);
             self.limit = self.rings.len() + self.rings.len() / 4 + SPARE;
         }
-        let ring: Arc<[u16]> = maglev::table(&members, maglev::length_for(members.len())).into();
-        self.rings.insert(members, ring.clone());
+        let ring: Arc<[u16]> = maglev::table(members, maglev::length_for(members.len())).into();
+        self.rings.insert(Arc::clone(members), ring.clone());
         ring
     }
 }
@@ -38,12 +38,12 @@ mod tests {
     #[test]
     fn rings_that_nobody_uses_are_dropped_in_the_end() {
         let mut cache = RingCache::default();
-        let members = |n: usize| vec![(n.to_string(), 1)];
-        let used: Vec<_> = (0..10).map(|n| cache.ring_of(members(n))).collect();
+        let members = |n: usize| Weights::from([(n.to_string().into(), 1)]);
+        let used: Vec<_> = (0..10).map(|n| cache.ring_of(&members(n))).collect();
         for n in 10..1000 {
-            cache.ring_of(members(n));
+            cache.ring_of(&members(n));
         }
         assert!(cache.rings.len() <= 10 + 10 / 4 + SPARE, "{}", cache.rings.len());
-        assert!((0..10).all(|n| Arc::ptr_eq(&cache.ring_of(members(n)), &used[n])));
+        assert!((0..10).all(|n| Arc::ptr_eq(&cache.ring_of(&members(n)), &used[n])));
     }
 }
