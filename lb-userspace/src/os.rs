@@ -1,6 +1,7 @@
 //! Functions of the operating system that neither the standard library nor the
 //! crates in use offer.
 
+pub mod memory;
 pub mod moment;
 pub mod priority;
 pub mod sockopt;

@@ -13,7 +13,7 @@ use crate::{
     datapath::{self, Applied, TableError, Tables},
     neigh::NextHops,
     objects::model::Cluster,
-    os::moment::Now,
+    os::{memory, moment::Now},
     plan::{
         BackendKey, Dead, Identity, Plan, Planner, TunnelOrigin, backend_entry,
         diff::{ServiceChange, Stamp, diff},
@@ -140,8 +140,11 @@ impl<T: Tables> Reconciler<T> {
         });
         self.due = plan.due;
         self.programmed.plan = Arc::new(plan);
-        self.programmed.is_planned = true;
+        let is_first = !std::mem::replace(&mut self.programmed.is_planned, true);
         self.converge_maps(now, Vec::new());
+        if is_first {
+            memory::give_back();
+        }
     }
 
     /// Next hops answer otherwise than when they were planned with, and nothing else has changed.

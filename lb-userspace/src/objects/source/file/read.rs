@@ -17,7 +17,7 @@ use super::{
     contents::{FileContents, Files},
     decode, yaml,
 };
-use crate::objects::model::Problem;
+use crate::{objects::model::Problem, os::memory};
 
 /// Bytes above which a file is refused: 10,000 Services with 16 endpoints have 25 MiB.
 pub const MAX_FILE: u64 = 64 << 20;
@@ -112,6 +112,9 @@ impl Reader {
                 self.files.insert(Arc::clone(&path), Arc::new(contents));
                 changed.insert(path);
             }
+        }
+        if there.len() > FEW_FILES {
+            memory::give_back();
         }
         changed
     }
