@@ -6,10 +6,11 @@ use std::{
     fs::{self, File, Metadata},
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read},
+    iter,
     os::unix::fs::MetadataExt,
     panic,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
@@ -126,17 +127,24 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
     if items.len() <= FEW_FILES {
         return items.iter().map(work).collect();
     }
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let part = items.len().div_ceil(threads).max(FEW_FILES);
-    thread::scope(|scope| {
-        let work = &work;
-        let parts = items.chunks(part).map(|part| move || part.iter().map(work).collect::<Vec<R>>());
-        let workers: Vec<_> = parts.map(|part| scope.spawn(part)).collect();
-        let join = |worker: thread::ScopedJoinHandle<'_, Vec<R>>| {
+    let parts = items.len().div_ceil(FEW_FILES);
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(parts);
+    // Small ones: some files take far longer than others, and all threads are to end together.
+    let parts = Mutex::new(items.chunks(FEW_FILES).enumerate());
+    let next_part = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work_off = || -> Vec<(usize, Vec<R>)> {
+        let parts = iter::from_fn(next_part);
+        parts.map(|(number, part)| (number, part.iter().map(&work).collect())).collect()
+    };
+    let mut done: Vec<_> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work_off)).collect();
+        let join = |worker: thread::ScopedJoinHandle<'_, Vec<(usize, Vec<R>)>>| {
             worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
         };
         workers.into_iter().flat_map(join).collect()
-    })
+    });
+    done.sort_unstable_by_key(|(number, _)| *number);
+    done.into_iter().flat_map(|(_, results)| results).collect()
 }
 
 /// Contents: none if they have this hash.
