@@ -11,6 +11,7 @@ mod follow;
 mod listing;
 mod read;
 mod store;
+mod strict;
 mod suggest;
 #[cfg(test)]
 pub mod testing;

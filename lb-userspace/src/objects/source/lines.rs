@@ -1,6 +1,6 @@
 //! Which line of a file a field came from.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use crate::hash::fnv1a;
 
 /// The lines of an object's fields: the object itself, and behind each field what it contains. There
 /// are many objects, and seldom is a line asked for, so that it is small and found by searching.
@@ -97,9 +97,7 @@ impl Lines {
 }
 
 fn hash_of(step: &str) -> u32 {
-    let mut hasher = DefaultHasher::new();
-    step.hash(&mut hasher);
-    hasher.finish() as u32
+    fnv1a(step) as u32
 }
 
 /// Splits at dots and brackets; a key in brackets may contain dots, as in

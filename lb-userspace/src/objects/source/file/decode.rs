@@ -11,7 +11,7 @@ use serde_ignored::Path as Ignored;
 use serde_json::Value;
 use serde_path_to_error::{Segment, Track};
 
-use super::{contents::FileContents, fields::FIELDS, suggest::nearest_name, yaml::Document};
+use super::{contents::FileContents, fields::FIELDS, strict, suggest::nearest_name, yaml::Document};
 use crate::objects::{
     crds,
     model::Problem,
@@ -205,6 +205,11 @@ fn decode_object(kind: Kind, mut value: Value) -> Result<Object, Refusal> {
 }
 
 fn decode_typed<T: DeserializeOwned>(kind: Kind, value: Value) -> Result<T, Refusal> {
+    strict::read(&value).map_or_else(|| decode_tracked(kind, value), Ok)
+}
+
+/// The same, slowly, to find out what is wrong.
+fn decode_tracked<T: DeserializeOwned>(kind: Kind, value: Value) -> Result<T, Refusal> {
     let meta = &value["metadata"];
     let text = |field: &str| meta[field].as_str().unwrap_or_default();
     let object = ObjectRef::new(kind, text("namespace"), text("name"));

@@ -8,7 +8,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use saphyr::{Marker, Scalar};
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::objects::source::lines::{ChildLines, Lines};
 
@@ -204,19 +204,17 @@ fn scalar_value(
     tag: Option<Cow<'_, Tag>>,
     line: u32,
 ) -> Result<Value, SyntaxError> {
-    let written = text.to_string();
-    match Scalar::parse_from_cow_and_metadata(text, style, tag.as_ref()) {
+    let value = match Scalar::parse_from_cow_and_metadata(Cow::Borrowed(&*text), style, tag.as_ref()) {
         // Without the text: it may be a password.
-        None => Err(SyntaxError::new(line, "a value is not what its tag says")),
-        Some(Scalar::Null) => Ok(Value::Null),
-        Some(Scalar::Boolean(value)) => Ok(value.into()),
-        Some(Scalar::Integer(value)) => Ok(value.into()),
-        Some(Scalar::String(value)) => Ok(value.into_owned().into()),
+        None => return Err(SyntaxError::new(line, "a value is not what its tag says")),
+        Some(Scalar::Null) => Some(Value::Null),
+        Some(Scalar::Boolean(value)) => Some(value.into()),
+        Some(Scalar::Integer(value)) => Some(value.into()),
+        Some(Scalar::String(_)) => None,
         // JSON has no infinity and no NaN; as text they meet the type check.
-        Some(Scalar::FloatingPoint(value)) => {
-            Ok(serde_json::Number::from_f64(value.into_inner()).map_or(Value::String(written), Value::Number))
-        }
-    }
+        Some(Scalar::FloatingPoint(value)) => Number::from_f64(value.into_inner()).map(Value::Number),
+    };
+    Ok(value.unwrap_or_else(|| Value::String(text.into_owned())))
 }
 
 /// Subtracts the size of a copy from what is left for copies.
