@@ -1,7 +1,7 @@
 //! Services with their EndpointSlices: which version of each is in effect.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     iter,
     sync::Arc,
 };
@@ -21,7 +21,7 @@ pub struct ServiceVersions {
     /// The slices of each Service, whether or not there is such a Service.
     slices_of: BTreeMap<ObjectRef, Vec<ObjectRef>>,
     /// How many endpoints of each Service are on each node, in all versions that may be in effect.
-    on_node: BTreeMap<Arc<str>, BTreeMap<ObjectRef, usize>>,
+    on_node: HashMap<Arc<str>, BTreeMap<ObjectRef, usize>>,
 }
 
 struct Versions<T> {
@@ -242,10 +242,11 @@ impl ServiceVersions {
         let slices = self.slices_of.get(this).into_iter().flatten().filter(|_| choice.translated.uses_slices);
         let good: Vec<_> = slices.filter(|slice| is_good(slice)).cloned().collect();
         for slice in good {
-            let Some(versions) = self.slices.get(&slice) else { continue };
-            if versions.good.as_ref().is_none_or(|good| !Arc::ptr_eq(good, &versions.latest)) {
-                let latest = Arc::clone(&versions.latest);
-                self.set_slice(&slice, Some(Versions { good: Some(Arc::clone(&latest)), latest }));
+            let Some(versions) = self.slices.get_mut(&slice) else { continue };
+            let before = versions.other_good().cloned();
+            versions.good = Some(Arc::clone(&versions.latest));
+            if let Some(before) = before {
+                self.count_endpoints(&before, |count| *count -= 1);
             }
         }
     }
