@@ -1,7 +1,7 @@
 //! What was read of one file.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     path::Path,
     sync::Arc,
 };
@@ -17,7 +17,8 @@ use crate::objects::{
 /// What was read of one file.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct FileContents {
-    pub objects: BTreeMap<ObjectRef, Located>,
+    /// Most files have few, and a BTreeMap has room for eleven.
+    pub objects: HashMap<ObjectRef, Located>,
     /// Problems of objects about announcing; the other objects are used all the same.
     pub refused: Vec<Problem>,
     /// With any of these, no object of the file is used.
