@@ -104,7 +104,7 @@ pub fn has_endpoints(wish: &Wish, data_path: DataPathState) -> bool {
 fn is_served(wish: &Wish, site: &Site<'_>) -> bool {
     match &wish.carrier {
         Carrier::DataPath => true,
-        Carrier::KubeProxy { .. } if site.labels.contains_key(EXCLUDED) => false,
+        Carrier::KubeProxy { .. } if site.labels.get(EXCLUDED).is_some() => false,
         Carrier::KubeProxy { local, nodes, .. } => !*local || nodes.contains(site.name),
     }
 }

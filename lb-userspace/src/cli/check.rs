@@ -5,7 +5,6 @@ mod tests;
 
 use std::{collections::BTreeSet, fmt::Write, net::IpAddr, path::Path, process::ExitCode, sync::Arc};
 
-use k8s_openapi::api::core::v1::Service;
 use serde::Serialize;
 
 use super::{
@@ -16,10 +15,10 @@ use super::{
 use crate::{
     announce,
     objects::{
-        index::{Index, owning_service},
+        index::Index,
         model::{Backends, Cluster, Endpoint, Problem},
         source::{
-            Change, Object, ObjectRef, SERVICE_LABEL,
+            Change, Object, ObjectRef, SERVICE_LABEL, Service,
             file::{Listing, read_dir},
         },
         translate::{DSR, TranslateConfig, reason_not_ours},
@@ -148,12 +147,12 @@ fn find_warnings(listing: &Listing, cluster: &Cluster, options: TranslateConfig)
             }
             Object::EndpointSlice(slice) => {
                 let field = format!("metadata.labels[{SERVICE_LABEL}]");
-                match owning_service(slice) {
+                match &slice.service {
                     None => {
                         let remedy = "add the label with the name of the Service";
                         warnings.push(this.problem(field, "is missing: it belongs to no Service", remedy));
                     }
-                    Some(service) if !existing.contains(&service) => {
+                    Some(service) if !existing.contains(service) => {
                         let message = format!("there is no {service}");
                         warnings.push(this.problem(field, message, "correct the name, or add the Service"));
                     }
@@ -170,15 +169,13 @@ fn find_warnings(listing: &Listing, cluster: &Cluster, options: TranslateConfig)
 
 /// A Service that asks for the data path and does not get it.
 fn unused_dsr_warning(this: &ObjectRef, service: &Service, options: TranslateConfig) -> Option<Problem> {
-    let asks = service.metadata.annotations.as_ref()?.get(DSR).is_some_and(|value| value == "true");
+    let asks = service.annotations.get(DSR) == Some("true");
     let spec = service.spec.as_ref().filter(|_| asks)?;
     if let Some((field, value)) = reason_not_ours(spec, options) {
         let message = format!("not {value}: {DSR} has no effect");
         return Some(this.problem(field, message, format!("write {value}")));
     }
-    let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-    let ingress = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
-    if ingress.iter().any(|ingress| ingress.ip.is_some()) {
+    if service.ingress.iter().any(Option::is_some) {
         return None;
     }
     let remedy = "add the address that clients are to connect to";

@@ -24,7 +24,6 @@ use std::{
 use announced::Vips;
 use claims::Claims;
 use nodes::NodeVersions;
-pub use services::owning_service;
 use services::{Choice, ServiceVersions};
 
 use crate::objects::{

@@ -78,7 +78,8 @@ impl NodeVersions {
     pub fn put(&mut self, this: &ObjectRef, object: &v1::Node) -> bool {
         let (node, problems) = translate::node(object);
         let latest = Some(Translated { node: node.map(Arc::new), problems });
-        let rank = Rank::new(&object.metadata, this.clone());
+        let born = object.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        let rank = Rank::new(born, this.clone());
         let entry = self.entries.entry(Arc::clone(&this.name));
         let entry = entry.or_insert_with(|| Entry { rank: rank.clone(), latest: None, good: None });
         let is_new = entry.rank != rank || entry.latest != latest;

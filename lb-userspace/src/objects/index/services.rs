@@ -6,11 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::api::core::v1::Service;
-
 use crate::objects::{
     model::Problem,
-    source::{EndpointSlice, Kind, ObjectRef, Rank},
+    source::{EndpointSlice, Kind, ObjectRef, Rank, Service},
     translate::{self, Nodes, TranslateConfig, Translated},
 };
 
@@ -77,8 +75,8 @@ impl ServiceVersions {
         if before.is_some_and(|before| before.latest == slice) {
             return BTreeSet::new();
         }
-        let old = before.and_then(|before| owning_service(&before.latest));
-        let new = owning_service(&slice);
+        let old = before.and_then(|before| before.latest.service.clone());
+        let new = slice.service.clone();
         // The last good version is of no use to another Service.
         let good = before.filter(|_| old == new).and_then(|before| before.good.clone());
         if old != new {
@@ -95,7 +93,7 @@ impl ServiceVersions {
 
     /// Returns the Service that is touched.
     pub fn remove_slice(&mut self, this: &ObjectRef) -> Option<ObjectRef> {
-        let owner = owning_service(&self.slices.get(this)?.latest);
+        let owner = self.slices.get(this)?.latest.service.clone();
         self.set_slice(this, None);
         let owner = owner?;
         self.unlink(&owner, this);
@@ -124,7 +122,7 @@ impl ServiceVersions {
     }
 
     fn count_endpoints(&mut self, slice: &EndpointSlice, count: fn(&mut usize)) {
-        let Some(owner) = owning_service(slice) else { return };
+        let Some(owner) = &slice.service else { return };
         for node in slice.endpoints.iter().filter_map(|endpoint| endpoint.node_name.as_deref()) {
             if !self.on_node.contains_key(node) {
                 self.on_node.insert(node.into(), BTreeMap::new());
@@ -133,7 +131,7 @@ impl ServiceVersions {
             let entry = services.entry(owner.clone()).or_default();
             count(entry);
             if *entry == 0 {
-                services.remove(&owner);
+                services.remove(owner);
             }
             if services.is_empty() {
                 self.on_node.remove(node);
@@ -177,7 +175,7 @@ impl ServiceVersions {
             problems.get_or_insert_with(|| translated.problems.clone());
             let more = self.to_hold_back(this, &translated, &held_back);
             if more.is_empty() {
-                let rank = Rank::new(&self.services.get(this)?.latest.metadata, this.clone());
+                let rank = Rank::new(self.services.get(this)?.latest.born, this.clone());
                 return Some(Choice { rank, translated, problems: problems.unwrap_or_default(), held_back });
             }
             held_back.extend(more);
@@ -261,10 +259,4 @@ fn put<T: PartialEq>(all: &mut BTreeMap<ObjectRef, Versions<T>>, this: &ObjectRe
         }
         None => all.insert(this.clone(), Versions { latest, good: None }).is_none(),
     }
-}
-
-/// The Service that a slice says it belongs to.
-pub fn owning_service(slice: &EndpointSlice) -> Option<ObjectRef> {
-    let name = slice.service.as_ref()?;
-    Some(ObjectRef::new(Kind::Service, slice.metadata.namespace.as_deref().unwrap_or_default(), name))
 }

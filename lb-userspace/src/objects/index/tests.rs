@@ -1,11 +1,11 @@
-use k8s_openapi::api::{core::v1::Service, discovery::v1};
+use k8s_openapi::api::{core::v1 as core, discovery::v1};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 use crate::objects::{
     model::{self, Backends},
-    source::SERVICE_LABEL,
+    source::{SERVICE_LABEL, Service},
 };
 
 mod last_good;
@@ -17,18 +17,17 @@ const VIPS: [&str; 3] = ["192.0.2.1", "2001:db8::1", "10.0.0.1"];
 
 fn service(name: &str, vip: &str, port: u16, born: Option<u32>, dsr: bool) -> Object {
     let created = born.map(|year| format!("{year}-01-01T00:00:00Z"));
-    Object::Service(Arc::new(
-        serde_json::from_value(json!({
-            "metadata": {
-                "name": name, "creationTimestamp": created, "annotations": {"trigon.dev/dsr": dsr.to_string()},
-            },
-            "spec": {
-                "type": "LoadBalancer", "loadBalancerClass": "trigon.dev/lb", "ports": [{"name": "p", "port": port}],
-            },
-            "status": {"loadBalancer": {"ingress": [{"ip": vip}]}},
-        }))
-        .unwrap(),
-    ))
+    let service: core::Service = serde_json::from_value(json!({
+        "metadata": {
+            "name": name, "creationTimestamp": created, "annotations": {"trigon.dev/dsr": dsr.to_string()},
+        },
+        "spec": {
+            "type": "LoadBalancer", "loadBalancerClass": "trigon.dev/lb", "ports": [{"name": "p", "port": port}],
+        },
+        "status": {"loadBalancer": {"ingress": [{"ip": vip}]}},
+    }))
+    .unwrap();
+    Object::Service(Arc::new(service.into()))
 }
 
 fn slice(name: &str, owner: &str, endpoint: u8, node: &str) -> Object {
@@ -170,7 +169,7 @@ proptest! {
         let mut index = Index::default();
         let mut asked = BTreeMap::new();
         let ageless = |step: &IndexStep| match step {
-            IndexStep::Apply(object) => object.metadata().is_some_and(|meta| meta.creation_timestamp.is_none()),
+            IndexStep::Apply(object) => object.born().is_none(),
             _ => true,
         };
         for step in steps.iter().filter(|step| ageless(step)) {

@@ -2,8 +2,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Labels of an object.
-pub type Labels = BTreeMap<String, String>;
+/// Labels of an object, or its annotations, which have the same form. There are many objects, each
+/// with few.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Labels(
+    /// Sorted by name, without duplicates.
+    Vec<(Box<str>, Box<str>)>,
+);
+
+impl Labels {
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let index = self.0.binary_search_by(|(other, _)| (**other).cmp(name)).ok()?;
+        Some(&self.0[index].1)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+}
+
+impl From<Option<BTreeMap<String, String>>> for Labels {
+    fn from(labels: Option<BTreeMap<String, String>>) -> Self {
+        let labels = labels.unwrap_or_default().into_iter();
+        let mut labels: Vec<_> = labels.map(|(name, value)| (name.into(), value.into())).collect();
+        labels.shrink_to_fit();
+        Self(labels)
+    }
+}
 
 /// Something that labels must meet.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -20,8 +53,8 @@ impl Requirement {
         match self {
             Self::In(key, values) => labels.get(key).is_some_and(|value| values.contains(value)),
             Self::NotIn(key, values) => labels.get(key).is_none_or(|value| !values.contains(value)),
-            Self::Exists(key) => labels.contains_key(key),
-            Self::DoesNotExist(key) => !labels.contains_key(key),
+            Self::Exists(key) => labels.get(key).is_some(),
+            Self::DoesNotExist(key) => labels.get(key).is_none(),
         }
     }
 }

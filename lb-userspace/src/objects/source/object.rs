@@ -2,12 +2,9 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use k8s_openapi::{
-    api::core::v1::{Node, Service},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
 
-use super::{kind::Kind, secret::Secret, slice::EndpointSlice};
+use super::{kind::Kind, secret::Secret, service::Service, slice::EndpointSlice};
 use crate::objects::{
     crds::{AddressPool, BfdProfile, BgpAdvertisement, BgpPeer, Community, L2Advertisement},
     model::Problem,
@@ -32,9 +29,10 @@ impl ObjectRef {
         Self { kind, namespace: namespace.into(), name: name.into() }
     }
 
-    fn from_metadata(kind: Kind, meta: &ObjectMeta) -> Self {
-        let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        Self::new(kind, &text(&meta.namespace), &text(&meta.name))
+    pub fn from_metadata(kind: Kind, meta: &ObjectMeta) -> Self {
+        let [namespace, name] =
+            [&meta.namespace, &meta.name].map(|field| field.as_deref().unwrap_or_default());
+        Self::new(kind, namespace, name)
     }
 
     /// `namespace/name`, as `kubectl` and log lines write it.
@@ -103,11 +101,28 @@ pub enum Object {
 }
 
 impl Object {
-    /// None for an object that could not be read.
-    pub fn metadata(&self) -> Option<&ObjectMeta> {
-        Some(match self {
-            Self::Service(service) => &service.metadata,
-            Self::EndpointSlice(slice) => &slice.metadata,
+    pub fn object_ref(&self) -> ObjectRef {
+        let (kind, meta) = match self {
+            Self::Service(service) => return service.this.clone(),
+            Self::EndpointSlice(slice) => return slice.this.clone(),
+            Self::Unreadable(object) => return object.clone(),
+            Self::Node(node) => (Kind::Node, &node.metadata),
+            Self::Secret(secret) => (Kind::Secret, &secret.metadata),
+            Self::AddressPool(pool) => (Kind::AddressPool, &pool.metadata),
+            Self::BgpPeer(peer) => (Kind::BgpPeer, &peer.metadata),
+            Self::BgpAdvertisement(advertisement) => (Kind::BgpAdvertisement, &advertisement.metadata),
+            Self::L2Advertisement(advertisement) => (Kind::L2Advertisement, &advertisement.metadata),
+            Self::BfdProfile(profile) => (Kind::BfdProfile, &profile.metadata),
+            Self::Community(community) => (Kind::Community, &community.metadata),
+        };
+        ObjectRef::from_metadata(kind, meta)
+    }
+
+    /// When it was created, as far as that is kept.
+    pub fn born(&self) -> Option<Timestamp> {
+        let meta = match self {
+            Self::Service(service) => return service.born,
+            Self::EndpointSlice(_) | Self::Unreadable(_) => return None,
             Self::Node(node) => &node.metadata,
             Self::Secret(secret) => &secret.metadata,
             Self::AddressPool(pool) => &pool.metadata,
@@ -116,26 +131,8 @@ impl Object {
             Self::L2Advertisement(advertisement) => &advertisement.metadata,
             Self::BfdProfile(profile) => &profile.metadata,
             Self::Community(community) => &community.metadata,
-            Self::Unreadable(_) => return None,
-        })
-    }
-
-    pub fn object_ref(&self) -> ObjectRef {
-        let kind = match self {
-            Self::Service(_) => Kind::Service,
-            Self::EndpointSlice(_) => Kind::EndpointSlice,
-            Self::Node(_) => Kind::Node,
-            Self::Secret(_) => Kind::Secret,
-            Self::AddressPool(_) => Kind::AddressPool,
-            Self::BgpPeer(_) => Kind::BgpPeer,
-            Self::BgpAdvertisement(_) => Kind::BgpAdvertisement,
-            Self::L2Advertisement(_) => Kind::L2Advertisement,
-            Self::BfdProfile(_) => Kind::BfdProfile,
-            Self::Community(_) => Kind::Community,
-            Self::Unreadable(object) => return object.clone(),
         };
-        self.metadata()
-            .map_or_else(|| ObjectRef::new(kind, "", ""), |meta| ObjectRef::from_metadata(kind, meta))
+        meta.creation_timestamp.as_ref().map(|time| time.0)
     }
 }
 

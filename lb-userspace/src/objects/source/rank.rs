@@ -1,6 +1,6 @@
 //! Which of two objects has precedence.
 
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
 use super::object::{Object, ObjectRef};
 
@@ -13,13 +13,12 @@ pub struct Rank {
 }
 
 impl Rank {
-    pub fn new(meta: &ObjectMeta, object: ObjectRef) -> Self {
-        Self { born: meta.creation_timestamp.as_ref().map(|time| time.0), object }
+    pub fn new(born: Option<Timestamp>, object: ObjectRef) -> Self {
+        Self { born, object }
     }
 
     pub fn of(object: &Object) -> Self {
-        let born = object.metadata().and_then(|meta| meta.creation_timestamp.as_ref());
-        Self { born: born.map(|time| time.0), object: object.object_ref() }
+        Self::new(object.born(), object.object_ref())
     }
 
     /// Who comes first among those that ask for the same thing. `holds`: it has that thing now.

@@ -1,12 +1,9 @@
 //! EndpointSlices, reduced to what is used of them: there are many, and most of what is in them
 //! is about Pods.
 
-use std::sync::Arc;
+use k8s_openapi::api::discovery::v1::{self, EndpointConditions, EndpointPort};
 
-use k8s_openapi::{
-    api::discovery::v1::{self, EndpointConditions, EndpointPort},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use super::{kind::Kind, object::ObjectRef};
 
 /// The label by which an EndpointSlice names its Service.
 pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";
@@ -14,12 +11,11 @@ pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 /// What is kept of an EndpointSlice.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EndpointSlice {
-    /// Name, namespace and time of creation.
-    pub metadata: ObjectMeta,
-    /// The name of its Service.
-    pub service: Option<Arc<str>>,
+    pub this: ObjectRef,
+    /// The Service that it says it belongs to.
+    pub service: Option<ObjectRef>,
     pub address_type: String,
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Box<[Endpoint]>,
     pub ports: Vec<EndpointPort>,
 }
 
@@ -33,10 +29,11 @@ pub struct Endpoint {
 
 impl From<v1::EndpointSlice> for EndpointSlice {
     fn from(slice: v1::EndpointSlice) -> Self {
-        let ObjectMeta { name, namespace, creation_timestamp, labels, .. } = slice.metadata;
+        let this = ObjectRef::from_metadata(Kind::EndpointSlice, &slice.metadata);
+        let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_LABEL));
         Self {
-            metadata: ObjectMeta { name, namespace, creation_timestamp, ..ObjectMeta::default() },
-            service: labels.and_then(|mut labels| labels.remove(SERVICE_LABEL)).map(Arc::from),
+            service: service.map(|name| ObjectRef::new(Kind::Service, &this.namespace, name)),
+            this,
             address_type: slice.address_type,
             endpoints: slice.endpoints.unwrap_or_default().into_iter().map(Endpoint::from).collect(),
             ports: slice.ports.unwrap_or_default(),

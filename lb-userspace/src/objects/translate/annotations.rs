@@ -1,10 +1,8 @@
 //! `trigon.dev/` annotations: which there are, and what may be in them.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
 use super::values::Complaint;
 use crate::objects::{
-    model::{DeliveryMode, Problem},
+    model::{DeliveryMode, Labels, Problem},
     source::ObjectRef,
 };
 
@@ -41,16 +39,12 @@ pub fn field(annotation: &str) -> String {
     format!("metadata.annotations[{annotation}]")
 }
 
-pub fn get<'a>(meta: &'a ObjectMeta, annotation: &str) -> Option<&'a str> {
-    meta.annotations.as_ref()?.get(annotation).map(String::as_str)
-}
-
 /// Problems of unknown annotations with our prefix: most likely typing errors, which
 /// would otherwise be ignored silently.
-pub fn unknown_annotations(object: &ObjectRef, meta: &ObjectMeta, known: &[&str]) -> Vec<Problem> {
-    let names = meta.annotations.iter().flatten().map(|(name, _)| name);
+pub fn unknown_annotations(object: &ObjectRef, annotations: &Labels, known: &[&str]) -> Vec<Problem> {
+    let names = annotations.names();
     names
-        .filter(|name| name.starts_with(PREFIX) && !known.contains(&name.as_str()))
+        .filter(|name| name.starts_with(PREFIX) && !known.contains(name))
         .map(|name| {
             let remedy = format!("use one of {}, or remove it", known.join(", "));
             object.problem(field(name), "unknown annotation", remedy)
@@ -60,11 +54,11 @@ pub fn unknown_annotations(object: &ObjectRef, meta: &ObjectMeta, known: &[&str]
 
 /// The value of an annotation that is one of a few words; absent is `T::default()`.
 pub fn parse_choice<T: Copy + Default>(
-    meta: &ObjectMeta,
+    annotations: &Labels,
     annotation: &str,
     words: &[(&str, T)],
 ) -> Result<T, Complaint> {
-    let Some(written) = get(meta, annotation) else { return Ok(T::default()) };
+    let Some(written) = annotations.get(annotation) else { return Ok(T::default()) };
     match words.iter().find(|(word, _)| *word == written) {
         Some((_, meaning)) => Ok(*meaning),
         None => {

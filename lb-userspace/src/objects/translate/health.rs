@@ -1,12 +1,13 @@
 //! The health check that a Service asks for its bare servers.
 
-use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-
 use super::{
-    annotations::{self, BACKENDS, HEALTH_CHECK},
+    annotations::{BACKENDS, HEALTH_CHECK},
     values::Complaint,
 };
-use crate::objects::model::{Check, Protocol};
+use crate::objects::{
+    model::{Check, Labels, Protocol},
+    source::ServiceSpec,
+};
 
 const HTTP: &str = "http:";
 /// Bytes, so that a request fits into one packet.
@@ -15,11 +16,11 @@ const LONGEST_PATH: usize = 1024;
 /// The check of the Service's TCP ports: whether a connection succeeds, unless the
 /// annotation says otherwise. None: nothing is checked.
 pub fn wanted_check(
-    meta: &ObjectMeta,
-    spec: &v1::ServiceSpec,
+    annotations: &Labels,
+    spec: &ServiceSpec,
     bare: bool,
 ) -> Result<Option<Check>, Complaint> {
-    let Some(written) = annotations::get(meta, HEALTH_CHECK) else {
+    let Some(written) = annotations.get(HEALTH_CHECK) else {
         return Ok(bare.then_some(Check::Tcp));
     };
     if !bare {
@@ -32,7 +33,7 @@ pub fn wanted_check(
         "tcp" => Check::Tcp,
         _ => Check::Http(http_path(written)?.into()),
     };
-    let mut ports = spec.ports.iter().flatten();
+    let mut ports = spec.ports.iter();
     if ports.all(|port| port.protocol.as_deref() == Some("UDP")) {
         let message = format!("`{written}` asks none of its ports: they are all UDP");
         return Err(Complaint::new(message, "write icmp, or none"));

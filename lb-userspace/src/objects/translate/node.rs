@@ -2,14 +2,14 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::api::core::v1;
 
 use super::{
     annotations,
     values::{Complaint, family_name, parse_address},
 };
 use crate::objects::{
-    model::{Node, Problem},
+    model::{Labels, Node, Problem},
     source::{Kind, ObjectRef},
 };
 
@@ -19,20 +19,20 @@ const DIRECTOR_LABEL: &str = "trigon.dev/director";
 pub fn node(object: &v1::Node) -> (Option<Node>, Vec<Problem>) {
     let meta = &object.metadata;
     let this = ObjectRef::new(Kind::Node, "", meta.name.as_deref().unwrap_or_default());
-    let mut problems = annotations::unknown_annotations(&this, meta, annotations::OF_NODE);
-    let director = is_director(&this, meta, &mut problems);
-    let addresses = match annotations::get(meta, annotations::NODE_ADDRESS) {
+    let [annotations, labels] = [&meta.annotations, &meta.labels].map(|all| Labels::from(all.clone()));
+    let mut problems = annotations::unknown_annotations(&this, &annotations, annotations::OF_NODE);
+    let director = is_director(&this, &labels, &mut problems);
+    let addresses = match annotations.get(annotations::NODE_ADDRESS) {
         Some(list) => annotated_addresses(&this, list, &mut problems),
         None => internal_ips(&this, object, &mut problems),
     };
-    let labels = meta.labels.clone().unwrap_or_default();
     let name = Arc::clone(&this.name);
     let node = (!addresses.is_empty()).then_some(Node { name, addresses, director, labels });
     (node, problems)
 }
 
-fn is_director(this: &ObjectRef, meta: &ObjectMeta, problems: &mut Vec<Problem>) -> bool {
-    match meta.labels.as_ref().and_then(|labels| labels.get(DIRECTOR_LABEL)).map(String::as_str) {
+fn is_director(this: &ObjectRef, labels: &Labels, problems: &mut Vec<Problem>) -> bool {
+    match labels.get(DIRECTOR_LABEL) {
         None | Some("false") => false,
         Some("" | "true") => true,
         Some(other) => {

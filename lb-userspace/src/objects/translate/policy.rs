@@ -1,7 +1,6 @@
 //! The policy of a Service: source ranges, session affinity, and rate of new flows.
 
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1;
 
 use super::{
     annotations::{self, NEW_FLOWS},
@@ -9,7 +8,7 @@ use super::{
 };
 use crate::objects::{
     model::{Policy, Problem},
-    source::ObjectRef,
+    source::{ObjectRef, Service, ServiceSpec},
 };
 
 /// How source ranges were written before there was a field for them.
@@ -22,8 +21,8 @@ const MAX_TIMEOUT: u32 = 86_400;
 /// The policy, with ranges of both address families; what is wrong with it goes to `problems`.
 pub fn read_policy(
     this: &ObjectRef,
-    object: &v1::Service,
-    spec: &v1::ServiceSpec,
+    object: &Service,
+    spec: &ServiceSpec,
     problems: &mut Vec<Problem>,
 ) -> Policy {
     let mut complain =
@@ -43,19 +42,19 @@ pub fn read_policy(
 }
 
 /// The source ranges as they are written, each with its field.
-fn written_ranges<'a>(object: &'a v1::Service, spec: &'a v1::ServiceSpec) -> Vec<(String, &'a str)> {
-    let ranges = spec.load_balancer_source_ranges.as_deref().unwrap_or_default();
+fn written_ranges<'a>(object: &'a Service, spec: &'a ServiceSpec) -> Vec<(String, &'a str)> {
+    let ranges = &spec.load_balancer_source_ranges;
     if !ranges.is_empty() {
         let fields = (0..).map(|index: usize| format!("spec.loadBalancerSourceRanges[{index}]"));
         return fields.zip(ranges.iter().map(|range| range.trim())).collect();
     }
-    let annotation = annotations::get(&object.metadata, SOURCE_RANGES).unwrap_or_default().trim();
+    let annotation = object.annotations.get(SOURCE_RANGES).unwrap_or_default().trim();
     let ranges = annotation.split(',').filter(|_| !annotation.is_empty());
     ranges.map(|range| (annotations::field(SOURCE_RANGES), range.trim())).collect()
 }
 
 /// The timeout of session affinity in seconds. None: there is no affinity.
-fn affinity_timeout(spec: &v1::ServiceSpec) -> Result<Option<u32>, (String, Complaint)> {
+fn affinity_timeout(spec: &ServiceSpec) -> Result<Option<u32>, (String, Complaint)> {
     let client_ip = spec.session_affinity_config.as_ref().and_then(|config| config.client_ip.as_ref());
     match spec.session_affinity.as_deref() {
         Some("ClientIP") => {
@@ -92,8 +91,8 @@ fn affinity_timeout(spec: &v1::ServiceSpec) -> Result<Option<u32>, (String, Comp
 }
 
 /// New flows per second, of all machines together. None: no limit.
-fn new_flow_limit(object: &v1::Service) -> Result<Option<u32>, (String, Complaint)> {
-    let Some(written) = annotations::get(&object.metadata, NEW_FLOWS) else { return Ok(None) };
+fn new_flow_limit(object: &Service) -> Result<Option<u32>, (String, Complaint)> {
+    let Some(written) = object.annotations.get(NEW_FLOWS) else { return Ok(None) };
     let number = written.parse::<u32>().ok().filter(|number| *number > 0);
     number.map(Some).ok_or_else(|| {
         let remedy = format!("write a number from 1 to {}, or remove the annotation", u32::MAX);

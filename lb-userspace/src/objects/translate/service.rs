@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use k8s_openapi::api::core::v1;
-
 use super::{
     Nodes,
     annotations::{self, BACKENDS, DELIVERY, DSR, HEALTH_CHECK},
@@ -16,7 +14,7 @@ use super::{
 };
 use crate::objects::{
     model::{Backends, Endpoint, Frontend, Policy, Problem, Protocol, Service, Wish},
-    source::{EndpointSlice, Kind, ObjectRef},
+    source::{self, EndpointSlice, ObjectRef, ServiceSpec},
 };
 
 /// The `loadBalancerClass` of Services that are for Trigon.
@@ -64,34 +62,32 @@ struct ServicePort {
 
 /// Translates a Service. `slices` are all of its slices, in any order.
 pub fn service<'a>(
-    object: &v1::Service,
+    object: &source::Service,
     slices: impl IntoIterator<Item = &'a EndpointSlice>,
     nodes: &Nodes,
     options: TranslateConfig,
 ) -> Translated {
-    let meta = &object.metadata;
-    let namespace = meta.namespace.as_deref().unwrap_or_default();
-    let this = ObjectRef::new(Kind::Service, namespace, meta.name.as_deref().unwrap_or_default());
-    let mut problems = annotations::unknown_annotations(&this, meta, annotations::OF_SERVICE);
-    let mut translated = match decide_carrier(&this, object, options, &mut problems) {
+    let this = &object.this;
+    let mut problems = annotations::unknown_annotations(this, &object.annotations, annotations::OF_SERVICE);
+    let mut translated = match decide_carrier(this, object, options, &mut problems) {
         None => Translated::default(),
         Some(CarriedBy::KubeProxy) => {
-            let vips = checked_vips(&this, object, nodes, &mut problems);
+            let vips = checked_vips(this, object, nodes, &mut problems);
             let wishes = wish::kube_proxy_wishes(object, slices, vips.iter().map(|(vip, _)| *vip));
-            Translated { claims: kube_proxy_claims(&this, object, &vips), wishes, ..Translated::default() }
+            Translated { claims: kube_proxy_claims(this, object, &vips), wishes, ..Translated::default() }
         }
         Some(CarriedBy::DataPath(settings)) => {
-            let vips = checked_vips(&this, object, nodes, &mut problems);
+            let vips = checked_vips(this, object, nodes, &mut problems);
             let wishes = wish::data_path_wishes(object, vips.iter().map(|(vip, _)| *vip));
             let slices: Vec<Slice> = slices
                 .into_iter()
                 .filter_map(|object| translate_slice(object, &settings, nodes, &mut problems))
                 .collect();
-            let ports = checked_ports(&this, object, &mut problems);
+            let ports = checked_ports(this, object, &mut problems);
             let has_none =
                 |slice: &&Slice| !slice.members.is_empty() && !ports.iter().any(|port| slice.has(port));
             let unmatched = slices.iter().filter(has_none).map(|slice| slice.this.clone()).collect();
-            let claims = data_path_claims(&this, &ports, &settings, &vips, &slices, &mut problems);
+            let claims = data_path_claims(this, &ports, &settings, &vips, &slices, &mut problems);
             Translated { claims, wishes, problems: Vec::new(), uses_slices: true, unmatched }
         }
     };
@@ -130,7 +126,7 @@ fn data_path_claims(
 }
 
 /// The claims of a Service that kube-proxy serves; its invalid ports are not reported.
-fn kube_proxy_claims(this: &ObjectRef, object: &v1::Service, vips: &[(IpAddr, String)]) -> Vec<Claim> {
+fn kube_proxy_claims(this: &ObjectRef, object: &source::Service, vips: &[(IpAddr, String)]) -> Vec<Claim> {
     let ports = checked_ports(this, object, &mut Vec::new());
     let of_port = |port: ServicePort| {
         vips.iter().map(move |(vip, field)| {
@@ -145,11 +141,11 @@ fn kube_proxy_claims(this: &ObjectRef, object: &v1::Service, vips: &[(IpAddr, St
 /// say, its source ranges, it would be served unprotected.
 fn decide_carrier(
     this: &ObjectRef,
-    object: &v1::Service,
+    object: &source::Service,
     options: TranslateConfig,
     problems: &mut Vec<Problem>,
 ) -> Option<CarriedBy> {
-    let (meta, spec) = (&object.metadata, object.spec.as_ref()?);
+    let (annotations, spec) = (&object.annotations, object.spec.as_ref()?);
     if reason_not_ours(spec, options).is_some() {
         return None;
     }
@@ -157,16 +153,16 @@ fn decide_carrier(
     let mut complain = |annotation: &str, complaint: values::Complaint| {
         problems.push(complaint.into_problem(this, annotations::field(annotation)));
     };
-    let dsr = annotations::parse_choice(meta, DSR, annotations::BOOLEANS);
-    let delivery = annotations::parse_choice(meta, DELIVERY, annotations::DELIVERIES);
-    let bare = annotations::parse_choice(meta, BACKENDS, annotations::BACKEND_KINDS);
+    let dsr = annotations::parse_choice(annotations, DSR, annotations::BOOLEANS);
+    let delivery = annotations::parse_choice(annotations, DELIVERY, annotations::DELIVERIES);
+    let bare = annotations::parse_choice(annotations, BACKENDS, annotations::BACKEND_KINDS);
     let dsr = dsr.map_err(|complaint| complain(DSR, complaint)).unwrap_or_default();
     let delivery = delivery.map_err(|complaint| complain(DELIVERY, complaint)).unwrap_or_default();
     let bare = bare.map_err(|complaint| complain(BACKENDS, complaint)).unwrap_or_default();
-    let check = if dsr { health::wanted_check(meta, spec, bare) } else { Ok(None) };
+    let check = if dsr { health::wanted_check(annotations, spec, bare) } else { Ok(None) };
     let check = check.map_err(|complaint| complain(HEALTH_CHECK, complaint)).unwrap_or_default();
     let policy = if dsr { read_policy(this, object, spec, problems) } else { Policy::default() };
-    let publish_not_ready = spec.publish_not_ready_addresses.unwrap_or_default();
+    let publish_not_ready = spec.publish_not_ready_addresses;
     if problems.len() > before {
         return None;
     }
@@ -175,10 +171,7 @@ fn decide_carrier(
 }
 
 /// Why the Service is not ours: the field, and the value it would have to have. None: it is ours.
-pub fn reason_not_ours(
-    spec: &v1::ServiceSpec,
-    options: TranslateConfig,
-) -> Option<(&'static str, &'static str)> {
+pub fn reason_not_ours(spec: &ServiceSpec, options: TranslateConfig) -> Option<(&'static str, &'static str)> {
     let ours = match spec.load_balancer_class.as_deref() {
         None | Some("") => options.default_class,
         Some(class) => class == CLASS,
@@ -195,14 +188,13 @@ pub fn reason_not_ours(
 /// The VIPs, each with its field.
 fn checked_vips(
     this: &ObjectRef,
-    object: &v1::Service,
+    object: &source::Service,
     nodes: &Nodes,
     problems: &mut Vec<Problem>,
 ) -> Vec<(IpAddr, String)> {
-    let balancer = object.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-    let ingress = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
+    let ingress = object.ingress.iter().enumerate();
     let mut vips: Vec<(IpAddr, String)> = Vec::new();
-    for (index, ip) in ingress.iter().enumerate().filter_map(|(index, i)| Some((index, i.ip.as_deref()?))) {
+    for (index, ip) in ingress.filter_map(|(index, ip)| Some((index, ip.as_deref()?))) {
         let field = format!("status.loadBalancer.ingress[{index}].ip");
         match values::parse_address(ip) {
             Err(complaint) => problems.push(complaint.into_problem(this, field)),
@@ -223,8 +215,12 @@ fn checked_vips(
     vips
 }
 
-fn checked_ports(this: &ObjectRef, object: &v1::Service, problems: &mut Vec<Problem>) -> Vec<ServicePort> {
-    let listed = object.spec.iter().filter_map(|spec| spec.ports.as_ref()).flatten();
+fn checked_ports(
+    this: &ObjectRef,
+    object: &source::Service,
+    problems: &mut Vec<Problem>,
+) -> Vec<ServicePort> {
+    let listed = object.spec.iter().flat_map(|spec| spec.ports.iter());
     let mut seen = BTreeSet::new();
     let mut ports = Vec::new();
     for (index, port) in listed.enumerate() {
@@ -237,7 +233,8 @@ fn checked_ports(this: &ObjectRef, object: &v1::Service, problems: &mut Vec<Prob
                 problems.push(this.problem(field("port"), message, "remove one of the two"));
             }
             (Ok(number), Ok(protocol)) => {
-                ports.push(ServicePort { name: port.name.clone().unwrap_or_default(), protocol, number });
+                let name = port.name.as_deref().unwrap_or_default().to_owned();
+                ports.push(ServicePort { name, protocol, number });
             }
         }
     }
@@ -298,5 +295,6 @@ fn backends_for(vip: IpAddr, slices: &[(&Slice, u16)], settings: &Settings) -> B
     endpoints.sort_unstable();
     // Of those that differ in `draining` alone, the first takes new connections.
     endpoints.dedup_by(|b, a| (&a.node, a.addr, a.port) == (&b.node, b.addr, b.port));
+    endpoints.shrink_to_fit();
     Backends::Endpoints(endpoints)
 }

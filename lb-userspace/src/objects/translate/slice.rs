@@ -10,7 +10,7 @@ use super::{
 };
 use crate::objects::{
     model::{Problem, Protocol},
-    source::{Endpoint, EndpointSlice, Kind, ObjectRef},
+    source::{Endpoint, EndpointSlice, ObjectRef},
 };
 
 /// What the API server allows in one slice.
@@ -47,9 +47,7 @@ pub fn translate_slice(
     nodes: &Nodes,
     problems: &mut Vec<Problem>,
 ) -> Option<Slice> {
-    let meta = &object.metadata;
-    let namespace = meta.namespace.as_deref().unwrap_or_default();
-    let this = ObjectRef::new(Kind::EndpointSlice, namespace, meta.name.as_deref().unwrap_or_default());
+    let this = object.this.clone();
     let is_ipv4 = match object.address_type.as_str() {
         "IPv4" => true,
         "IPv6" => false,

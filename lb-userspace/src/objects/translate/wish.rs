@@ -2,34 +2,29 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-
 use super::{annotations, readiness::Readiness, values::family_name};
 use crate::objects::{
-    model::{Carrier, Labels, Sharing, Wish},
-    source::{Endpoint, EndpointSlice},
+    model::{Carrier, Sharing, Wish},
+    source::{Endpoint, EndpointSlice, Service},
 };
 
 /// For the VIPs of a Service in the data path.
-pub fn data_path_wishes(
-    object: &v1::Service,
-    vips: impl Iterator<Item = IpAddr>,
-) -> Vec<(IpAddr, Arc<Wish>)> {
-    let (labels, sharing) = (labels_of(&object.metadata), sharing_of(object));
+pub fn data_path_wishes(object: &Service, vips: impl Iterator<Item = IpAddr>) -> Vec<(IpAddr, Arc<Wish>)> {
+    let (labels, sharing) = (object.labels.clone(), sharing_of(object));
     let wish = Arc::new(Wish { labels, carrier: Carrier::DataPath, sharing });
     vips.map(|vip| (vip, Arc::clone(&wish))).collect()
 }
 
 /// For the VIPs of a Service of ours that kube-proxy carries, given its slices.
 pub fn kube_proxy_wishes<'a>(
-    object: &v1::Service,
+    object: &Service,
     slices: impl IntoIterator<Item = &'a EndpointSlice>,
     vips: impl Iterator<Item = IpAddr>,
 ) -> Vec<(IpAddr, Arc<Wish>)> {
     let slices: Vec<_> = slices.into_iter().collect();
     let spec = object.spec.as_ref();
     let local = spec.and_then(|spec| spec.external_traffic_policy.as_deref()) == Some("Local");
-    let all_ready = spec.and_then(|spec| spec.publish_not_ready_addresses).unwrap_or_default();
+    let all_ready = spec.is_some_and(|spec| spec.publish_not_ready_addresses);
     let wish = |vip: IpAddr| {
         let of_family = slices.iter().filter(|slice| slice.address_type == family_name(vip));
         let endpoints = of_family.flat_map(|slice| &slice.endpoints);
@@ -38,22 +33,17 @@ pub fn kube_proxy_wishes<'a>(
         let ready: Vec<_> = endpoints.filter(|endpoint| readiness(endpoint).takes_new(least)).collect();
         let nodes = ready.iter().filter_map(|endpoint| endpoint.node_name.as_deref().map(Arc::from));
         let carrier = Carrier::KubeProxy { local, ready: !ready.is_empty(), nodes: nodes.collect() };
-        (vip, Arc::new(Wish { labels: labels_of(&object.metadata), carrier, sharing: sharing_of(object) }))
+        (vip, Arc::new(Wish { labels: object.labels.clone(), carrier, sharing: sharing_of(object) }))
     };
     vips.map(wish).collect()
 }
 
-fn labels_of(meta: &ObjectMeta) -> Labels {
-    meta.labels.clone().unwrap_or_default()
-}
-
 /// The key is that of our annotation, or of MetalLB's.
-fn sharing_of(object: &v1::Service) -> Sharing {
-    let meta = &object.metadata;
-    let key = annotations::SHARING.iter().find_map(|name| annotations::get(meta, name));
+fn sharing_of(object: &Service) -> Sharing {
+    let key = annotations::SHARING.iter().find_map(|name| object.annotations.get(name));
     Sharing {
         key: key.filter(|key| !key.is_empty()).map(Into::into),
-        pods: object.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default(),
-        born: meta.creation_timestamp.as_ref().map(|time| time.0),
+        pods: object.spec.as_ref().map(|spec| spec.selector.clone()).unwrap_or_default(),
+        born: object.born,
     }
 }

@@ -188,7 +188,7 @@ fn decode_object(kind: Kind, mut value: Value) -> Result<Object, Refusal> {
         }
     }
     match kind {
-        Kind::Service => decode_typed(kind, value).map(|o| Object::Service(Arc::new(o))),
+        Kind::Service => decode_typed(kind, value).map(|o: v1::Service| Object::Service(Arc::new(o.into()))),
         Kind::EndpointSlice => {
             let slice = |o: discovery::v1::EndpointSlice| Object::EndpointSlice(Arc::new(o.into()));
             decode_typed(kind, value).map(slice)

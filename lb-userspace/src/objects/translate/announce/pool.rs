@@ -36,7 +36,7 @@ pub fn read(object: &AddressPool, fields: &mut Fields<'_>) -> Option<Pool> {
         read_selectors("serviceAllocation.namespaceSelectors", &allocation.namespace_selectors, fields);
         read_selectors("serviceAllocation.serviceSelectors", &allocation.service_selectors, fields);
     }
-    Some(Pool { labels: object.metadata.labels.clone().unwrap_or_default(), ranges })
+    Some(Pool { labels: object.metadata.labels.clone().into(), ranges })
 }
 
 /// A pool conflicts with one that has some of its addresses.

@@ -7,7 +7,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use crate::{
     objects::{
         index::{Index, testing::load_cluster},
-        model::{Announcing, Cluster, Requirement},
+        model::{Announcing, Cluster, Labels, Requirement},
         source::file::read_text,
         translate::TranslateConfig,
     },
@@ -125,7 +125,7 @@ fn the_objects_become_what_they_say() {
     let pool = &all.pools["web"];
     assert_eq!((pool.ranges[0].first, pool.ranges[0].last), (ip("192.0.2.0"), ip("192.0.2.255")));
     assert_eq!((pool.ranges[1].first, pool.ranges[1].last), (ip("2001:db8::10"), ip("2001:db8::20")));
-    assert_eq!(pool.labels["tier"], "front");
+    assert_eq!(pool.labels.get("tier"), Some("front"));
     let peer = &all.peers["router1"];
     assert_eq!((peer.local_as, peer.remote_as, peer.port), (64512, RemoteAs::Number(64513), 179));
     assert_eq!(peer.remote, Remote::Address { address: ip("10.0.0.254"), interface: None });
@@ -214,7 +214,8 @@ fn selectors_mean_what_kubernetes_means() {
             .clone()
     };
     let labels = |pairs: &[(&str, &str)]| {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Labels::from(Some(pairs.collect()))
     };
     let (a, b, none) = (labels(&[("rack", "a"), ("x", "1")]), labels(&[("rack", "b")]), labels(&[]));
     let table = [
