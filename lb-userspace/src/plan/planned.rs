@@ -9,7 +9,7 @@ use lb_common::{
     maps::{self, ServiceKey, Vip},
 };
 
-use super::policy::PlannedPolicy;
+use super::{policy::PlannedPolicy, ring::Ring};
 use crate::objects::model::{DeliveryMode, Frontend};
 
 /// This machine: its name and roles, and the options that a plan depends on.
@@ -45,18 +45,18 @@ pub struct PlannedService {
     pub flags: u32,
     /// Who is in the ring, with weights.
     pub members: Arc<[(BackendKey, u32)]>,
-    /// Slot to index of `members`: whom the objects give the slot to.
-    pub ring: Arc<[u16]>,
+    /// Whom of `members` the objects give each slot to.
+    pub ring: Arc<Ring>,
     /// The same, with heirs in the slots of members that look dead: the ring by
     /// which a director sends. If all look dead, it is `ring`.
-    pub live: Arc<[u16]>,
+    pub live: Arc<Ring>,
     /// The members as other nodes reach them, in the same order. Empty on a
     /// machine that is no node or keeps no former owners, and for bare servers,
     /// which cannot be asked for flows.
     pub owners: Arc<[BackendKey]>,
     /// The ring of all members but this node, taken for the one before this node
     /// joined. Empty if this node is not in the ring, or is its only member.
-    pub without_me: Arc<[u16]>,
+    pub without_me: Arc<Ring>,
     /// The endpoints on this node that take new flows. Empty on a machine that is no node.
     pub endpoints: Vec<maps::Endpoint>,
     /// The draining endpoints on this node: they keep their flows and get no new ones.

@@ -22,6 +22,7 @@ use super::{
     pace::RingPace,
     planned::{BackendKey, Identity, Plan, PlannedService, service_key},
     policy::PlannedPolicy,
+    ring::Ring,
     rings::RingCache,
     subject::{Dead, Subject},
 };
@@ -233,10 +234,11 @@ impl Planner {
         let key = service_key(&service.frontend);
         let is_dead: Vec<bool> =
             named.iter().map(|(_, backend, _)| dead.contains(&Subject::of_backend(&key, backend))).collect();
-        let living = is_dead
-            .contains(&true)
-            .then(|| heirs::living_ring(&ring, |member| !is_dead[usize::from(member)]));
-        let live = living.flatten().map_or_else(|| ring.clone(), Arc::from);
+        let living = is_dead.contains(&true).then(|| {
+            let slots: Vec<u16> = ring.iter().collect();
+            heirs::living_ring(&slots, |member| !is_dead[usize::from(member)])
+        });
+        let live = living.flatten().map_or_else(|| ring.clone(), |slots| Arc::new(slots.into()));
         let is_asked = me.roles & roles::NODE != 0 && me.asks_former_owners && !bare;
         let owners = if is_asked {
             named.iter().map(|(_, key, _)| BackendKey::fellow_node(key.addr)).collect()
@@ -340,10 +342,11 @@ fn peer_roles(cluster: &Cluster, me: &Identity) -> OrdMap<Addr, u32> {
 }
 
 /// `ring` is of all in `named` but `me`; its slots become indices of `named`.
-fn reindexed_ring(named: &[NamedMember], me: &str, ring: &[u16]) -> Arc<[u16]> {
+fn reindexed_ring(named: &[NamedMember], me: &str, ring: &Ring) -> Arc<Ring> {
     let all = (0u16..).zip(named);
     let others: Vec<u16> = all.filter(|(_, (name, ..))| **name != *me).map(|(index, _)| index).collect();
-    ring.iter().filter_map(|slot| others.get(usize::from(*slot)).copied()).collect()
+    let slots = ring.iter().filter_map(|slot| others.get(usize::from(slot)).copied());
+    Arc::new(slots.collect::<Vec<_>>().into())
 }
 
 /// The entries by which a node hands packets on to all nodes.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{maglev, members::Weights};
+use super::{maglev, members::Weights, ring::Ring};
 
 /// How many more rings than are in use are kept at least.
 const SPARE: usize = 64;
@@ -10,14 +10,14 @@ const SPARE: usize = 64;
 /// Maglev tables by their members.
 #[derive(Default)]
 pub struct RingCache {
-    rings: HashMap<Weights, Arc<[u16]>>,
+    rings: HashMap<Weights, Arc<Ring>>,
     /// At this number, those that nobody uses are dropped.
     limit: usize,
 }
 
 impl RingCache {
     /// The Maglev table of members. Slots are indices of `members`.
-    pub fn ring_of(&mut self, members: &Weights) -> Arc<[u16]> {
+    pub fn ring_of(&mut self, members: &Weights) -> Arc<Ring> {
         if let Some(ring) = self.rings.get(members) {
             return ring.clone();
         }
@@ -25,7 +25,8 @@ impl RingCache {
             self.rings.retain(|_, ring| Arc::strong_count(ring) > 1);
             self.limit = self.rings.len() + self.rings.len() / 4 + SPARE;
         }
-        let ring: Arc<[u16]> = maglev::table(members, maglev::length_for(members.len())).into();
+        let table = maglev::table(members, maglev::length_for(members.len()));
+        let ring: Arc<Ring> = Arc::new(table.into());
         self.rings.insert(Arc::clone(members), ring.clone());
         ring
     }

@@ -24,7 +24,7 @@ impl Snapshot {
         let entry = self.programmed.service(key);
         let traffic = entry.and_then(|entry| stats.service(entry.id).ok()).unwrap_or_default();
         let mut slots = vec![0; planned.members.len()];
-        planned.live.iter().for_each(|member| slots[usize::from(*member)] += 1);
+        planned.live.iter().for_each(|member| slots[usize::from(member)] += 1);
         let share = |((backend, weight), slots): (&(_, u32), usize)| {
             let backend: &BackendKey = backend;
             RingShare { address: IpAddr::from(backend.addr), weight: *weight, slots }

@@ -18,6 +18,7 @@ use crate::plan::{
     mirror::{Mirror, SlabMirror},
     op::Op,
     planned::{BackendKey, PlannedService},
+    ring::Ring,
     shortage::Shortage,
 };
 
@@ -207,7 +208,7 @@ impl DiffBuilder<'_> {
     }
 
     /// The owners of a ring's slots; None if this machine keeps no former owners.
-    fn owner_ids(&self, planned: &PlannedService, ring: &[u16]) -> Option<Vec<u16>> {
+    fn owner_ids(&self, planned: &PlannedService, ring: &Ring) -> Option<Vec<u16>> {
         let has_owners = !planned.owners.is_empty();
         has_owners.then(|| self.slot_ids(planned.owners.iter().copied(), ring))
     }
@@ -215,14 +216,15 @@ impl DiffBuilder<'_> {
     /// The ring's slots as ids of `BACKENDS`; `keys` are those of its members. Slots of
     /// members for which there is no room go to heirs, as those of the dead do: a slot that
     /// names nobody would drop its flows. Empty if there is room for none.
-    fn slot_ids(&self, keys: impl Iterator<Item = BackendKey>, ring: &[u16]) -> Vec<u16> {
+    fn slot_ids(&self, keys: impl Iterator<Item = BackendKey>, ring: &Ring) -> Vec<u16> {
         let ids: Vec<Option<u16>> = keys.map(|key| self.backend_ids.get(&key).copied()).collect();
-        let id = |member: u16| ids[usize::from(member)];
-        let with_heirs = ids.contains(&None).then(|| heirs::living_ring(ring, |member| id(member).is_some()));
-        match with_heirs {
-            None => ring.iter().filter_map(|member| id(*member)).collect(),
-            Some(ring) => ring.unwrap_or_default().into_iter().filter_map(id).collect(),
+        if let Some(ids) = ids.iter().copied().collect::<Option<Vec<u16>>>() {
+            return ring.iter().map(|member| ids[usize::from(member)]).collect();
         }
+        let id = |member: u16| ids[usize::from(member)];
+        let slots: Vec<u16> = ring.iter().collect();
+        let with_heirs = heirs::living_ring(&slots, |member| id(member).is_some());
+        with_heirs.unwrap_or_default().into_iter().filter_map(id).collect()
     }
 }
 

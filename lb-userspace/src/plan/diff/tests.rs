@@ -71,8 +71,8 @@ fn plan(services: &[(u8, BTreeSet<u8>, BTreeSet<u8>)]) -> Plan {
             name: format!("default/s{n}").into(),
             flags: 0,
             members: members.into(),
-            ring: maglev::table(&named, 509).into(),
-            live: maglev::table(&named, 509).into(),
+            ring: Arc::new(maglev::table(&named, 509).into()),
+            live: Arc::new(maglev::table(&named, 509).into()),
             owners: backends.iter().map(|b| owner_key(*b)).collect(),
             without_me: Arc::default(),
             endpoints: endpoints.iter().map(|e| endpoint(*e)).collect(),
@@ -121,9 +121,10 @@ fn assert_holds(plan: &Plan, mirror: &Mirror) {
         for (index, endpoint) in (0..).zip(&planned.endpoints) {
             assert_eq!(mirror.endpoints.get(&EndpointKey { service: service.id, index }), Some(endpoint));
         }
-        for slot in 0..planned.ring.len() {
-            let h = ((slot as u64) << 32) / planned.ring.len() as u64 * (1 << 32) + (1 << 40);
-            let expected = planned.members[planned.ring[hash::slot(h, 509) as usize] as usize].0.addr;
+        let slots: Vec<u16> = planned.ring.iter().collect();
+        for slot in 0..slots.len() {
+            let h = ((slot as u64) << 32) / slots.len() as u64 * (1 << 32) + (1 << 40);
+            let expected = planned.members[slots[hash::slot(h, 509) as usize] as usize].0.addr;
             assert_eq!(chosen_address(mirror, service, h), Some(expected));
             let owners = &mirror.history_of(service).unwrap()[hash::slot(h, 509) as usize];
             assert_eq!(mirror.backends[&owners.ids[0]].outer_dst, expected, "the current owner leads");

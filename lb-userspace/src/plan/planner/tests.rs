@@ -210,7 +210,7 @@ fn a_member_weighs_as_much_as_it_has_endpoints() {
     let service = plan.services.values().next().unwrap();
     let slots = |addr: &str| {
         let member = service.members.iter().position(|(key, _)| key.addr == Addr::from(ip(addr))).unwrap();
-        service.ring.iter().filter(|slot| usize::from(**slot) == member).count()
+        service.ring.iter().filter(|slot| usize::from(*slot) == member).count()
     };
     assert_eq!(slots("10.0.0.2") + slots("10.1.0.3"), 509);
     assert!(slots("10.0.0.2").abs_diff(2 * slots("10.1.0.3")) <= 3);
@@ -228,7 +228,7 @@ fn a_node_gets_its_own_endpoints_and_the_ways_to_all_nodes() {
     assert_eq!(plan.backends.len(), 5);
     // Before it came, the other one had everything.
     let others: BTreeSet<_> =
-        service.without_me.iter().map(|i| service.owners[usize::from(*i)].addr).collect();
+        service.without_me.iter().map(|i| service.owners[usize::from(i)].addr).collect();
     assert_eq!(others, BTreeSet::from([Addr::from(ip("10.0.0.2"))]));
 }
 
@@ -268,8 +268,8 @@ fn who_is_dead_gets_no_slot_and_the_others_keep_theirs() {
     let service = only_service(&cluster, &both, &dead(&[("10.0.0.2", DeliveryMode::Gue)]));
     let near = service.members.iter().position(|(key, _)| key.addr == Addr::from(ip("10.0.0.2"))).unwrap();
     assert_eq!(service.live.len(), service.ring.len());
-    assert!(service.live.iter().all(|slot| usize::from(*slot) != near));
-    let kept = |(live, all): (&u16, &u16)| live == all || usize::from(*all) == near;
+    assert!(service.live.iter().all(|slot| usize::from(slot) != near));
+    let kept = |(live, all): (u16, u16)| live == all || usize::from(all) == near;
     assert!(service.live.iter().zip(service.ring.iter()).all(kept));
     // What nodes remember of owners is of the objects alone.
     let alive = only_service(&cluster, &both, &Dead::new());
