@@ -9,8 +9,7 @@ pub struct FieldLines(Box<[FieldLine]>);
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct FieldLine {
-    /// Hash of the field's name, or of the item's number.
-    step: u32,
+    step: Step,
     /// How many fields it is within, in the lowest byte, and its line.
     depth_and_line: u32,
 }
@@ -18,10 +17,20 @@ struct FieldLine {
 /// The largest line number that is told from larger ones.
 const LAST_LINE: u32 = u32::MAX >> 8;
 
+/// A step into a value: the hash of a field's name, or of an item's number.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Step(u32);
+
+impl Step {
+    pub fn new(name: &str) -> Self {
+        Self(fnv1a(name) as u32)
+    }
+}
+
 impl FieldLine {
-    fn new(step: &str, depth: u8, line: u32) -> Self {
+    fn new(step: Step, depth: u8, line: u32) -> Self {
         let depth_and_line = line.min(LAST_LINE) << 8 | u32::from(depth);
-        Self { step: hash_of(step), depth_and_line }
+        Self { step, depth_and_line }
     }
 
     fn depth(self) -> u8 {
@@ -39,7 +48,7 @@ impl FieldLines {
     pub fn line_of(&self, path: &str) -> u32 {
         let Some((mut here, mut below)) = self.0.split_first() else { return 0 };
         for step in split_path(path) {
-            let step = hash_of(step);
+            let step = Step::new(step);
             let inside = below.iter().take_while(|field| field.depth() > here.depth()).count();
             let is_next = |field: &FieldLine| field.step == step && field.depth() == here.depth() + 1;
             let Some(next) = below[..inside].iter().position(is_next) else { break };
@@ -62,42 +71,39 @@ pub enum ChildLines {
     Nothing,
     Items(Vec<Lines>),
     /// A list, since nearly all objects have few fields.
-    Fields(Vec<(Box<str>, Lines)>),
+    Fields(Vec<(Step, Lines)>),
 }
 
 impl Lines {
     /// One field, taken out.
-    pub fn into_child(self, step: &str) -> Option<Self> {
+    pub fn into_child(self, name: &str) -> Option<Self> {
         let ChildLines::Fields(fields) = self.below else { return None };
-        fields.into_iter().find(|(name, _)| **name == *step).map(|(_, lines)| lines)
+        let wanted = Step::new(name);
+        fields.into_iter().find(|(step, _)| *step == wanted).map(|(_, lines)| lines)
     }
 
     /// Of the depth of a file's values, see `file/yaml.rs`, 255 levels are kept.
     pub fn flatten(&self) -> FieldLines {
         let mut fields = Vec::new();
-        self.flatten_into("", 0, &mut fields);
+        self.flatten_into(Step::new(""), 0, &mut fields);
         FieldLines(fields.into())
     }
 
-    fn flatten_into(&self, step: &str, depth: u8, fields: &mut Vec<FieldLine>) {
+    fn flatten_into(&self, step: Step, depth: u8, fields: &mut Vec<FieldLine>) {
         fields.push(FieldLine::new(step, depth, self.line));
         let Some(depth) = depth.checked_add(1) else { return };
         match &self.below {
             ChildLines::Nothing => {}
             ChildLines::Items(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    item.flatten_into(&index.to_string(), depth, fields);
+                    item.flatten_into(Step::new(&index.to_string()), depth, fields);
                 }
             }
             ChildLines::Fields(named) => {
-                named.iter().for_each(|(name, lines)| lines.flatten_into(name, depth, fields))
+                named.iter().for_each(|(step, lines)| lines.flatten_into(*step, depth, fields))
             }
         }
     }
-}
-
-fn hash_of(step: &str) -> u32 {
-    fnv1a(step) as u32
 }
 
 /// Splits at dots and brackets; a key in brackets may contain dots, as in

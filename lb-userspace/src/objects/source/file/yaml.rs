@@ -8,9 +8,9 @@ use std::{borrow::Cow, collections::HashMap};
 
 use saphyr::{Marker, Scalar};
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, map::Entry};
 
-use crate::objects::source::lines::{ChildLines, Lines};
+use crate::objects::source::lines::{ChildLines, Lines, Step};
 
 /// Far deeper than any Kubernetes object, and far from overflowing the stack.
 const MAX_DEPTH: usize = 64;
@@ -65,7 +65,7 @@ struct OpenNode {
 
 enum Content {
     Items(Vec<Value>, Vec<Lines>),
-    Fields { values: Map<String, Value>, lines: Vec<(Box<str>, Lines)>, key: Option<MappingKey> },
+    Fields { values: Map<String, Value>, lines: Vec<(Step, Lines)>, key: Option<MappingKey> },
 }
 
 struct MappingKey {
@@ -185,13 +185,18 @@ impl Builder {
             }
             Some(Content::Fields { values, lines: field_lines, key }) => {
                 let Some(MappingKey { text, line }) = key.take() else { return Ok(None) };
-                if values.contains_key(&text) {
-                    return Err(SyntaxError::new(line, format!("the field `{text}` is there twice")));
-                }
                 // A field is where its name is, also if its value starts below.
                 lines.line = line;
-                field_lines.push((text.as_str().into(), lines));
-                values.insert(text, value);
+                field_lines.push((Step::new(&text), lines));
+                match values.entry(text) {
+                    Entry::Vacant(entry) => {
+                        entry.insert(value);
+                    }
+                    Entry::Occupied(entry) => {
+                        let message = format!("the field `{}` is there twice", entry.key());
+                        return Err(SyntaxError::new(line, message));
+                    }
+                }
             }
         }
         Ok(None)
