@@ -49,17 +49,18 @@ pub fn history_backends(slots: &[Owners]) -> Vec<u16> {
     distinct_backends(slots.iter().flat_map(|owners| owners.ids))
 }
 
-/// A ring has many slots, and few backends: a bit for each id that there can be.
+/// A ring has many slots, and few backends: nearly always, its bit is set already. One for each id
+/// that there can be.
 fn distinct_backends(ids: impl Iterator<Item = u16>) -> Vec<u16> {
     const BITS: usize = u64::BITS as usize;
-    let mut words = [0u64; (u16::MAX as usize + 1) / BITS];
-    for id in ids.map(usize::from) {
-        words[id / BITS] |= 1 << (id % BITS);
-    }
+    let mut seen = [0u64; (u16::MAX as usize + 1) / BITS];
     let mut found = Vec::new();
-    for (index, word) in (0u16..).zip(words).filter(|(_, word)| *word != 0) {
-        let ids = (0..BITS as u16).map(|bit| index * BITS as u16 + bit);
-        found.extend(ids.filter(|id| word & (1 << (id % BITS as u16)) != 0 && *id != NO_BACKEND));
+    for id in ids {
+        let (word, bit) = (&mut seen[usize::from(id) / BITS], 1 << (usize::from(id) % BITS));
+        if *word & bit == 0 && id != NO_BACKEND {
+            *word |= bit;
+            found.push(id);
+        }
     }
     found
 }
