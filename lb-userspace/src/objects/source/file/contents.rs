@@ -1,7 +1,7 @@
 //! What was read of one file.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{HashMap, hash_map::Entry},
     path::Path,
     sync::Arc,
 };
@@ -25,8 +25,9 @@ pub struct FileContents {
     pub faults: Vec<Problem>,
 }
 
-/// A file that is read again with the same contents is the same `Arc`.
-pub type Files = BTreeMap<Arc<Path>, Arc<FileContents>>;
+/// A file that is read again with the same contents is the same `Arc`. Not sorted, since paths take
+/// long to compare.
+pub type Files = HashMap<Arc<Path>, Arc<FileContents>>;
 
 impl FileContents {
     pub fn faulty(problem: Problem) -> Self {

@@ -1,7 +1,7 @@
 //! Reading files.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     ffi::OsString,
     fs::{self, File, Metadata},
     hash::{DefaultHasher, Hash, Hasher},
@@ -40,7 +40,7 @@ pub enum Look {
 pub struct Reader {
     dir: PathBuf,
     files: Files,
-    versions: BTreeMap<Arc<Path>, Version>,
+    versions: HashMap<Arc<Path>, Version>,
 }
 
 /// What distinguishes one version of a file from another.
@@ -55,7 +55,7 @@ type Identity = (u64, u64, u64, [i64; 2], [i64; 2]);
 
 impl Reader {
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), files: Files::new(), versions: BTreeMap::new() }
+        Self { dir: dir.to_owned(), files: Files::new(), versions: HashMap::new() }
     }
 
     /// What was read so far.

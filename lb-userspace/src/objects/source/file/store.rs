@@ -7,7 +7,7 @@
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     path::Path,
     sync::Arc,
 };
@@ -29,7 +29,7 @@ pub struct Store {
     /// The versions in effect.
     files: Files,
     /// All objects, from the file that has them in effect.
-    objects: BTreeMap<ObjectRef, Located>,
+    objects: HashMap<ObjectRef, Located>,
     /// Objects in the files that are not the first to have them.
     duplicates: BTreeSet<(ObjectRef, Arc<Path>)>,
     /// Files whose present version is not good.

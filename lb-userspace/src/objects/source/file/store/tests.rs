@@ -150,11 +150,11 @@ proptest! {
         loads in proptest::collection::vec(proptest::collection::btree_map("[p-s]", file(), 0..4), 1..12),
     ) {
         let mut files = TestFiles::default();
-        let mut followed = BTreeMap::new();
+        let mut followed = HashMap::new();
         for texts in loads {
             let texts: Vec<_> = texts.iter().map(|(name, text)| (&**name, &**text)).collect();
             let update = files.load(&texts);
-            let put = |followed: &mut BTreeMap<_, _>, changes: Vec<Change>| {
+            let put = |followed: &mut HashMap<_, _>, changes: Vec<Change>| {
                 for change in changes {
                     match change {
                         Change::Put(object, _) => drop(followed.insert(object.object_ref(), object)),
@@ -166,7 +166,7 @@ proptest! {
             let fresh = TestFiles::default().load(&texts);
             prop_assert!(fresh.faults.is_empty() || !update.faults.is_empty());
             if update.faults.is_empty() {
-                let mut expected = BTreeMap::new();
+                let mut expected = HashMap::new();
                 put(&mut expected, fresh.changes);
                 prop_assert_eq!(&followed, &expected);
                 prop_assert_eq!(update.refused.len(), fresh.refused.len());
