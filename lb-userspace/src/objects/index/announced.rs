@@ -1,7 +1,7 @@
 //! The VIPs to announce, and the Services that ask for it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
 };
@@ -14,7 +14,7 @@ use crate::objects::{
 /// The VIPs of each Service, as they are in the cluster.
 #[derive(Default)]
 pub struct Vips {
-    of_service: BTreeMap<ObjectRef, Vec<(IpAddr, Arc<Wish>)>>,
+    of_service: HashMap<ObjectRef, Vec<(IpAddr, Arc<Wish>)>>,
 }
 
 impl Vips {

@@ -1,7 +1,7 @@
 //! Which Service gets an address and port that several ask for.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -13,7 +13,7 @@ use crate::objects::{
 
 #[derive(Default)]
 pub struct Claims {
-    of_service: BTreeMap<ObjectRef, Vec<Frontend>>,
+    of_service: HashMap<ObjectRef, Vec<Frontend>>,
     of_frontend: BTreeMap<Frontend, Vec<(Rank, Claim)>>,
     /// Who got it when the claims were last settled.
     holders: BTreeMap<Frontend, ObjectRef>,

@@ -14,10 +14,10 @@ use crate::objects::{
 
 #[derive(Default)]
 pub struct ServiceVersions {
-    services: BTreeMap<ObjectRef, Versions<Service>>,
-    slices: BTreeMap<ObjectRef, Versions<EndpointSlice>>,
+    services: HashMap<ObjectRef, Versions<Service>>,
+    slices: HashMap<ObjectRef, Versions<EndpointSlice>>,
     /// The slices of each Service, whether or not there is such a Service.
-    slices_of: BTreeMap<ObjectRef, Vec<ObjectRef>>,
+    slices_of: HashMap<ObjectRef, Vec<ObjectRef>>,
     /// How many endpoints of each Service are on each node, in all versions that may be in effect.
     on_node: HashMap<Arc<str>, BTreeMap<ObjectRef, usize>>,
 }
@@ -84,7 +84,8 @@ impl ServiceVersions {
                 self.unlink(owner, this);
             }
             if let Some(owner) = &new {
-                self.slices_of.entry(owner.clone()).or_default().push(this.clone());
+                let slices = self.slices_of.entry(owner.clone());
+                slices.or_insert_with(|| Vec::with_capacity(1)).push(this.clone());
             }
         }
         self.set_slice(this, Some(Versions { latest: slice, good }));
@@ -250,7 +251,7 @@ impl ServiceVersions {
     }
 }
 
-fn put<T: PartialEq>(all: &mut BTreeMap<ObjectRef, Versions<T>>, this: &ObjectRef, latest: Arc<T>) -> bool {
+fn put<T: PartialEq>(all: &mut HashMap<ObjectRef, Versions<T>>, this: &ObjectRef, latest: Arc<T>) -> bool {
     match all.get_mut(this) {
         Some(versions) if versions.latest == latest => false,
         Some(versions) => {
