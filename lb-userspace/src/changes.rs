@@ -1,6 +1,6 @@
-//! What differs between two versions of a map.
+//! What differs between two versions of a map or a set.
 
-use imbl::{OrdMap, ordmap::DiffItem};
+use imbl::{OrdMap, OrdSet, ordmap::DiffItem, ordset::DiffItem as SetDiffItem};
 
 /// The keys whose values differ, come or go. What both versions share is not looked at.
 pub fn changed_keys<K: Ord + Clone, V: PartialEq>(before: &OrdMap<K, V>, now: &OrdMap<K, V>) -> Vec<K> {
@@ -10,4 +10,12 @@ pub fn changed_keys<K: Ord + Clone, V: PartialEq>(before: &OrdMap<K, V>, now: &O
         }
     };
     before.diff(now).map(key).collect()
+}
+
+/// The elements that come or go.
+pub fn changed_elements<T: Ord + Clone>(before: &OrdSet<T>, now: &OrdSet<T>) -> Vec<T> {
+    let element = |item: SetDiffItem<'_, '_, T>| match item {
+        SetDiffItem::Add(element) | SetDiffItem::Remove(element) => element.clone(),
+    };
+    before.diff(now).map(element).collect()
 }

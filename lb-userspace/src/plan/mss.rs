@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// In bytes, by the family of a VIP; 0 to leave it to the endpoints.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Mss {
     v4: u32,
     v6: u32,

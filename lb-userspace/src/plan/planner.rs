@@ -1,21 +1,24 @@
 //! The plan for a machine: the same cluster gives the same rings on every one.
 
+mod entries;
+mod touched;
+
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
     time::Instant,
 };
 
-use imbl::OrdMap;
 use lb_common::{
-    Addr,
-    maps::{self, ServiceKey, Vip, backend_flags, service_flags, vip_flags},
+    maps::{ServiceKey, Vip, service_flags, vip_flags},
     roles,
 };
 
+use touched::{Basis, Touched};
+
 use super::{
-    backend::{TunnelOrigin, backend_entry},
+    backend::TunnelOrigin,
     heirs,
     members::{NamedMember, Weights, flow_share, local_endpoints, named_members, weights_of},
     mss::Mss,
@@ -29,24 +32,18 @@ use super::{
 use crate::{
     changes::changed_keys,
     neigh::NextHops,
-    objects::model::{Backends, Cluster, Frontend, Node, Service},
+    objects::model::{Backends, Cluster, Frontend, Service},
 };
 
 /// Plans, and remembers from one plan to the next which rings it had and when they last grew. A
-/// plan that differs from the last one in a few services costs what these cost.
+/// plan costs what the services cost that the changes since the last one can touch.
 #[derive(Default)]
 pub struct Planner {
     rings: RingCache,
     pace: RingPace,
+    /// Services with new members whose next hops were not looked up yet, and these members.
+    waiting: BTreeMap<Frontend, Vec<BackendKey>>,
     basis: Option<Basis>,
-}
-
-/// What a plan was made from.
-struct Basis {
-    services: OrdMap<Frontend, Arc<Service>>,
-    nodes: OrdMap<Arc<str>, Arc<Node>>,
-    hops: NextHops,
-    dead: Dead,
 }
 
 /// What is the same for all services of a plan.
@@ -71,8 +68,12 @@ impl Round<'_> {
     }
 
     /// Was its next hop looked up?
-    fn is_known(&self, key: &BackendKey) -> bool {
-        self.hops.contains_key(&IpAddr::from(key.addr))
+    fn is_known(&self, target: &IpAddr) -> bool {
+        self.hops.contains_key(target)
+    }
+
+    fn is_unknown(&self, key: &BackendKey) -> bool {
+        !self.is_known(&key.addr.into())
     }
 }
 
@@ -98,8 +99,8 @@ pub fn has_same_targets(before: &Cluster, now: &Cluster) -> bool {
 }
 
 impl Planner {
-    /// The plan for machine `me` at this moment. `before`: the last one, perhaps with other
-    /// entries for next hops that this planner was told of.
+    /// The plan for machine `me`, which is always the same one, at this moment. `before`: the last
+    /// plan, perhaps with other entries for next hops that this planner was told of.
     pub fn plan(
         &mut self,
         before: &Plan,
@@ -112,21 +113,11 @@ impl Planner {
         let vip = Vip { flags: if me.answer_echo { vip_flags::ECHO } else { 0 } };
         let (origin, mss) = (TunnelOrigin::new(cluster, me), Mss::new(cluster, me, hops));
         let round = Round { cluster, me, hops, dead, now, origin, mss, vip };
-        let basis = Basis {
-            services: cluster.services.clone(),
-            nodes: cluster.nodes.clone(),
-            hops: hops.clone(),
-            dead: dead.clone(),
+        let last = self.basis.replace(Basis::new(&round));
+        let mut plan = match last.and_then(|last| last.touched_by(&round)) {
+            Some(touched) => self.replan(before, touched, &round),
+            None => self.plan_all(before, &round),
         };
-        let last = self.basis.replace(basis);
-        let is_whole = before.waiting.is_empty() && before.held == 0;
-        let only_services_differ = |last: &Basis| {
-            is_whole && last.nodes == cluster.nodes && last.hops == *hops && last.dead == *dead
-        };
-        let last = last.filter(only_services_differ);
-        let mut plan = last
-            .and_then(|last| self.replan(before, &last.services, &round))
-            .unwrap_or_else(|| self.plan_all(before, &round));
         plan.due = self.pace.due();
         plan
     }
@@ -140,60 +131,70 @@ impl Planner {
 
     fn plan_all(&mut self, before: &Plan, round: &Round<'_>) -> Plan {
         let (cluster, me) = (round.cluster, round.me);
-        let backends = if round.is_node() { fellow_nodes(round) } else { OrdMap::new() };
-        let (is_director, peers) = (round.is_director(), peer_roles(cluster, me));
-        let mut plan = Plan { is_director, peers, backends, ..Plan::default() };
+        let (is_director, peers) = (round.is_director(), entries::peer_roles(cluster, me));
+        let mut plan = Plan { is_director, peers, ..Plan::default() };
         self.pace.retain(|frontend| cluster.services.contains_key(frontend));
+        self.waiting.clear();
         for service in cluster.services.values() {
-            let unknown = self.put_service(&mut plan, before, service, round);
-            plan.waiting.extend(unknown);
+            self.put_service(&mut plan, before, service, round);
         }
-        let unknown = plan.backends.keys().filter(|key| !round.is_known(key));
-        plan.waiting.extend(unknown.copied().collect::<Vec<_>>());
+        let backends = entries::all_backends(&plan);
+        self.complete(&mut plan, &backends, round);
         plan
     }
 
-    /// The last plan with the services that have changed, or whose rings are to get more members.
-    /// None if a next hop is not known.
-    fn replan(
-        &mut self,
-        before: &Plan,
-        services: &OrdMap<Frontend, Arc<Service>>,
-        round: &Round<'_>,
-    ) -> Option<Plan> {
+    /// The last plan, with what has changed, and with the services whose rings are to get more
+    /// members now.
+    fn replan(&mut self, before: &Plan, touched: Touched, round: &Round<'_>) -> Plan {
         let mut plan = before.clone();
-        let mut changed: BTreeSet<_> = changed_keys(services, &round.cluster.services).into_iter().collect();
-        changed.extend(self.pace.due_services(round.now));
-        for frontend in &changed {
-            remove_service(&mut plan, &service_key(frontend), round);
-            let Some(service) = round.cluster.services.get(frontend) else {
-                self.pace.forget(frontend);
-                continue;
-            };
-            if !self.put_service(&mut plan, before, service, round).is_empty() {
-                return None;
+        if touched.peers {
+            plan.peers = entries::peer_roles(round.cluster, round.me);
+        }
+        let mut services = touched.services;
+        services.extend(self.pace.due_services(round.now));
+        for frontend in &services {
+            remove_service(&mut plan, &service_key(frontend));
+            match round.cluster.services.get(frontend) {
+                Some(service) => self.put_service(&mut plan, before, service, round),
+                None => self.forget_service(frontend),
             }
         }
-        Some(plan)
+        let backends = entries::touched_backends(before, &plan, touched.addresses);
+        self.complete(&mut plan, &backends, round);
+        plan
     }
 
-    /// Plans a service. Returns its members that wait for their next hops.
-    fn put_service(
-        &mut self,
-        plan: &mut Plan,
-        before: &Plan,
-        service: &Service,
-        round: &Round<'_>,
-    ) -> Vec<BackendKey> {
+    /// What follows from the services and peers of a plan: its entries of `backends`, the only ones
+    /// that may differ from the last plan's, and what waits for next hops.
+    fn complete(&self, plan: &mut Plan, backends: &BTreeSet<BackendKey>, round: &Round<'_>) {
+        entries::renew(plan, backends, round);
+        // An entry that did not wait before and is not renewed has a next hop.
+        let candidates = backends.iter().chain(&plan.waiting);
+        let unknown = candidates.filter(|key| plan.backends.contains_key(*key) && round.is_unknown(key));
+        plan.waiting = unknown.chain(self.waiting.values().flatten()).copied().collect();
+        let is_held = |frontend: &&Frontend| !plan.services.contains_key(&service_key(frontend));
+        plan.held = self.waiting.keys().filter(is_held).count();
+    }
+
+    fn forget_service(&mut self, frontend: &Frontend) {
+        self.pace.forget(frontend);
+        self.waiting.remove(frontend);
+    }
+
+    /// Plans a service, unless all of its members wait for their next hops and it was not planned
+    /// before.
+    fn put_service(&mut self, plan: &mut Plan, before: &Plan, service: &Service, round: &Round<'_>) {
         let (frontend, key) = (&service.frontend, service_key(&service.frontend));
         let before = before.services.get(&key);
         let (named, unknown) = known_members(before, service, round);
-        let mut planned = if named.is_empty() && !unknown.is_empty() {
+        let do_all_wait = named.is_empty() && !unknown.is_empty();
+        self.waiting.remove(frontend);
+        if !unknown.is_empty() {
+            self.waiting.insert(*frontend, unknown);
+        }
+        let mut planned = if do_all_wait {
             self.pace.keep(frontend);
-            let Some(before) = before else {
-                plan.held += 1;
-                return unknown;
-            };
+            let Some(before) = before else { return };
             with_members_of(before, round.me, service)
         } else {
             self.plan_service(round.cluster, round.me, service, named, round.dead, round.now)
@@ -201,17 +202,11 @@ impl Planner {
         if planned.flags & service_flags::BARE == 0 {
             planned.mss = round.mss.for_vip(frontend.vip);
         }
-        for (key, _) in planned.members.iter() {
-            let uses = plan.members.entry(*key).or_default();
-            *uses += 1;
-            // For those who are members already, there is an entry.
-            if *uses == 1 && plan.is_director && !plan.backends.contains_key(key) {
-                plan.backends.insert(*key, backend_entry(key, &round.origin, round.hops));
-            }
+        for (member, _) in planned.members.iter() {
+            *plan.members.entry(*member).or_default() += 1;
         }
         plan.vips.insert(key.addr, round.vip);
         plan.services.insert(key, Arc::new(planned));
-        unknown
     }
 
     fn plan_service(
@@ -290,21 +285,14 @@ fn with_members_of(before: &PlannedService, me: &Identity, service: &Service) ->
     }
 }
 
-/// Takes a service out of a plan, with what only it needs.
-fn remove_service(plan: &mut Plan, key: &ServiceKey, round: &Round<'_>) {
+/// Takes a service out of a plan, and what only it needs out of its VIPs and members.
+fn remove_service(plan: &mut Plan, key: &ServiceKey) {
     let Some(planned) = plan.services.remove(key) else { return };
     for (member, _) in planned.members.iter() {
-        let count = plan.members.get(member).copied().unwrap_or_default();
-        if count > 1 {
-            plan.members.insert(*member, count - 1);
-            continue;
-        }
-        plan.members.remove(member);
-        let is_fellow =
-            *member == BackendKey::fellow_node(member.addr) && plan.peers.contains_key(&member.addr);
-        if !(round.is_node() && is_fellow) {
-            plan.backends.remove(member);
-        }
+        match plan.members.get(member).copied() {
+            Some(count) if count > 1 => plan.members.insert(*member, count - 1),
+            _ => plan.members.remove(member),
+        };
     }
     let first = ServiceKey { addr: key.addr, port: 0, protocol: 0, pad: 0 };
     if plan.services.range(first..).next().is_none_or(|(other, _)| other.addr != key.addr) {
@@ -322,23 +310,10 @@ fn known_members(
     let was_member = |key: &BackendKey| {
         before.is_some_and(|before| before.members.iter().any(|(member, _)| member == key))
     };
-    let is_new = |key: &BackendKey| !round.is_known(key) && !was_member(key);
+    let is_new = |key: &BackendKey| round.is_unknown(key) && !was_member(key);
     let (new, known): (Vec<_>, Vec<_>) =
         named_members(round.cluster, service).into_iter().partition(|(_, key, _)| is_new(key));
     (known, new.into_iter().map(|(_, key, _)| key).collect())
-}
-
-/// Bits of [`roles`], by the addresses of nodes.
-fn peer_roles(cluster: &Cluster, me: &Identity) -> OrdMap<Addr, u32> {
-    let mut peers = OrdMap::new();
-    for node in cluster.nodes.values() {
-        let own = if node.name == me.node { roles::SELF } else { 0 };
-        let director = if node.director { roles::DIRECTOR } else { 0 };
-        for addr in &node.addresses {
-            peers.insert(Addr::from(*addr), roles::NODE | director | own);
-        }
-    }
-    peers
 }
 
 /// `ring` is of all in `named` but `me`; its slots become indices of `named`.
@@ -347,20 +322,6 @@ fn reindexed_ring(named: &[NamedMember], me: &str, ring: &Ring) -> Arc<Ring> {
     let others: Vec<u16> = all.filter(|(_, (name, ..))| **name != *me).map(|(index, _)| index).collect();
     let slots = ring.iter().filter_map(|slot| others.get(usize::from(slot)).copied());
     Arc::new(slots.collect::<Vec<_>>().into())
-}
-
-/// The entries by which a node hands packets on to all nodes.
-fn fellow_nodes(round: &Round<'_>) -> OrdMap<BackendKey, maps::Backend> {
-    let addresses = round.cluster.nodes.values().flat_map(|node| &node.addresses);
-    let keys = addresses.map(|addr| BackendKey::fellow_node(Addr::from(*addr)));
-    let fellow = |key| {
-        let mut entry = backend_entry(&key, &round.origin, round.hops);
-        if round.dead.contains(&Subject::of_node(&key)) {
-            entry.flags |= backend_flags::DEAD;
-        }
-        (key, entry)
-    };
-    keys.map(fellow).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::{fmt, net::IpAddr};
 
 use imbl::OrdSet;
-use lb_common::maps::ServiceKey;
+use lb_common::{Addr, maps::ServiceKey};
 
 use super::{names, planned::BackendKey};
 use crate::objects::model::DeliveryMode;
@@ -21,6 +21,13 @@ impl Subject {
     /// The subject on whose health a service's packets to this backend depend.
     pub fn of_backend(service: &ServiceKey, backend: &BackendKey) -> Self {
         if backend.bare { Self::Server(*service, *backend) } else { Self::of_node(backend) }
+    }
+
+    /// Where it is reached.
+    pub fn addr(&self) -> Addr {
+        match self {
+            Self::Node(backend) | Self::Server(_, backend) => backend.addr,
+        }
     }
 
     /// The subject of a backend that is a node.

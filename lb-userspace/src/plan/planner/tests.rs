@@ -1,10 +1,16 @@
-use lb_common::maps::delivery;
+mod by_changes;
+
+use lb_common::{
+    Addr,
+    maps::{self, backend_flags, delivery},
+};
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     neigh::{NextHop, Reach},
     objects::model::{self, DeliveryMode, Endpoint, Frontend, Labels, Node, Protocol},
+    plan::backend::backend_entry,
 };
 
 fn ip(text: &str) -> IpAddr {
@@ -429,80 +435,4 @@ fn a_service_of_new_backends_alone_waits_and_own_endpoints_do_not() {
     let moved = plan(endpoints(&[("far", "10.9.1.1")]));
     let members = moved.services.values().map(|planned| planned.members.len()).sum::<usize>();
     assert_eq!((ports(&moved), members, moved.held), (0, 1, 0));
-}
-
-/// What happens between two plans.
-#[derive(Clone, Debug)]
-enum PlanStep {
-    /// A VIP's service has endpoints on these nodes; none: there is no such service.
-    Set(u8, Option<Vec<(bool, u8)>>, bool),
-    /// The next hop of the second node is known or not.
-    Hops(bool),
-    Dead(bool),
-    /// There is a third node.
-    Node(bool),
-    Pass(u64),
-}
-
-fn plan_step() -> impl Strategy<Value = PlanStep> {
-    let backends = prop::option::of(prop::collection::vec((any::<bool>(), 0..4u8), 0..4));
-    prop_oneof![
-        8 => (0..4u8, backends, prop::bool::weighted(0.2)).prop_map(|(vip, backends, bare)| PlanStep::Set(vip, backends, bare)),
-        1 => any::<bool>().prop_map(PlanStep::Hops),
-        1 => any::<bool>().prop_map(PlanStep::Dead),
-        1 => any::<bool>().prop_map(PlanStep::Node),
-        4 => (0..500u64).prop_map(PlanStep::Pass),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-    /// A plan that follows from the last one is the plan that all objects give.
-    #[test]
-    fn a_plan_by_changes_is_the_plan_of_all(
-        steps in prop::collection::vec(plan_step(), 1..30),
-        roles in prop::sample::select(vec![roles::DIRECTOR, roles::NODE, roles::DIRECTOR | roles::NODE]),
-    ) {
-        let me = me("near", roles);
-        let (mut by_changes, mut of_all) = (Planner::default(), Planner::default());
-        let (mut plan, mut expected, mut now) = (Plan::default(), Plan::default(), Instant::now());
-        let (mut hops, mut dead, mut cluster) = (hops(), Dead::new(), cluster(Vec::new()));
-        for step in steps {
-            match &step {
-                PlanStep::Set(vip, None, _) => {
-                    let (frontend, _) = service(&format!("192.0.2.{}", vip / 2), DeliveryMode::Auto, endpoints(&[]));
-                    cluster.services.remove(&Frontend { port: 80 + u16::from(vip % 2), ..frontend });
-                }
-                PlanStep::Set(vip, Some(backends), bare) => {
-                    let on = |(far, pod): &(bool, u8)| (if *far { "far" } else { "near" }, format!("10.9.0.{pod}"));
-                    let named: Vec<_> = backends.iter().map(on).collect();
-                    let named: Vec<_> = named.iter().map(|(node, addr)| (*node, &**addr)).collect();
-                    let backends = match bare {
-                        true => Backends::Bare(named.iter().map(|(node, _)| ip(if *node == "far" { "10.1.0.3" } else { "10.0.0.2" })).collect()),
-                        false => endpoints(&named),
-                    };
-                    let (frontend, model) = service(&format!("192.0.2.{}", vip / 2), DeliveryMode::Auto, backends);
-                    let frontend = Frontend { port: 80 + u16::from(vip % 2), ..frontend };
-                    cluster.services.insert(frontend, Arc::new(Service { frontend, ..Service::clone(&model) }));
-                }
-                PlanStep::Hops(true) => drop(hops.insert(ip("10.1.0.3"), hop(None, Some([3; 6])))),
-                PlanStep::Hops(false) => drop(hops.remove(&ip("10.1.0.3"))),
-                PlanStep::Dead(true) => {
-                    let key = BackendKey { addr: ip("10.1.0.3").into(), mode: DeliveryMode::Auto, bare: false };
-                    dead.insert(Subject::of_node(&key));
-                }
-                PlanStep::Dead(false) => dead = Dead::new(),
-                PlanStep::Node(true) => {
-                    let (name, third) = node("third", &["10.0.0.7"], false);
-                    cluster.nodes.insert(name, third);
-                }
-                PlanStep::Node(false) => drop(cluster.nodes.remove("third")),
-                PlanStep::Pass(ms) => now += std::time::Duration::from_millis(*ms),
-            }
-            plan = by_changes.plan(&plan, &cluster, &me, &hops, &dead, now);
-            of_all.basis = None;
-            expected = of_all.plan(&expected, &cluster, &me, &hops, &dead, now);
-            prop_assert_eq!(&plan, &expected);
-        }
-    }
 }
