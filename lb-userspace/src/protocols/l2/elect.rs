@@ -138,7 +138,8 @@ impl VipElection {
     fn new(vip: &IpAddr, candidates: Candidates, old: Option<Self>, now: Instant) -> Self {
         let Some(mut old) = old else {
             let ranking = rank_nodes(vip, candidates.ballot.nodes());
-            return Self { ranking, candidates, former: Vec::new() };
+            // Others may know the VIP by an earlier ballot that we have not seen.
+            return Self { ranking, candidates, former: vec![(Arc::default(), now + GRACE)] };
         };
         if old.candidates.ballot != candidates.ballot {
             old.ranking = rank_nodes(vip, candidates.ballot.nodes());
@@ -155,8 +156,8 @@ impl VipElection {
     }
 
     fn find_doubt(&self, vip: &IpAddr, peers: &OtherAgents, now: Instant) -> Option<u64> {
-        let former = self.former.iter().filter(|(_, until)| now < *until);
-        peers.find_doubt(vip, self.candidates.ballot.id(), former.flat_map(|(ballot, _)| ballot.nodes()))
+        let former = self.former.iter().filter(|(_, until)| now < *until).map(|(ballot, _)| &**ballot);
+        peers.find_doubt(vip, self.candidates.ballot.id(), &former.collect::<Vec<_>>())
     }
 }
 

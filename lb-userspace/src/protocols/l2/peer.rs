@@ -153,13 +153,15 @@ impl OtherAgent {
         self.readiness.known() == self.version
     }
 
-    /// May it announce the VIP by another ballot than this one? The number stands for the
-    /// reason and changes with it.
-    pub fn ballot_conflict(&self, vip: &IpAddr, ballot: BallotId) -> Option<u64> {
+    /// May it announce the VIP by another ballot than this one, or begin to, since it does not
+    /// know version `to_know` of our readiness yet? The number stands for the reason and
+    /// changes with it.
+    pub fn ballot_conflict(&self, vip: &IpAddr, ballot: BallotId, to_know: u64) -> Option<u64> {
         const UNHEARD: u64 = 0;
-        // An agent that has lost us hears none of our acknowledgements, so it does not send
-        // the rest of its readiness.
-        let will_tell = !self.is_readiness_known() && self.its_opinion != Opinion::Lost;
+        // An agent that still has lost us when it has risen hears nothing of us: it neither
+        // learns our readiness nor sends the rest of its own.
+        let is_deaf = self.presence == Presence::Risen && self.its_opinion == Opinion::Lost;
+        let will_tell = !is_deaf && (!self.is_readiness_known() || self.known < to_know);
         match self.presence {
             Presence::Unheard { .. } => Some(UNHEARD),
             Presence::Rising { .. } | Presence::Risen if will_tell => Some(UNHEARD),

@@ -9,7 +9,9 @@
 //!   is the better candidate for *before* it says `Alive`.
 //! - An agent begins to announce a VIP when every candidate that it hears has said `Alive`
 //!   to it and knows that it is ready ([`OtherAgents::is_known_by_all`]), and no agent that
-//!   it hears is ready by another ballot ([`OtherAgents::doubt`]).
+//!   it hears is ready by another ballot ([`OtherAgents::find_doubt`]). While a change of
+//!   ballots is new, every agent that it hears has to know that it is ready: one that doesn't
+//!   may begin at the same moment, by another ballot of which we are no candidate.
 //! - When an agent is heard no longer, the others take over its VIPs. Should it still live,
 //!   they tell it that it was `Lost`. Then it lets go of the VIPs that they may announce,
 //!   until they count it as alive again. If two agents have lost each other, the one that
@@ -226,18 +228,18 @@ impl OtherAgents {
     }
 
     /// Another agent may announce the VIP by another ballot than ours, since not all agents
-    /// learn of a change at once. None if that can be ruled out. The number stands for the
-    /// agents that are ready by another ballot, and for those of `former` ballots that are not
-    /// heard; it changes with them.
-    pub fn find_doubt<'a>(
-        &self,
-        vip: &IpAddr,
-        ballot: BallotId,
-        former: impl Iterator<Item = &'a Arc<str>>,
-    ) -> Option<u64> {
-        let conflict =
-            |(node, peer): (&Arc<str>, &OtherAgent)| Some(fnv1a(node) ^ peer.ballot_conflict(vip, ballot)?);
+    /// learn of a change at once. None if that can be ruled out. `former` are the ballots
+    /// that agents may still go by; with one, our readiness has to be known as well. The number
+    /// stands for the agents that are ready by another ballot or don't know enough, and for
+    /// those of `former` that are not heard; it changes with them.
+    pub fn find_doubt(&self, vip: &IpAddr, ballot: BallotId, former: &[&Ballot]) -> Option<u64> {
+        let since = self.own_readiness.ready_since(vip).filter(|_| !former.is_empty());
+        let to_know = since.map_or(0, |(_, version)| version);
+        let conflict = |(node, peer): (&Arc<str>, &OtherAgent)| {
+            Some(fnv1a(node) ^ peer.ballot_conflict(vip, ballot, to_know)?)
+        };
         let is_heard = |node: &Arc<str>| self.peers.get(node).is_some_and(OtherAgent::is_heard);
+        let former = former.iter().flat_map(|ballot| ballot.nodes());
         let unheard = former.filter(|node| **node != self.me && !is_heard(node)).map(|node| fnv1a(node));
         let reasons = self.peers.iter().filter_map(conflict).chain(unheard);
         reasons.reduce(|one, other| mix(one ^ other)).map(|all| mix(all ^ u64::from(ballot.get())))

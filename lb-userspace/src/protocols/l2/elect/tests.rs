@@ -166,9 +166,10 @@ proptest! {
     #[test]
     fn a_vip_never_has_two_owners_and_has_one_in_the_end(
         events in prop::collection::vec((any_event(), 0u64..1200), 1..25), seed in any::<u64>(), lost in 0u64..40,
+        merges in any::<bool>(),
     ) {
         let mut world = World::new(4, 4, seed);
-        world.lost = lost;
+        (world.lost, world.merges) = (lost, merges);
         world.start_all();
         for (event, pause) in events {
             world.run_for(pause);

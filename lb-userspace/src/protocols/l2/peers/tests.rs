@@ -195,11 +195,9 @@ fn agents_that_are_ready_by_another_ballot_or_are_not_heard_cause_doubt() {
     let mut peers = peers(now);
     hear_b_for(&mut peers, &mut now, ms(1000), Opinion::Alive);
     let ours = ballot(&["a"]).id();
-    let (b, c) = (Arc::from("b"), Arc::from("c"));
-    let doubt =
-        |peers: &OtherAgents, former: &[&Arc<str>]| peers.find_doubt(&vip(1), ours, former.iter().copied());
-    assert_eq!(doubt(&peers, &[&b]), None);
-    let unheard = doubt(&peers, &[&b, &c]);
+    let doubt = |peers: &OtherAgents, former: &[&Ballot]| peers.find_doubt(&vip(1), ours, former);
+    assert_eq!(doubt(&peers, &[&ballot(&["b"])]), None);
+    let unheard = doubt(&peers, &[&ballot(&["b"]), &ballot(&["c"])]);
     assert!(unheard.is_some());
     let say = |peers: &mut OtherAgents, ballot: &Ballot, version| {
         let update =
@@ -212,6 +210,28 @@ fn agents_that_are_ready_by_another_ballot_or_are_not_heard_cause_doubt() {
     let one = say(&mut peers, &ballot(&["a", "b"]), 2);
     let other = say(&mut peers, &ballot(&["b"]), 3);
     assert!(one.is_some() && other.is_some() && one != other && one != unheard);
+}
+
+/// It may begin by another ballot at the same moment.
+#[test]
+fn after_a_change_an_agent_that_does_not_know_that_we_are_ready_causes_doubt() {
+    let mut now = Instant::now();
+    let mut peers = peers(now);
+    hear_b_for(&mut peers, &mut now, ms(1000), Opinion::Alive);
+    let ours = ballot(&["a"]);
+    let before = hello_from_b(&peers, peers.peers["b"].sequence + 1, Opinion::Alive);
+    peers.set_ready([(vip(1), ours.clone())].into(), false, now);
+    let mut hear = |hello: Hello| {
+        peers.process_hello(&hello, now);
+        let doubt = |former: &[&Ballot]| peers.find_doubt(&vip(1), ours.id(), former).is_some();
+        (doubt(&[&Ballot::default()]), doubt(&[]))
+    };
+    let known = before.known + 1;
+    assert_eq!(hear(before.clone()), (true, false));
+    assert_eq!(hear(Hello { sequence: before.sequence + 1, known, ..before.clone() }), (false, false));
+    // It hears nothing of us.
+    let lost = Hello { sequence: before.sequence + 2, opinion: Opinion::Lost, ..before };
+    assert_eq!(hear(lost), (false, false));
 }
 
 #[test]

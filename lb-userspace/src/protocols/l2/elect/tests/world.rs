@@ -16,6 +16,8 @@ pub struct World {
     /// their own time.
     candidates: Vec<BTreeSet<usize>>,
     learning: Vec<(Instant, usize, usize, BTreeSet<usize>)>,
+    /// Does an agent see only the last of changes that it learns at once? The driver may.
+    pub merges: bool,
     random: Random,
     /// Of 100 hellos, but never so many in a row that somebody is held for lost.
     pub lost: u64,
@@ -56,6 +58,7 @@ impl World {
             flying: Vec::new(),
             candidates: vec![(0..agents).collect(); vips],
             learning: Vec::new(),
+            merges: false,
             random: Random::new(seed),
             lost: 0,
             in_a_row: BTreeMap::new(),
@@ -133,9 +136,14 @@ impl World {
     fn learn_changes_by(&mut self, now: Option<Instant>) {
         let is_due = |(at, ..): &(Instant, _, _, _)| now.is_none_or(|now| *at <= now);
         while let Some(first) = self.learning.iter().position(is_due) {
-            let (_, agent, number, candidates) = self.learning.remove(first);
+            let agent = self.learning[first].1;
+            let most = if self.merges { usize::MAX } else { 1 };
+            let learnt = self.learning.extract_if(.., |one| one.1 == agent && is_due(one)).take(most);
+            let learnt: Vec<_> = learnt.collect();
             self.change_orders(agent, |wanted| {
-                wanted.vips.get_mut(&vip(number)).unwrap().ballot = ballot(&candidates);
+                for (_, _, number, candidates) in learnt {
+                    wanted.vips.get_mut(&vip(number)).unwrap().ballot = ballot(&candidates);
+                }
             });
         }
     }
