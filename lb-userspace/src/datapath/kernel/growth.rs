@@ -40,8 +40,9 @@ pub fn finish(options: &DatapathConfig) -> Result<(), LoadError> {
     let names = map_specs(options).map(|spec| spec.name).into_iter();
     let growing = Growing { names: names.filter(|name| dir.join(name).exists()).collect(), dir };
     let programs = load::load_programs(options, &Purpose::Growth(growing.clone()))?;
-    copy_flows(options, &growing)?;
-    switch_links(options, programs, growing)
+    copy_flows(options, &growing)
+        .and_then(|()| switch_links(options, programs, growing))
+        .map_err(|source| LoadError::Growth(source.into()))
 }
 
 /// Makes the maps as large as they are asked to be. The programs that are attached afterwards still know
@@ -60,9 +61,12 @@ pub fn grow_maps(options: &DatapathConfig) -> Result<(), LoadError> {
         // The error of the growth is returned, not of this: the next start removes them too.
         let _ = remove_copies(&next);
     }
-    let programs = grown.map_err(|source| LoadError::Growth(source.into()))?;
-    rename(&next, &switch)?;
-    switch_links(options, programs, Growing { dir: switch, names })
+    grown
+        .and_then(|programs| {
+            rename(&next, &switch)?;
+            switch_links(options, programs, Growing { dir: switch, names })
+        })
+        .map_err(|source| LoadError::Growth(source.into()))
 }
 
 /// Loads the programs, which makes the larger maps, and fills these: the verifier's time is not between

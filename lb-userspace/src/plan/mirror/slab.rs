@@ -89,7 +89,8 @@ impl<S: Clone + Hash + Eq> SlabMirror<S> {
     }
 
     /// What an earlier agent has written. A service of damaged maps may name what can't be read, or what
-    /// overlaps with another range: that is not here, and until the next start nothing is written there.
+    /// overlaps with another range: that is not here. Where it overlaps, nothing is written until the next
+    /// start.
     pub fn adopt(&mut self, offset: u32, len: u32, read: impl FnOnce(u32, u32) -> Option<Arc<[S]>>) {
         if offset == 0 || len == 0 || self.get(offset, len).is_some() {
             return;

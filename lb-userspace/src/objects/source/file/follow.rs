@@ -49,8 +49,16 @@ pub async fn follow_dir(dir: PathBuf, expects_files: bool, updates: mpsc::Sender
         // In this order a change while reading is seen either by the read or by a watch.
         watches.renew();
         let read = tokio::task::spawn_blocking(move || (directory.look(&look), directory));
-        // It ends early when the runtime shuts down.
-        let Ok((update, back)) = read.await else { return };
+        let (update, back) = match read.await {
+            Ok(read) => read,
+            Err(error) if error.is_panic() => {
+                let dir = dir.display();
+                tracing::error!(%dir, "is not followed any more: a fault of Trigon. Restart the agent, and report it");
+                return;
+            }
+            // The runtime shuts down.
+            Err(_) => return,
+        };
         directory = back;
         if let Some(update) = update
             && updates.send(update).await.is_err()

@@ -128,7 +128,7 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
         return items.iter().map(work).collect();
     }
     let parts = items.len().div_ceil(FEW_FILES);
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(parts);
+    let helpers = thread::available_parallelism().map_or(1, usize::from).min(parts) - 1;
     // Small ones: some files take far longer than others, and all threads are to end together.
     let parts = Mutex::new(items.chunks(FEW_FILES).enumerate());
     let next_part = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -136,12 +136,15 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
         let parts = iter::from_fn(next_part);
         parts.map(|(number, part)| (number, part.iter().map(&work).collect())).collect()
     };
-    let mut done: Vec<_> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work_off)).collect();
-        let join = |worker: thread::ScopedJoinHandle<'_, Vec<(usize, Vec<R>)>>| {
-            worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
-        };
-        workers.into_iter().flat_map(join).collect()
+    let mut done = thread::scope(|scope| {
+        // Where the system refuses a thread (a limit of PIDs), those that there are do its part.
+        let spawn = |_| thread::Builder::new().spawn_scoped(scope, work_off).ok();
+        let helpers: Vec<_> = (0..helpers).filter_map(spawn).collect();
+        let mut done = work_off();
+        for helper in helpers {
+            done.extend(helper.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
+        }
+        done
     });
     done.sort_unstable_by_key(|(number, _)| *number);
     done.into_iter().flat_map(|(_, results)| results).collect()
