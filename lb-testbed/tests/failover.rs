@@ -5,11 +5,10 @@ mod common;
 use std::{collections::BTreeMap, thread, time::Duration};
 
 use anyhow::{Result, ensure};
-use common::{client_addresses, held::HeldConnections, run_with_diagnostics, socket_address, wait_at_most};
-use lb_testbed::{
-    Config, DirectorCounters, ServiceSpec, Testbed, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP,
-    write_manifest,
+use common::{
+    held::HeldConnections, run_with_diagnostics, socket_address, streams::start_streams, wait_at_most,
 };
+use lb_testbed::{Config, DirectorCounters, ServiceSpec, Testbed, Triangle, VIP, write_manifest};
 
 /// How long a director's link is down before the router stops sending to that director.
 const SILENCE: Duration = Duration::from_millis(300);
@@ -113,16 +112,7 @@ fn a_new_mac_address_of_the_router_is_followed() -> Result<()> {
         |triangle| {
             let testbed = &triangle.testbed;
             let mut held = HeldConnections::open(triangle)?;
-            let mut streams = Vec::new();
-            for vip in VIP.both() {
-                for source in client_addresses(triangle, vip) {
-                    let (rate, length) = (500, Duration::from_secs(4));
-                    let target = socket_address(vip, UDP_ECHO_PORT);
-                    let options =
-                        UdpStreamOptions { target, rate, length, source: Some(source), source_port: 0 };
-                    streams.push(testbed.start_udp_stream(&options)?);
-                }
-            }
+            let streams = start_streams(triangle, 500, Duration::from_secs(4))?;
             thread::sleep(Duration::from_millis(500));
             replace_router(testbed)?;
             let mut gap = 0;

@@ -10,10 +10,8 @@ use std::{
 
 use anyhow::{Result, ensure};
 use aya::maps::MapInfo;
-use common::{client_addresses, held::HeldConnections, run_with_diagnostics, socket_address};
-use lb_testbed::{
-    Config, EndpointState, ServiceSpec, Triangle, UDP_ECHO_PORT, UdpStream, UdpStreamOptions, VIP,
-};
+use common::remaking::{self, moment, wait_for_moment};
+use lb_testbed::{Config, Triangle};
 
 /// All sizes, and what they are if none is given.
 const SIZES: [(&str, u32); 10] = [
@@ -40,37 +38,6 @@ fn start_with(triangle: &mut Triangle, machine: &str, percent: u32) -> Result<()
     triangle.start_agent(machine, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Of node 1 all Pods drain: that it has their flows, only its tables know.
-fn service(state: EndpointState) -> ServiceSpec {
-    let others = ["pod2_1", "pod2_2", "pod3_1", "pod3_2"].map(|pod| (pod, EndpointState::Ready));
-    let all = [&[("pod1_1", state), ("pod1_2", state)], &others[..]].concat();
-    ServiceSpec::with_all_ports("web").endpoints(&all)
-}
-
-fn start_streams(triangle: &Triangle, length: Duration) -> Result<Vec<UdpStream>> {
-    let mut streams = Vec::new();
-    for vip in VIP.both() {
-        for source in client_addresses(triangle, vip) {
-            streams.push(triangle.testbed.start_udp_stream(&UdpStreamOptions {
-                target: socket_address(vip, UDP_ECHO_PORT),
-                rate: 200,
-                length,
-                source: Some(source),
-                source_port: 0,
-            })?);
-        }
-    }
-    Ok(streams)
-}
-
-fn check_streams(streams: Vec<UdpStream>) -> Result<()> {
-    for stream in streams {
-        let report = stream.finish()?;
-        ensure!(report.lost == 0 && report.duplicates == 0, "{report:?}");
-    }
-    Ok(())
-}
-
 /// Have the maps grown by so much, and is nothing left of the growth?
 fn check_sizes(triangle: &Triangle, machine: &str, percent: u32) -> Result<()> {
     let maps = triangle.testbed.maps_dir(triangle.testbed.machine(machine)?);
@@ -83,40 +50,8 @@ fn check_sizes(triangle: &Triangle, machine: &str, percent: u32) -> Result<()> {
     Ok(())
 }
 
-/// How far the growth is.
-fn moment(triangle: &Triangle, machine: &str) -> Result<&'static str> {
-    let maps = triangle.testbed.maps_dir(triangle.testbed.machine(machine)?);
-    Ok(match (maps.join("next").exists(), maps.join("switch").exists()) {
-        (true, _) => "while it copied",
-        (_, true) => "while it switched",
-        _ => "before or after",
-    })
-}
-
-fn wait_for_moment(triangle: &Triangle, machine: &str, wanted: &str) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while moment(triangle, machine)? != wanted {
-        ensure!(Instant::now() < deadline, "{machine} was never seen {wanted}");
-        thread::sleep(Duration::from_millis(1));
-    }
-    Ok(())
-}
-
-/// Runs `act` while connections are held and datagrams come, of which node 1 has some by its tables alone.
 fn with_traffic(length: Duration, act: impl FnOnce(&mut Triangle) -> Result<()>) -> Result<()> {
-    let first = service(EndpointState::Ready);
-    run_with_diagnostics(&mut Triangle::start(Config::l3(), &[first])?, |triangle| {
-        let mut held = HeldConnections::open(triangle)?;
-        let streams = start_streams(triangle, length)?;
-        triangle.write_objects(&[service(EndpointState::Terminating)])?;
-        thread::sleep(Duration::from_secs(1));
-        held.check_all_answer("with node 1 draining")?;
-        let start = Instant::now();
-        act(triangle)?;
-        ensure!(start.elapsed() < length, "the streams were over after {length:?}");
-        held.check_all_answer("with larger maps")?;
-        check_streams(streams)
-    })
+    remaking::with_traffic(Config::l3(), &[], length, |triangle, _| act(triangle))
 }
 
 #[test]

@@ -3,14 +3,17 @@
 mod common;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io::{BufRead, BufReader, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
-use common::{client_addresses, held::HeldConnections, run_with_diagnostics, socket_address, wait_at_most};
+use common::{
+    client_addresses, held::HeldConnections, pods_of_clients, run_with_diagnostics, socket_address,
+    wait_at_most,
+};
 use lb_testbed::{Config, PortSpec, Protocol, ServiceSpec, TCP_ECHO_PORT, Triangle, UDP_ECHO_PORT, VIP};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
@@ -176,26 +179,13 @@ fn check_only_admitted_are_served(
     Ok(())
 }
 
-/// The Pod that answers each client address; an error if several answer the same one.
-fn pods_of_clients(triangle: &Triangle) -> Result<BTreeMap<IpAddr, String>> {
-    let mut pods = BTreeMap::new();
-    for vip in VIP.both() {
-        for client in client_addresses(triangle, vip) {
-            let answers = triangle.testbed.send_requests_from(client, socket_address(vip, 80), 10)?;
-            ensure!(answers.all_answered() && answers.per_pod.len() == 1, "{client}: {answers:?}");
-            pods.extend(answers.per_pod.into_keys().map(|pod| (client, pod)));
-        }
-    }
-    Ok(pods)
-}
-
 #[test]
 fn a_client_stays_with_its_pod_while_rings_change() -> Result<()> {
     let few = ["pod1_1", "pod2_1"];
     let web = || ServiceSpec::with_all_ports("web").field("sessionAffinity", json!("ClientIP"));
     run_with_diagnostics(&mut Triangle::start(Config::l3(), &[web().pods(&few)])?, |triangle| {
         wait_for_service_field(triangle, "affinity_seconds", |seconds| *seconds == json!(10_800))?;
-        let before = pods_of_clients(triangle)?;
+        let before = pods_of_clients(triangle, 80)?;
         println!("{before:?}");
         triangle.write_objects(&[web()])?;
         wait_at_most(PATIENCE, "six endpoints on three nodes", || {
@@ -212,7 +202,7 @@ fn a_client_stays_with_its_pod_while_rings_change() -> Result<()> {
         })?;
         triangle.agent_names().iter().try_for_each(|name| triangle.wait_ready(name))?;
         for _ in 0..2 {
-            let now = pods_of_clients(triangle)?;
+            let now = pods_of_clients(triangle, 80)?;
             ensure!(now == before, "{before:?} became {now:?}");
         }
         let handed_on = triangle.testbed.sum_verdict(triangle.testbed.nodes(), "hand_on")?;

@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use common::{
-    client_addresses, held::HeldConnections, round::Round, run_with_diagnostics, socket_address, wait_at_most,
+    held::HeldConnections,
+    round::Round,
+    run_with_diagnostics, socket_address,
+    streams::{check_nothing_lost, start_streams},
+    wait_at_most,
 };
 use lb_testbed::{
     Config, DOWNLOAD_BYTES, DirectorCounters, NodeRole, Pod, ServiceSpec, TCP_ECHO_PORT, Triangle,
-    UDP_ECHO_PORT, UdpStreamOptions, VIP,
+    UDP_ECHO_PORT, VIP,
 };
 use serde_json::json;
 
@@ -46,18 +50,7 @@ fn check_nodes_become_directors(config: Config, delivery: &str) -> Result<()> {
     let service = ServiceSpec::with_all_ports("web").delivery(delivery);
     run_with_diagnostics(&mut Triangle::start(config, &[service])?, |triangle| {
         let mut held = HeldConnections::open(triangle)?;
-        let mut streams = Vec::new();
-        for vip in VIP.both() {
-            for source in client_addresses(triangle, vip) {
-                streams.push(triangle.testbed.start_udp_stream(&UdpStreamOptions {
-                    target: socket_address(vip, UDP_ECHO_PORT),
-                    rate: 500,
-                    length: LENGTH,
-                    source: Some(source),
-                    source_port: 0,
-                })?);
-            }
-        }
+        let streams = start_streams(triangle, 500, LENGTH)?;
         let start = Instant::now();
         let nodes: Vec<_> = triangle.testbed.nodes().iter().map(|node| node.name.clone()).collect();
         for name in nodes {
@@ -69,10 +62,7 @@ fn check_nodes_become_directors(config: Config, delivery: &str) -> Result<()> {
         }
         ensure!(start.elapsed() < LENGTH, "the streams were over after {LENGTH:?}");
         let count = streams.len();
-        for stream in streams {
-            let report = stream.finish()?;
-            ensure!(report.lost == 0 && report.duplicates == 0, "{report:?}");
-        }
+        check_nothing_lost(streams)?;
         println!("{delivery}: 0 of the datagrams of {count} streams were lost");
         held.check_all_answer("with all nodes directors too").map(drop)
     })

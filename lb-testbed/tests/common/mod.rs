@@ -4,16 +4,19 @@
 
 pub mod held;
 pub mod raw;
+pub mod remaking;
 pub mod round;
+pub mod streams;
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
-use lb_testbed::Triangle;
+use anyhow::{Result, bail, ensure};
+use lb_testbed::{Triangle, VIP};
 
 pub const TOOL: &str = env!("CARGO_BIN_EXE_testbed-tool");
 /// How long to wait for what takes its time.
@@ -63,6 +66,19 @@ pub fn run_with_diagnostics<T>(
 pub fn client_addresses(triangle: &Triangle, like: IpAddr) -> Vec<IpAddr> {
     let addresses = triangle.testbed.client_addresses().iter().flat_map(|dual| dual.both());
     addresses.filter(|address| address.is_ipv4() == like.is_ipv4()).collect()
+}
+
+/// The Pod that answers each client address at a port of both VIPs; an error if several answer the same one.
+pub fn pods_of_clients(triangle: &Triangle, port: u16) -> Result<BTreeMap<IpAddr, String>> {
+    let mut pods = BTreeMap::new();
+    for vip in VIP.both() {
+        for client in client_addresses(triangle, vip) {
+            let answers = triangle.testbed.send_requests_from(client, socket_address(vip, port), 10)?;
+            ensure!(answers.all_answered() && answers.per_pod.len() == 1, "{client}: {answers:?}");
+            pods.extend(answers.per_pod.into_keys().map(|pod| (client, pod)));
+        }
+    }
+    Ok(pods)
 }
 
 pub fn socket_address(vip: IpAddr, port: u16) -> SocketAddr {
