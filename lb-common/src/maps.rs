@@ -4,10 +4,13 @@
 //! by byte. A change of any of them is a change of what is pinned, and takes
 //! another [`names::MAPS_DIR`].
 
+mod endpoints;
 mod layout;
 pub mod names;
 
 use crate::{Addr, checksum};
+
+pub use endpoints::{Affinity, Endpoint, EndpointKey, EndpointSlot, NodeFlow, Reply, ReplyKey};
 
 /// `SERVICES`: what a client connects to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -191,98 +194,6 @@ pub struct Holder {
     pub backend: u32,
 }
 
-/// `ENDPOINTS`: one of a service's endpoints on this node.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(C)]
-pub struct EndpointKey {
-    /// `Service::id`.
-    pub service: u32,
-    /// 0 to `Service::endpoints`.
-    pub index: u32,
-}
-
-/// `NODE_FLOWS`: the endpoint that a flow's packets go to, and the client's port there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(C)]
-pub struct NodeFlow {
-    /// Address of the endpoint.
-    pub addr: Addr,
-    /// Target port of the endpoint. Network byte order.
-    pub port: u16,
-    /// The client's port as the endpoint sees it: the client's own, unless a
-    /// flow of the client's to another service has it there. Network byte order.
-    pub client_port: u16,
-}
-
-impl NodeFlow {
-    /// The endpoint that it goes to.
-    #[inline(always)]
-    pub const fn endpoint(&self) -> Endpoint {
-        Endpoint { addr: self.addr, port: self.port, pad: 0 }
-    }
-}
-
-/// `ENDPOINTS`: the address and target port of a Pod.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(C)]
-pub struct Endpoint {
-    pub addr: Addr,
-    /// Network byte order.
-    pub port: u16,
-    pub pad: u16,
-}
-
-/// `NODE_REPLIES`: a reply as it leaves the Pod.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[repr(C)]
-pub struct ReplyKey {
-    pub endpoint: Addr,
-    pub client: Addr,
-    /// Network byte order.
-    pub endpoint_port: u16,
-    /// As the endpoint sees it. Network byte order.
-    pub client_port: u16,
-    pub protocol: u8,
-    pub pad: [u8; 3],
-}
-
-impl ReplyKey {
-    /// The key of a reply from `endpoint` to `client`, each with its port.
-    ///
-    /// The three zeros stand one by one: `[0; 3]` becomes a call of `memset`.
-    /// Old kernels round the stack of each function up to 32 bytes, even of one
-    /// that needs none, and allow 512 for all that call each other ("combined
-    /// stack size of 4 calls is 544. Too large", 5.10).
-    #[inline(always)]
-    pub const fn new(endpoint: Endpoint, client: Addr, client_port: u16, protocol: u8) -> Self {
-        Self {
-            endpoint: endpoint.addr,
-            client,
-            endpoint_port: endpoint.port,
-            client_port,
-            protocol,
-            pad: [0, 0, 0],
-        }
-    }
-}
-
-/// `NODE_REPLIES`: the source that the client expects, and its own port.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(C)]
-pub struct Reply {
-    pub vip: Addr,
-    /// Network byte order.
-    pub port: u16,
-    /// The client's own. Network byte order.
-    pub client_port: u16,
-    /// [`Service::mss`] when the flow began. Host byte order.
-    pub mss: u16,
-    /// [`Service::incarnation`]
-    pub incarnation: u16,
-    /// `Service::id`.
-    pub service: u32,
-}
-
 /// `FRAGMENTS`: a packet that comes in fragments (RFC 791 section 3.2, RFC 8200
 /// section 4.5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -309,19 +220,6 @@ pub struct Ports {
     pub protocol: u32,
     /// When it came: seconds of `CLOCK_MONOTONIC`.
     pub seen: u32,
-}
-
-/// `AFFINITIES`: the endpoint that a client stays with. The key is that of a
-/// flow, without a port.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(C)]
-pub struct Affinity {
-    pub endpoint: Endpoint,
-    /// When a flow of the client's last began: seconds of `CLOCK_MONOTONIC`.
-    pub used: u32,
-    /// `Service::generation` of that moment: as long as it is the same, the
-    /// endpoint is ready.
-    pub generation: u32,
 }
 
 /// `RANGES`: addresses of clients that a service admits. In the trie's keys it

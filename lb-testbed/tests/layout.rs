@@ -41,7 +41,7 @@ fn maps_of_another_layout_are_refused_and_go_on() -> Result<()> {
         triangle.agent(MACHINE)?.kill()?;
 
         fs::rename(&maps, &old)?;
-        let other_layout = ["node1/maps: maps of another layout", "maps-1", "`trigon unload`"];
+        let other_layout = ["node1/maps: maps of another layout", "maps-2", "`trigon unload`"];
         check_refused(triangle, &other_layout)?;
         ensure!(!maps.exists(), "maps were made beside those of another layout");
         held.check_all_answer("with maps of another layout")?;
@@ -51,7 +51,7 @@ fn maps_of_another_layout_are_refused_and_go_on() -> Result<()> {
         fs::rename(&pin, &aside)?;
         pin_other_map(&pin)?;
         let other_shape =
-            ["maps-1/SERVICES: it is a Hash", "values of 40", "values of 44", "`trigon unload`"];
+            ["maps-2/SERVICES: it is a Hash", "values of 40", "values of 44", "`trigon unload`"];
         check_refused(triangle, &other_shape)?;
         held.check_all_answer("with a map of another release")?;
         fs::remove_file(&pin)?;

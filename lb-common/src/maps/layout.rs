@@ -10,14 +10,15 @@ const _: () = {
     assert!(size_of::<FlowKey>() == 24);
     assert!(size_of::<Holder>() == 4);
     assert!(size_of::<EndpointKey>() == 8);
-    assert!(size_of::<NodeFlow>() == 20);
+    assert!(size_of::<NodeFlow>() == 12);
     assert!(size_of::<Endpoint>() == 20);
+    assert!(size_of::<EndpointSlot>() == 32);
     assert!(size_of::<ReplyKey>() == 40);
     assert!(size_of::<Reply>() == 28);
     assert!(size_of::<FragmentKey>() == 40);
     assert!(size_of::<Ports>() == 12);
     assert!(size_of::<Peer>() == 8);
-    assert!(size_of::<Affinity>() == 28);
+    assert!(size_of::<Affinity>() == 12);
     assert!(size_of::<RangeKey>() == 20);
     assert!(size_of::<Spent>() == 8);
     assert!(size_of::<Traffic>() == 16);
@@ -47,6 +48,7 @@ mod user {
         NodeFlow,
         EndpointKey,
         Endpoint,
+        EndpointSlot,
         ReplyKey,
         Reply,
         FragmentKey,

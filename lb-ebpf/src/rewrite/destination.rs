@@ -1,7 +1,7 @@
 //! A new destination for a packet, and a new source port if need be, with its
 //! checksums brought up to date (RFC 1624).
 
-use lb_common::{checksum, maps::NodeFlow};
+use lb_common::{checksum, maps::Endpoint};
 
 use crate::{
     cursor::Cursor,
@@ -9,13 +9,20 @@ use crate::{
     parse::Packet,
 };
 
+/// Where a packet is to go.
+pub struct Target<'a> {
+    pub endpoint: &'a Endpoint,
+    /// The client's port as the endpoint sees it. Network byte order.
+    pub client_port: u16,
+}
+
 /// Rewrite the destination address and both ports; false if the packet is too
 /// short.
 #[inline(always)]
-pub fn rewrite(cursor: &Cursor, packet: &Packet, to: &NodeFlow) -> bool {
-    let address = checksum::difference(&packet.dst.addr.words(), &to.addr.words());
+pub fn rewrite(cursor: &Cursor, packet: &Packet, to: &Target) -> bool {
+    let address = checksum::difference(&packet.dst.addr.words(), &to.endpoint.addr.words());
     let old = [packet.src_port as u32, packet.dst.port as u32];
-    let ports = checksum::difference(&old, &[to.client_port as u32, to.port as u32]);
+    let ports = checksum::difference(&old, &[to.client_port as u32, to.endpoint.port as u32]);
     let at = packet.l4();
     // The transport header first: if it is cut short, nothing has changed yet.
     let done = if packet.is_later_fragment() {
@@ -29,10 +36,10 @@ pub fn rewrite(cursor: &Cursor, packet: &Packet, to: &NodeFlow) -> bool {
 }
 
 #[inline(always)]
-fn in_tcp(cursor: &Cursor, at: usize, to: &NodeFlow, difference: u64) -> bool {
+fn in_tcp(cursor: &Cursor, at: usize, to: &Target, difference: u64) -> bool {
     let Some(header) = cursor.window::<{ tcp::LEN }>(at) else { return false };
     header.set::<u16, { ports::SRC }>(to.client_port);
-    header.set::<u16, { ports::DST }>(to.port);
+    header.set::<u16, { ports::DST }>(to.endpoint.port);
     header.set::<u16, { tcp::CHECK }>(checksum::update(header.get::<u16, { tcp::CHECK }>(), difference));
     true
 }
@@ -40,10 +47,10 @@ fn in_tcp(cursor: &Cursor, at: usize, to: &NodeFlow, difference: u64) -> bool {
 /// A UDP checksum of zero says that there is none (RFC 768); one that comes
 /// out as zero is written as all ones.
 #[inline(always)]
-fn in_udp(cursor: &Cursor, at: usize, to: &NodeFlow, difference: u64) -> bool {
+fn in_udp(cursor: &Cursor, at: usize, to: &Target, difference: u64) -> bool {
     let Some(header) = cursor.window::<{ udp::LEN }>(at) else { return false };
     header.set::<u16, { ports::SRC }>(to.client_port);
-    header.set::<u16, { ports::DST }>(to.port);
+    header.set::<u16, { ports::DST }>(to.endpoint.port);
     let check = header.get::<u16, { udp::CHECK }>();
     if check != 0 {
         let new = checksum::update(check, difference);
@@ -53,17 +60,17 @@ fn in_udp(cursor: &Cursor, at: usize, to: &NodeFlow, difference: u64) -> bool {
 }
 
 #[inline(always)]
-fn v4(cursor: &Cursor, packet: &Packet, to: &NodeFlow, difference: u64) -> bool {
+fn v4(cursor: &Cursor, packet: &Packet, to: &Target, difference: u64) -> bool {
     let Some(header) = cursor.window::<{ ipv4::LEN }>(packet.l3) else { return false };
-    header.set::<u32, { ipv4::DST }>(to.addr.words()[3]);
+    header.set::<u32, { ipv4::DST }>(to.endpoint.addr.words()[3]);
     // The upper words of mapped addresses are alike: they add nothing.
     header.set::<u16, { ipv4::CHECK }>(checksum::update(header.get::<u16, { ipv4::CHECK }>(), difference));
     true
 }
 
 #[inline(always)]
-fn v6(cursor: &Cursor, packet: &Packet, to: &NodeFlow) -> bool {
+fn v6(cursor: &Cursor, packet: &Packet, to: &Target) -> bool {
     let Some(header) = cursor.window::<{ ipv6::LEN }>(packet.l3) else { return false };
-    header.set_words::<{ ipv6::DST }>(to.addr.words());
+    header.set_words::<{ ipv6::DST }>(to.endpoint.addr.words());
     true
 }

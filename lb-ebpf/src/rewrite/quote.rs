@@ -3,8 +3,9 @@
 //! sent. All checksums are brought up to date (RFC 1624), the message's own by
 //! the sum of all that changes in it.
 
-use lb_common::{checksum, maps::NodeFlow};
+use lb_common::checksum;
 
+use super::destination::Target;
 use crate::{
     cursor::{Cursor, Window},
     header::{icmp, ipv4, ipv6, ports, protocol, tcp, udp},
@@ -14,8 +15,8 @@ use crate::{
 /// Rewrite destination, and quoted source address and both ports, to the
 /// endpoint.
 #[inline(always)]
-pub fn rewrite(cursor: &Cursor, packet: &Packet, to: &NodeFlow) -> Option<()> {
-    let address = checksum::difference(&packet.dst.addr.words(), &to.addr.words());
+pub fn rewrite(cursor: &Cursor, packet: &Packet, to: &Target) -> Option<()> {
+    let address = checksum::difference(&packet.dst.addr.words(), &to.endpoint.addr.words());
     let header =
         if packet.is_v4 { v4(cursor, packet, to, address)? } else { v6(cursor, packet, to, address)? };
     let transport = transport(cursor, packet, to, address)?;
@@ -29,13 +30,13 @@ pub fn rewrite(cursor: &Cursor, packet: &Packet, to: &NodeFlow) -> Option<()> {
 }
 
 #[inline(always)]
-fn transport(cursor: &Cursor, packet: &Packet, to: &NodeFlow, address: u64) -> Option<u64> {
+fn transport(cursor: &Cursor, packet: &Packet, to: &Target, address: u64) -> Option<u64> {
     let at = packet.quote as usize + quoted_header_len(cursor, packet);
     let header = cursor.window::<{ ports::LEN }>(at)?;
-    header.set::<u16, { ports::SRC }>(to.port);
+    header.set::<u16, { ports::SRC }>(to.endpoint.port);
     header.set::<u16, { ports::DST }>(to.client_port);
     let old = [packet.dst.port as u32, packet.src_port as u32];
-    let port = checksum::difference(&old, &[to.port as u32, to.client_port as u32]);
+    let port = checksum::difference(&old, &[to.endpoint.port as u32, to.client_port as u32]);
     let check = if packet.dst.protocol == protocol::TCP {
         in_tcp(cursor, packet, at, address + port)
     } else {
@@ -46,22 +47,22 @@ fn transport(cursor: &Cursor, packet: &Packet, to: &NodeFlow, address: u64) -> O
 
 /// The IP headers. The sum of the quoted one stays what it was.
 #[inline(always)]
-fn v4(cursor: &Cursor, packet: &Packet, to: &NodeFlow, address: u64) -> Option<u64> {
+fn v4(cursor: &Cursor, packet: &Packet, to: &Target, address: u64) -> Option<u64> {
     let header = cursor.window::<{ ipv4::LEN }>(packet.l3)?;
     let quoted = cursor.window::<{ ipv4::LEN }>(packet.quote as usize)?;
-    header.set::<u32, { ipv4::DST }>(to.addr.words()[3]);
+    header.set::<u32, { ipv4::DST }>(to.endpoint.addr.words()[3]);
     header.set::<u16, { ipv4::CHECK }>(checksum::update(header.get::<u16, { ipv4::CHECK }>(), address));
-    quoted.set::<u32, { ipv4::SRC }>(to.addr.words()[3]);
+    quoted.set::<u32, { ipv4::SRC }>(to.endpoint.addr.words()[3]);
     Some(address + change::<{ ipv4::CHECK }, { ipv4::LEN }>(&quoted, address))
 }
 
 /// The addresses of both headers: the message's checksum covers its own too.
 #[inline(always)]
-fn v6(cursor: &Cursor, packet: &Packet, to: &NodeFlow, address: u64) -> Option<u64> {
+fn v6(cursor: &Cursor, packet: &Packet, to: &Target, address: u64) -> Option<u64> {
     let header = cursor.window::<{ ipv6::LEN }>(packet.l3)?;
     let quoted = cursor.window::<{ ipv6::LEN }>(packet.quote as usize)?;
-    header.set_words::<{ ipv6::DST }>(to.addr.words());
-    quoted.set_words::<{ ipv6::SRC }>(to.addr.words());
+    header.set_words::<{ ipv6::DST }>(to.endpoint.addr.words());
+    quoted.set_words::<{ ipv6::SRC }>(to.endpoint.addr.words());
     Some(address + address)
 }
 

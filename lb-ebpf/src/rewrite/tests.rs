@@ -1,18 +1,18 @@
 use lb_common::{
     Addr,
-    maps::{Backend, NodeFlow},
+    maps::{Backend, Endpoint},
 };
 use proptest::prelude::*;
 
-use super::*;
+use super::{destination::Target, *};
 use crate::{
     header::{CONGESTION_EXPERIENCED, TTL, eth, icmp, ipv4, ipv6, protocol, tcp, udp},
     parse::{self, Parsed},
     testing::{Flow, assert_valid, checksum, error, flows, in_ethernet, of_flow, on, on_flow, parsed, put},
 };
 
-fn node_flow(addr: Addr, port: u16, client_port: u16) -> NodeFlow {
-    NodeFlow { addr, port: port.to_be(), client_port: client_port.to_be() }
+fn endpoint(addr: Addr, port: u16) -> Endpoint {
+    Endpoint { addr, port: port.to_be(), pad: 0 }
 }
 
 /// The IP packet that a frame carries.
@@ -27,7 +27,8 @@ proptest! {
         port: u16,
         client_port: u16,
     ) {
-        let to = node_flow(pod, port, client_port);
+        let endpoint = endpoint(pod, port);
+        let to = Target { endpoint: &endpoint, client_port: client_port.to_be() };
         let (is_done, frame) = on_flow(&flow.frame(), |cursor, packet| destination::rewrite(cursor, packet, &to));
         prop_assert!(is_done);
         assert_valid(inner(&frame), flow.has_checksum);
@@ -46,7 +47,8 @@ proptest! {
         port: u16,
         client_port: u16,
     ) {
-        let to = node_flow(pod, port, client_port);
+        let endpoint = endpoint(pod, port);
+        let to = Target { endpoint: &endpoint, client_port: client_port.to_be() };
         let (is_done, frame) = on(&error(&flow, &sender, &flow.packet()), |cursor| {
             parsed(cursor, |parsed| {
                 let Parsed::Icmp(packet) = parsed else { panic!("no ICMP: {parsed:?}") };

@@ -295,7 +295,7 @@ pub struct SizeArgs {
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(2..=65_536))]
     pub max_backends: u32,
 
-    /// Endpoints on this node, over all services.
+    /// Endpoints on this node that take new connections, over all services; as many more may drain.
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=1 << 22))]
     pub max_endpoints: u32,
 
@@ -317,7 +317,7 @@ pub struct SizeArgs {
     #[arg(long, value_name = "N", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..=1 << 26))]
     pub node_flows: u32,
 
-    /// Clients of Services with `sessionAffinity: ClientIP` that a node remembers, some 120 bytes each.
+    /// Clients of Services with `sessionAffinity: ClientIP` that a node remembers, some 100 bytes each.
     #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..=1 << 26))]
     pub affinities: u32,
 

@@ -41,7 +41,9 @@ pub fn restore(tables: &mut impl Tables, mirror: &mut Mirror) -> Applied {
 pub fn write_all(tables: &mut impl Tables, mirror: &mut Mirror, ops: Vec<Op>) -> Applied {
     let mut work = Work { tables, mirror, applied: Applied::default() };
     for op in ops {
-        work.write(op);
+        if !work.would_dangle(&op) {
+            work.write(op);
+        }
     }
     work.applied
 }
@@ -95,8 +97,11 @@ impl<T: Tables> Work<'_, T> {
         }
     }
 
-    /// Does it name a backend that could not be written?
+    /// Does it name a backend or a slot that could not be written, or is gone by now?
     fn would_dangle(&self, op: &Op) -> bool {
+        if let Op::SetEndpoint(key, slot) = op {
+            return self.mirror.endpoint_slots.get(*slot).is_none_or(|held| held.service != key.service);
+        }
         let is_missing = |id: u16| !self.mirror.backends.contains_key(&id);
         op.named_backends().into_iter().any(is_missing)
     }

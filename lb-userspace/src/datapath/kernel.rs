@@ -1,10 +1,11 @@
 //! The real maps and programs.
 //!
 //! Everything that has to outlive the agent is pinned in one directory:
-//! `maps-1/NAME` (larger ones below `next` or `switch` while they grow),
+//! `maps-2/NAME` (new ones below `next` or `switch` while they take the place of others),
 //! `links/xdp-MODE@INTERFACE` and `links/egress@INTERFACE`, or
 //! `links/egress-filter@INTERFACE` on kernels before 6.6.
 
+mod array;
 mod attach;
 mod copy;
 pub mod drops;
@@ -27,6 +28,7 @@ mod sweep;
 mod syscall;
 mod tables;
 mod takeover;
+mod upgrade;
 
 pub use attach::{Attachment, XdpMode, interfaces_by_index};
 pub use dry_run::{DryRun, DryRunResult};

@@ -10,7 +10,7 @@ use std::{
 use imbl::OrdMap;
 use lb_common::{
     Addr,
-    maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip},
+    maps::{Backend, EndpointKey, EndpointSlot, Peer, Service, ServiceKey, Vip},
     ring::Owners,
 };
 
@@ -23,7 +23,9 @@ pub struct MemoryTables {
     pub services: OrdMap<ServiceKey, Service>,
     pub vips: OrdMap<Addr, Vip>,
     pub peers: OrdMap<Addr, Peer>,
-    pub endpoints: OrdMap<EndpointKey, Endpoint>,
+    pub endpoints: OrdMap<EndpointKey, u32>,
+    /// By index. An array has no absent entries: one that was never written is all zeros.
+    pub endpoint_slots: OrdMap<u32, EndpointSlot>,
     pub ranges: BTreeSet<(u32, SourceRange)>,
     /// By id. An array has no absent entries: a cleared one is all zeros.
     pub backends: OrdMap<u16, Backend>,
@@ -69,7 +71,8 @@ impl MemoryTables {
                 let slots = &mut self.history[*offset as usize..][..owners.len()];
                 slots.last().copied().map(|last| slots[0] = last)
             }
-            Op::SetEndpoint(key, _) => self.endpoints.get_mut(key).map(|endpoint| endpoint.port ^= 1),
+            Op::SetEndpoint(key, _) => self.endpoints.get_mut(key).map(|slot| *slot ^= 1 << 31),
+            Op::SetEndpointSlot(slot, _) => self.endpoint_slots.get_mut(slot).map(|held| held.drained ^= 1),
             Op::SetRange(service, range) => self.ranges.remove(&(*service, *range)).then_some(()),
             Op::SetVip(addr, _) => self.vips.get_mut(addr).map(|vip| vip.flags ^= 1 << 31),
             Op::SetService(key, _) => self.services.get_mut(key).map(|service| service.new_flows ^= 1),
@@ -94,7 +97,10 @@ impl Tables for MemoryTables {
             Op::ClearBackend(id) => drop(self.backends.insert(id, Backend::CLEARED)),
             Op::WriteRing { offset, slots } => write_slots(&mut self.rings, offset, &slots),
             Op::WriteHistory { offset, owners } => write_slots(&mut self.history, offset, &owners),
-            Op::SetEndpoint(key, endpoint) => drop(self.endpoints.insert(key, endpoint)),
+            Op::SetEndpoint(key, slot) => drop(self.endpoints.insert(key, slot)),
+            Op::SetEndpointSlot(slot, entry) | Op::ClearEndpointSlot(slot, entry) => {
+                self.endpoint_slots.insert(slot, entry);
+            }
             Op::DeleteEndpoint(key) => drop(self.endpoints.remove(&key)),
             Op::SetRange(service, range) => drop(self.ranges.insert((service, range))),
             Op::DeleteRange(service, range) => drop(self.ranges.remove(&(service, range))),
@@ -103,7 +109,7 @@ impl Tables for MemoryTables {
             Op::SetService(key, service) => drop(self.services.insert(key, service)),
             Op::DeleteService(key) => drop(self.services.remove(&key)),
             // There are no flows here.
-            Op::ForgetOtherEndpoints { .. } | Op::ForgetUnheld => self.sweeps.asked += 1,
+            Op::ForgetUnheld => self.sweeps.asked += 1,
             Op::ResetServiceStats(id) => drop(self.service_packets.remove(&id)),
             Op::ResetBackendStats(id) => drop(self.backend_packets.remove(&id)),
         }
@@ -122,7 +128,10 @@ impl Tables for MemoryTables {
             Op::ClearBackend(id) => self.backends.get(id) == Some(&Backend::CLEARED),
             Op::WriteRing { offset, slots } => self.rings[*offset as usize..].starts_with(slots),
             Op::WriteHistory { offset, owners } => self.history[*offset as usize..].starts_with(owners),
-            Op::SetEndpoint(key, endpoint) => self.endpoints.get(key) == Some(endpoint),
+            Op::SetEndpoint(key, slot) => self.endpoints.get(key) == Some(slot),
+            Op::SetEndpointSlot(slot, entry) | Op::ClearEndpointSlot(slot, entry) => {
+                self.endpoint_slots.get(slot) == Some(entry)
+            }
             Op::DeleteEndpoint(key) => !self.endpoints.contains_key(key),
             Op::SetRange(service, range) => self.ranges.contains(&(*service, *range)),
             Op::DeleteRange(service, range) => !self.ranges.contains(&(*service, *range)),
@@ -130,7 +139,7 @@ impl Tables for MemoryTables {
             Op::DeleteVip(addr) => !self.vips.contains_key(addr),
             Op::SetService(key, service) => self.services.get(key) == Some(service),
             Op::DeleteService(key) => !self.services.contains_key(key),
-            Op::ForgetOtherEndpoints { .. } | Op::ForgetUnheld => true,
+            Op::ForgetUnheld => true,
             Op::ResetServiceStats(_) | Op::ResetBackendStats(_) => true,
         })
     }
@@ -157,6 +166,7 @@ impl Tables for MemoryTables {
         backends.for_each(|(id, backend)| mirror.set_backend(*id, *backend));
         cleared.for_each(|(id, _)| mirror.quarantine.adopt_backend(*id));
         self.peers.iter().for_each(|(addr, peer)| mirror.set_peer(*addr, *peer));
+        self.endpoint_slots.iter().for_each(|(slot, entry)| mirror.endpoint_slots.adopt(*slot, *entry));
         mirror.adopt_slots(
             |offset, len| read_slots(&self.rings, offset, len),
             |offset, len| read_slots(&self.history, offset, len),

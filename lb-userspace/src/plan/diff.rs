@@ -5,6 +5,7 @@
 //! same plan is not looked at again.
 
 mod backends;
+mod endpoints;
 mod ranges;
 mod scope;
 mod slots;
@@ -16,7 +17,7 @@ use std::{collections::BTreeSet, time::Duration};
 use imbl::OrdMap;
 use lb_common::{
     Addr,
-    maps::{Endpoint, EndpointKey, Service, ServiceKey, service_flags},
+    maps::{Service, ServiceKey, service_flags},
     ring::Owners,
 };
 
@@ -25,7 +26,7 @@ use slots::{Advanced, Room, Slots};
 
 use super::{
     alloc::FreeIds,
-    mirror::{Capacity, Mirror, Written},
+    mirror::{Capacity, FreeSlots, Mirror, Written},
     op::Op,
     planned::{BackendKey, Plan, PlannedService},
     shortage::Shortage,
@@ -118,6 +119,7 @@ struct DiffBuilder<'a> {
     scope: Scope,
     backend_ids: OrdMap<BackendKey, u16>,
     service_ids: Option<FreeIds>,
+    endpoint_slots: Option<FreeSlots>,
     rings: Room<'a, u16>,
     histories: Room<'a, Owners>,
     /// Services that share a history go on to share one: it is looked for once.
@@ -157,6 +159,7 @@ impl<'a> DiffBuilder<'a> {
             scope,
             backend_ids: mirror.backend_ids.clone(),
             service_ids: None,
+            endpoint_slots: None,
             rings: Room::new(&mirror.rings, capacity.ring_slots),
             histories: Room::new(&mirror.histories, capacity.history_slots),
             advanced: Advanced::new(),
@@ -181,6 +184,7 @@ impl<'a> DiffBuilder<'a> {
             let mut ops = vec![Op::DeleteService(*key)];
             ops.extend(endpoints.into_iter().map(Op::DeleteEndpoint));
             ops.extend(ranges.into_iter().map(|range| Op::DeleteRange(service.id, *range)));
+            ops.extend(self.clear_endpoint_slots(service.id, |_| true));
             self.diff.deleted.push(ServiceChange { key: *key, written: None, ops });
         }
     }
@@ -240,13 +244,12 @@ impl<'a> DiffBuilder<'a> {
         };
         let ranges = self.find_ranges(id, old.as_ref(), planned)?;
         let Slots { len, ring, history, has_changed_hands } = self.find_slots(old.as_ref(), planned)?;
-        let endpoints = self.fitting_endpoints(id, planned);
+        let endpoints = self.fit_endpoints(id, planned);
         // The service will be changed: take the room.
         self.range_count = ranges.count;
         if old.is_none() {
             self.service_ids().take();
         }
-        let (new_endpoints, old_endpoints) = self.endpoint_ops(id, endpoints);
         let incarnation = old.map_or_else(|| self.stamp.incarnation(), |old| old.incarnation());
         let new = Service {
             id,
@@ -255,7 +258,7 @@ impl<'a> DiffBuilder<'a> {
                 | u32::from(incarnation) << service_flags::INCARNATION_SHIFT,
             ring_offset: ring.offset,
             ring_len: len,
-            endpoints: endpoints.len() as u32,
+            endpoints: endpoints.count,
             generation: old.map_or(self.stamp.generation, |old| old.generation),
             history_offset: history.offset,
             changed: if has_changed_hands { self.stamp.seconds() } else { old.map_or(0, |old| old.changed) },
@@ -263,60 +266,16 @@ impl<'a> DiffBuilder<'a> {
             new_flows: planned.policy.new_flows,
             mss: planned.mss,
         };
-        let is_changed = !new_endpoints.is_empty() || old != Some(new);
+        let is_changed = !endpoints.first.is_empty() || old != Some(new);
         let set =
             is_changed.then_some(Op::SetService(key, Service { generation: self.stamp.generation, ..new }));
         self.write_slots(ring, history);
         let reset = old.is_none().then_some(Op::ResetServiceStats(id));
         let mut ops: Vec<Op> =
-            ranges.first.into_iter().chain(new_endpoints).chain(reset).chain(set).collect();
+            ranges.first.into_iter().chain(endpoints.first).chain(reset).chain(set).collect();
         ops.extend(ranges.last);
-        ops.extend(self.forget_removed_endpoints(key, id, planned));
-        ops.extend(old_endpoints);
+        ops.extend(endpoints.last);
         Ok(ops)
-    }
-
-    /// The endpoints that there is room for, counted.
-    fn fitting_endpoints<'p>(&mut self, id: u32, planned: &'p PlannedService) -> &'p [Endpoint] {
-        self.endpoint_count -= self.mirror.endpoint_keys(id).count();
-        let room = (self.capacity.endpoints as usize).saturating_sub(self.endpoint_count);
-        if planned.endpoints.len() > room {
-            self.diff.shortages.push(Shortage::Endpoints(planned.name.clone()));
-        }
-        let fitting = &planned.endpoints[..planned.endpoints.len().min(room)];
-        self.endpoint_count += fitting.len();
-        fitting
-    }
-
-    /// The endpoints to set before the service counts them, and the deletions of those
-    /// beyond its count to make afterwards.
-    fn endpoint_ops(&self, service: u32, new: &[Endpoint]) -> (Vec<Op>, Vec<Op>) {
-        let keyed = (0..).zip(new).map(|(index, endpoint)| (EndpointKey { service, index }, endpoint));
-        let changed = keyed.filter(|(key, endpoint)| self.mirror.endpoints.get(key) != Some(endpoint));
-        let beyond = self.mirror.endpoint_keys(service).filter(|key| key.index as usize >= new.len());
-        (
-            changed.map(|(key, endpoint)| Op::SetEndpoint(key, *endpoint)).collect(),
-            beyond.map(Op::DeleteEndpoint).collect(),
-        )
-    }
-
-    /// Flows to endpoints that are gone are forgotten, and so begin anew; those
-    /// to draining ones go on. If it is not known which are gone, as after an adoption,
-    /// flows to all but the endpoints of the plan are forgotten.
-    fn forget_removed_endpoints(
-        &self,
-        key: ServiceKey,
-        service: u32,
-        planned: &PlannedService,
-    ) -> Option<Op> {
-        let all = |planned: &PlannedService| -> BTreeSet<Endpoint> {
-            planned.endpoints.iter().chain(&planned.draining).copied().collect()
-        };
-        let kept = all(planned);
-        let is_new = !self.mirror.services.contains_key(&key);
-        let before = self.mirror.written.get(&key).map(|written| all(&written.planned));
-        let is_any_gone = !is_new && before.is_none_or(|before| !before.is_subset(&kept));
-        is_any_gone.then(|| Op::ForgetOtherEndpoints { service, endpoints: kept.into_iter().collect() })
     }
 
     fn next_service_id(&mut self) -> Option<u32> {

@@ -1,6 +1,7 @@
 //! What the maps hold, as far as the agent writes them. Mirrors the kernel: every [`Op`]
 //! goes to both.
 
+mod endpoint_slots;
 mod slab;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 use imbl::OrdMap;
 use lb_common::{
     Addr,
-    maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip, service_flags},
+    maps::{Backend, EndpointKey, Peer, Service, ServiceKey, Vip, service_flags},
     ring::Owners,
 };
 
@@ -23,6 +24,7 @@ use super::{
     uses::{self, Uses},
 };
 
+pub use endpoint_slots::{EndpointSlots, FreeSlots};
 pub use slab::SlabMirror;
 
 /// How many entries the maps have room for.
@@ -38,6 +40,13 @@ pub struct Capacity {
     pub peers: u32,
 }
 
+impl Capacity {
+    /// As many for endpoints that drain, or were here until a moment ago, as for those that take new flows.
+    pub const fn endpoint_slots(&self) -> u32 {
+        self.endpoints.saturating_mul(2)
+    }
+}
+
 /// The contents of the maps that the control plane writes. Cheap to copy: its maps share what is the same.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Mirror {
@@ -48,7 +57,9 @@ pub struct Mirror {
     pub backends: OrdMap<u16, Backend>,
     /// Where to find them.
     pub backend_ids: OrdMap<BackendKey, u16>,
-    pub endpoints: OrdMap<EndpointKey, Endpoint>,
+    /// The slots of the endpoints that take new flows.
+    pub endpoints: OrdMap<EndpointKey, u32>,
+    pub endpoint_slots: EndpointSlots,
     /// By the id of the service; none is empty.
     pub ranges: OrdMap<u32, BTreeSet<SourceRange>>,
     pub rings: SlabMirror<u16>,
@@ -124,13 +135,15 @@ impl Mirror {
             Op::SetBackend(id, backend) => self.set_backend(*id, *backend),
             Op::WriteRing { offset, slots } => self.rings.write(*offset, slots.clone()),
             Op::WriteHistory { offset, owners } => self.histories.write(*offset, owners.clone()),
-            Op::SetEndpoint(key, endpoint) => drop(self.endpoints.insert(*key, *endpoint)),
+            Op::SetEndpointSlot(slot, entry) => self.endpoint_slots.set(*slot, *entry),
+            Op::SetEndpoint(key, slot) => drop(self.endpoints.insert(*key, *slot)),
             Op::SetRange(service, range) => drop(self.ranges.entry(*service).or_default().insert(*range)),
             Op::SetVip(addr, vip) => drop(self.vips.insert(*addr, *vip)),
             Op::SetService(key, service) => self.set_service(*key, *service),
             Op::DeleteService(key) => self.delete_service(key),
             Op::DeleteVip(addr) => drop(self.vips.remove(addr)),
             Op::DeleteEndpoint(key) => drop(self.endpoints.remove(key)),
+            Op::ClearEndpointSlot(slot, cleared) => self.endpoint_slots.clear(*slot, *cleared),
             Op::DeleteRange(service, range) => self.delete_range(*service, range),
             Op::ClearBackend(id) => {
                 self.clear_backend(*id);
@@ -138,7 +151,7 @@ impl Mirror {
             }
             Op::DeletePeer(addr) => self.delete_peer(addr),
             Op::ForgetUnheld => self.quarantine.needs_sweep = false,
-            Op::ForgetOtherEndpoints { .. } | Op::ResetServiceStats(_) | Op::ResetBackendStats(_) => {}
+            Op::ResetServiceStats(_) | Op::ResetBackendStats(_) => {}
         }
     }
 
@@ -193,6 +206,7 @@ impl Mirror {
         let has_freed = [
             self.rings.release_oldest(),
             self.histories.release_oldest(),
+            self.endpoint_slots.release_oldest(),
             self.quarantine.release_oldest(sweeps),
         ];
         has_freed.contains(&true)
@@ -200,7 +214,10 @@ impl Mirror {
 
     /// Does anything rest?
     pub fn has_resting(&self) -> bool {
-        !self.quarantine.is_empty() || self.rings.has_resting() || self.histories.has_resting()
+        !self.quarantine.is_empty()
+            || self.rings.has_resting()
+            || self.histories.has_resting()
+            || self.endpoint_slots.has_resting()
     }
 
     fn delete_peer(&mut self, addr: &Addr) {
@@ -208,8 +225,8 @@ impl Mirror {
         self.uses.remove(old.as_ref().and_then(uses::peer_backend));
     }
 
-    /// Deletions of endpoints that no service counts and of ranges that none
-    /// asks for: a change failed, or an agent was killed, between two ops.
+    /// Deletions of endpoints that no service counts, of slots whose service is not there, and of ranges that
+    /// none asks for: a change failed, or an agent was killed, between two ops.
     pub fn orphan_deletions(&self) -> Vec<Op> {
         let asking = self.services.values().filter(|service| service.flags & service_flags::RANGES != 0);
         let asking: BTreeSet<u32> = asking.map(|service| service.id).collect();
@@ -219,7 +236,9 @@ impl Mirror {
         let counts: BTreeMap<u32, u32> = self.services.values().map(|s| (s.id, s.endpoints)).collect();
         let counted = |key: &EndpointKey| counts.get(&key.service).is_some_and(|count| key.index < *count);
         let endpoints = self.endpoints.keys().filter(|key| !counted(key));
-        endpoints.map(|key| Op::DeleteEndpoint(*key)).chain(ranges).collect()
+        let slots = self.endpoint_slots.held().filter(|(_, held)| !counts.contains_key(&held.service));
+        let slots = slots.map(|(slot, held)| Op::ClearEndpointSlot(slot, held.cleared()));
+        endpoints.map(|key| Op::DeleteEndpoint(*key)).chain(slots).chain(ranges).collect()
     }
 
     fn set_service(&mut self, key: ServiceKey, service: Service) {

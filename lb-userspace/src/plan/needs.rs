@@ -17,6 +17,7 @@ use super::{
 pub struct Doubts {
     entries: BTreeSet<Entry>,
     backends: BTreeSet<u16>,
+    endpoint_slots: BTreeSet<u32>,
     has_peers: bool,
 }
 
@@ -33,15 +34,26 @@ impl Doubts {
 impl Mirror {
     pub fn doubts(&self) -> Doubts {
         // What is left too long is needed by no packet.
-        let is_needed = |op: &&Op| !matches!(op, Op::DeletePeer(_) | Op::DeleteVip(_) | Op::ClearBackend(_));
+        let is_left = |op: &Op| {
+            matches!(
+                op,
+                Op::DeletePeer(_) | Op::DeleteVip(_) | Op::ClearBackend(_) | Op::ClearEndpointSlot(..)
+            )
+        };
+        let is_needed = |op: &&Op| !is_left(op);
         let ops = self.unproven.values().chain(self.failed.values());
         let entries: BTreeSet<Entry> = ops.filter(is_needed).filter_map(Op::entry).collect();
         let backend = |entry: &Entry| match entry {
             Entry::Backend(id) => Some(*id),
             _ => None,
         };
+        let slot = |entry: &Entry| match entry {
+            Entry::EndpointSlot(slot) => Some(*slot),
+            _ => None,
+        };
         Doubts {
             backends: entries.iter().filter_map(backend).collect(),
+            endpoint_slots: entries.iter().filter_map(slot).collect(),
             has_peers: entries.iter().any(|entry| matches!(entry, Entry::Peer(_))),
             entries,
         }
@@ -49,7 +61,9 @@ impl Mirror {
 
     /// May an entry that could not be read back still name what was freed?
     pub fn may_name_freed(&self) -> bool {
-        self.unproven.keys().any(|entry| matches!(entry, Entry::Service(_) | Entry::Peer(_)))
+        let names_others =
+            |entry: &Entry| matches!(entry, Entry::Service(_) | Entry::Peer(_) | Entry::Endpoint(_));
+        self.unproven.keys().any(names_others)
     }
 
     /// Is all there that packets to this service need, and nothing of it in doubt?
@@ -65,10 +79,12 @@ impl Mirror {
     }
 
     fn has_all(&self, key: &ServiceKey, service: &Service) -> bool {
-        let endpoints = counted_endpoints(service);
+        let endpoints = self.endpoints.range(counted_endpoints(service));
+        let is_there =
+            |slot: u32| self.endpoint_slots.get(slot).is_some_and(|held| held.service == service.id);
         self.vips.contains_key(&key.addr)
             && self.has_slots(service)
-            && self.endpoints.range(endpoints).count() == service.endpoints as usize
+            && endpoints.filter(|(_, slot)| is_there(**slot)).count() == service.endpoints as usize
     }
 
     fn is_in_doubt(&self, key: &ServiceKey, service: &Service, doubts: &Doubts) -> bool {
@@ -84,6 +100,10 @@ impl Mirror {
         let needs_peers = service.endpoints > 0 || service.history_offset > 0;
         entries.iter().any(|entry| doubts.entries.contains(entry))
             || doubts.has_any(endpoints)
+            || doubts
+                .endpoint_slots
+                .iter()
+                .any(|slot| self.endpoint_slots.get(*slot).is_some_and(|held| held.service == service.id))
             || doubts.entries.iter().any(|entry| matches!(entry, Entry::Range(id, _) if *id == service.id))
             || (doubts.has_peers && needs_peers)
             || (!doubts.backends.is_empty() && self.names_any(service, &doubts.backends))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lb_common::{
     Addr,
-    maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip, names},
+    maps::{Backend, EndpointKey, EndpointSlot, Peer, Service, ServiceKey, Vip, names},
     ring::Owners,
 };
 
@@ -23,7 +23,9 @@ pub enum Op {
         offset: u32,
         owners: Arc<[Owners]>,
     },
-    SetEndpoint(EndpointKey, Endpoint),
+    SetEndpointSlot(u32, EndpointSlot),
+    /// The value is a slot.
+    SetEndpoint(EndpointKey, u32),
     /// A service, by its id, admits these clients.
     SetRange(u32, SourceRange),
     SetVip(Addr, Vip),
@@ -31,15 +33,11 @@ pub enum Op {
     DeleteService(ServiceKey),
     DeleteVip(Addr),
     DeleteEndpoint(EndpointKey),
+    /// The endpoint is gone, and so are its flows. What is in the slot afterwards: another epoch.
+    ClearEndpointSlot(u32, EndpointSlot),
     DeleteRange(u32, SourceRange),
     ClearBackend(u16),
     DeletePeer(Addr),
-    /// Forget flows of a service (by id) to any other endpoint than these: the
-    /// others are gone, and their flows begin anew.
-    ForgetOtherEndpoints {
-        service: u32,
-        endpoints: Vec<Endpoint>,
-    },
     /// Forget all flows that name a service or a backend that is not there (any more),
     /// before its id is used again.
     ForgetUnheld,
@@ -58,6 +56,7 @@ pub enum Entry {
     Ring(u32),
     /// By offset.
     History(u32),
+    EndpointSlot(u32),
     Endpoint(EndpointKey),
     Range(u32, SourceRange),
     Vip(Addr),
@@ -74,15 +73,14 @@ impl Op {
             }
             Self::WriteRing { offset, .. } => Entry::Ring(*offset),
             Self::WriteHistory { offset, .. } => Entry::History(*offset),
+            Self::SetEndpointSlot(slot, _) | Self::ClearEndpointSlot(slot, _) => Entry::EndpointSlot(*slot),
             Self::SetEndpoint(key, _) | Self::DeleteEndpoint(key) => Entry::Endpoint(*key),
             Self::SetRange(service, range) | Self::DeleteRange(service, range) => {
                 Entry::Range(*service, *range)
             }
             Self::SetVip(addr, _) | Self::DeleteVip(addr) => Entry::Vip(*addr),
             Self::SetService(key, _) | Self::DeleteService(key) => Entry::Service(*key),
-            Self::ForgetOtherEndpoints { .. } | Self::ForgetUnheld | Self::ResetServiceStats(_) => {
-                return None;
-            }
+            Self::ForgetUnheld | Self::ResetServiceStats(_) => return None,
         })
     }
 
@@ -112,6 +110,7 @@ impl Entry {
             Self::Backend(_) => names::BACKENDS,
             Self::Ring(_) => names::RINGS,
             Self::History(_) => names::HISTORY,
+            Self::EndpointSlot(_) => names::ENDPOINT_SLOTS,
             Self::Endpoint(_) => names::ENDPOINTS,
             Self::Range(..) => names::RANGES,
             Self::Vip(_) => names::VIPS,

@@ -9,8 +9,8 @@ use aya_ebpf::{
 use lb_common::{
     Addr, Verdict,
     maps::{
-        Affinity, Backend, DROPPED_LEN, Endpoint, EndpointKey, FlowKey, FragmentKey, Holder, NodeFlow, Peer,
-        Ports, RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Story, Traffic, Vip,
+        Affinity, Backend, DROPPED_LEN, EndpointKey, EndpointSlot, FlowKey, FragmentKey, Holder, NodeFlow,
+        Peer, Ports, RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Story, Traffic, Vip,
     },
     ring::{Owners, RingChunk},
 };
@@ -43,7 +43,10 @@ pub static NODE_REPLIES: LruHashMap<ReplyKey, Reply, 1024> = LruHashMap::new();
 static FORMER_REPLIES: LruHashMap<ReplyKey, Reply, 1> = LruHashMap::new();
 
 #[btf_map]
-static ENDPOINTS: HashMap<EndpointKey, Endpoint, 1024> = HashMap::new();
+static ENDPOINTS: HashMap<EndpointKey, u32, 1024> = HashMap::new();
+
+#[btf_map]
+static ENDPOINT_SLOTS: Array<EndpointSlot, 1024> = Array::new();
 
 #[btf_map]
 pub static AFFINITIES: LruHashMap<FlowKey, Affinity, 1024> = LruHashMap::new();
@@ -166,9 +169,23 @@ pub fn backend(id: u32) -> Option<&'static Backend> {
     BACKENDS.get(id)
 }
 
+/// The slot of one of a service's endpoints that take new flows.
 #[inline(always)]
-pub fn endpoint(service: u32, index: u32) -> Option<&'static Endpoint> {
-    find(&ENDPOINTS, &EndpointKey { service, index })
+pub fn endpoint(service: u32, index: u32) -> Option<u32> {
+    find(&ENDPOINTS, &EndpointKey { service, index }).copied()
+}
+
+/// The epoch of the endpoint that has a slot.
+#[inline(always)]
+pub fn epoch(slot: u32) -> Option<u16> {
+    ENDPOINT_SLOTS.get(slot).filter(|slot| slot.is_held()).map(|slot| slot.epoch)
+}
+
+/// The slot, if an endpoint of that service and epoch still has it. Slots are written in place: in the
+/// moment in which it goes, one packet may find half of it, and is lost.
+#[inline(always)]
+pub fn held_slot(slot: u32, epoch: u16, service: u32) -> Option<&'static EndpointSlot> {
+    ENDPOINT_SLOTS.get(slot).filter(|held| held.epoch == epoch && held.service == service)
 }
 
 #[inline(always)]

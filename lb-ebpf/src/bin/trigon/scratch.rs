@@ -4,7 +4,7 @@
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 use lb_common::{
     gue,
-    maps::{Affinity, FlowKey, NodeFlow, Reply, ReplyKey},
+    maps::{Affinity, Endpoint, FlowKey, NodeFlow, Reply, ReplyKey},
 };
 use lb_ebpf::parse::Room;
 
@@ -32,6 +32,8 @@ pub struct FlowScratch {
     pub arrival: Arrival,
     pub flow: FlowKey,
     pub node_flow: NodeFlow,
+    /// That a flow begins with.
+    pub endpoint: Endpoint,
     pub reply_key: ReplyKey,
     pub reply: Reply,
     /// Another flow, which has the reply key.

@@ -58,7 +58,8 @@ pub fn copy_map(from: &Path, to: &Path) -> Result<(), LoadError> {
     old.copy_to(&new).map_err(|source| LoadError::Copy { from: from.into(), to: to.into(), source })
 }
 
-struct Table {
+/// A map, as bytes.
+pub struct Table {
     map: MapData,
     kind: MapType,
     /// Of the whole array, if it can be mapped into memory.
@@ -69,7 +70,7 @@ struct Table {
 }
 
 impl Table {
-    fn open(path: &Path) -> Result<Self, LoadError> {
+    pub fn open(path: &Path) -> Result<Self, LoadError> {
         let error = |source| LoadError::Pinned { path: path.into(), source };
         let map = MapData::from_pin(path).map_err(error)?;
         let info = map.info().map_err(error)?;
@@ -89,11 +90,16 @@ impl Table {
         if let (Some(len), Some(room)) = (self.memory_len, new.memory_len) {
             return self.copy_memory(new, len.min(room));
         }
+        self.for_each(|key, value| new.add(key, value))
+    }
+
+    /// All entries, key and value, one after the other.
+    pub fn for_each(&self, each: impl FnMut(&[u8], &[u8]) -> io::Result<()>) -> io::Result<()> {
         match self.kind {
-            MapType::Array | MapType::Hash | MapType::LruHash => self.copy_by_batch(new),
+            MapType::Array | MapType::Hash | MapType::LruHash => self.read_by_batch(each),
             // What is in it is for who listens now.
             MapType::RingBuf => Ok(()),
-            _ => self.copy_one_by_one(new),
+            _ => self.read_one_by_one(each),
         }
     }
 
@@ -106,7 +112,7 @@ impl Table {
         Ok(())
     }
 
-    fn copy_by_batch(&self, new: &Self) -> io::Result<()> {
+    fn read_by_batch(&self, mut each: impl FnMut(&[u8], &[u8]) -> io::Result<()>) -> io::Result<()> {
         let (mut keys, mut values) = (vec![0; self.key_len * BATCH], vec![0; self.value_len * BATCH]);
         // The kernel's own: a key, or the number of a bucket.
         let mut position = vec![0; self.key_len.max(size_of::<u64>())];
@@ -130,7 +136,7 @@ impl Table {
                 Err(e) => return Err(e),
             };
             let entries = keys.chunks(self.key_len).zip(values.chunks(self.value_len));
-            entries.take(batch.count as usize).try_for_each(|(key, value)| new.add(key, value))?;
+            entries.take(batch.count as usize).try_for_each(|(key, value)| each(key, value))?;
             if is_last {
                 return Ok(());
             }
@@ -138,7 +144,7 @@ impl Table {
         }
     }
 
-    fn copy_one_by_one(&self, new: &Self) -> io::Result<()> {
+    fn read_one_by_one(&self, mut each: impl FnMut(&[u8], &[u8]) -> io::Result<()>) -> io::Result<()> {
         let mut key: Option<Vec<u8>> = None;
         let mut value = vec![0; self.value_len];
         loop {
@@ -148,13 +154,17 @@ impl Table {
                 return Ok(());
             }
             if self.call(BPF_MAP_LOOKUP_ELEM, next.as_ptr() as u64, value.as_mut_ptr() as u64, BPF_ANY)? {
-                new.add(&next, &value)?;
+                each(&next, &value)?;
             }
             key = Some(next);
         }
     }
 
-    fn add(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
+    /// If there is no such entry yet. `key` and `value` are as long as those of the map.
+    pub fn add(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        if (key.len(), value.len()) != (self.key_len, self.value_len) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let is_array = matches!(self.kind, MapType::Array | MapType::PerCpuArray);
         if is_array && value.iter().all(|byte| *byte == 0) {
             return Ok(());

@@ -9,6 +9,7 @@ use rustix::{fs::statfs, mount::MountFlags};
 use super::{
     error::{BPFFS, EnvironmentError},
     pinned::{all_maps_dirs, links_dir, list, maps_dir},
+    upgrade::former_maps,
 };
 
 /// Older kernels have no `bpf_link` for XDP with an atomic update (5.9), and
@@ -43,7 +44,8 @@ pub fn prepare_pin_dir(pin_dir: &Path) -> Result<(), EnvironmentError> {
 /// Are there maps that another release has laid out? The programs that use them are attached, so that
 /// maps beside them would be of no use.
 fn check_layout(pin_dir: &Path) -> Result<(), EnvironmentError> {
-    let mut others = all_maps_dirs(pin_dir).filter(|dir| *dir != maps_dir(pin_dir));
+    let known = [Some(maps_dir(pin_dir)), former_maps(pin_dir)];
+    let mut others = all_maps_dirs(pin_dir).filter(|dir| !known.contains(&Some(dir.clone())));
     match others.find(|dir| list(dir).next().is_some()) {
         Some(path) => Err(EnvironmentError::OtherLayout { path }),
         None => Ok(()),
@@ -113,9 +115,9 @@ mod tests {
         let make = |path: &str| std::fs::create_dir_all(pins.path().join(path)).unwrap();
         make(&format!("{MAPS_DIR}/SERVICES"));
         // What an `unload` that was killed may leave.
-        make("maps-2");
+        make("maps-7");
         assert!(check_layout(pins.path()).is_ok());
-        for other in ["maps", "maps-2"] {
+        for other in ["maps", "maps-7"] {
             make(&format!("{other}/SERVICES"));
             let error = check_layout(pins.path()).unwrap_err().to_string();
             for part in [&*format!("/{other}: "), MAPS_DIR, "`trigon unload`"] {

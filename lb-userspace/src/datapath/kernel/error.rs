@@ -59,9 +59,11 @@ pub enum LoadError {
          `trigon unload` and a start begin anew, the release that made it goes on with it"
     )]
     OtherShape { path: PathBuf, found: Shape, wanted: Shape },
-    #[error("larger maps cannot be made: {0}; free memory, or start with the sizes that the maps have")]
+    #[error(
+        "maps cannot be made anew: {0}; the maps before go on: free memory, or start with the sizes that they have"
+    )]
     Growth(#[source] Box<Self>),
-    #[error("{from}: cannot be copied to the larger {to}: {source}")]
+    #[error("{from}: cannot be copied to {to}: {source}")]
     Copy { from: PathBuf, to: PathBuf, source: io::Error },
     #[error("a change of pinned maps before the start: {0}")]
     Table(#[from] TableError),

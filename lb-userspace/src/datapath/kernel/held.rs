@@ -1,9 +1,9 @@
-//! Which services, endpoints and backends there are, as the thread needs it that forgets the
+//! Which services and backends there are, as the thread needs it that forgets the
 //! flows of all others.
 
 use std::collections::{HashMap, HashSet};
 
-use lb_common::maps::{Endpoint, Service, ServiceKey};
+use lb_common::maps::{Service, ServiceKey};
 
 /// Kept up to date with each change: before something is written, and after it is deleted. So a
 /// flow that names what is not here is of something that is gone.
@@ -11,8 +11,6 @@ use lb_common::maps::{Endpoint, Service, ServiceKey};
 pub struct Held {
     ids: HashMap<ServiceKey, HeldId>,
     services: HashSet<HeldId>,
-    /// By service, where endpoints have gone: those that have not.
-    endpoints: HashMap<u32, HashSet<Endpoint>>,
     backends: HashSet<u32>,
 }
 
@@ -32,21 +30,9 @@ impl Held {
         };
         if let Some(old) = old.filter(|old| id != Some(*old)) {
             self.services.remove(&old);
-            self.endpoints.remove(&old.0);
         }
         self.services.extend(id);
         old
-    }
-
-    /// All other endpoints of a service are gone.
-    pub fn keep_endpoints(&mut self, service: u32, endpoints: &[Endpoint]) {
-        self.endpoints.insert(service, endpoints.iter().copied().collect());
-    }
-
-    pub fn add_endpoint(&mut self, service: u32, endpoint: Endpoint) {
-        if let Some(kept) = self.endpoints.get_mut(&service) {
-            kept.insert(endpoint);
-        }
     }
 
     pub fn set_backend(&mut self, id: u16) {
@@ -59,10 +45,6 @@ impl Held {
 
     pub fn has_service(&self, id: u32, incarnation: u16) -> bool {
         self.services.contains(&(id, incarnation))
-    }
-
-    pub fn has_endpoint(&self, service: u32, endpoint: &Endpoint) -> bool {
-        self.endpoints.get(&service).is_none_or(|kept| kept.contains(endpoint))
     }
 
     pub fn has_backend(&self, id: u32) -> bool {
@@ -102,16 +84,5 @@ mod tests {
         held.set_service(key(2), &service(5));
         held.set_service(key(1), &service(6));
         assert!(held.has_service(5, 7) && held.has_service(6, 7));
-    }
-
-    #[test]
-    fn endpoints_that_come_later_are_no_more_gone_than_those_that_were_kept() {
-        let endpoint = |port| Endpoint { addr: lb_common::Addr::from_words([0; 4]), port, pad: 0 };
-        let mut held = Held::default();
-        assert!(held.has_endpoint(5, &endpoint(1)), "none has gone");
-        held.keep_endpoints(5, &[endpoint(1)]);
-        assert!(!held.has_endpoint(5, &endpoint(2)));
-        held.add_endpoint(5, endpoint(2));
-        assert!(held.has_endpoint(5, &endpoint(1)) && held.has_endpoint(5, &endpoint(2)));
     }
 }

@@ -21,6 +21,7 @@ use super::{
     map_specs::{MapSpec, map_specs},
     pinned::{map_capacity, map_pin},
     takeover,
+    upgrade::{former_capacity, former_maps},
 };
 use crate::plan::mirror::Capacity;
 
@@ -77,7 +78,8 @@ pub fn load(options: &DatapathConfig) -> Result<Datapath, LoadError> {
     environment::check_environment()?;
     environment::prepare_pin_dir(&options.pin_dir)?;
     let lock = lock::lock_pin_dir(&options.pin_dir)?;
-    let adopted = map_pin(&options.pin_dir, names::SERVICES).exists();
+    let adopted =
+        map_pin(&options.pin_dir, names::SERVICES).exists() || former_maps(&options.pin_dir).is_some();
     let loaded = load_pinned(options, lock, adopted);
     if loaded.is_err() && !adopted {
         // A first start that fails leaves nothing pinned. The error of the start is returned, not of this.
@@ -120,11 +122,21 @@ pub(super) enum Purpose {
     Growth(Growing),
 }
 
-/// Maps that give way, and the directory where the larger ones are.
+/// Maps that give way.
 #[derive(Clone)]
 pub(super) struct Growing {
+    /// The directory where they are.
+    pub from: PathBuf,
+    /// Where the new ones are.
     pub dir: PathBuf,
     pub names: Vec<&'static str>,
+}
+
+impl Growing {
+    /// Have they another layout?
+    pub fn is_former(&self) -> bool {
+        !self.dir.starts_with(&self.from)
+    }
 }
 
 impl Purpose {
@@ -136,8 +148,20 @@ impl Purpose {
         }
     }
 
-    fn has_former_replies(&self) -> bool {
-        matches!(self, Self::Growth(growing) if growing.names.contains(&names::NODE_REPLIES))
+    fn former_replies(&self) -> Option<PathBuf> {
+        let Self::Growth(growing) = self else { return None };
+        let path = growing.from.join(names::NODE_REPLIES);
+        (growing.names.contains(&names::NODE_REPLIES) && path.exists()).then_some(path)
+    }
+
+    /// How many entries a map is to have: no fewer than in the former layout.
+    fn entries(&self, spec: &MapSpec) -> Result<u32, LoadError> {
+        match self {
+            Self::Growth(growing) if growing.is_former() => {
+                Ok(spec.entries.max(former_capacity(&growing.from, spec.name)?))
+            }
+            _ => Ok(spec.entries),
+        }
     }
 }
 
@@ -151,14 +175,14 @@ pub(super) fn open_object(options: &DatapathConfig, purpose: &Purpose) -> Result
     loader.override_global("SOURCE_MASK_V6", &masks[1], true);
     let dry_run = u32::from(matches!(purpose, Purpose::DryRun));
     loader.override_global("DRY_RUN", &dry_run, true);
-    let has_former_replies = u32::from(purpose.has_former_replies());
+    let has_former_replies = u32::from(purpose.former_replies().is_some());
     loader.override_global("HAS_FORMER_REPLIES", &has_former_replies, true);
-    if purpose.has_former_replies() {
-        loader.map_pin_path(names::FORMER_REPLIES, map_pin(&options.pin_dir, names::NODE_REPLIES));
+    if let Some(former) = purpose.former_replies() {
+        loader.map_pin_path(names::FORMER_REPLIES, former);
     }
-    for MapSpec { name, entries, .. } in map_specs(options) {
-        loader.map_max_entries(name, entries);
-        loader.map_pin_path(name, purpose.map_pin(&options.pin_dir, name));
+    for spec in map_specs(options) {
+        loader.map_max_entries(spec.name, purpose.entries(&spec)?);
+        loader.map_pin_path(spec.name, purpose.map_pin(&options.pin_dir, spec.name));
     }
     loader.load(ebpf_object()?).map_err(LoadError::Object)
 }
@@ -206,7 +230,7 @@ where
 
 /// Maps that were larger keep their size.
 fn actual_capacity(pin_dir: &Path) -> Result<Capacity, LoadError> {
-    let size = |name| map_capacity(pin_dir, name);
+    let size = |name| map_capacity(&map_pin(pin_dir, name));
     Ok(Capacity {
         services: size(names::SERVICES)?,
         backends: size(names::BACKENDS)?,

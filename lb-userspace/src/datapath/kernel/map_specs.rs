@@ -9,8 +9,8 @@ use aya::maps::{MapInfo, MapType, lpm_trie::Key};
 use lb_common::{
     Addr, Verdict,
     maps::{
-        Affinity, Backend, DROPPED_LEN, Endpoint, EndpointKey, FlowKey, FragmentKey, Holder, NodeFlow, Peer,
-        Ports, RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Traffic, Vip, names,
+        Affinity, Backend, DROPPED_LEN, EndpointKey, EndpointSlot, FlowKey, FragmentKey, Holder, NodeFlow,
+        Peer, Ports, RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Traffic, Vip, names,
     },
     ring::{CHUNK_SLOTS, Owners, RingChunk},
     roles,
@@ -39,6 +39,11 @@ impl Shape {
         Self { kind, key: size_of::<K>() as u32, value: size_of::<V>() as u32 }
     }
 
+    /// The same with values of so many bytes.
+    pub const fn with_values(self, value: u32) -> Self {
+        Self { value, ..self }
+    }
+
     /// Of a map that is there.
     pub fn read(info: &MapInfo) -> Self {
         // One that aya has no name for is none that we make.
@@ -56,7 +61,7 @@ impl fmt::Display for Shape {
 
 /// A map that no role of the agent has a use for has one entry. One per-CPU map of statistics goes
 /// with services and backends.
-pub fn map_specs(options: &DatapathConfig) -> [MapSpec; 20] {
+pub fn map_specs(options: &DatapathConfig) -> [MapSpec; 21] {
     let size_for_role = |role, size| if options.roles & role != 0 { size } else { 1 };
     let capacity = options.capacity;
     let ring_chunks = size_for_role(roles::DIRECTOR, capacity.ring_slots.div_ceil(CHUNK_SLOTS));
@@ -67,7 +72,8 @@ pub fn map_specs(options: &DatapathConfig) -> [MapSpec; 20] {
         array::<RingChunk>(names::RINGS, ring_chunks),
         array::<Owners>(names::HISTORY, size_for_role(roles::NODE, capacity.history_slots)),
         array::<Backend>(names::BACKENDS, capacity.backends),
-        hash::<EndpointKey, Endpoint>(names::ENDPOINTS, size_for_role(roles::NODE, capacity.endpoints)),
+        hash::<EndpointKey, u32>(names::ENDPOINTS, size_for_role(roles::NODE, capacity.endpoints)),
+        array::<EndpointSlot>(names::ENDPOINT_SLOTS, size_for_role(roles::NODE, capacity.endpoint_slots())),
         spec::<Key<RangeKey>, u32>(MapType::LpmTrie, names::RANGES, capacity.ranges),
         hash::<Addr, Peer>(names::PEERS, capacity.peers),
         lru::<FlowKey, Holder>(names::BARE_FLOWS, options.bare_flows),

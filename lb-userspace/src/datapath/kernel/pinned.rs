@@ -7,7 +7,7 @@ use lb_common::maps::names;
 
 use super::error::LoadError;
 
-/// Below the directory of maps, while they grow: larger ones that no program has yet, and those that
+/// Below the directory of maps, while some are made anew: those that no program has yet, and those that
 /// programs are given.
 pub const NEXT: &str = "next";
 pub const SWITCH: &str = "switch";
@@ -45,12 +45,11 @@ pub fn open_map(pin_dir: &Path, name: &str) -> Result<MapData, LoadError> {
     MapData::from_pin(&path).map_err(|source| LoadError::Pinned { path, source })
 }
 
-pub fn map_info(pin_dir: &Path, name: &str) -> Result<MapInfo, LoadError> {
-    let path = map_pin(pin_dir, name);
-    MapInfo::from_pin(&path).map_err(|source| LoadError::Pinned { path, source })
+pub fn map_info(path: &Path) -> Result<MapInfo, LoadError> {
+    MapInfo::from_pin(path).map_err(|source| LoadError::Pinned { path: path.into(), source })
 }
 
 /// How many entries a pinned map has room for.
-pub fn map_capacity(pin_dir: &Path, name: &str) -> Result<u32, LoadError> {
-    Ok(map_info(pin_dir, name)?.max_entries())
+pub fn map_capacity(path: &Path) -> Result<u32, LoadError> {
+    Ok(map_info(path)?.max_entries())
 }

@@ -1,6 +1,6 @@
-//! Deletes flows to endpoints, services and backends that are gone. A pass through a table of a
-//! quarter of a million entries takes a while, so a thread of its own does it, and all
-//! requests that are waiting are done in one pass.
+//! Deletes flows of services, and to backends, that are gone. (Those to endpoints that are gone name an
+//! epoch that is over.) A pass through a table of a quarter of a million entries takes a while, so a thread
+//! of its own does it, and all requests that are waiting are done in one pass.
 
 use std::{
     path::Path,
@@ -22,17 +22,8 @@ use crate::{datapath::TableError, plan::quarantine::Sweeps};
 /// Time until a pass that has failed is repeated.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Which flows to look for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Sweep {
-    /// Those to endpoints that are gone.
-    Endpoints,
-    /// Those that name anything that is gone.
-    All,
-}
-
 pub struct Sweeper {
-    requests: Sender<Sweep>,
+    requests: Sender<()>,
     held: Arc<Mutex<Held>>,
     asked: u64,
     done: Arc<AtomicU64>,
@@ -46,8 +37,8 @@ impl Sweeper {
         let (held, done) = (Arc::<Mutex<Held>>::default(), Arc::<AtomicU64>::default());
         let sweeper = Self { requests, held: Arc::clone(&held), asked: 0, done: Arc::clone(&done) };
         thread::spawn(move || {
-            while let Some((sweep, count)) = next_pass(&queue) {
-                while let Err(error) = tables.sweep(sweep, &held) {
+            while let Some(count) = next_pass(&queue) {
+                while let Err(error) = tables.sweep(&held) {
                     warn!("flows of what is gone could not be forgotten: {error}; trying again");
                     thread::sleep(RETRY);
                 }
@@ -58,10 +49,10 @@ impl Sweeper {
     }
 
     /// Returns at once.
-    pub fn ask(&mut self, sweep: Sweep) -> Result<(), TableError> {
-        self.requests.send(sweep).map_err(|_| TableError {
+    pub fn ask(&mut self) -> Result<(), TableError> {
+        self.requests.send(()).map_err(|_| TableError {
             map: names::NODE_FLOWS,
-            entry: format!("{sweep:?}"),
+            entry: "all entries".into(),
             source: "the thread that forgets flows has ended; restart the agent".into(),
         })?;
         self.asked += 1;
@@ -83,10 +74,10 @@ fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What all requests that wait ask for, and how many there are; none if there will be no more.
-fn next_pass(queue: &Receiver<Sweep>) -> Option<(Sweep, u64)> {
-    let first = queue.recv().ok()?;
-    Some(queue.try_iter().fold((first, 1), |(sweep, count), next| (sweep.max(next), count + 1)))
+/// How many requests wait, which one pass does; none if there will be no more.
+fn next_pass(queue: &Receiver<()>) -> Option<u64> {
+    queue.recv().ok()?;
+    Some(1 + queue.try_iter().count() as u64)
 }
 
 struct FlowTables {
@@ -106,17 +97,12 @@ impl FlowTables {
         })
     }
 
-    /// What is held is asked for at each flow: services and endpoints come while a pass is going on.
-    fn sweep(&mut self, sweep: Sweep, held: &Mutex<Held>) -> Result<(), TableError> {
-        let is_endpoint_gone =
-            |key: &FlowKey, flow: &NodeFlow| !lock(held).has_endpoint(key.service, &flow.endpoint());
-        if sweep == Sweep::Endpoints {
-            return self.flows.delete_where(is_endpoint_gone);
-        }
+    /// What is held is asked for at each flow: services and backends come while a pass is going on.
+    fn sweep(&mut self, held: &Mutex<Held>) -> Result<(), TableError> {
         let is_unheld = |key: &FlowKey| !lock(held).has_service(key.service, key.incarnation);
         // One that changes too fast does not hold up the others.
         let passes = [
-            self.flows.delete_where(|key, flow| is_unheld(key) || is_endpoint_gone(key, flow)),
+            self.flows.delete_where(|key, _| is_unheld(key)),
             self.bare.delete_where(|key, flow| is_unheld(key) || !lock(held).has_backend(flow.backend)),
             self.affinities.delete_where(|key, _| is_unheld(key)),
             // A Pod that is gone may still send a last FIN or RST, which must carry the

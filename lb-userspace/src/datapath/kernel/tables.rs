@@ -2,21 +2,15 @@
 
 use std::{path::Path, sync::Arc};
 
-use aya::maps::{Array, MapData};
 use lb_common::{
     Addr,
-    maps::{Backend, Endpoint, EndpointKey, Peer, Service, ServiceKey, Vip, delivery, names},
+    maps::{Backend, EndpointKey, EndpointSlot, Peer, Service, ServiceKey, Vip, delivery, names},
     ring::{CHUNK_SLOTS, FORMER, Owners},
 };
 
 use super::{
-    error::LoadError,
-    hash_map::{PinnedHashMap, table_error},
-    pinned::open_map,
-    ranges::Ranges,
-    slab::Slab,
-    stats::Stats,
-    sweep::{Sweep, Sweeper},
+    array::PinnedArray, error::LoadError, hash_map::PinnedHashMap, ranges::Ranges, slab::Slab, stats::Stats,
+    sweep::Sweeper,
 };
 use crate::{
     datapath::{TableError, Tables},
@@ -27,9 +21,10 @@ pub struct KernelTables {
     services: PinnedHashMap<ServiceKey, Service>,
     vips: PinnedHashMap<Addr, Vip>,
     peers: PinnedHashMap<Addr, Peer>,
-    endpoints: PinnedHashMap<EndpointKey, Endpoint>,
+    endpoints: PinnedHashMap<EndpointKey, u32>,
+    endpoint_slots: PinnedArray<EndpointSlot>,
     ranges: Ranges,
-    backends: Array<MapData, Backend>,
+    backends: PinnedArray<Backend>,
     rings: Slab,
     history: Slab,
     stats: Stats,
@@ -39,29 +34,19 @@ pub struct KernelTables {
 impl KernelTables {
     /// Opens all of them by their pins, and starts the sweeper.
     pub fn open(pin_dir: &Path) -> Result<Self, LoadError> {
-        let pinned = |source| LoadError::Pinned { path: pin_dir.into(), source };
         Ok(Self {
             services: PinnedHashMap::open(pin_dir, names::SERVICES)?,
             vips: PinnedHashMap::open(pin_dir, names::VIPS)?,
             peers: PinnedHashMap::open(pin_dir, names::PEERS)?,
             endpoints: PinnedHashMap::open(pin_dir, names::ENDPOINTS)?,
+            endpoint_slots: PinnedArray::open(pin_dir, names::ENDPOINT_SLOTS)?,
             ranges: Ranges::open(pin_dir)?,
-            backends: Array::try_from(aya::maps::Map::Array(open_map(pin_dir, names::BACKENDS)?))
-                .map_err(pinned)?,
+            backends: PinnedArray::open(pin_dir, names::BACKENDS)?,
             rings: Slab::open(pin_dir, names::RINGS, CHUNK_SLOTS as usize, 1)?,
             history: Slab::open(pin_dir, names::HISTORY, OWNERS_PER_SLOT, OWNERS_PER_SLOT)?,
             stats: Stats::open(pin_dir)?,
             sweeper: Sweeper::start(pin_dir)?,
         })
-    }
-
-    fn backend(&self, id: u16) -> Result<Backend, TableError> {
-        self.backends.get(&u32::from(id), 0).map_err(|e| table_error(names::BACKENDS, format!("{id}"), e))
-    }
-
-    fn set_backend(&mut self, id: u16, backend: Backend) -> Result<(), TableError> {
-        let entry = || format!("{id}");
-        self.backends.set(u32::from(id), backend, 0).map_err(|e| table_error(names::BACKENDS, entry(), e))
     }
 }
 
@@ -71,7 +56,7 @@ impl Tables for KernelTables {
             Op::SetPeer(addr, peer) => self.peers.set(addr, peer),
             Op::SetBackend(id, backend) => {
                 self.sweeper.held().set_backend(*id);
-                self.set_backend(*id, *backend)
+                self.backends.set(u32::from(*id), *backend)
             }
             Op::WriteRing { offset, slots } => {
                 check_fit(names::RINGS, *offset, self.rings.write(*offset, slots.iter().copied()))
@@ -80,9 +65,9 @@ impl Tables for KernelTables {
                 let ids = owners.iter().flat_map(|owners| owners.ids).collect::<Vec<_>>();
                 check_fit(names::HISTORY, *offset, self.history.write(*offset, ids.into_iter()))
             }
-            Op::SetEndpoint(key, endpoint) => {
-                self.sweeper.held().add_endpoint(key.service, *endpoint);
-                self.endpoints.set(key, endpoint)
+            Op::SetEndpoint(key, slot) => self.endpoints.set(key, slot),
+            Op::SetEndpointSlot(slot, entry) | Op::ClearEndpointSlot(slot, entry) => {
+                self.endpoint_slots.set(*slot, *entry)
             }
             Op::SetRange(service, range) => self.ranges.set(*service, range),
             Op::SetVip(addr, vip) => self.vips.set(addr, vip),
@@ -103,16 +88,12 @@ impl Tables for KernelTables {
             Op::DeleteEndpoint(key) => self.endpoints.delete(key),
             Op::DeleteRange(service, range) => self.ranges.delete(*service, range),
             Op::ClearBackend(id) => {
-                self.set_backend(*id, Backend::CLEARED)?;
+                self.backends.set(u32::from(*id), Backend::CLEARED)?;
                 self.sweeper.held().clear_backend(*id);
                 Ok(())
             }
             Op::DeletePeer(addr) => self.peers.delete(addr),
-            Op::ForgetOtherEndpoints { service, endpoints } => {
-                self.sweeper.held().keep_endpoints(*service, endpoints);
-                self.sweeper.ask(Sweep::Endpoints)
-            }
-            Op::ForgetUnheld => self.sweeper.ask(Sweep::All),
+            Op::ForgetUnheld => self.sweeper.ask(),
             Op::ResetServiceStats(id) => self.stats.reset_service(*id),
             Op::ResetBackendStats(id) => self.stats.reset_backend(*id),
         }
@@ -122,8 +103,8 @@ impl Tables for KernelTables {
         Ok(match op {
             Op::SetPeer(addr, peer) => self.peers.get(addr)?.as_ref() == Some(peer),
             Op::DeletePeer(addr) => self.peers.get(addr)?.is_none(),
-            Op::SetBackend(id, backend) => self.backend(*id)? == *backend,
-            Op::ClearBackend(id) => self.backend(*id)? == Backend::CLEARED,
+            Op::SetBackend(id, backend) => self.backends.get(u32::from(*id))? == *backend,
+            Op::ClearBackend(id) => self.backends.get(u32::from(*id))? == Backend::CLEARED,
             Op::WriteRing { offset, slots } => {
                 self.rings.read(*offset, slots.len() as u32).is_some_and(|ids| *ids == **slots)
             }
@@ -131,7 +112,10 @@ impl Tables for KernelTables {
                 let ids = self.history.read(*offset, owners.len() as u32);
                 ids.is_some_and(|ids| ids.iter().eq(owners.iter().flat_map(|owners| &owners.ids)))
             }
-            Op::SetEndpoint(key, endpoint) => self.endpoints.get(key)?.as_ref() == Some(endpoint),
+            Op::SetEndpoint(key, slot) => self.endpoints.get(key)?.as_ref() == Some(slot),
+            Op::SetEndpointSlot(slot, entry) | Op::ClearEndpointSlot(slot, entry) => {
+                self.endpoint_slots.get(*slot)? == *entry
+            }
             Op::DeleteEndpoint(key) => self.endpoints.get(key)?.is_none(),
             Op::SetRange(service, range) => self.ranges.contains(*service, range)?,
             Op::DeleteRange(service, range) => !self.ranges.contains(*service, range)?,
@@ -140,7 +124,7 @@ impl Tables for KernelTables {
             Op::SetService(key, service) => self.services.get(key)?.as_ref() == Some(service),
             Op::DeleteService(key) => self.services.get(key)?.is_none(),
             // Flows and counters change all the time.
-            Op::ForgetOtherEndpoints { .. } | Op::ForgetUnheld => true,
+            Op::ForgetUnheld => true,
             Op::ResetServiceStats(_) | Op::ResetBackendStats(_) => true,
         })
     }
@@ -159,12 +143,16 @@ impl Tables for KernelTables {
         };
         let peers: Vec<(Addr, Peer)> = self.peers.read_all()?;
         peers.into_iter().for_each(|(addr, peer)| mirror.set_peer(addr, peer));
-        for (id, backend) in (0..=u16::MAX).zip(self.backends.iter()) {
-            let backend = backend.map_err(|e| table_error(names::BACKENDS, format!("{id}"), e))?;
+        for (id, backend) in (0..=u16::MAX).zip(self.backends.read_all()?) {
             if backend.delivery != delivery::NONE {
                 mirror.set_backend(id, backend);
             } else if backend == Backend::CLEARED {
                 mirror.quarantine.adopt_backend(id);
+            }
+        }
+        for (slot, entry) in (0..).zip(self.endpoint_slots.read_all()?) {
+            if entry != EndpointSlot::default() {
+                mirror.endpoint_slots.adopt(slot, entry);
             }
         }
         mirror.adopt_slots(

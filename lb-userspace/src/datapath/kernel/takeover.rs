@@ -1,6 +1,6 @@
 //! What an earlier agent has pinned: is it what this release needs, and what of it has to give way?
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lb_common::maps::{Service, ServiceKey, names};
 
@@ -11,11 +11,16 @@ use super::{
     load::DatapathConfig,
     map_specs::{MapSpec, Shape, map_specs},
     pinned::{map_capacity, map_info, map_pin},
+    upgrade::{former_maps, former_shape},
 };
 
 /// To be called before anything is changed.
 pub fn check_shapes(options: &DatapathConfig) -> Result<(), LoadError> {
-    map_specs(options).iter().try_for_each(|spec| check_shape(&options.pin_dir, spec))
+    let former = former_maps(&options.pin_dir);
+    map_specs(options).iter().try_for_each(|MapSpec { name, shape, .. }| {
+        check_shape(map_pin(&options.pin_dir, name), *shape)?;
+        former.iter().try_for_each(|dir| check_shape(dir.join(name), former_shape(name, *shape)))
+    })
 }
 
 /// Makes room for the maps of a role that is new.
@@ -25,20 +30,20 @@ pub fn unpin_placeholders(options: &DatapathConfig) -> Result<(), LoadError> {
     specs.try_for_each(|spec| unpin_placeholder(&options.pin_dir, spec))
 }
 
-fn check_shape(pin_dir: &Path, spec: &MapSpec) -> Result<(), LoadError> {
-    let path = map_pin(pin_dir, spec.name);
+fn check_shape(path: PathBuf, wanted: Shape) -> Result<(), LoadError> {
     if !path.exists() {
         return Ok(());
     }
-    let found = Shape::read(&map_info(pin_dir, spec.name)?);
-    if found == spec.shape { Ok(()) } else { Err(LoadError::OtherShape { path, found, wanted: spec.shape }) }
+    let found = Shape::read(&map_info(&path)?);
+    if found == wanted { Ok(()) } else { Err(LoadError::OtherShape { path, found, wanted }) }
 }
 
 /// The maps that only one of the roles has a use for.
-const OF_ONE_ROLE: [&str; 6] = [
+const OF_ONE_ROLE: [&str; 7] = [
     names::RINGS,
     names::HISTORY,
     names::ENDPOINTS,
+    names::ENDPOINT_SLOTS,
     names::NODE_FLOWS,
     names::NODE_REPLIES,
     names::AFFINITIES,
@@ -49,7 +54,7 @@ const OF_ONE_ROLE: [&str; 6] = [
 fn unpin_placeholder(pin_dir: &Path, spec: &MapSpec) -> Result<(), LoadError> {
     let path = map_pin(pin_dir, spec.name);
     let is_there = path.exists();
-    let is_placeholder = is_there && spec.entries > 1 && map_capacity(pin_dir, spec.name)? == 1;
+    let is_placeholder = is_there && spec.entries > 1 && map_capacity(&path)? == 1;
     if !is_there || is_placeholder {
         // Before the pin goes: an agent that is killed in between does it again.
         forget_slots(pin_dir, spec.name)?;

@@ -7,8 +7,8 @@ use aya::{
 use lb_common::{
     Addr, hash,
     maps::{
-        Backend, Endpoint, EndpointKey, FlowKey, Holder, NodeFlow, Peer, RangeKey, Reply, ReplyKey, Service,
-        ServiceKey, Vip, names, vip_flags,
+        Backend, Endpoint, EndpointKey, EndpointSlot, FlowKey, Holder, NodeFlow, Peer, RangeKey, Reply,
+        ReplyKey, Service, ServiceKey, Vip, names, vip_flags,
     },
     ring::{CHUNK_SLOTS, Owners, RingChunk},
     roles,
@@ -29,8 +29,14 @@ pub fn write_all_maps(ebpf: &mut Ebpf) {
         let family = if key.addr.is_v4() { Family::V4 } else { Family::V6 };
         for index in 0..service.endpoints {
             let place = EndpointKey { service: service.id, index };
-            let value = endpoint(pod(index as u8 + 1), family);
-            hash_map::<EndpointKey, Endpoint>(ebpf, names::ENDPOINTS).insert(place, value, 0).unwrap();
+            let slot = slot_of(service.id, pod(index as u8 + 1));
+            hash_map::<EndpointKey, u32>(ebpf, names::ENDPOINTS).insert(place, slot, 0).unwrap();
+        }
+        for pod in PODS.map(pod) {
+            let entry = endpoint_slot(service.id, pod, family);
+            array::<EndpointSlot>(ebpf, names::ENDPOINT_SLOTS)
+                .set(slot_of(service.id, pod), entry, 0)
+                .unwrap();
         }
     }
     for (key, (len, addr)) in
@@ -142,8 +148,8 @@ pub fn reply_entry(request: &Request, pod: Host) -> (ReplyKey, Reply) {
 /// What `NODE_FLOWS` has of a request that went to this endpoint.
 pub fn flow_entry(request: &Request, pod: Host) -> (FlowKey, NodeFlow) {
     let client_port = request.client_port().to_be();
-    let Endpoint { addr, port, .. } = endpoint(pod, request.kind.family);
-    (request.flow(), NodeFlow { addr, port, client_port })
+    let slot = slot_of(request.service(), pod);
+    (request.flow(), NodeFlow { slot, epoch: EPOCH, client_port, seen: 0 })
 }
 
 /// As if other services had brought a flow to `pod(1)` from each port that the
@@ -162,8 +168,24 @@ pub fn take_all_ports(ebpf: &mut Ebpf) {
     }
 }
 
+/// The Pods that services may have here.
+const PODS: [u8; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+/// Of all slots that were given to an endpoint once.
+const EPOCH: u16 = 1;
+/// All slots: each service has one for each Pod.
+pub const SLOTS: u32 = services::IDS * 16;
+
+pub fn slot_of(service: u32, of: Host) -> u32 {
+    let number = PODS.into_iter().find(|number| pod(*number).addr(Family::V4) == of.addr(Family::V4));
+    service * 16 + u32::from(number.expect("one of the Pods"))
+}
+
+fn endpoint_slot(service: u32, pod: Host, family: Family) -> EndpointSlot {
+    EndpointSlot { endpoint: endpoint(pod, family), service, drained: 0, epoch: EPOCH, pad: 0 }
+}
+
 /// An endpoint's address and target port.
-pub fn endpoint(pod: Host, family: Family) -> Endpoint {
+fn endpoint(pod: Host, family: Family) -> Endpoint {
     Endpoint { addr: pod.addr(family), port: TARGET_PORT.to_be(), pad: 0 }
 }
 
@@ -252,8 +274,32 @@ impl Machine {
     }
 
     pub fn set_endpoint(&mut self, (kind, port): (Kind, u16), index: u32, pod: Host) {
-        let place = EndpointKey { service: services::service_id(kind, port), index };
-        self.map::<_, Endpoint>(names::ENDPOINTS).insert(place, endpoint(pod, kind.family), 0).unwrap();
+        let service = services::service_id(kind, port);
+        let place = EndpointKey { service, index };
+        self.map::<_, u32>(names::ENDPOINTS).insert(place, slot_of(service, pod), 0).unwrap();
+    }
+
+    /// The endpoint takes no new flows since then (0: it takes them).
+    pub fn set_drained(&mut self, (kind, port): (Kind, u16), pod: Host, drained: u32) {
+        self.change_slot((kind, port), pod, |slot| slot.drained = drained);
+    }
+
+    /// The endpoint is gone, and its slot another's.
+    pub fn end_epoch(&mut self, (kind, port): (Kind, u16), pod: Host) {
+        self.change_slot((kind, port), pod, |slot| slot.epoch += 2);
+    }
+
+    pub fn change_slot(
+        &mut self,
+        (kind, port): (Kind, u16),
+        pod: Host,
+        change: impl FnOnce(&mut EndpointSlot),
+    ) {
+        let slot = slot_of(services::service_id(kind, port), pod);
+        let mut slots = array::<EndpointSlot>(&mut self.ebpf, names::ENDPOINT_SLOTS);
+        let mut entry = slots.get(&slot, 0).unwrap();
+        change(&mut entry);
+        slots.set(slot, entry, 0).unwrap();
     }
 }
 

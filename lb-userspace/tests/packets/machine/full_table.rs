@@ -35,7 +35,7 @@ impl FullTable {
         let mut ebpf = loader.map_pin_path(name, pin).load(object).unwrap();
         match self {
             NODE_REPLIES => hash_map::<[u8; 40], [u8; 28]>(&mut ebpf, name).insert([0; 40], [0; 28], 0),
-            _ => hash_map::<[u8; 24], [u8; 20]>(&mut ebpf, name).insert([0; 24], [0; 20], 0),
+            _ => hash_map::<[u8; 24], [u8; 12]>(&mut ebpf, name).insert([0; 24], [0; 12], 0),
         }
         .unwrap();
         ebpf

@@ -16,7 +16,7 @@ use lb_common::maps::{Dropped, names};
 use lb_userspace::datapath::kernel::{ebpf_object, load_program};
 
 pub use counts::Added;
-pub use fill::{MSS, endpoint, flow_entry, reply_entry};
+pub use fill::{MSS, SLOTS, flow_entry, reply_entry, slot_of};
 pub use pool::{LentMachine, lend_machine};
 pub use setup::{
     AS_BOTH, AS_DIRECTOR, AS_NODE, Condition, DIRECTOR_AT_LIMIT, FLOWS_FULL, NODE_AT_LIMIT,
@@ -73,6 +73,7 @@ impl Machine {
         let log_drops = u32::from(setup.condition == Condition::ReportsDrops);
         // For the lists of all services of these tests.
         loader.map_max_entries(names::HISTORY, 2048);
+        loader.map_max_entries(names::ENDPOINT_SLOTS, SLOTS);
         loader.override_global("ROLES", &setup.roles, true);
         loader.override_global("LOG_DROPS", &log_drops, true);
         let dry_run = u32::from(dry_run);

@@ -14,7 +14,7 @@ use lb_common::{
 use crate::{
     case::arrives,
     expect::{at_endpoint, by_mac, from_director},
-    machine::{AS_DIRECTOR, AS_NODE, Machine, endpoint},
+    machine::{AS_DIRECTOR, AS_NODE, Machine, slot_of},
     services::{AFFINITY, L2, LOCAL_THREE, RING_LEN, STICKY, TO_BACKEND, monotonic_seconds},
     world::{KINDS, Kind, Request, pod},
 };
@@ -44,6 +44,10 @@ impl NodeAffinityStory {
     fn set_endpoints(&mut self, numbers: &[u8]) {
         for (index, number) in (0..).zip(numbers) {
             self.machine.set_endpoint((self.kind, STICKY), index, pod(*number));
+        }
+        for number in 1..=9 {
+            let drained = if numbers.contains(&number) { 0 } else { monotonic_seconds() };
+            self.machine.set_drained((self.kind, STICKY), pod(number), drained);
         }
         let count = numbers.len() as u32;
         self.machine.set_service((self.kind, STICKY), |service| {
@@ -82,7 +86,7 @@ fn all_flows_of_a_client_go_to_one_endpoint() {
         let affinities = story.affinities();
         let [(key, affinity)] = affinities.as_slice() else { panic!("{affinities:?}") };
         assert_eq!(*key, FlowKey { client_port: 0, ..request.flow() });
-        assert_eq!((affinity.endpoint, affinity.generation), (endpoint(pod(number), kind.family), 1));
+        assert_eq!((affinity.slot, affinity.epoch), (slot_of(request.service(), pod(number)), 1));
         assert!(monotonic_seconds() - affinity.used < 60);
     }
 }

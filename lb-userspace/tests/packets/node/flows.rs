@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lb_common::{
     Verdict::{Deliver, DropNoEndpoint, EgressReply},
     hash,
-    maps::{Endpoint, EndpointKey, FlowKey, NodeFlow, Reply, ReplyKey, names},
+    maps::{EndpointKey, EndpointSlot, FlowKey, NodeFlow, Reply, ReplyKey, names},
 };
 
 use super::kinds_in_tunnels;
@@ -14,7 +14,7 @@ use crate::{
     expect::{at_endpoint, from_director, from_vip, reply},
     machine::{AS_BOTH, AS_NODE, Machine, flow_entry, reply_entry},
     packet::frame,
-    services::{self, LOCAL, LOCAL_THREE},
+    services::{self, LOCAL, LOCAL_THREE, monotonic_seconds},
     world::{Host, KINDS, Kind, LEAVING, Request, pod},
 };
 
@@ -45,6 +45,13 @@ impl NodeFlowStory {
 
     fn flows(&mut self) -> Vec<(FlowKey, NodeFlow)> {
         self.machine.map(names::NODE_FLOWS).iter().map(Result::unwrap).collect()
+    }
+
+    /// The last packet of each flow came then.
+    fn set_seen(&mut self, seen: u32) {
+        for (key, flow) in self.flows() {
+            self.machine.map(names::NODE_FLOWS).insert(key, NodeFlow { seen, ..flow }, 0).unwrap();
+        }
     }
 
     fn replies(&mut self) -> Vec<(ReplyKey, Reply)> {
@@ -90,13 +97,80 @@ fn a_flow_ends_when_the_last_endpoint_is_gone_only_for_newcomers() {
         let mut story = NodeFlowStory::new(kind);
         story.goes_to(&kind.request(LOCAL), pod(1));
         let place = EndpointKey { service: services::service_id(kind, LOCAL), index: 0 };
-        story.machine.map::<_, Endpoint>(names::ENDPOINTS).remove(&place).unwrap();
+        story.machine.map::<_, u32>(names::ENDPOINTS).remove(&place).unwrap();
         story.goes_to(&kind.request(LOCAL).into_later_packet(), pod(1));
         let newcomer = kind.request(LOCAL).with_client_port(40_002);
         let given = arrives(format!("{kind}"), AS_NODE, from_director(kind.family, &newcomer.ip));
         given.dropped(DropNoEndpoint).for_service(&newcomer).assert_on(&story.machine);
         assert_eq!(story.flows().len(), 1);
         assert_eq!(story.replies().len(), 1);
+    }
+}
+
+/// Nobody has to look for its flows.
+#[test]
+fn a_flow_whose_endpoint_is_gone_begins_anew() {
+    for kind in KINDS {
+        let mut story = NodeFlowStory::new(kind);
+        let request = kind.request(LOCAL);
+        story.goes_to(&request, pod(1));
+        story.machine.end_epoch((kind, LOCAL), pod(1));
+        story.machine.set_endpoint((kind, LOCAL), 0, pod(2));
+        story.goes_to(&request.clone().into_later_packet(), pod(2));
+        assert_eq!(story.flows(), [flow_entry(&request, pod(2))]);
+        story.is_answered_from_the_vip(&request, pod(2));
+    }
+}
+
+/// A connection ends by itself, a UDP flow by silence: 30 s from its last packet, but not from before
+/// its endpoint drains.
+#[test]
+fn a_flow_stays_with_an_endpoint_that_drains_unless_it_is_udp_and_idle() {
+    for kind in KINDS {
+        let mut story = NodeFlowStory::new(kind);
+        let request = kind.request(LOCAL).into_later_packet();
+        story.goes_to(&kind.request(LOCAL), pod(1));
+        story.machine.set_endpoint((kind, LOCAL), 0, pod(2));
+        story.machine.set_drained((kind, LOCAL), pod(1), monotonic_seconds() - 20);
+        story.goes_to(&request, pod(1));
+        // That packet counts, and the time before it no more.
+        story.machine.set_drained((kind, LOCAL), pod(1), monotonic_seconds() - 40);
+        story.goes_to(&request, pod(1));
+        story.set_seen(monotonic_seconds() - 35);
+        story.goes_to(&request, if kind.is_tcp { pod(1) } else { pod(2) });
+    }
+}
+
+#[test]
+fn an_idle_flow_stays_with_an_endpoint_that_drains_where_no_other_takes_it() {
+    for kind in KINDS {
+        let mut story = NodeFlowStory::new(kind);
+        let request = kind.request(LOCAL).into_later_packet();
+        story.goes_to(&kind.request(LOCAL), pod(1));
+        story.machine.set_drained((kind, LOCAL), pod(1), monotonic_seconds() - 40);
+        story.machine.set_service((kind, LOCAL), |service| service.endpoints = 0);
+        story.goes_to(&request, pod(1));
+        // It is in use again.
+        story.machine.set_service((kind, LOCAL), |service| service.endpoints = 1);
+        story.machine.set_endpoint((kind, LOCAL), 0, pod(2));
+        story.goes_to(&request, pod(1));
+    }
+}
+
+/// Not of another service, nor of nobody.
+#[test]
+fn a_slot_that_has_another_holder_or_none_begins_no_flow() {
+    for kind in KINDS {
+        for change in
+            [|slot: &mut EndpointSlot| slot.service += 1, |slot: &mut EndpointSlot| *slot = slot.cleared()]
+        {
+            let mut story = NodeFlowStory::new(kind);
+            story.machine.change_slot((kind, LOCAL), pod(1), change);
+            let request = kind.request(LOCAL);
+            let given = arrives(format!("{kind}"), AS_NODE, from_director(kind.family, &request.ip));
+            given.dropped(DropNoEndpoint).for_service(&request).assert_on(&story.machine);
+            assert_eq!(story.flows().len(), 0);
+        }
     }
 }
 

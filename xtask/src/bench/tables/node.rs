@@ -7,12 +7,12 @@ use anyhow::Result;
 use aya::Ebpf;
 use lb_common::{
     Addr,
-    maps::{Endpoint, EndpointKey, Peer, Reply, ReplyKey, Service, ServiceKey, names},
+    maps::{Endpoint, EndpointKey, EndpointSlot, Peer, Reply, ReplyKey, Service, ServiceKey, names},
     ring::NO_BACKEND,
     roles,
 };
 
-use super::{Scale, bystander_keys, hash_map, service_keys, write_services};
+use super::{Scale, array, bystander_keys, hash_map, service_keys, write_services};
 use crate::bench::{
     cases::{PORT_IPIP, TARGET_PORT},
     frame::{DIRECTOR4, DIRECTOR6, Family, NODE4, NODE6, POD4, POD6, VIP4, VIP6, client, client_port},
@@ -62,8 +62,11 @@ fn pod(number: u32, is_v4: bool) -> Endpoint {
 
 fn write_endpoints(trigon: &mut Ebpf, service: u32, key: &ServiceKey) -> Result<()> {
     for index in 0..PODS {
-        let place = EndpointKey { service, index };
-        hash_map(trigon, names::ENDPOINTS)?.insert(place, pod(index, key.addr.is_v4()), 0)?;
+        let (place, slot) = (EndpointKey { service, index }, service * PODS + index);
+        let endpoint = pod(index, key.addr.is_v4());
+        let entry = EndpointSlot { endpoint, service, drained: 0, epoch: 1, pad: 0 };
+        array(trigon, names::ENDPOINT_SLOTS)?.set(slot, entry, 0)?;
+        hash_map(trigon, names::ENDPOINTS)?.insert(place, slot, 0)?;
     }
     Ok(())
 }

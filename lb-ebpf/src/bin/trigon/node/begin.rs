@@ -30,37 +30,41 @@ pub struct Start {
     pub is_kept: bool,
 }
 
-/// Choose an endpoint for a new flow, `scratch.flow`, and remember it.
+/// Choose an endpoint for a new flow, `scratch.flow`, and remember it. It is in `scratch.endpoint` and
+/// `scratch.node_flow` then.
 ///
 /// A flow that is not new, but which no former owner knows, comes here too:
 /// its endpoint will answer with an RST, and the entry in `NODE_REPLIES` lets
 /// that RST come from the VIP.
 #[inline(always)]
-pub fn flow<'a>(
-    scratch: &'a mut FlowScratch,
+pub fn flow(
+    scratch: &mut FlowScratch,
     packet: &Packet,
     service: &Service,
     start: Start,
-) -> Result<&'a NodeFlow, Verdict> {
+) -> Result<(), Verdict> {
     dry_run::tell(|story| story.memory = memory::BEGINS);
     let hash = scratch.arrival.hash;
-    let Endpoint { addr, port, .. } = if start.is_kept {
-        scratch.affinity.endpoint
+    let (slot, epoch) = if start.is_kept {
+        (scratch.affinity.slot, scratch.affinity.epoch)
     } else {
         // Not even the first one, which a failed deletion may have left.
         if service.endpoints == 0 {
             return Err(Verdict::DropNoEndpoint);
         }
         let index = hash::endpoint(hash, service.endpoints);
-        *maps::endpoint(service.id, index).ok_or(Verdict::DropNoEndpoint)?
+        let slot = maps::endpoint(service.id, index).ok_or(Verdict::DropNoEndpoint)?;
+        (slot, maps::epoch(slot).ok_or(Verdict::DropNoEndpoint)?)
     };
+    // It may have gone since: the next packet chooses another one.
+    let held = maps::held_slot(slot, epoch, service.id).ok_or(Verdict::DropNoEndpoint)?;
     if service.new_flows != 0 && start.opens && !limit::admit_flow(service.id, service.new_flows) {
         return Err(Verdict::DropNewFlow);
     }
     let client_port = packet.src_port;
-    scratch.node_flow = NodeFlow { addr, port, client_port };
-    scratch.reply_key =
-        ReplyKey::new(scratch.node_flow.endpoint(), packet.src, client_port, packet.dst.protocol);
+    scratch.endpoint = held.endpoint;
+    scratch.node_flow = NodeFlow { slot, epoch, client_port, seen: 0 };
+    scratch.reply_key = ReplyKey::new(scratch.endpoint, packet.src, client_port, packet.dst.protocol);
     scratch.reply = Reply {
         vip: packet.dst.addr,
         port: packet.dst.port,
@@ -79,9 +83,9 @@ pub fn flow<'a>(
         return Err(Verdict::DropFlowTable);
     }
     if start.opens && service.flags & service_flags::AFFINITY != 0 {
-        affinity::keep(scratch, service);
+        affinity::keep(scratch);
     }
-    Ok(&scratch.node_flow)
+    Ok(())
 }
 
 /// The endpoint's replies to the client's port must be this flow's alone. If
@@ -124,10 +128,13 @@ fn is_taken(scratch: &mut FlowScratch) -> bool {
         client_port: reply.client_port,
         incarnation: reply.incarnation,
     };
-    maps::node_flow(&scratch.other).is_some_and(|flow| is_same(flow, &scratch.node_flow))
+    let Some(other) = maps::node_flow(&scratch.other) else { return false };
+    other.client_port == scratch.node_flow.client_port
+        && maps::held_slot(other.slot, other.epoch, reply.service)
+            .is_some_and(|slot| is_same(&slot.endpoint, &scratch.endpoint))
 }
 
 #[inline(always)]
-fn is_same(a: &NodeFlow, b: &NodeFlow) -> bool {
-    a.port == b.port && a.client_port == b.client_port && a.addr.words() == b.addr.words()
+fn is_same(a: &Endpoint, b: &Endpoint) -> bool {
+    a.port == b.port && a.addr.words() == b.addr.words()
 }

@@ -4,6 +4,7 @@
 mod affinity;
 mod begin;
 mod decapsulate;
+mod known;
 mod owners;
 mod probe;
 mod quote;

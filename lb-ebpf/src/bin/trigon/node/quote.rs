@@ -1,15 +1,21 @@
 //! ICMP errors about a flow, on their way to its endpoint.
 
 use lb_common::Verdict;
-use lb_ebpf::{cursor::Cursor, parse::Packet, rewrite::quote};
+use lb_ebpf::{
+    cursor::Cursor,
+    parse::Packet,
+    rewrite::{destination::Target, quote},
+};
 
-use crate::{maps, scratch};
+use super::known;
+use crate::scratch;
 
 /// Rewrite destination, and quoted source address and both ports, to the
 /// endpoint of the flow that was just looked up.
 #[inline(never)]
 pub fn destination(cursor: &Cursor, packet: &Packet) -> Verdict {
     let Some(scratch) = scratch::flow() else { return Verdict::DropFlowTable };
-    let Some(to) = maps::node_flow(&scratch.flow) else { return Verdict::DropIcmpFlow };
-    if quote::rewrite(cursor, packet, to).is_some() { Verdict::Deliver } else { Verdict::DropTruncated }
+    let Some((flow, slot)) = known::flow(&scratch.flow, packet) else { return Verdict::DropIcmpFlow };
+    let to = Target { endpoint: &slot.endpoint, client_port: flow.client_port };
+    if quote::rewrite(cursor, packet, &to).is_some() { Verdict::Deliver } else { Verdict::DropTruncated }
 }

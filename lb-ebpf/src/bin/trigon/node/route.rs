@@ -8,13 +8,13 @@ use lb_common::{
 use lb_ebpf::{
     cursor::Cursor,
     parse::{Packet, l4},
-    rewrite::destination,
+    rewrite::destination::{self, Target},
 };
 
 use super::{
     affinity,
     begin::{self, Start},
-    owners, quote, source,
+    known, owners, quote, source,
 };
 use crate::{
     dry_run, forward, maps,
@@ -57,11 +57,11 @@ pub fn packet(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
 fn find(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
     let Some(scratch) = scratch::flow() else { return Verdict::DropFlowTable };
     scratch.flow = packet.flow_key(service);
-    let flow = match maps::node_flow(&scratch.flow) {
+    let to = match known::flow(&scratch.flow, packet) {
         Some(_) if owners::found(service, &scratch.arrival) => return Verdict::HandOn,
-        Some(flow) => {
+        Some((flow, slot)) => {
             dry_run::tell(|story| story.memory = memory::HERE);
-            flow
+            Target { endpoint: &slot.endpoint, client_port: flow.client_port }
         }
         None => {
             if !source::is_client(&packet.src) {
@@ -81,12 +81,17 @@ fn find(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
                 return Verdict::DropIcmpFlow;
             }
             match begin::flow(scratch, packet, service, Start { opens, is_kept }) {
-                Ok(flow) => flow,
+                Ok(()) => Target { endpoint: &scratch.endpoint, client_port: scratch.node_flow.client_port },
+                // The one that drains is better than none.
+                Err(Verdict::DropNoEndpoint) => match known::idle_flow(&scratch.flow) {
+                    Some((flow, slot)) => Target { endpoint: &slot.endpoint, client_port: flow.client_port },
+                    None => return Verdict::DropNoEndpoint,
+                },
                 Err(verdict) => return verdict,
             }
         }
     };
-    dry_run::tell(|story| story.endpoint = flow.endpoint());
-    let is_done = packet.quote != 0 || destination::rewrite(cursor, packet, flow);
+    dry_run::tell(|story| story.endpoint = *to.endpoint);
+    let is_done = packet.quote != 0 || destination::rewrite(cursor, packet, &to);
     if is_done { Verdict::Deliver } else { Verdict::DropTruncated }
 }

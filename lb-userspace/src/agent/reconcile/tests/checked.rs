@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{
-    maps::{Backend, EndpointKey, Service, ServiceKey},
+    maps::{Backend, Endpoint, EndpointKey, EndpointSlot, Service, ServiceKey},
     ring::NO_BACKEND,
     roles,
 };
@@ -38,6 +38,7 @@ pub struct CheckedTables {
     /// When each id was freed.
     freed_backends: BTreeMap<u16, u64>,
     freed_services: BTreeMap<u32, u64>,
+    freed_slots: BTreeMap<u32, u64>,
     flows: Flows,
     /// Those of what was freed since the last tick.
     late: Flows,
@@ -53,6 +54,8 @@ struct Flows {
     /// By id and incarnation.
     services: BTreeMap<(u32, u16), ServiceKey>,
     backends: BTreeMap<u16, BackendKey>,
+    /// By slot and epoch: the service and the endpoint. Never swept.
+    endpoints: BTreeMap<(u32, u16), (u32, Endpoint)>,
 }
 
 /// Ranges of slots, by offset.
@@ -83,6 +86,7 @@ impl CheckedTables {
             ticks: 0,
             freed_backends: BTreeMap::new(),
             freed_services: BTreeMap::new(),
+            freed_slots: BTreeMap::new(),
             flows: Flows::default(),
             late: Flows::default(),
             sweeps: Vec::new(),
@@ -116,6 +120,7 @@ impl CheckedTables {
         self.late = Flows::default();
         self.freed_backends.clear();
         self.freed_services.clear();
+        self.freed_slots.clear();
         self.rings.freed.clear();
         self.histories.freed.clear();
     }
@@ -130,7 +135,14 @@ impl CheckedTables {
     fn held(&self) -> Flows {
         let service = |(key, entry): (&ServiceKey, &Service)| ((entry.id, entry.incarnation()), *key);
         let backends = self.inner.backends.keys().filter_map(|id| Some((*id, self.backend(*id)?)));
-        Flows { services: self.inner.services.iter().map(service).collect(), backends: backends.collect() }
+        let held = self.inner.endpoint_slots.iter().filter(|(_, held)| held.is_held());
+        let endpoint =
+            |(slot, held): (&u32, &EndpointSlot)| ((*slot, held.epoch), (held.service, held.endpoint));
+        Flows {
+            services: self.inner.services.iter().map(service).collect(),
+            backends: backends.collect(),
+            endpoints: held.map(endpoint).collect(),
+        }
     }
 
     /// Packets come to all that is held: they are counted, and flows begin.
@@ -174,6 +186,12 @@ impl CheckedTables {
                 self.histories.write(*offset, range, &live, self.ticks);
                 assert!(offset + owners.len() as u32 <= self.room.history_slots);
             }
+            Op::SetEndpointSlot(slot, new) => self.check_slot(*slot, new),
+            Op::ClearEndpointSlot(slot, _) => drop(self.freed_slots.insert(*slot, self.ticks)),
+            Op::SetEndpoint(key, slot) => {
+                let held = self.inner.endpoint_slots.get(slot).expect("a slot that was written");
+                assert_eq!(held.service, key.service, "slot {slot} is another's");
+            }
             Op::SetService(key, new) => self.check_service(*key, new),
             Op::DeleteService(key) => {
                 let Some(old) = self.inner.services.get(key).copied() else { return };
@@ -200,6 +218,17 @@ impl CheckedTables {
             assert!(!self.inner.backend_packets.contains_key(&id), "the counters of id {id} are another's");
         }
         assert!(u32::from(id) < self.room.backends);
+    }
+
+    fn check_slot(&self, slot: u32, new: &EndpointSlot) {
+        let old = self.inner.endpoint_slots.get(&slot).copied().unwrap_or_default();
+        if !old.is_held() {
+            let freed = self.freed_slots.get(&slot);
+            assert!(freed.is_none_or(|freed| self.ticks >= freed + REST), "slot {slot} has not rested");
+        } else {
+            assert_eq!((old.service, old.endpoint, old.epoch), (new.service, new.endpoint, new.epoch));
+        }
+        assert!(slot < self.room.endpoint_slots());
     }
 
     fn check_service(&mut self, key: ServiceKey, new: &Service) {
@@ -233,9 +262,11 @@ impl CheckedTables {
             self.check_range(&self.histories, service.history_offset, service.ring_len);
             for index in 0..service.endpoints {
                 let endpoint = self.inner.endpoints.get(&EndpointKey { service: service.id, index });
-                let endpoint = endpoint.expect("every endpoint that is counted is there");
+                let slot = endpoint.expect("every endpoint that is counted is there");
+                // Another program may have overwritten it.
+                let Some(held) = self.inner.endpoint_slots.get(slot) else { continue };
                 assert_eq!(
-                    service_number(endpoint),
+                    service_number(&held.endpoint),
                     u16::from_be(key.port),
                     "the endpoint of another service"
                 );
@@ -286,6 +317,10 @@ impl Flows {
     fn begin(&mut self, held: &Self) {
         for (id, key) in &held.services {
             assert_eq!(self.services.entry(*id).or_insert(*key), key, "flows of {id:?} are another's");
+        }
+        for (slot, endpoint) in &held.endpoints {
+            let known = self.endpoints.entry(*slot).or_insert(*endpoint);
+            assert_eq!(known, endpoint, "flows to {slot:?} are another's");
         }
         for (id, key) in &held.backends {
             assert_eq!(self.backends.entry(*id).or_insert(*key), key, "flows to {id} are another's");

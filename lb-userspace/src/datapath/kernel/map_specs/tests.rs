@@ -3,21 +3,22 @@ use crate::plan::mirror::Capacity;
 use super::*;
 
 /// A change of it takes another `names::MAPS_DIR`.
-const LAYOUT: (&str, [&str; 20]) = (
-    "maps-1",
+const LAYOUT: (&str, [&str; 21]) = (
+    "maps-2",
     [
         "SERVICES: Hash with keys of 20 and values of 44 bytes",
         "VIPS: Hash with keys of 16 and values of 4 bytes",
         "RINGS: Array with keys of 4 and values of 64 bytes",
         "HISTORY: Array with keys of 4 and values of 16 bytes",
         "BACKENDS: Array with keys of 4 and values of 64 bytes",
-        "ENDPOINTS: Hash with keys of 8 and values of 20 bytes",
+        "ENDPOINTS: Hash with keys of 8 and values of 4 bytes",
+        "ENDPOINT_SLOTS: Array with keys of 4 and values of 32 bytes",
         "RANGES: LpmTrie with keys of 24 and values of 4 bytes",
         "PEERS: Hash with keys of 16 and values of 8 bytes",
         "BARE_FLOWS: LruHash with keys of 24 and values of 4 bytes",
-        "NODE_FLOWS: LruHash with keys of 24 and values of 20 bytes",
+        "NODE_FLOWS: LruHash with keys of 24 and values of 12 bytes",
         "NODE_REPLIES: LruHash with keys of 40 and values of 28 bytes",
-        "AFFINITIES: LruHash with keys of 24 and values of 28 bytes",
+        "AFFINITIES: LruHash with keys of 24 and values of 12 bytes",
         "FRAGMENTS: LruHash with keys of 40 and values of 12 bytes",
         "NEW_FLOWS: Array with keys of 4 and values of 8 bytes",
         "VERDICTS: PerCpuArray with keys of 4 and values of 8 bytes",

@@ -1,0 +1,53 @@
+//! Flows that this node knows.
+
+use lb_common::maps::{EndpointSlot, FlowKey, NodeFlow};
+use lb_ebpf::{header::protocol, parse::Packet};
+
+use crate::{
+    clock, dry_run,
+    maps::{self, NODE_FLOWS},
+};
+
+/// A UDP flow has no end that a node could see. When its endpoint drains, it begins anew after this
+/// many seconds without a packet.
+const UDP_IDLE: u32 = 30;
+
+/// The flow, and the slot of its endpoint. None: it is not known, its endpoint is gone, or it is to begin
+/// anew.
+#[inline(always)]
+pub fn flow(key: &FlowKey, packet: &Packet) -> Option<(&'static NodeFlow, &'static EndpointSlot)> {
+    let flow = maps::node_flow(key)?;
+    let slot = maps::held_slot(flow.slot, flow.epoch, key.service)?;
+    // An error about a flow is none of its packets.
+    let may_end = slot.drained != 0 && packet.dst.protocol == protocol::UDP && packet.quote == 0;
+    (!may_end || note_packet(key, slot.drained)).then_some((flow, slot))
+}
+
+/// A flow that was to begin anew and cannot, since no endpoint takes it.
+#[inline(always)]
+pub fn idle_flow(key: &FlowKey) -> Option<(&'static NodeFlow, &'static EndpointSlot)> {
+    let flow = maps::node_flow(key)?;
+    let slot = maps::held_slot(flow.slot, flow.epoch, key.service)?;
+    note_packet(key, u32::MAX).then_some((flow, slot))
+}
+
+/// Notes that a packet has come, if the flow was not idle for too long since `drained`. Only of endpoints
+/// that drain: the others' flows cost no clock, and were in use until then.
+#[inline(never)]
+fn note_packet(key: &FlowKey, drained: u32) -> bool {
+    let Some(flow) = NODE_FLOWS.get_ptr_mut(key) else { return false };
+    // SAFETY: an element of a preallocated table, see `maps::find`; one aligned word is read and written,
+    // which another CPU may do as well, with the same or the next second.
+    let seen = unsafe { &raw mut (*flow).seen };
+    let now = clock::seconds();
+    // SAFETY: as above.
+    let last = unsafe { seen.read() };
+    if now > last.max(drained).saturating_add(UDP_IDLE) {
+        return false;
+    }
+    if !dry_run::dry_run() {
+        // SAFETY: as above.
+        unsafe { seen.write(now) };
+    }
+    true
+}
