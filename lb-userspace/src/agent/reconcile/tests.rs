@@ -7,6 +7,7 @@ mod objects;
 
 use std::{
     collections::BTreeMap,
+    io::{self, Write},
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -385,7 +386,8 @@ fn maps_are_right_at_every_moment_and_those_of_a_fresh_start_at_the_end() {
         let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         time.map_or(0, |time| time.as_nanos() as u64)
     });
-    println!("TRIGON_SEED={seed}");
+    // Past the capture of libtest, which would show it only if the test fails.
+    writeln!(io::stderr(), "TRIGON_SEED={seed}").expect("a stderr");
     let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
