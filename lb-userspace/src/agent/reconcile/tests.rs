@@ -2,23 +2,19 @@
 //! go where they belong, and at the end the maps are those of a fresh start.
 
 mod checked;
+mod contents;
 mod faults;
 mod objects;
 
 use std::{
-    collections::BTreeMap,
     io::{self, Write},
     net::IpAddr,
     time::{Duration, Instant},
 };
 
 use checked::CheckedTables;
-use lb_common::{
-    Addr,
-    maps::{Backend, EndpointKey},
-    ring::NO_BACKEND,
-    roles,
-};
+use contents::Contents;
+use lb_common::{Addr, maps::Backend, roles};
 use objects::{ME, Objects, next_hops, node_address, some_objects};
 use proptest::{
     prelude::*,
@@ -29,7 +25,7 @@ use super::*;
 use crate::{
     agent::dispatcher::CarriedVips,
     neigh::{self, Mac, NextHop, Reach},
-    plan::{SourceRange, Subject, diff, mirror::SlabMirror, next_hop_targets},
+    plan::{Subject, diff, mirror::SlabMirror, next_hop_targets},
 };
 
 /// The sequences of a run.
@@ -288,64 +284,6 @@ impl World {
 
     fn contents(&self) -> Contents {
         Contents::new(&self.agent.programmed().mirror)
-    }
-}
-
-/// What the maps mean, whatever the ids and offsets.
-#[derive(PartialEq, Debug)]
-struct Contents {
-    services: BTreeMap<ServiceKey, ServiceContents>,
-    vips: Vec<Addr>,
-    peers: BTreeMap<Addr, (u32, bool)>,
-    backends: BTreeMap<BackendKey, Backend>,
-    endpoints: usize,
-}
-
-#[derive(PartialEq, Debug)]
-struct ServiceContents {
-    entry: Service,
-    ring: Vec<BackendKey>,
-    owners: Vec<BackendKey>,
-    endpoints: Vec<Addr>,
-    ranges: Vec<SourceRange>,
-}
-
-impl Contents {
-    fn new(mirror: &Mirror) -> Self {
-        let service = |(key, entry): (&ServiceKey, &Service)| (*key, ServiceContents::new(mirror, entry));
-        let peer = |peer: &lb_common::maps::Peer| (peer.roles, peer.backend != u32::from(NO_BACKEND));
-        Self {
-            services: mirror.services.iter().map(service).collect(),
-            vips: mirror.vips.keys().copied().collect(),
-            peers: mirror.peers.iter().map(|(addr, entry)| (*addr, peer(entry))).collect(),
-            backends: mirror.backends.values().map(|entry| (BackendKey::from_entry(entry), *entry)).collect(),
-            endpoints: mirror.endpoints.len(),
-        }
-    }
-}
-
-impl ServiceContents {
-    fn new(mirror: &Mirror, entry: &Service) -> Self {
-        let key = |id: u16| BackendKey::from_entry(&mirror.backends[&id]);
-        let ring = mirror.ring_of(entry).into_iter().flat_map(|slots| slots.iter());
-        let histories = mirror.history_of(entry).into_iter();
-        let slot = |index| mirror.endpoints[&EndpointKey { service: entry.id, index }];
-        let endpoint = |index| mirror.endpoint_slots.get(slot(index)).expect("held").endpoint.addr;
-        Self {
-            entry: Service {
-                id: 0,
-                flags: entry.flags & u32::from(u16::MAX),
-                ring_offset: 0,
-                history_offset: 0,
-                generation: 0,
-                changed: 0,
-                ..*entry
-            },
-            ring: ring.map(|id| key(*id)).collect(),
-            owners: histories.flat_map(|slots| slots.iter()).map(|owners| key(owners.ids[0])).collect(),
-            endpoints: (0..entry.endpoints).map(endpoint).collect(),
-            ranges: mirror.ranges.get(&entry.id).into_iter().flatten().copied().collect(),
-        }
     }
 }
 
