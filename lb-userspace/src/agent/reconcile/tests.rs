@@ -13,7 +13,7 @@ use std::{
 };
 
 use checked::CheckedTables;
-use contents::Contents;
+use contents::{Contents, Needs, ServiceContents};
 use lb_common::{Addr, maps::Backend, roles};
 use objects::{ME, Objects, next_hops, node_address, some_objects};
 use proptest::{
@@ -250,7 +250,29 @@ impl World {
             }
         }
         self.check_carried_vips();
+        self.check_proofs();
         self
+    }
+
+    /// Of what is proven, all that packets need is in the maps, and is what was planned. That holds after every
+    /// step: what another program overwrites, it overwrites before it is read back.
+    fn check_proofs(&mut self) {
+        let in_maps = self.agent.tables_mut().read_mirror().expect("maps that can be read");
+        let programmed = self.agent.programmed();
+        for (key, generation) in &programmed.proven {
+            let needs = Needs::find(&in_maps, key);
+            assert_eq!(needs, Needs::find(&programmed.mirror, key), "of {key:?}");
+            let needs = needs.expect("all that it needs, since it is proven");
+            assert_eq!(needs.entry.generation, *generation);
+            assert!(needs.are_backends_as_planned(&programmed.plan), "{:?}", needs.backends);
+            let planned = programmed.plan.services.get(key);
+            let written = programmed.mirror.written.get(key);
+            if let Some(planned) =
+                planned.filter(|planned| written.is_some_and(|it| it.is_as_planned(planned)))
+            {
+                ServiceContents::new(&in_maps, &needs.entry).assert_as_planned(planned, self.roles);
+            }
+        }
     }
 
     /// Who follows the changes finds the same as who looks at all.

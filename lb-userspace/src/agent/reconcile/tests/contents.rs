@@ -1,14 +1,23 @@
 //! What is in the maps, to compare.
 
-use std::collections::BTreeMap;
-
-use lb_common::{
-    Addr,
-    maps::{Backend, EndpointKey, Peer, Service, ServiceKey},
-    ring::NO_BACKEND,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
-use crate::plan::{BackendKey, SourceRange, mirror::Mirror};
+use imbl::OrdMap;
+use lb_common::{
+    Addr,
+    maps::{Backend, EndpointKey, EndpointSlot, Peer, Service, ServiceKey, Vip},
+    ring::{NO_BACKEND, Owners},
+    roles,
+};
+
+use crate::plan::{
+    BackendKey, Plan, PlannedService, Ring, SourceRange,
+    mirror::Mirror,
+    uses::{history_backends, ring_backends},
+};
 
 /// What the maps mean, whatever the ids and offsets.
 #[derive(PartialEq, Debug)]
@@ -44,7 +53,7 @@ impl Contents {
 }
 
 impl ServiceContents {
-    fn new(mirror: &Mirror, entry: &Service) -> Self {
+    pub fn new(mirror: &Mirror, entry: &Service) -> Self {
         let key = |id: u16| BackendKey::from_entry(&mirror.backends[&id]);
         let ring = mirror.ring_of(entry).into_iter().flat_map(|slots| slots.iter());
         let histories = mirror.history_of(entry).into_iter();
@@ -65,5 +74,76 @@ impl ServiceContents {
             endpoints: (0..entry.endpoints).map(endpoint).collect(),
             ranges: mirror.ranges.get(&entry.id).into_iter().flatten().copied().collect(),
         }
+    }
+
+    /// Of a plan that there was room for.
+    pub fn assert_as_planned(&self, planned: &PlannedService, roles: u32) {
+        let slots = |keys: Vec<BackendKey>, ring: &Ring| -> Vec<BackendKey> {
+            ring.iter().map(|member| keys[usize::from(member)]).collect()
+        };
+        if roles & roles::DIRECTOR != 0 {
+            let members = planned.members.iter().map(|(key, _)| *key).collect();
+            assert_eq!(self.ring, slots(members, &planned.live));
+        }
+        if !planned.owners.is_empty() {
+            assert_eq!(self.owners, slots(planned.owners.to_vec(), &planned.ring));
+        }
+        assert_eq!(
+            self.endpoints,
+            planned.endpoints.iter().map(|endpoint| endpoint.addr).collect::<Vec<_>>()
+        );
+        assert_eq!(self.ranges, planned.policy.ranges);
+    }
+}
+
+/// All that packets to a service need, with ids and offsets.
+#[derive(PartialEq, Debug)]
+pub struct Needs {
+    pub entry: Service,
+    vip: Vip,
+    ring: Option<Arc<[u16]>>,
+    history: Option<Arc<[Owners]>>,
+    /// Those that ring and history name.
+    pub backends: BTreeMap<u16, Backend>,
+    endpoints: Vec<EndpointSlot>,
+    /// Of the endpoints that drain, too.
+    slots: Vec<(u32, EndpointSlot)>,
+    ranges: Option<BTreeSet<SourceRange>>,
+    /// None if no packet of the service comes from a peer, or goes to one.
+    peers: Option<OrdMap<Addr, Peer>>,
+}
+
+impl Needs {
+    /// None: something is not there.
+    pub fn find(mirror: &Mirror, key: &ServiceKey) -> Option<Self> {
+        let entry = *mirror.services.get(key)?;
+        let ring = if entry.ring_offset > 0 { Some(mirror.ring_of(&entry)?) } else { None };
+        let history = if entry.history_offset > 0 { Some(mirror.history_of(&entry)?) } else { None };
+        let named = ring.into_iter().flat_map(|slots| ring_backends(slots));
+        let named = named.chain(history.into_iter().flat_map(|slots| history_backends(slots)));
+        let slot = |index| mirror.endpoints.get(&EndpointKey { service: entry.id, index });
+        let all_slots = mirror.endpoint_slots.held().filter(|(_, held)| held.service == entry.id);
+        Some(Self {
+            entry,
+            vip: *mirror.vips.get(&key.addr)?,
+            ring: ring.cloned(),
+            history: history.cloned(),
+            backends: named.map(|id| Some((id, *mirror.backends.get(&id)?))).collect::<Option<_>>()?,
+            endpoints: (0..entry.endpoints)
+                .map(|index| mirror.endpoint_slots.get(*slot(index)?).copied())
+                .collect::<Option<_>>()?,
+            slots: all_slots.map(|(slot, held)| (slot, *held)).collect(),
+            ranges: mirror.ranges.get(&entry.id).cloned(),
+            peers: (entry.endpoints > 0 || entry.history_offset > 0).then(|| mirror.peers.clone()),
+        })
+    }
+
+    /// But for those whose next hops were not looked up yet.
+    pub fn are_backends_as_planned(&self, plan: &Plan) -> bool {
+        self.backends.values().all(|backend| {
+            let key = BackendKey::from_entry(backend);
+            let planned = plan.backends.get(&key).filter(|_| !plan.waiting.contains(&key));
+            planned.is_none_or(|planned| planned == backend)
+        })
     }
 }
