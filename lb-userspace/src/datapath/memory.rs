@@ -58,6 +58,11 @@ impl MemoryTables {
         Self { fail_at: Some(change), ..Self::default() }
     }
 
+    /// All changes fail after so many more.
+    pub fn fail_after(&mut self, changes: usize) {
+        self.fail_at = Some(self.log.len() + changes);
+    }
+
     /// Another program changes what `op` has written. False if it does not change such entries.
     pub fn overwrite(&mut self, op: &Op) -> bool {
         let is_there = match op {

@@ -38,8 +38,9 @@ const RING: u32 = 512;
 enum Step {
     /// The objects change, and some changes of the maps fail: the attempts of these numbers.
     Change(Objects, BTreeSet<usize>),
-    /// The same, and the agent is killed after so many changes.
-    Kill(Objects, usize),
+    /// The agent is killed in the course of a step, after so many changes of the maps; and perhaps the next one
+    /// too, while it takes over.
+    Kill(Box<Step>, usize, Option<usize>),
     Tick,
     /// Nodes look dead from now on.
     Dead(BTreeSet<u8>),
@@ -58,7 +59,8 @@ enum Step {
     BadReads(BTreeSet<usize>),
 }
 
-fn some_step() -> impl Strategy<Value = Step> {
+/// What an agent has work with.
+fn some_work() -> impl Strategy<Value = Step> {
     let failing = || {
         prop_oneof![
             2 => Just(BTreeSet::new()),
@@ -68,15 +70,28 @@ fn some_step() -> impl Strategy<Value = Step> {
     let some_mac = || prop_oneof![Just(None), (1u8..4).prop_map(|byte| Some([byte; 6]))];
     prop_oneof![
         6 => (some_objects(), failing()).prop_map(|(objects, failing)| Step::Change(objects, failing)),
-        2 => (some_objects(), 0usize..40).prop_map(|(objects, after)| Step::Kill(objects, after)),
         6 => Just(Step::Tick),
         1 => prop::collection::btree_set(0u8..5, 0..3).prop_map(Step::Dead),
-        1 => (0usize..20).prop_map(Step::Overwrite),
-        1 => (1u64..6).prop_map(Step::SlowSweeps),
         1 => prop::collection::btree_set(0u8..5, 0..3).prop_map(Step::Unknown),
         2 => (prop::collection::btree_set(1u8..5, 1..3), some_mac(), failing())
             .prop_map(|(nodes, mac, failing)| Step::Answers(nodes, mac, failing)),
         1 => prop::collection::btree_set(1u8..5, 0..3).prop_map(Step::Unreachable),
+    ]
+}
+
+fn some_kill() -> impl Strategy<Value = Step> {
+    // Some work makes many changes, a tick few.
+    let after = prop_oneof![0usize..3, 0usize..40];
+    (some_work(), after, prop::option::of(0usize..3))
+        .prop_map(|(work, after, again)| Step::Kill(Box::new(work), after, again))
+}
+
+fn some_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        17 => some_work(),
+        3 => some_kill(),
+        1 => (0usize..20).prop_map(Step::Overwrite),
+        1 => (1u64..6).prop_map(Step::SlowSweeps),
         1 => prop::collection::btree_set(0usize..30, 1..4).prop_map(Step::BadReads),
     ]
 }
@@ -212,13 +227,12 @@ impl World {
                 self.fail_changes(failing);
                 self.reconcile();
             }
-            Step::Kill(objects, after) => {
-                self.objects = objects.clone();
-                let tables = &mut self.agent.tables_mut().inner;
-                tables.fail_at = Some(tables.log.len() + after);
-                self.reconcile();
-                self = self.restart();
-                self.reconcile();
+            Step::Kill(step, after, again) => {
+                self.agent.tables_mut().inner.fail_after(*after);
+                self = self.take_step(step).take_over(*again);
+                if again.is_some() {
+                    self = self.restart();
+                }
             }
             Step::Tick => self.tick(),
             Step::Dead(nodes) => {
@@ -283,10 +297,18 @@ impl World {
         assert_eq!(self.carried.vips(), all.vips());
     }
 
-    /// Another agent takes over what the killed one has left. No agent starts faster.
     fn restart(self) -> Self {
+        self.take_over(None)
+    }
+
+    /// Another agent takes over what the killed one has left, unless it is killed after so many changes that it
+    /// makes at its start. No agent starts faster.
+    fn take_over(self, killed_after: Option<usize>) -> Self {
         let mut tables = self.agent.into_tables();
         tables.forget_agent();
+        if let Some(changes) = killed_after {
+            tables.inner.fail_after(changes);
+        }
         let agent = agent(tables, self.room, self.roles);
         Self { agent, passed: self.passed + Duration::from_millis(70), ..self }
     }

@@ -245,7 +245,7 @@ proptest! {
     fn a_kill_in_the_middle_is_made_good(before in some_plan(), after in some_plan(), at in 0usize..40) {
         let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
         converge(&mut tables, &mut mirror, &before, 1);
-        tables.fail_at = Some(tables.log.len() + at);
+        tables.fail_after(at);
         let changes = diff(None, &after, &mirror, CAPACITY, stamp(2));
         let _ = apply(&mut tables, &mut mirror, changes);
         tables.fail_at = None;
