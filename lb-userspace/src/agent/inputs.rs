@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
-    time::{Interval, MissedTickBehavior},
+    time::Interval,
 };
 use tracing::warn;
 
@@ -26,7 +26,7 @@ use crate::{
     health::{self, Healths, Targets},
     neigh::{self, Findings, NetworkFaults, NextHops, pmtu},
     objects::source::{Source, Update},
-    os::moment::wait_until,
+    os::moment::{ticks_every, wait_until},
 };
 
 /// How many reports of path MTUs can be queued.
@@ -88,9 +88,8 @@ impl Inputs {
             });
         }
         tasks.spawn(listen_for_path_mtus(reports_to));
-        let mut ticks = tokio::time::interval(TICK);
         // Ticks in a burst would free ids that have not waited for a second.
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let ticks = ticks_every(TICK);
         Self { tasks, updates, hops, network_faults, healths, reports, leave, ticks, targets, probes }
     }
 

@@ -17,7 +17,7 @@ use std::{
 use anyhow::Context;
 use futures::{StreamExt, stream::FuturesUnordered};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::{
@@ -25,7 +25,7 @@ use super::{
     record::{Healths, Probing, publish_healths},
     targets::{CheckQuestion, Targets},
 };
-use crate::plan::Subject;
+use crate::{os::moment::ticks_every, plan::Subject};
 use ask::CheckOutcome;
 
 /// Checks the bare servers of `targets`, and publishes the health of all of them in `out`
@@ -37,9 +37,8 @@ pub async fn follow(
 ) -> anyhow::Result<()> {
     raise_file_limit();
     let mut rounds = CheckRounds::new(checking)?;
-    let mut ticks = tokio::time::interval(checking.interval);
     // After a late start of a round, servers still have the whole time to answer.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = ticks_every(checking.interval);
     ticks.tick().await;
     while !out.is_closed() {
         let servers = targets.borrow_and_update().servers.clone();

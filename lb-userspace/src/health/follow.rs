@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use futures::future::select_all;
 use lb_common::Addr;
-use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::{
@@ -20,8 +20,11 @@ use super::{
     targets::Targets,
     wire::ProbeQuestion,
 };
-use crate::plan::Subject;
-use crate::{objects::model::DeliveryMode, plan::BackendKey};
+use crate::{
+    objects::model::DeliveryMode,
+    os::moment::ticks_every,
+    plan::{BackendKey, Subject},
+};
 
 /// Datagrams taken in one go: a flood must not keep a round from ending.
 const DATAGRAMS_AT_ONCE: usize = 4096;
@@ -34,9 +37,8 @@ pub async fn follow(
     out: watch::Sender<Healths>,
 ) -> anyhow::Result<()> {
     let mut rounds = ProbeRounds::new(probing)?;
-    let mut half_intervals = tokio::time::interval(probing.interval / 2);
     // After a late start of a round, nodes still have the whole time to answer.
-    half_intervals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut half_intervals = ticks_every(probing.interval / 2);
     while !out.is_closed() {
         half_intervals.tick().await;
         let wanted = targets.borrow_and_update().clone();

@@ -21,14 +21,14 @@ use notify::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use super::{
     read::{Look, Reader, is_object_file},
     store::Store,
 };
-use crate::objects::source::Update;
+use crate::{objects::source::Update, os::moment::ticks_every};
 
 /// How long nothing may happen before a change counts as complete.
 const QUIET: Duration = Duration::from_millis(20);
@@ -42,8 +42,7 @@ pub async fn follow_dir(dir: PathBuf, expects_files: bool, updates: mpsc::Sender
     let mut watches = Watches::new(&dir, sender);
     let mut directory = Directory::new(&dir, expects_files);
     let mut look = Look::Everywhere;
-    let mut rescan = interval(RESCAN);
-    rescan.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rescan = ticks_every(RESCAN);
     rescan.tick().await;
     loop {
         // In this order a change while reading is seen either by the read or by a watch.

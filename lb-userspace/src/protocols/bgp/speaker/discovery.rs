@@ -9,11 +9,10 @@ use std::{
 };
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::{
-    net::UdpSocket,
-    time::{Interval, MissedTickBehavior, interval},
-};
+use tokio::{net::UdpSocket, time::Interval};
 use tracing::warn;
+
+use crate::os::moment::ticks_every;
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
@@ -42,9 +41,7 @@ struct DiscoverySocket {
 
 impl Discovery {
     pub fn new(interface: &Arc<str>) -> Self {
-        let mut tick = interval(INTERVAL);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { interface: interface.clone(), open: None, tick, is_warned: false }
+        Self { interface: interface.clone(), open: None, tick: ticks_every(INTERVAL), is_warned: false }
     }
 
     /// Waits for a router and returns its link-local address; the same one again and again.

@@ -12,7 +12,6 @@ use tokio::{
     net::TcpStream,
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
 };
 use tracing::{Instrument, debug, info, info_span};
 
@@ -23,7 +22,7 @@ use super::{
     task::{IncomingConnection, PeerTask, StatusReport, TaskOrders},
 };
 use crate::{
-    os::sockopt,
+    os::{moment::ticks_every, sockopt},
     protocols::bgp::{
         BgpOrders, PeerStatus,
         config::{PeerConfig, PeerOrders},
@@ -89,8 +88,7 @@ impl Supervisor {
     }
 
     pub async fn run(mut self, mut wanted: watch::Receiver<Arc<BgpOrders>>) -> anyhow::Result<()> {
-        let mut reopen = interval(REOPEN);
-        reopen.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reopen = ticks_every(REOPEN);
         let now = wanted.borrow_and_update().clone();
         self.set_orders(&now);
         loop {

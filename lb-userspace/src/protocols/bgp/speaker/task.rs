@@ -12,13 +12,12 @@ use std::{
 use tokio::{
     net::TcpStream,
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval},
 };
 use tracing::{debug, info};
 
 use super::{BfdStates, addresses, discovery::Discovery, link::PeerLink, socket};
 use crate::{
-    os::moment::wait_until,
+    os::moment::{ticks_every, wait_until},
     protocols::bgp::{
         PeerStatus,
         config::{PeerConfig, Remote},
@@ -103,8 +102,7 @@ impl PeerTask {
     /// Runs until the session's parameters change or the peer is removed; returns the new
     /// orders. None: the sender is gone.
     async fn run_session(&mut self, running: &mut RunningPeer) -> Option<Option<TaskOrders>> {
-        let mut tick = interval(Duration::from_secs(1));
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = ticks_every(Duration::from_secs(1));
         let mut reported = PeerStatus::default();
         running.update_bfd(&self.bfd.borrow_and_update().clone());
         loop {
