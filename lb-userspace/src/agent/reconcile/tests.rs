@@ -5,6 +5,7 @@ mod checked;
 mod contents;
 mod faults;
 mod objects;
+mod shortages;
 
 use std::{
     io::{self, Write},
@@ -33,6 +34,18 @@ const CASES: u32 = 10_000;
 const BOTH: u32 = roles::DIRECTOR | roles::NODE;
 /// Slots of a ring of few members, in whole chunks.
 const RING: u32 = 512;
+
+/// Enough for the tests of one thing each.
+const ROOM: Capacity = Capacity {
+    services: 8,
+    backends: 16,
+    endpoints: 8,
+    ring_slots: 32 + 10 * RING,
+    history_slots: 32 + 10 * RING,
+    ranges: 8,
+    vips: 8,
+    peers: 8,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -137,6 +150,10 @@ fn identity(roles: u32) -> Identity {
     }
 }
 
+fn node(number: u8) -> Addr {
+    node_address(number).into()
+}
+
 /// If it is reached by a neighbour.
 fn set_answer(hops: &mut NextHops, target: IpAddr, mac: Option<Mac>) {
     if let Some(Reach::Via(hop)) = hops.get(&target).cloned() {
@@ -236,8 +253,8 @@ impl World {
             }
             Step::Tick => self.tick(),
             Step::Dead(nodes) => {
-                let key = |n: &u8| BackendKey::fellow_node(Addr::from(IpAddr::from([10, 0, 0, 1 + n])));
-                self.dead = nodes.iter().map(|n| Subject::of_node(&key(n))).collect();
+                let subject = |number: &u8| Subject::of_node(&BackendKey::fellow_node(node(*number)));
+                self.dead = nodes.iter().map(subject).collect();
                 self.reconcile();
             }
             Step::Overwrite(after) => self.agent.tables_mut().overwrites_after = Some(*after),
