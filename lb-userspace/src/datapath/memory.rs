@@ -46,6 +46,8 @@ pub struct MemoryTables {
     pub attempts: usize,
     /// The attempts that fail, by number from 0.
     pub failing: BTreeSet<usize>,
+    /// Those that fail whenever they are tried.
+    pub refuses: Option<fn(&Op) -> bool>,
     /// How often something was read.
     pub reads: Cell<usize>,
     /// The reads that fail, by number from 0.
@@ -90,7 +92,8 @@ impl MemoryTables {
 impl Tables for MemoryTables {
     fn write(&mut self, op: &Op) -> Result<(), TableError> {
         self.attempts += 1;
-        if self.fail_at == Some(self.log.len()) || self.failing.contains(&(self.attempts - 1)) {
+        let is_refused = self.refuses.is_some_and(|refuses| refuses(op));
+        if is_refused || self.fail_at == Some(self.log.len()) || self.failing.contains(&(self.attempts - 1)) {
             self.refused.push(op.clone());
             return Err(told_to_fail(op));
         }

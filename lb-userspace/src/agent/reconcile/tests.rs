@@ -213,9 +213,13 @@ impl World {
         self.agent.tick(self.now());
     }
 
-    fn change(&mut self, services: &[(u8, &[u8])]) {
-        self.objects = Objects::with_endpoints(services);
+    fn set_objects(&mut self, objects: Objects) {
+        self.objects = objects;
         self.reconcile();
+    }
+
+    fn change(&mut self, services: &[(u8, &[u8])]) {
+        self.set_objects(Objects::with_endpoints(services));
     }
 
     /// As the engine does.
@@ -240,9 +244,8 @@ impl World {
     fn take_step(mut self, step: &Step) -> Self {
         match step {
             Step::Change(objects, failing) => {
-                self.objects = objects.clone();
                 self.fail_changes(failing);
-                self.reconcile();
+                self.set_objects(objects.clone());
             }
             Step::Kill(step, after, again) => {
                 self.agent.tables_mut().inner.fail_after(*after);
@@ -341,6 +344,11 @@ impl World {
             self.tick();
             self.reconcile();
         }
+    }
+
+    /// The ports of the services that are proven, which are their numbers.
+    fn proven(&self) -> Vec<u16> {
+        self.agent.programmed().proven.keys().map(|key| u16::from_be(key.port)).collect()
     }
 
     fn contents(&self) -> Contents {

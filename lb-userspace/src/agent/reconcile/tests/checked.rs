@@ -356,7 +356,10 @@ impl Slab {
 impl Tables for CheckedTables {
     fn write(&mut self, op: &Op) -> Result<(), TableError> {
         if self.is_full(op) {
-            let may_fail = !self.inner.failing.is_empty() || self.inner.fail_at.is_some() || self.failures[1];
+            let may_fail = !self.inner.failing.is_empty()
+                || self.inner.fail_at.is_some()
+                || self.inner.refuses.is_some()
+                || self.failures[1];
             self.failures[0] = true;
             assert!(may_fail, "there is no room for {op:?}, and no deletion has failed");
             return Err(TableError { map: "MEMORY", entry: format!("{op:?}"), source: "it is full".into() });

@@ -114,13 +114,11 @@ fn a_deletion_that_fails_is_tried_once_a_second() {
 fn what_a_failed_deletion_left_is_deleted_later() {
     let mut world = World::new(ROOM);
     world.change(&[(1, &[0])]);
-    let is_deletion = |op: &Op| matches!(op, Op::DeleteEndpoint(_));
-    let tables = &mut world.agent.tables_mut().inner;
-    // Behind the service comes its endpoint.
-    tables.failing = (0..12).map(|number| tables.attempts + 1 + number).collect();
+    let is_deletion: fn(&Op) -> bool = |op| matches!(op, Op::DeleteEndpoint(_));
+    world.agent.tables_mut().inner.refuses = Some(is_deletion);
     world.change(&[]);
-    assert!(!world.agent.tables_mut().inner.log.iter().any(is_deletion));
-    world.agent.tables_mut().inner.failing.clear();
+    assert!(!world.agent.tables_mut().inner.endpoints.is_empty());
+    world.agent.tables_mut().inner.refuses = None;
     world.tick();
     assert!(world.agent.tables_mut().inner.endpoints.is_empty());
     assert!(world.agent.programmed().is_settled());
@@ -250,8 +248,7 @@ fn a_change_that_fails_takes_the_proof_of_its_service() {
     let changes = world.agent.into_tables().inner.log.split_off(first);
     let set = changes.iter().position(|op| matches!(op, Op::SetService(..)));
     let (mut world, _) = run(Some(set.expect("a service that changes")));
-    let ports = world.agent.programmed().proven.keys().map(|key| u16::from_be(key.port));
-    assert_eq!(ports.collect::<Vec<_>>(), [2]);
+    assert_eq!(world.proven(), [2]);
     world.tick();
     assert!(world.agent.programmed().is_settled());
 }

@@ -76,6 +76,13 @@ impl Objects {
         }
     }
 
+    /// One service, with endpoints of these numbers on this node.
+    pub fn with_endpoints_here(service: u8, numbers: &[u8]) -> Self {
+        let endpoints = numbers.iter().map(|number| (0, *number, false)).collect();
+        let object = ServiceObject { endpoints, ranges: BTreeSet::new() };
+        Self { nodes: BTreeSet::new(), services: vec![(service, object)] }
+    }
+
     pub fn cluster(&self) -> Cluster {
         let mut cluster = Cluster::default();
         for number in [0].iter().chain(&self.nodes) {

@@ -4,6 +4,10 @@ use lb_common::maps::service_flags;
 
 use super::*;
 
+fn shortages(world: &World) -> Vec<Shortage> {
+    world.agent.programmed().shortages.iter().cloned().collect()
+}
+
 /// Nodes by number in the ring of service 1, by what is in the maps.
 fn ring_nodes(world: &World) -> BTreeSet<Addr> {
     let contents = world.contents();
@@ -95,13 +99,53 @@ fn endpoints_follow_also_without_room_for_a_ring() {
 #[test]
 fn endpoints_follow_also_without_room_for_ranges() {
     let mut world = World::new(Capacity { ranges: 1, ..ROOM });
-    world.objects = Objects::with_endpoints(&[(1, &[0])]).with_ranges(&[1]);
-    world.reconcile();
-    world.objects = Objects::with_endpoints(&[(1, &[1])]).with_ranges(&[2, 3]);
-    world.reconcile();
+    world.set_objects(Objects::with_endpoints(&[(1, &[0])]).with_ranges(&[1]));
+    world.set_objects(Objects::with_endpoints(&[(1, &[1])]).with_ranges(&[2, 3]));
     assert_eq!(world.agent.programmed().shortages.len(), 1);
     let contents = world.contents();
     let service = contents.services.values().next().expect("a service");
     assert_eq!((service.endpoints.len(), service.ranges.len()), (0, 1));
     assert_ne!(service.entry.flags & service_flags::RANGES, 0, "nobody else is admitted");
+}
+
+#[test]
+fn without_room_for_a_vip_the_services_of_others_are_proven() {
+    let mut world = World::new(Capacity { vips: 1, ..ROOM });
+    world.change(&[(1, &[0, 1]), (2, &[0, 1])]);
+    assert_eq!(shortages(&world), [Shortage::Vips(Addr::from(IpAddr::from([192, 0, 2, 2])))]);
+    assert_eq!((world.proven(), &world.agent.programmed().failure), (vec![1], &None));
+    world.change(&[(2, &[0, 1])]);
+    assert_eq!((world.proven(), shortages(&world)), (vec![2], vec![]), "there is room at once");
+}
+
+#[test]
+fn without_room_for_a_peer_all_services_are_proven() {
+    let mut world = World::new(Capacity { peers: 2, ..ROOM });
+    world.change(&[(1, &[0, 1]), (2, &[0, 2])]);
+    assert_eq!(shortages(&world), [Shortage::Peers(node(2))]);
+    assert_eq!((world.proven(), &world.agent.programmed().failure), (vec![1, 2], &None));
+    world.change(&[(2, &[0, 2])]);
+    assert_eq!((world.proven(), shortages(&world)), (vec![2], vec![]), "there is room at once");
+}
+
+/// The next service gets another id than the one that is gone; or after some time the same one, under which
+/// there are endpoints already.
+#[test]
+fn endpoints_that_cannot_be_deleted_take_room_until_they_are() {
+    for services in [8, 1] {
+        let mut world = World::new(Capacity { services, endpoints: 3, ..ROOM });
+        world.set_objects(Objects::with_endpoints_here(1, &[0, 1, 2]));
+        world.agent.tables_mut().inner.refuses = Some(|op| matches!(op, Op::DeleteEndpoint(_)));
+        world.set_objects(Objects::with_endpoints_here(2, &[0]));
+        for _ in 0..6 {
+            world.tick();
+            let failure = world.agent.programmed().failure.as_deref();
+            assert!(failure.is_some_and(|failure| failure.contains("DeleteEndpoint")), "{failure:?}");
+            assert_eq!(world.agent.tables_mut().inner.endpoints.len(), 3);
+        }
+        world.agent.tables_mut().inner.refuses = None;
+        world.settle();
+        assert!(world.agent.programmed().is_settled(), "{:?}", shortages(&world));
+        assert_eq!(world.agent.tables_mut().inner.endpoints.len(), 1);
+    }
 }
