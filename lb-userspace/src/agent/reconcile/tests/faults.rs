@@ -264,3 +264,19 @@ fn a_failed_deletion_that_nobody_needs_takes_no_proof() {
     assert!(matches!(refused.as_slice(), [Op::DeletePeer(_)]), "{refused:?}");
     assert_eq!(world.agent.programmed().proven.len(), 1);
 }
+
+/// Its flows do not find it, by the epoch of its slot: the flow tables need not be walked.
+#[test]
+fn an_endpoint_that_leaves_asks_for_no_sweep() {
+    let mut world = World::new(ROOM);
+    world.set_objects(Objects::with_endpoints_here(1, &[0, 1]));
+    world.settle();
+    let before = world.agent.tables_mut().inner.sweeps.asked;
+    world.set_objects(Objects::with_endpoints_here(1, &[0]));
+    for _ in 0..3 {
+        world.tick();
+    }
+    let tables = &world.agent.tables_mut().inner;
+    assert!(tables.log.iter().any(|op| matches!(op, Op::ClearEndpointSlot(..))));
+    assert_eq!(tables.sweeps.asked, before);
+}
