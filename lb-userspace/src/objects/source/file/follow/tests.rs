@@ -133,3 +133,28 @@ fn only_what_differs_is_read() {
     fs::remove_file(&b).unwrap();
     assert_eq!(look(Look::AtWhatDiffers), ["b.yaml"]);
 }
+
+#[test]
+fn a_directory_that_is_away_for_a_while_changes_nothing_and_is_told_of_once() {
+    let parent = TempDir::new().unwrap();
+    let (dir, away) = (parent.path().join("objects"), parent.path().join("away"));
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("a.yaml"), NODE).unwrap();
+    let mut directory = Directory::new(&dir, false);
+    // The changes, and the faults.
+    let mut look = |look: Look| {
+        directory.look(&look).map(|update| {
+            let faults: Vec<_> = update.faults.iter().map(|fault| fault.object.clone()).collect();
+            (update.changes.len(), faults)
+        })
+    };
+    let at_file = || Look::At(["a.yaml".into()].into());
+    assert_eq!(look(Look::Everywhere), Some((1, vec![])));
+    fs::rename(&dir, &away).unwrap();
+    assert_eq!(look(at_file()), Some((0, vec!["directory objects".to_owned()])));
+    assert_eq!(look(Look::AtWhatDiffers), None);
+    assert_eq!(look(Look::Everywhere), None);
+    fs::rename(&away, &dir).unwrap();
+    assert_eq!(look(Look::AtWhatDiffers), Some((0, vec![])));
+    assert_eq!(look(Look::Everywhere), None);
+}
