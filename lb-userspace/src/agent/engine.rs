@@ -149,6 +149,7 @@ impl<T: Tables> Engine<T> {
             me: self.reconciler.me().clone(),
             source: self.source.clone(),
             programmed: self.reconciler.programmed().clone(),
+            capacity: self.reconciler.capacity(),
             kernel_hops: Arc::clone(&self.kernel_hops),
             hops: Arc::clone(&self.hops),
             network_faults: Arc::clone(&self.network_faults),

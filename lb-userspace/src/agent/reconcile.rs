@@ -125,6 +125,11 @@ impl<T: Tables> Reconciler<T> {
         &self.me
     }
 
+    /// What the maps have room for.
+    pub fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+
     pub fn programmed(&self) -> &Programmed {
         &self.programmed
     }

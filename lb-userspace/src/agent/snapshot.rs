@@ -26,7 +26,7 @@ use crate::{
     datapath::kernel::{Attachment, DatapathConfig, Stats},
     neigh::{NetworkFaults, NextHops},
     objects::model::{Cluster, Problem},
-    plan::{Identity, names},
+    plan::{Identity, mirror::Capacity, names},
 };
 
 /// What of the source is in effect, and what is wrong with it now. Cheap to copy.
@@ -49,6 +49,8 @@ pub struct Snapshot {
     pub me: Identity,
     pub source: SourceState,
     pub programmed: Programmed,
+    /// What the maps have room for.
+    pub capacity: Capacity,
     /// As the kernel has them.
     pub kernel_hops: Arc<NextHops>,
     /// The same, with path MTUs that routers told of.

@@ -103,3 +103,45 @@ pub fn failure_from(error: anyhow::Error) -> Failure {
     let unusable = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_unusable);
     Failure { code: if unusable { UNUSABLE } else { super::outcome::FAILED }, error }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+    use clap::Parser;
+    use lb_common::Addr;
+
+    use super::*;
+    use crate::{cli::args::Command, datapath::kernel::map_specs, plan::shortage::Shortage};
+
+    fn datapath_with(sizes: &[String]) -> DatapathConfig {
+        let always = "trigon agent --role director,node --interface eth0 --source . --node-name node1";
+        let args = always.split(' ').map(str::to_owned).chain(sizes.iter().cloned());
+        let cli = Cli::try_parse_from(args).unwrap();
+        let Command::Agent(args) = &cli.command else { panic!("{cli:?}") };
+        agent_config(&cli, args).datapath
+    }
+
+    fn map_sizes(datapath: &DatapathConfig) -> BTreeMap<&'static str, u32> {
+        map_specs(datapath).iter().map(|spec| (spec.name, spec.entries)).collect()
+    }
+
+    #[test]
+    fn what_a_shortage_says_makes_its_map_larger() {
+        let (name, addr) = (Arc::<str>::from("default/web"), Addr::from(IpAddr::from([192, 0, 2, 1])));
+        let services =
+            [Shortage::Services, Shortage::Endpoints, Shortage::Rings, Shortage::Histories, Shortage::Ranges];
+        let addresses = [Shortage::Backends, Shortage::Vips, Shortage::Peers];
+        let services = services.iter().map(|short| short(Arc::clone(&name)));
+        let before = datapath_with(&[]);
+        for shortage in services.chain(addresses.iter().map(|short| short(addr))) {
+            let lack = shortage.lack(&before.capacity);
+            let (map, rest) = lack.strip_prefix("no room in ").unwrap().split_once(" (").unwrap();
+            let (size, rest) = rest.split_once(')').unwrap();
+            let (_, option) = rest.rsplit_once(' ').unwrap();
+            let twice = 2 * size.parse::<u32>().unwrap();
+            let after = datapath_with(&[format!("{option}={twice}")]);
+            assert_eq!(map_sizes(&after)[map], 2 * map_sizes(&before)[map], "{lack}");
+        }
+    }
+}

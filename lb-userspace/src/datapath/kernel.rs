@@ -37,5 +37,7 @@ pub use error::{EnvironmentError, LoadError};
 pub use interrupted::load_program;
 pub use load::{Datapath, DatapathConfig, ebpf_object, load, unload};
 pub use lock::PinLock;
+#[cfg(test)]
+pub use map_specs::map_specs;
 pub use stats::Stats;
 pub use tables::KernelTables;

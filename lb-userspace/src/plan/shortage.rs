@@ -2,7 +2,9 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use lb_common::Addr;
+use lb_common::{Addr, maps::names};
+
+use super::mirror::Capacity;
 
 /// A map is too small for the plan.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -15,13 +17,6 @@ pub enum Shortage {
     Backends(Addr),
     Vips(Addr),
     Peers(Addr),
-}
-
-/// A start makes maps larger, with all that is in them.
-macro_rules! lack {
-    ($map:literal, $option:literal) => {
-        concat!("no room in ", $map, "; restart the agent with a larger ", $option)
-    };
 }
 
 impl Shortage {
@@ -39,17 +34,18 @@ impl Shortage {
         }
     }
 
-    /// The map, and the remedy.
-    pub fn lack(&self) -> &'static str {
-        match self {
-            Self::Services(_) => lack!("SERVICES", "--max-services"),
-            Self::Endpoints(_) => lack!("ENDPOINTS", "--max-endpoints"),
-            Self::Rings(_) => lack!("RINGS for its ring", "--ring-slots"),
-            Self::Histories(_) => lack!("HISTORY for its former owners", "--history-slots"),
-            Self::Ranges(_) => lack!("RANGES for its source ranges", "--max-ranges"),
-            Self::Backends(_) => lack!("BACKENDS", "--max-backends"),
-            Self::Vips(_) => lack!("VIPS", "--max-services"),
-            Self::Peers(_) => lack!("PEERS", "--max-backends"),
-        }
+    /// The map with its size, and the remedy: a start makes maps larger, with all that is in them.
+    pub fn lack(&self, capacity: &Capacity) -> String {
+        let (map, size, option) = match self {
+            Self::Services(_) => (names::SERVICES, capacity.services, "--max-services"),
+            Self::Endpoints(_) => (names::ENDPOINTS, capacity.endpoints, "--max-endpoints"),
+            Self::Rings(_) => (names::RINGS, capacity.ring_slots, "--ring-slots"),
+            Self::Histories(_) => (names::HISTORY, capacity.history_slots, "--history-slots"),
+            Self::Ranges(_) => (names::RANGES, capacity.ranges, "--max-ranges"),
+            Self::Backends(_) => (names::BACKENDS, capacity.backends, "--max-backends"),
+            Self::Vips(_) => (names::VIPS, capacity.vips, "--max-services"),
+            Self::Peers(_) => (names::PEERS, capacity.peers, "--max-backends"),
+        };
+        format!("no room in {map} ({size}); restart the agent with a larger {option}")
     }
 }

@@ -44,7 +44,8 @@ impl Snapshot {
     fn other_faults(&self) -> Vec<Fault> {
         let Programmed { plan, shortages, failure, .. } = &self.programmed;
         let me = &self.me.node;
-        let mut faults: Vec<_> = shortages.iter().map(|one| Fault::new(one.lack(), one.subject())).collect();
+        let short = shortages.iter().map(|one| Fault::new(one.lack(&self.capacity), one.subject()));
+        let mut faults: Vec<_> = short.collect();
         faults.extend(failure.iter().map(|failure| Fault::new(failure, "")));
         if self.source.has_been_good && !self.source.cluster.nodes.contains_key(me) {
             let said = "no such object; add it to the source, or start with its --node-name: other nodes refuse tunnels from, and send none to, a machine they do not know";
