@@ -10,6 +10,7 @@ use crate::{
     agent::{
         aggregate::fault_lines,
         reach,
+        reconcile::Programmed,
         testing::{ENDPOINT, NODES, ROOM, dispatcher, hops, reconciler},
     },
     datapath::memory::MemoryTables,
@@ -317,4 +318,46 @@ fn a_table_of_neighbours_that_is_too_small_is_a_problem_for_as_long_as_it_is() {
     assert!(problems[0].contains("`sysctl -w net.ipv4.neigh.default.gc_thresh2=2048 "), "{problems:?}");
     engine.handle(Input::NetworkFaults(NetworkFaults::default()), Now::read());
     assert_eq!(engine.snapshot().problems(), [""; 0]);
+}
+
+/// The service of [`NODES`], with a session affinity of so many seconds.
+fn load_with_affinity(seconds: u32) -> Input {
+    let affinity = format!(
+        "sessionAffinity: ClientIP, sessionAffinityConfig: {{clientIP: {{timeoutSeconds: {seconds}}}}}, ports: ["
+    );
+    load(&format!("{NODES}{ENDPOINT}").replacen("ports: [", &affinity, 1))
+}
+
+#[test]
+fn snapshots_stay_as_they_were_and_hold_up_no_change() {
+    let mut engine = loaded_engine();
+    let generation = engine.snapshot().programmed.generation;
+    let snapshot_with = |seconds| {
+        engine.handle(load_with_affinity(seconds), Now::read());
+        engine.snapshot()
+    };
+    let held: Vec<Snapshot> = (1..=100).map(snapshot_with).collect();
+    for (seconds, snapshot) in (1..).zip(held) {
+        let Programmed { plan, mirror, proven, .. } = snapshot.programmed;
+        let planned = plan.services.values().map(|service| service.policy.affinity);
+        let written = mirror.services.values().map(|service| service.affinity);
+        assert_eq!((planned.collect(), written.collect()), (vec![seconds], vec![seconds]));
+        assert_eq!(proven.values().collect::<Vec<_>>(), [&(generation + seconds)]);
+    }
+}
+
+#[test]
+fn ten_thousand_endpoints_on_a_missing_node_are_one_problem() {
+    let hundred = vec!["{addresses: [10.1.0.1], nodeName: lost}"; 100].join(", ");
+    let slice = ENDPOINT.replace("{addresses: [10.1.0.1], nodeName: node1}", &hundred);
+    let slices: Vec<_> =
+        (0..100).map(|number| slice.replace("name: web,", &format!("name: web{number},"))).collect();
+    let mut engine = loaded_engine();
+    engine.handle(load(&format!("{NODES}{ENDPOINT}---{}", slices.join("---"))), Now::read());
+    let snapshot = engine.snapshot();
+    assert_eq!(snapshot.source.faults.len(), 10_000);
+    let problems = snapshot.problems();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let line = &problems[0];
+    assert!(line.contains("there is no Node `lost`") && line.contains("9999 more"), "{line}");
 }
