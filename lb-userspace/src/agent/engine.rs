@@ -164,8 +164,8 @@ impl<T: Tables> Engine<T> {
         self.dispatcher.next_orders(&self.source.cluster, me, programmed, now.instant)
     }
 
-    /// What is not good keeps its last good version. The first time, all has to be good: what is
-    /// pinned from before is better than a part of what there is now.
+    /// What is not good keeps its last good version. The first time, all has to be there and good: what
+    /// is pinned from before is better than a part of what there is now.
     fn apply_update(&mut self, update: Update, now: Now) {
         let cluster = trace_span!("index").in_scope(|| {
             self.index.apply_changes(update.changes);
@@ -174,7 +174,7 @@ impl<T: Tables> Engine<T> {
         let faults: Vec<_> = update.faults.into_iter().chain(self.index.faults()).collect();
         let refused: Vec<_> = update.refused.into_iter().chain(self.index.refused()).collect();
         let is_first = !self.source.has_been_good;
-        self.source.has_been_good |= faults.is_empty();
+        self.source.has_been_good |= faults.is_empty() && self.index.is_synced();
         (self.source.faults, self.source.refused) = (faults.into(), refused.into());
         if self.source.has_been_good {
             let before = std::mem::replace(&mut self.source.cluster, cluster);

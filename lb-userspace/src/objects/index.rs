@@ -39,6 +39,8 @@ const MAX_ROUNDS: usize = 8;
 pub struct Index {
     options: TranslateConfig,
 
+    /// Kinds of which all that there was is here.
+    synced: BTreeSet<Kind>,
     origins: HashMap<ObjectRef, Origin>,
     services: ServiceVersions,
     nodes: NodeVersions,
@@ -75,12 +77,18 @@ impl Index {
         Self { options, cluster, announcing_touched: true, ..Self::default() }
     }
 
+    /// Was all that there was put, of every kind?
+    pub fn is_synced(&self) -> bool {
+        self.synced.len() == Kind::ALL.len()
+    }
+
     /// Applies the changes that a source reports.
     pub fn apply_changes(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
                 Change::Put(object, origin) => self.apply(object, origin),
                 Change::Gone(object) => self.delete(&object),
+                Change::Synced(kind) => drop(self.synced.insert(kind)),
             }
         }
     }

@@ -16,17 +16,19 @@ use crate::{
     datapath::memory::MemoryTables,
     health::Health,
     neigh::{NextHop, Reach, TableFault},
-    objects::source::file::testing::TestFiles,
+    objects::source::{Change, Kind, file::testing::TestFiles},
     plan::Subject,
 };
 
+/// One that has read nothing yet.
 fn engine() -> Engine<MemoryTables> {
+    FILES.take();
     let reconciler = reconciler(MemoryTables::default(), ROOM);
     Engine::new(reconciler, dispatcher().0, Index::default(), BTreeSet::from([2]))
 }
 
 thread_local! {
-    /// Each test has a thread of its own, and with it a directory.
+    /// Each test has a thread of its own, and with it a directory, which each engine reads anew.
     static FILES: RefCell<TestFiles> = RefCell::default();
 }
 
@@ -68,6 +70,20 @@ fn nothing_is_planned_before_every_next_hop_was_looked_up() {
     assert_eq!(effects.targets, None, "they are the same");
     assert_eq!(effects.orders.unwrap().bgp.peers["router"].routes.len(), 1);
     assert_eq!(effects.probes.unwrap().nodes.len(), 1);
+}
+
+/// What is pinned may be of the kind that is not here yet.
+#[test]
+fn nothing_is_planned_before_all_kinds_are_synced() {
+    let mut engine = engine();
+    let Input::Source(all) = good_load() else { panic!("a source") };
+    let (first, rest): (Vec<_>, Vec<_>) =
+        all.changes.into_iter().partition(|change| *change != Change::Synced(Kind::EndpointSlice));
+    engine.handle(Input::Source(Update { changes: first, ..Update::default() }), Now::read());
+    engine.handle(known_hops(), Now::read());
+    assert_eq!((engine.source.has_been_good, proven_vips(&engine).len()), (false, 0));
+    engine.handle(Input::Source(Update { changes: rest, ..Update::default() }), Now::read());
+    assert_eq!(proven_vips(&engine), ["192.0.2.80"]);
 }
 
 #[test]

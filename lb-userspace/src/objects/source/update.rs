@@ -1,17 +1,20 @@
 //! What a source reports.
 
 use super::{
+    kind::Kind,
     located::{Located, Origin},
     object::{Object, ObjectRef},
 };
 use crate::objects::model::Problem;
 
-/// What happened to one object.
+/// What happened to one object, or how far a source is with all of a kind.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Change {
     /// It is there, or there in another version. From where, if that is a file.
     Put(Object, Option<Origin>),
     Gone(ObjectRef),
+    /// All objects of this kind that there were when the source began have been put. Said once.
+    Synced(Kind),
 }
 
 impl From<Located> for Change {
@@ -20,7 +23,7 @@ impl From<Located> for Change {
     }
 }
 
-/// What is new at a source. The first one has all that there is.
+/// What is new at a source.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Update {
     pub changes: Vec<Change>,

@@ -8,6 +8,7 @@ mod tests;
 
 use std::{
     collections::{BTreeSet, HashMap},
+    mem,
     path::Path,
     sync::Arc,
 };
@@ -16,6 +17,7 @@ use super::contents::{FileContents, Files, duplicate_problem};
 use crate::objects::{
     model::Problem,
     source::{
+        kind::Kind,
         located::Located,
         object::{Object, ObjectRef},
         update::{Change, Update},
@@ -43,6 +45,8 @@ pub struct Store {
     pending: Paths,
     /// A directory without any file is not believed.
     expects_files: bool,
+    /// Was a directory read that was believed? Its files have the objects of all kinds.
+    is_synced: bool,
 }
 
 impl Store {
@@ -75,11 +79,14 @@ impl Store {
             self.kept.extend(gone.cloned());
         }
         if new_faulty.is_empty() {
-            changed.extend(std::mem::take(&mut self.kept));
+            changed.extend(mem::take(&mut self.kept));
         }
         self.kept.retain(|path| !files.contains_key(path));
         changed.retain(|path| is_good(path) && !self.kept.contains(path));
-        let changes = self.set_versions(files, &changed);
+        let mut changes = self.set_versions(files, &changed);
+        if !mem::replace(&mut self.is_synced, true) {
+            changes.extend(Kind::ALL.map(Change::Synced));
+        }
         self.expects_files |= !self.files.is_empty();
         Update { changes, faults: self.faults(files), refused: self.refused() }
     }

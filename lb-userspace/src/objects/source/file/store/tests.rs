@@ -19,13 +19,16 @@ fn pool(name: &str) -> String {
 /// What was told: changes, then faults, then what was refused.
 fn told(update: Update) -> Vec<String> {
     let change = |change: &Change| match change {
-        Change::Put(Object::Unreadable(object), _) => format!("unreadable {object}"),
-        Change::Put(object, Some(origin)) => format!("{} of {}", object.object_ref(), origin.file.display()),
-        Change::Put(object, None) => format!("{} of nowhere", object.object_ref()),
-        Change::Gone(object) => format!("gone {object}"),
+        Change::Put(Object::Unreadable(object), _) => Some(format!("unreadable {object}")),
+        Change::Put(object, Some(origin)) => {
+            Some(format!("{} of {}", object.object_ref(), origin.file.display()))
+        }
+        Change::Put(object, None) => Some(format!("{} of nowhere", object.object_ref())),
+        Change::Gone(object) => Some(format!("gone {object}")),
+        Change::Synced(_) => None,
     };
     let problems = update.faults.iter().chain(&update.refused);
-    update.changes.iter().map(change).chain(problems.map(ToString::to_string)).collect()
+    update.changes.iter().filter_map(change).chain(problems.map(ToString::to_string)).collect()
 }
 
 fn load(files: &mut TestFiles, texts: &[(&str, &str)]) -> Vec<String> {
@@ -40,6 +43,21 @@ fn only_files_that_differ_are_told_of() {
     assert_eq!(load(&mut files, &[("1", &a), ("2", &b)]), [""; 0]);
     assert_eq!(load(&mut files, &[("1", &a), ("2", &node("c", "x"))]), ["gone Node b", "Node c of 2"]);
     assert_eq!(load(&mut files, &[("1", &a)]), ["gone Node c"]);
+}
+
+/// When what there was has been put, and never again.
+#[test]
+fn all_kinds_are_synced_by_the_first_directory_that_is_believed() {
+    let mut files = TestFiles::new(Store::new(true));
+    let a = node("a", "x");
+    let mut load = |texts: &[(&str, &str)]| {
+        let changes = files.load(texts).changes;
+        let synced = changes.iter().position(|change| matches!(change, Change::Synced(_)));
+        (synced, changes.len() - synced.unwrap_or(changes.len()))
+    };
+    assert_eq!(load(&[]), (None, 0));
+    assert_eq!(load(&[("1", &a)]), (Some(1), Kind::ALL.len()));
+    assert_eq!(load(&[("1", &a), ("2", &node("b", "x"))]), (None, 0));
 }
 
 #[test]
@@ -159,6 +177,7 @@ proptest! {
                     match change {
                         Change::Put(object, _) => drop(followed.insert(object.object_ref(), object)),
                         Change::Gone(object) => drop(followed.remove(&object)),
+                        Change::Synced(_) => {}
                     }
                 }
             };
