@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{fmt::Write, fs, time::Duration};
+use std::{fmt::Write, fs, thread, time::Duration};
 
 use anyhow::{Result, ensure};
 use common::{run_with_diagnostics, socket_address, wait_at_most};
@@ -129,6 +129,23 @@ fn wait_until_agents_report(triangle: &Triangle, case: &Case, ready: bool) -> Re
     Ok(())
 }
 
+/// Every agent has written once that the problem began, and once that it ended, however long it was there.
+fn check_logs(triangle: &mut Triangle, case: &Case) -> Result<()> {
+    let [_, object, _, remedy] = case.expected;
+    for name in triangle.agent_names() {
+        let log = triangle.agent(&name)?.log();
+        let lines: Vec<_> =
+            log.lines().filter(|line| line.contains(object) && line.contains(remedy)).collect();
+        let is_end = |line: &&&str| line.contains("no problem any more: ");
+        ensure!(
+            lines.len() == 2 && lines.iter().filter(is_end).count() == 1,
+            "{name}: {}: {lines:#?}",
+            case.what
+        );
+    }
+    Ok(())
+}
+
 #[test]
 fn bad_objects_are_reported_and_the_last_good_state_is_kept() -> Result<()> {
     let config = Config { nodes: 2, ..Config::l3() };
@@ -148,6 +165,24 @@ fn bad_objects_are_reported_and_the_last_good_state_is_kept() -> Result<()> {
             ensure!(is_same, "{}: something was changed: {before:?} to {now:?}", case.what);
             fs::remove_file(&path)?;
             wait_until_agents_are_ready(triangle)?;
+            check_logs(triangle, &case)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_problem_is_in_the_log_once_whether_it_lasts_or_not() -> Result<()> {
+    let config = Config { nodes: 2, ..Config::l3() };
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::with_all_ports("web")])?, |triangle| {
+        let path = triangle.source_dir().join(FILE);
+        // Far less than the second between two ticks of an agent, and several of them.
+        for (case, length) in cases().iter().zip([400, 400, 400, 3000].map(Duration::from_millis)) {
+            fs::write(&path, &case.text)?;
+            thread::sleep(length);
+            fs::remove_file(&path)?;
+            wait_until_agents_are_ready(triangle)?;
+            check_logs(triangle, case)?;
         }
         Ok(())
     })

@@ -1,4 +1,6 @@
-//! What differs between two versions of a map or a set.
+//! What differs between two versions of a map, a set or a list.
+
+use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet, ordmap::DiffItem, ordset::DiffItem as SetDiffItem};
 
@@ -18,4 +20,9 @@ pub fn changed_elements<T: Ord + Clone>(before: &OrdSet<T>, now: &OrdSet<T>) -> 
         SetDiffItem::Add(element) | SetDiffItem::Remove(element) => element.clone(),
     };
     before.diff(now).map(element).collect()
+}
+
+/// Are both lists equal? Looks only at such as are not shared.
+pub fn is_same_list<T: PartialEq>(before: &Arc<[T]>, now: &Arc<[T]>) -> bool {
+    Arc::ptr_eq(before, now) || before == now
 }

@@ -18,7 +18,7 @@ use crate::{
         self, Announcements,
         departure::{Departure, DrainTimes},
     },
-    changes::changed_keys,
+    changes::{changed_keys, is_same_list},
     objects::model::{Cluster, Frontend},
     plan::Identity,
     protocols::{
@@ -196,6 +196,13 @@ impl AnnouncementStatus {
             format!("BgpPeer {}: no session for {} s: see `trigon bgp`", peer.name, peer.seconds)
         };
         lost.map(line).collect()
+    }
+
+    /// May there be other [`Self::problems`] than before? But for those of interfaces, which speakers
+    /// find at any time.
+    pub fn may_differ(&self, before: &Self) -> bool {
+        !is_same_list(&before.problems, &self.problems)
+            || !is_same_list(&before.vip_problems, &self.vip_problems)
     }
 
     /// What is wrong with announcements, other than [`Self::warnings`].

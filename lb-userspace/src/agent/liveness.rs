@@ -6,6 +6,7 @@ use lb_common::maps::ServiceKey;
 
 use super::{aggregate::Fault, report::HealthReport};
 use crate::{
+    changes::changed_keys,
     health::{Health, Healths},
     plan::{BackendKey, Dead, Plan, PlannedService, Subject, names},
 };
@@ -61,20 +62,32 @@ impl Liveness {
         let dead = dead.map(|subject| Fault::new(death_sentence(subject), subject));
         // So that not each service's members are asked about when all nodes look dead.
         let all_dead = plan.members.keys().all(|key| !key.bare && self.dead.contains(&Subject::of_node(key)));
-        let is_unanswered = |(key, planned): &(&ServiceKey, &Arc<PlannedService>)| {
-            !planned.members.is_empty() && (all_dead || self.has_no_live_backend(key, planned))
-        };
-        let unanswered = plan.services.iter().filter(is_unanswered);
+        let unanswered = plan.services.iter().filter(|(key, planned)| {
+            if all_dead { !planned.members.is_empty() } else { self.is_unanswered(key, planned) }
+        });
         let ignored = unanswered.map(|(key, planned)| {
             Fault::new(IGNORED, format!("Service {}, {}", planned.name, names::frontend(key)))
         });
         dead.chain(ignored).collect()
     }
 
-    /// Do all backends of a service, which has some, look dead? The plan then keeps all of them.
-    fn has_no_live_backend(&self, key: &ServiceKey, planned: &PlannedService) -> bool {
+    /// May there be other faults than before? Looks only at what has changed.
+    pub fn may_differ(&self, before: &Self, [was, is]: [&Plan; 2]) -> bool {
+        if self.dead.is_empty() || self.dead != before.dead {
+            return self.dead != before.dead;
+        }
+        let unanswered = |plan: &Plan, key: &ServiceKey| {
+            let planned = plan.services.get(key).filter(|planned| self.is_unanswered(key, planned))?;
+            Some(Arc::clone(&planned.name))
+        };
+        let mut services = changed_keys(&was.services, &is.services).into_iter();
+        services.any(|key| unanswered(was, &key) != unanswered(is, &key))
+    }
+
+    /// Has the service backends, and do all of them look dead? The plan then keeps all of them.
+    fn is_unanswered(&self, key: &ServiceKey, planned: &PlannedService) -> bool {
         let mut members = planned.members.iter().map(|(backend, _)| Subject::of_backend(key, backend));
-        members.all(|subject| self.dead.contains(&subject))
+        !planned.members.is_empty() && members.all(|subject| self.dead.contains(&subject))
     }
 }
 

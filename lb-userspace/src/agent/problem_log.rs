@@ -4,17 +4,34 @@ use std::collections::BTreeSet;
 
 use tracing::{error, info};
 
-use super::aggregate::{Fault, fault_lines};
+use super::{
+    aggregate::{Fault, fault_lines},
+    snapshot::Snapshot,
+};
 
 /// The faults that were logged and have not ended.
 #[derive(Default)]
 pub struct ProblemLog(BTreeSet<Fault>);
 
 impl ProblemLog {
-    pub fn log(&mut self, faults: BTreeSet<Fault>) {
-        let (begun, ended) = self.note(faults);
+    /// After each step: between ticks it looks only if the faults may be others than before the step.
+    pub fn follow(&mut self, before: &Snapshot, now: &Snapshot, is_tick: bool) {
+        let (begun, ended) = self.note_step(before, now, is_tick);
         begun.iter().for_each(|problem| error!("problem: {problem}"));
         ended.iter().for_each(|problem| info!("no problem any more: {problem}"));
+    }
+
+    pub(super) fn note_step(
+        &mut self,
+        before: &Snapshot,
+        now: &Snapshot,
+        is_tick: bool,
+    ) -> (Vec<String>, Vec<String>) {
+        if is_tick || now.may_have_other_faults(before) {
+            self.note(now.faults())
+        } else {
+            (Vec::new(), Vec::new())
+        }
     }
 
     /// Returns what has begun, and what has ended.

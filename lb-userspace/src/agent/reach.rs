@@ -1,11 +1,12 @@
 //! Backends that packets cannot get to, for people. Pure.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::net::IpAddr;
 
 use lb_common::maps::{Backend, backend_flags};
 
 use super::aggregate::Fault;
 use crate::{
+    changes::changed_keys,
     neigh::{NextHops, Reach},
     objects::model::DeliveryMode,
     plan::{BackendKey, Plan},
@@ -27,15 +28,37 @@ pub fn is_cut_off(plan: &Plan, hops: &NextHops) -> bool {
 /// Why some of them cannot be reached. And which could be reached by another way of
 /// delivery than the one that is configured.
 pub fn faults(plan: &Plan, hops: &NextHops) -> Vec<Fault> {
-    let backends = &plan.backends;
-    let keys = backends.keys().chain(&plan.waiting);
-    let addresses: BTreeSet<IpAddr> = keys.map(|key| IpAddr::from(key.addr)).collect();
-    let lost = addresses.iter().filter_map(|addr| Some((unreachable_reason(hops.get(addr))?, *addr)));
-    let far = backends.iter().filter(|(key, entry)| !is_reachable(entry) && is_l2_behind_router(key, hops));
-    let far = far.map(|(key, _)| (L2_BEHIND_ROUTER.to_owned(), IpAddr::from(key.addr)));
-    let of_backends = lost.chain(far).map(|(said, addr)| Fault::new(said, format!("backend {addr}")));
+    let keys = plan.backends.keys().chain(&plan.waiting);
+    let of_backends = keys.flat_map(|key| faults_of(key, plan, hops));
     let cut_off = is_cut_off(plan, hops).then(|| Fault::new(CUT_OFF, ""));
     cut_off.into_iter().chain(of_backends).collect()
+}
+
+/// May one plan with its next hops have other faults than the one before it? Looks only at what both
+/// do not share.
+pub fn may_differ([was, is]: [&Plan; 2], [hops_before, hops]: [&NextHops; 2]) -> bool {
+    let said_of_hop = |hops: &NextHops, target: &IpAddr| {
+        let reach = hops.get(target);
+        (unreachable_reason(reach), reach.is_some_and(is_behind_router))
+    };
+    let mut targets = changed_keys(hops_before, hops).into_iter();
+    let mut backends = changed_keys(&was.backends, &is.backends).into_iter();
+    was.waiting != is.waiting
+        || is_cut_off(was, hops_before) != is_cut_off(is, hops)
+        || targets.any(|target| said_of_hop(hops_before, &target) != said_of_hop(hops, &target))
+        || backends.any(|key| faults_of(&key, was, hops_before) != faults_of(&key, is, hops))
+}
+
+fn faults_of(key: &BackendKey, plan: &Plan, hops: &NextHops) -> Vec<Fault> {
+    let entry = plan.backends.get(key);
+    if entry.is_none() && !plan.waiting.contains(key) {
+        return Vec::new();
+    }
+    let addr = IpAddr::from(key.addr);
+    let is_far = entry.is_some_and(|entry| !is_reachable(entry)) && is_l2_behind_router(key, hops);
+    let far = is_far.then(|| L2_BEHIND_ROUTER.to_owned());
+    let said = unreachable_reason(hops.get(&addr)).into_iter().chain(far);
+    said.map(|said| Fault::new(said, format!("backend {addr}"))).collect()
 }
 
 const CUT_OFF: &str = "this director reaches none of its backends: look at its links and routes";
@@ -61,8 +84,11 @@ fn unreachable_reason(reach: Option<&Reach>) -> Option<String> {
 
 /// Is delivery `l2` configured, but the backend behind a router? The router would not deliver a VIP to it.
 fn is_l2_behind_router(key: &BackendKey, hops: &NextHops) -> bool {
-    let hop = hops.get(&IpAddr::from(key.addr));
-    key.mode == DeliveryMode::L2 && matches!(hop, Some(Reach::Via(hop)) if !hop.on_link)
+    key.mode == DeliveryMode::L2 && hops.get(&IpAddr::from(key.addr)).is_some_and(is_behind_router)
+}
+
+fn is_behind_router(reach: &Reach) -> bool {
+    matches!(reach, Reach::Via(hop) if !hop.on_link)
 }
 
 #[cfg(test)]
@@ -112,8 +138,8 @@ mod tests {
         let expected = [
             "backend 10.0.0.2, backend 10.0.0.8: unreachable: no route",
             "backend 10.0.0.3: the next hop on uplink does not answer",
-            "backend 10.0.0.6: its next hop is not looked up yet",
             "backend 10.0.0.4: delivery `l2` needs it on the same link, and it is behind a router; use `auto`, `gue` or `ipip`",
+            "backend 10.0.0.6: its next hop is not looked up yet",
         ];
         let plan = Plan { backends: backends.into_iter().collect(), ..Plan::default() };
         assert_eq!(fault_lines(faults(&plan, &hops.into_iter().collect())), expected);

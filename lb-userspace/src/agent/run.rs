@@ -87,9 +87,8 @@ async fn run_engine<T: Tables>(
             speakers.send_orders(orders);
         }
         let snapshot = Arc::new(engine.snapshot());
-        if is_tick {
-            problem_log.log(snapshot.faults());
-        }
+        let before = Arc::clone(&snapshots.borrow());
+        problem_log.follow(&before, &snapshot, is_tick);
         snapshots.send_replace(snapshot);
         if let Some(noted) = noted {
             // An error means that the requester does not wait any more.

@@ -1,3 +1,5 @@
+mod problems;
+
 use std::{cell::RefCell, time::Duration};
 
 use lb_common::{

@@ -1,5 +1,8 @@
 //! What is wrong, and what could be better, for people.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeSet, time::Instant};
 
 use super::{Facts, Snapshot};
@@ -9,6 +12,7 @@ use crate::{
         fit, reach,
         reconcile::Programmed,
     },
+    changes::is_same_list,
     datapath::kernel::XdpMode,
     neigh::{NetworkFaults, NextHop, Reach},
     objects::model::Problem,
@@ -33,6 +37,25 @@ impl Snapshot {
         self.source_problems().map(of_source).chain(self.other_faults()).chain(announcing).collect()
     }
 
+    /// May it have other faults than one before it? Looks only at what the two do not share. What
+    /// speakers find is in no snapshot.
+    pub fn may_have_other_faults(&self, before: &Self) -> bool {
+        let (now, was) = (&self.programmed, &before.programmed);
+        !is_same_list(&before.source.faults, &self.source.faults)
+            || !is_same_list(&before.source.refused, &self.source.refused)
+            || self.lacks_own_node() != before.lacks_own_node()
+            || (&now.shortages, &now.failure) != (&was.shortages, &was.failure)
+            || self.network_faults != before.network_faults
+            || reach::may_differ([&was.plan, &now.plan], [&before.hops, &self.hops])
+            || self.liveness.may_differ(&before.liveness, [&was.plan, &now.plan])
+            || self.announcement_status.may_differ(&before.announcement_status)
+    }
+
+    /// Is there no Node object of this machine?
+    fn lacks_own_node(&self) -> bool {
+        self.source.has_been_good && !self.source.cluster.nodes.contains_key(&self.me.node)
+    }
+
     fn source_problems(&self) -> impl Iterator<Item = &Problem> {
         self.source.faults.iter().chain(self.source.refused.iter())
     }
@@ -47,7 +70,7 @@ impl Snapshot {
         let short = shortages.iter().map(|one| Fault::new(one.lack(&self.capacity), one.subject()));
         let mut faults: Vec<_> = short.collect();
         faults.extend(failure.iter().map(|failure| Fault::new(failure, "")));
-        if self.source.has_been_good && !self.source.cluster.nodes.contains_key(me) {
+        if self.lacks_own_node() {
             let said = "no such object; add it to the source, or start with its --node-name: other nodes refuse tunnels from, and send none to, a machine they do not know";
             faults.push(Fault::new(said, format!("Node {me}")));
         }
