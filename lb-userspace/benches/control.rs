@@ -8,6 +8,8 @@
 mod site;
 #[path = "control/stages.rs"]
 mod stages;
+#[path = "control/targets.rs"]
+mod targets;
 
 use std::{
     path::{Path, PathBuf},
@@ -84,7 +86,11 @@ fn main() -> Result<()> {
     }
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&rows)?),
-        Output::Text => rows.iter().for_each(print_row),
+        Output::Text => {
+            rows.iter().for_each(print_row);
+            println!();
+            targets::judge_all(&rows).iter().for_each(|line| println!("{line}"));
+        }
     }
     Ok(())
 }
@@ -175,11 +181,13 @@ fn changes(
     for _ in 0..ROUNDS {
         let file = site.add_node()?;
         let hops = site.hops();
+        let before = plane.peers();
         rounds.push(stages.measure(|| {
             plane.read(&file)?;
             plane.set_hops(hops);
             anyhow::Ok(())
         })?);
+        ensure!(plane.peers() == before + 1, "no peer was added to the {before}");
         settle(plane, services)?;
     }
     note("node-added", stages::medians(&rounds), None);
@@ -190,6 +198,8 @@ fn changes(
             plane.set_hops(hops);
             anyhow::Ok(())
         })?);
+        let mac = plane.mac_of(site::node_address(round).into());
+        ensure!(mac == Some(site.mac_of(round)), "the way to node {round} is {mac:?}");
         settle(plane, services)?;
     }
     note("next-hop-changed", stages::medians(&rounds), Some(resident_mib()?));

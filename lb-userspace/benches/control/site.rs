@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lb_userspace::neigh::{NextHop, NextHops, Reach};
+use lb_userspace::neigh::{Mac, NextHop, NextHops, Reach};
 
 /// The index of the interface that all nodes are at.
 pub const DEVICE: u32 = 2;
@@ -61,12 +61,15 @@ impl Site {
     }
 
     pub fn hops(&self) -> NextHops {
-        let node = |node: usize| {
-            let [_, _, high, low] = node_address(node).octets();
-            (IpAddr::from(node_address(node)), Reach::Via(next_hop([2, 0, 0, high, low, self.macs[node]])))
-        };
+        let node = |node: usize| (IpAddr::from(node_address(node)), Reach::Via(next_hop(self.mac_of(node))));
         let own = (IpAddr::from([10, 1, 0, 1]), Reach::Local);
         (0..self.nodes).map(node).chain([own]).collect()
+    }
+
+    /// Of a node's network card.
+    pub fn mac_of(&self, node: usize) -> Mac {
+        let [_, _, high, low] = node_address(node).octets();
+        [2, 0, 0, high, low, self.macs[node]]
     }
 
     fn write_node(&self, node: usize) -> Result<String> {
@@ -86,11 +89,11 @@ impl Site {
     }
 }
 
-fn node_address(node: usize) -> Ipv4Addr {
+pub fn node_address(node: usize) -> Ipv4Addr {
     Ipv4Addr::from(0x0a00_0000 + node as u32 + 1)
 }
 
-fn next_hop(mac: [u8; 6]) -> NextHop {
+fn next_hop(mac: Mac) -> NextHop {
     NextHop {
         ifindex: DEVICE,
         interface: "uplink".into(),

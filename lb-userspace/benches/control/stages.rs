@@ -15,7 +15,7 @@ pub struct Cost {
     pub wall: Duration,
 }
 
-/// A moment, on both clocks.
+/// A moment, on both clocks. That of the CPUs runs for all threads: some stages have helpers.
 #[derive(Clone, Copy)]
 struct Moment {
     cpu: Duration,
@@ -24,7 +24,7 @@ struct Moment {
 
 impl Moment {
     fn now() -> Self {
-        let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         Self { cpu: Duration::try_from(cpu).unwrap_or_default(), wall: Instant::now() }
     }
 

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     ffi::OsString,
+    net::IpAddr,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use super::{
     dispatcher::Dispatcher,
     engine::{Engine, Input},
+    problem_log::ProblemLog,
     reconcile::Reconciler,
     snapshot::Snapshot,
     speakers::SpeakerStatus,
@@ -22,7 +24,7 @@ use super::{
 use crate::{
     announce::departure::DrainTimes,
     datapath::kernel::{self, DatapathConfig, KernelTables, PinLock},
-    neigh::NextHops,
+    neigh::{Mac, NextHops},
     objects::{
         index::Index,
         source::file::{Directory, Look},
@@ -39,6 +41,7 @@ pub struct ControlPlane {
     now: Now,
     /// As readers have it: what changes is copied first.
     snapshot: Arc<Snapshot>,
+    problem_log: ProblemLog,
     _lock: PinLock,
 }
 
@@ -59,6 +62,7 @@ impl ControlPlane {
             engine,
             now: Now::read(),
             snapshot,
+            problem_log: ProblemLog::default(),
             _lock: loaded.lock,
         })
     }
@@ -102,8 +106,11 @@ impl ControlPlane {
     }
 
     fn handle(&mut self, input: Input) {
+        let is_tick = matches!(input, Input::Tick);
         self.engine.handle(input, self.now);
-        self.snapshot = Arc::new(self.engine.snapshot());
+        let before = std::mem::replace(&mut self.snapshot, Arc::new(self.engine.snapshot()));
+        let _stage = tracing::trace_span!("problems").entered();
+        self.problem_log.follow(&before, &self.snapshot, is_tick);
     }
 
     /// Fails if anything is not as it should be, or is not proven.
@@ -120,5 +127,17 @@ impl ControlPlane {
     /// How often the maps have changed.
     pub fn generation(&self) -> u32 {
         self.snapshot.programmed.generation
+    }
+
+    /// How many addresses the maps accept tunnels from.
+    pub fn peers(&self) -> usize {
+        self.snapshot.programmed.mirror.peers.len()
+    }
+
+    /// The MAC address by which the maps send to a backend.
+    pub fn mac_of(&self, backend: IpAddr) -> Option<Mac> {
+        let mut entries = self.snapshot.programmed.mirror.backends.values();
+        let entry = entries.find(|entry| IpAddr::from(entry.outer_dst) == backend)?;
+        entry.macs.first_chunk().copied()
     }
 }
