@@ -4,10 +4,7 @@ use std::{
     io::IoSliceMut,
     net::IpAddr,
     os::fd::{AsRawFd, OwnedFd},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     thread::{self, JoinHandle},
     time::{Duration, SystemTime},
 };
@@ -35,7 +32,7 @@ const RECEIVE_BUFFER: usize = 64 << 20;
 /// A listener at all interfaces of a namespace; what passes from one to
 /// another may be seen twice.
 pub struct Capture<T> {
-    stop: Arc<AtomicBool>,
+    stop: Arc<OnceLock<SystemTime>>,
     thread: JoinHandle<Result<Vec<(SystemTime, T)>>>,
 }
 
@@ -43,15 +40,15 @@ impl<T: Send + 'static> Capture<T> {
     /// Keeps what `pick` makes of frames.
     pub fn start(namespace: &Namespace, pick: impl Fn(&Frame) -> Option<T> + Send + 'static) -> Result<Self> {
         let socket = namespace.within(open_packet_socket)?;
-        let stop = Arc::new(AtomicBool::new(false));
+        let stop = Arc::new(OnceLock::new());
         let stop_flag = stop.clone();
         let thread = thread::spawn(move || capture_frames(&socket, &stop_flag, pick));
         Ok(Self { stop, thread })
     }
 
-    /// In the order in which it passed.
+    /// What has passed until now, in the order in which it passed.
     pub fn finish(self) -> Result<Vec<(SystemTime, T)>> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.get_or_init(SystemTime::now);
         self.thread.join().map_err(|_| anyhow!("the capturing thread panicked"))?
     }
 }
@@ -68,7 +65,7 @@ fn open_packet_socket() -> Result<OwnedFd> {
 
 fn capture_frames<T>(
     socket: &OwnedFd,
-    stop: &AtomicBool,
+    stop: &OnceLock<SystemTime>,
     pick: impl Fn(&Frame) -> Option<T>,
 ) -> Result<Vec<(SystemTime, T)>> {
     let mut picked = Vec::new();
@@ -84,10 +81,13 @@ fn capture_frames<T>(
                 });
                 let len = message.bytes;
                 let at = SystemTime::UNIX_EPOCH + Duration::from(at.context("a frame without time")?);
+                if stop.get().is_some_and(|stop| at > *stop) {
+                    return Ok(picked);
+                }
                 picked.extend(pick(&Frame(&buffer[..len])).map(|what| (at, what)));
             }
             // Nothing more has come by then.
-            Err(Errno::EAGAIN) if stop.load(Ordering::Relaxed) => return Ok(picked),
+            Err(Errno::EAGAIN) if stop.get().is_some() => return Ok(picked),
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(e) => return Err(e).context("capturing"),
         }
@@ -99,6 +99,7 @@ pub struct Frame<'a>(&'a [u8]);
 
 /// The addresses of an IP packet, and what follows its header.
 pub struct Packet<'a> {
+    pub from: IpAddr,
     pub to: IpAddr,
     pub protocol: u8,
     payload: &'a [u8],
@@ -151,13 +152,15 @@ impl<'a> Packet<'a> {
 fn parse_packet(bytes: &[u8]) -> Option<Packet<'_>> {
     match bytes.first()? >> 4 {
         4 => {
-            let to = <[u8; 4]>::try_from(bytes.get(16..20)?).ok()?;
+            let address = |at: usize| bytes.get(at..)?.first_chunk::<4>().copied().map(IpAddr::from);
             let header = usize::from(bytes[0] & 15) * 4;
-            Some(Packet { to: to.into(), protocol: bytes[9], payload: bytes.get(header..)? })
+            let payload = bytes.get(header..)?;
+            Some(Packet { from: address(12)?, to: address(16)?, protocol: bytes[9], payload })
         }
         6 => {
-            let to = <[u8; 16]>::try_from(bytes.get(24..40)?).ok()?;
-            Some(Packet { to: to.into(), protocol: bytes[6], payload: bytes.get(40..)? })
+            let address = |at: usize| bytes.get(at..)?.first_chunk::<16>().copied().map(IpAddr::from);
+            let payload = bytes.get(40..)?;
+            Some(Packet { from: address(8)?, to: address(24)?, protocol: bytes[6], payload })
         }
         _ => None,
     }

@@ -10,25 +10,34 @@ use lb_testbed::{TCP_ECHO_PORT, TcpHold, TcpHoldOptions, Triangle, VIP, report::
 
 use super::{PATIENCE, client_addresses, socket_address};
 
-/// Of both families together.
+/// How many are enough for most tests.
 pub const CONNECTIONS: u64 = 500;
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// 500 connections, half of them IPv4, from all of the client's addresses.
-pub struct HeldConnections(Vec<TcpHold>);
+/// Connections, half of them IPv4, from all of the client's addresses.
+pub struct HeldConnections {
+    /// Of each family.
+    holds: Vec<TcpHold>,
+    count: u64,
+}
 
 impl HeldConnections {
     pub fn open(triangle: &Triangle) -> Result<Self> {
+        Self::open_many(triangle, CONNECTIONS)
+    }
+
+    /// `count` is even.
+    pub fn open_many(triangle: &Triangle, count: u64) -> Result<Self> {
         let mut holds = Vec::new();
         for vip in VIP.both() {
             holds.push(triangle.testbed.start_tcp_hold(&TcpHoldOptions {
                 target: socket_address(vip, TCP_ECHO_PORT),
-                connections: CONNECTIONS as usize / 2,
+                connections: count as usize / 2,
                 sources: client_addresses(triangle, vip),
                 interval: INTERVAL,
             })?);
         }
-        let mut held = Self(holds);
+        let mut held = Self { holds, count };
         held.check_all_answer("opened")?;
         Ok(held)
     }
@@ -52,7 +61,7 @@ impl HeldConnections {
             "{when}: {} of {} connections alive, {} broken, {} echoes, slowest {} ms",
             now.alive, now.opened, now.broken, now.echoes, now.max_echo_ms
         );
-        let fine = now.opened == CONNECTIONS && now.alive == CONNECTIONS && now.broken == 0;
+        let fine = now.opened == self.count && now.alive == self.count && now.broken == 0;
         ensure!(fine, "{when}: {now:?}");
         ensure!(all_moved, "{when}: some stand still: {before:?}, {now:?}");
         Ok(now)
@@ -60,7 +69,7 @@ impl HeldConnections {
 
     /// Of each family.
     fn read_reports(&mut self) -> Result<Vec<TcpReport>> {
-        self.0.iter_mut().map(TcpHold::read_report).collect()
+        self.holds.iter_mut().map(TcpHold::read_report).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "no test needs everything")]
 
+pub mod download;
 pub mod held;
 pub mod raw;
 pub mod remaking;
@@ -79,6 +80,20 @@ pub fn pods_of_clients(triangle: &Triangle, port: u16) -> Result<BTreeMap<IpAddr
         }
     }
     Ok(pods)
+}
+
+/// Waits until the first service of all directors has so many backends.
+pub fn wait_for_backends(triangle: &mut Triangle, count: usize) -> Result<()> {
+    let directors: Vec<_> = triangle.testbed.directors().iter().map(|d| d.name.clone()).collect();
+    for name in directors {
+        let director = triangle.testbed.machine(&name)?;
+        wait_at_most(PATIENCE, &format!("{count} backends"), || {
+            let services = triangle.testbed.run_trigon_json(director, &["services"])?;
+            Ok(services[0]["backends"].as_array().is_some_and(|backends| backends.len() == count))
+        })?;
+        triangle.wait_ready(&name)?;
+    }
+    Ok(())
 }
 
 pub fn socket_address(vip: IpAddr, port: u16) -> SocketAddr {
