@@ -11,7 +11,7 @@ use common::{
     round::Round,
     run_with_diagnostics, socket_address,
     streams::{check_nothing_lost, start_streams},
-    wait_at_most,
+    wait_for_backends,
 };
 use lb_testbed::{
     Config, DOWNLOAD_BYTES, DirectorCounters, NodeRole, Pod, ServiceSpec, TCP_ECHO_PORT, Triangle,
@@ -44,18 +44,19 @@ fn nodes_that_are_directors_deliver_and_forward_on_one_link() -> Result<()> {
     check_nodes_as_directors(Config::l2())
 }
 
-/// Nodes become directors too, one after the other, while all flows go on.
-fn check_nodes_become_directors(config: Config, delivery: &str) -> Result<()> {
+/// All machines that do not have this role get it too, one after the other, while all flows go on.
+fn check_role_is_added(config: Config, delivery: &str, role: &'static str) -> Result<()> {
     const LENGTH: Duration = Duration::from_secs(8);
     let service = ServiceSpec::with_all_ports("web").delivery(delivery);
     run_with_diagnostics(&mut Triangle::start(config, &[service])?, |triangle| {
         let mut held = HeldConnections::open(triangle)?;
         let streams = start_streams(triangle, 500, LENGTH)?;
         let start = Instant::now();
-        let nodes: Vec<_> = triangle.testbed.nodes().iter().map(|node| node.name.clone()).collect();
-        for name in nodes {
+        let others = triangle.testbed.machines().iter().filter(|machine| machine.roles != Some(role));
+        let names: Vec<_> = others.map(|machine| machine.name.clone()).collect();
+        for name in names {
             triangle.agent(&name)?.kill()?;
-            triangle.start_agent(&name, &["--role", "director"])?;
+            triangle.start_agent(&name, &["--role", role])?;
             triangle.wait_ready(&name)?;
             let status = triangle.testbed.agent_status(triangle.testbed.machine(&name)?)?;
             ensure!(status["roles"] == json!(["director", "node"]), "{status}");
@@ -64,18 +65,28 @@ fn check_nodes_become_directors(config: Config, delivery: &str) -> Result<()> {
         let count = streams.len();
         check_nothing_lost(streams)?;
         println!("{delivery}: 0 of the datagrams of {count} streams were lost");
-        held.check_all_answer("with all nodes directors too").map(drop)
+        held.check_all_answer(&format!("with role {role} everywhere")).map(drop)
     })
 }
 
 #[test]
 fn nodes_that_become_directors_lose_nothing_over_a_router() -> Result<()> {
-    check_nodes_become_directors(Config::l3(), "gue")
+    check_role_is_added(Config::l3(), "gue", "director")
 }
 
 #[test]
 fn nodes_that_become_directors_lose_nothing_on_one_link() -> Result<()> {
-    check_nodes_become_directors(Config::l2(), "l2")
+    check_role_is_added(Config::l2(), "l2", "director")
+}
+
+#[test]
+fn directors_that_become_nodes_lose_nothing_over_a_router() -> Result<()> {
+    check_role_is_added(Config::l3(), "gue", "node")
+}
+
+#[test]
+fn directors_that_become_nodes_lose_nothing_on_one_link() -> Result<()> {
+    check_role_is_added(Config::l2(), "l2", "node")
 }
 
 fn host_pods(triangle: &Triangle, names: &[&str]) -> Result<Vec<Pod>> {
@@ -94,15 +105,7 @@ fn bare_servers_keep_their_connections_when_another_one_comes() -> Result<()> {
         round(host_pods(triangle, two)?).run(triangle)?;
         let mut held = HeldConnections::open(triangle)?;
         triangle.write_objects(&[bare(three)])?;
-        let directors: Vec<_> = triangle.testbed.directors().iter().map(|d| d.name.clone()).collect();
-        for name in directors {
-            let director = triangle.testbed.machine(&name)?;
-            wait_at_most(Duration::from_secs(5), "three bare servers", || {
-                let services = triangle.testbed.run_trigon_json(director, &["services"])?;
-                Ok(services[0]["backends"].as_array().is_some_and(|backends| backends.len() == 3))
-            })?;
-            triangle.wait_ready(&name)?;
-        }
+        wait_for_backends(triangle, three.len())?;
         held.check_all_answer("with a third bare server")?;
         round(host_pods(triangle, three)?).run(triangle)
     })
