@@ -41,9 +41,8 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// As many for endpoints that drain, or were here until a moment ago, as for those that take new flows.
     pub const fn endpoint_slots(&self) -> u32 {
-        self.endpoints.saturating_mul(2)
+        EndpointSlots::needed_for(self.endpoints)
     }
 }
 

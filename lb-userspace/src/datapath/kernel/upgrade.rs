@@ -17,7 +17,7 @@ use super::{
     map_specs::Shape,
     pinned::{SWITCH, list, map_capacity},
 };
-use crate::os::moment::Now;
+use crate::{os::moment::Now, plan::mirror::EndpointSlots};
 
 /// What [`names::MAPS_DIR`] was.
 const FORMER_DIR: &str = "maps-1";
@@ -48,9 +48,14 @@ pub fn former_shape(name: &str, shape: Shape) -> Shape {
 /// How many entries a map of the former layout, in `dir`, has room for; of `ENDPOINT_SLOTS`, how many are
 /// needed for its endpoints.
 pub fn former_capacity(dir: &Path, name: &str) -> Result<u32, LoadError> {
-    let (name, times) = if name == names::ENDPOINT_SLOTS { (names::ENDPOINTS, 2) } else { (name, 1) };
-    let path = dir.join(name);
-    if path.exists() { Ok(map_capacity(&path)?.saturating_mul(times)) } else { Ok(0) }
+    let capacity = |name| {
+        let path = dir.join(name);
+        if path.exists() { map_capacity(&path) } else { Ok(0) }
+    };
+    match name {
+        names::ENDPOINT_SLOTS => Ok(EndpointSlots::needed_for(capacity(names::ENDPOINTS)?)),
+        _ => capacity(name),
+    }
 }
 
 /// Fills a map of the directory `to` from those of the former layout in `from`. It can be done again: what

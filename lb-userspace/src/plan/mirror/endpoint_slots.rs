@@ -39,6 +39,12 @@ impl FreeSlots {
 }
 
 impl EndpointSlots {
+    /// How many there are: as many for endpoints that drain, or were here until a moment ago, as for those
+    /// that take new flows.
+    pub const fn needed_for(endpoints: u32) -> u32 {
+        endpoints.saturating_mul(2)
+    }
+
     /// What is in a slot that somebody holds.
     pub fn get(&self, slot: u32) -> Option<&EndpointSlot> {
         self.slots.get(&slot).filter(|held| held.is_held())
@@ -76,9 +82,7 @@ impl EndpointSlots {
         self.unhold(slot);
         self.fill_up_to(slot);
         self.unfree(slot);
-        for slots in self.resting.all_mut() {
-            slots.remove(&slot);
-        }
+        self.unrest(slot);
         self.held.insert((entry.service, entry.endpoint), slot);
         self.slots.insert(slot, entry);
     }
@@ -94,10 +98,11 @@ impl EndpointSlots {
         self.free.insert((entry.epoch, slot));
     }
 
-    /// Its endpoint is gone.
+    /// Its endpoint is gone. A slot that is cleared again rests from now on.
     pub fn clear(&mut self, slot: u32, cleared: EndpointSlot) {
         self.unhold(slot);
         self.unfree(slot);
+        self.unrest(slot);
         self.slots.insert(slot, cleared);
         self.resting.young().insert(slot);
     }
@@ -122,6 +127,12 @@ impl EndpointSlots {
 
     fn unfree(&mut self, slot: u32) {
         self.free.remove(&(self.epoch(slot), slot));
+    }
+
+    fn unrest(&mut self, slot: u32) {
+        for slots in self.resting.all_mut() {
+            slots.remove(&slot);
+        }
     }
 
     fn unhold(&mut self, slot: u32) {

@@ -12,12 +12,14 @@ use crate::{
 /// many seconds without a packet.
 const UDP_IDLE: u32 = 30;
 
+/// Drained in a second that never comes.
+const NEVER_IDLE: u32 = u32::MAX;
+
 /// The flow, and the slot of its endpoint. None: it is not known, its endpoint is gone, or it is to begin
 /// anew.
 #[inline(always)]
 pub fn flow(key: &FlowKey, packet: &Packet) -> Option<(&'static NodeFlow, &'static EndpointSlot)> {
-    let flow = maps::node_flow(key)?;
-    let slot = maps::held_slot(flow.slot, flow.epoch, key.service)?;
+    let (flow, slot) = any_flow(key)?;
     // An error about a flow is none of its packets.
     let may_end = slot.drained != 0 && packet.dst.protocol == protocol::UDP && packet.quote == 0;
     (!may_end || note_packet(key, slot.drained)).then_some((flow, slot))
@@ -26,9 +28,13 @@ pub fn flow(key: &FlowKey, packet: &Packet) -> Option<(&'static NodeFlow, &'stat
 /// A flow that was to begin anew and cannot, since no endpoint takes it.
 #[inline(always)]
 pub fn idle_flow(key: &FlowKey) -> Option<(&'static NodeFlow, &'static EndpointSlot)> {
+    any_flow(key).filter(|_| note_packet(key, NEVER_IDLE))
+}
+
+#[inline(always)]
+fn any_flow(key: &FlowKey) -> Option<(&'static NodeFlow, &'static EndpointSlot)> {
     let flow = maps::node_flow(key)?;
-    let slot = maps::held_slot(flow.slot, flow.epoch, key.service)?;
-    note_packet(key, u32::MAX).then_some((flow, slot))
+    Some((flow, maps::held_slot(flow.slot, flow.epoch, key.service)?))
 }
 
 /// Notes that a packet has come, if the flow was not idle for too long since `drained`. Only of endpoints
@@ -37,7 +43,8 @@ pub fn idle_flow(key: &FlowKey) -> Option<(&'static NodeFlow, &'static EndpointS
 fn note_packet(key: &FlowKey, drained: u32) -> bool {
     let Some(flow) = NODE_FLOWS.get_ptr_mut(key) else { return false };
     // SAFETY: an element of a preallocated table, see `maps::find`; one aligned word is read and written,
-    // which another CPU may do as well, with the same or the next second.
+    // which another CPU may do as well, with the same or the next second. Should the element have become
+    // another flow's by now, that one counts as seen: if it drains, it lives 30 s longer.
     let seen = unsafe { &raw mut (*flow).seen };
     let now = clock::seconds();
     // SAFETY: as above.

@@ -33,6 +33,18 @@ fn a_slot_rests_and_comes_back_with_another_epoch() {
 }
 
 #[test]
+fn a_slot_that_is_cleared_again_rests_from_then_on() {
+    let mut slots = slots_with(&[(0, 5, 1)]);
+    let cleared = slots.get(0).expect("held").cleared();
+    slots.clear(0, cleared);
+    assert!(!slots.release_oldest());
+    slots.clear(0, cleared);
+    assert!(!slots.release_oldest() && slots.free(1).take().is_none());
+    assert!(slots.release_oldest() && !slots.has_resting());
+    assert_eq!(slots.free(1).take(), Some(0));
+}
+
+#[test]
 fn slots_wear_evenly() {
     let mut slots = slots_with(&[(0, 5, 1), (1, 5, 2)]);
     for _ in 0..9 {
