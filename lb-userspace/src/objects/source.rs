@@ -1,6 +1,7 @@
 //! Where objects come from. Every source hands over the same Kubernetes
 //! objects, so that the rest of the program does not depend on the source.
 
+mod decode;
 pub mod file;
 mod kind;
 mod lines;

@@ -1,18 +1,15 @@
 //! The `file` source: Kubernetes objects as YAML or JSON files in a directory.
 //!
 //! ```text
-//! follow ──names of files──> read ──yaml, decode──> FileContents ──> store ──> Update
+//! follow ──names of files──> read ──yaml, document──> FileContents ──> store ──> Update
 //! ```
 
 mod contents;
-mod decode;
-mod fields;
+mod document;
 mod follow;
 mod listing;
 mod read;
 mod store;
-mod strict;
-mod suggest;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]

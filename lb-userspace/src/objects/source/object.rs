@@ -2,7 +2,14 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
+use k8s_openapi::{
+    api::{
+        core::v1::{self, Node},
+        discovery,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    jiff::Timestamp,
+};
 
 use super::{kind::Kind, secret::Secret, service::Service, slice::EndpointSlice};
 use crate::objects::{
@@ -133,6 +140,33 @@ impl Object {
             Self::Community(community) => &community.metadata,
         };
         meta.creation_timestamp.as_ref().map(|time| time.0)
+    }
+}
+
+/// Reduced to what is used of it.
+impl From<v1::Service> for Object {
+    fn from(service: v1::Service) -> Self {
+        Self::Service(Arc::new(service.into()))
+    }
+}
+
+/// Reduced to what is used of it.
+impl From<discovery::v1::EndpointSlice> for Object {
+    fn from(slice: discovery::v1::EndpointSlice) -> Self {
+        Self::EndpointSlice(Arc::new(slice.into()))
+    }
+}
+
+impl From<Node> for Object {
+    fn from(node: Node) -> Self {
+        Self::Node(Arc::new(node))
+    }
+}
+
+/// Reduced to a password.
+impl From<v1::Secret> for Object {
+    fn from(secret: v1::Secret) -> Self {
+        Self::Secret(Arc::new(secret.into()))
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 
 use super::{
     contents::{FileContents, Files},
-    decode, yaml,
+    document, yaml,
 };
 use crate::{objects::model::Problem, os::memory};
 
@@ -245,7 +245,7 @@ pub fn parse_file(path: &Path, text: &str) -> FileContents {
     let mut contents = FileContents::default();
     let file: Arc<Path> = path.into();
     let result = yaml::for_each_document(text.trim_start_matches('\u{feff}'), |document| {
-        decode::decode(document, &file, &mut contents);
+        document::decode(document, &file, &mut contents);
     });
     if let Err(error) = result {
         let remedy = "correct the YAML: mostly it is the indentation, or a quote or bracket left open";
