@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::Family;
+use crate::{address::Family, kubernetes::Programs};
 
 /// How directors and nodes hang together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -41,6 +41,16 @@ pub enum NodeRole {
     Bare,
 }
 
+/// Where agents get the objects from.
+#[derive(Clone, Debug, Default)]
+pub enum ObjectSource {
+    /// A directory of files.
+    #[default]
+    Directory,
+    /// A Kubernetes API server, in the router's namespace.
+    Kubernetes(Programs),
+}
+
 /// A testbed's measures.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -62,6 +72,8 @@ pub struct Config {
     /// Pods send with TX checksum and segmentation offload, as they do in a
     /// cluster: the node's egress then sees large packets with partial checksums.
     pub pod_offload: bool,
+    /// Of a [`Triangle`](crate::Triangle).
+    pub source: ObjectSource,
     /// For every agent, beside the arguments that all need.
     pub agent_args: Vec<String>,
     /// The program under test. Without: `TRIGON_BIN`, else beside this program.
@@ -83,6 +95,7 @@ impl Default for Config {
             keep: false,
             mtu: 1600,
             pod_offload: false,
+            source: ObjectSource::default(),
             agent_args: Vec::new(),
             trigon: None,
             tool: None,

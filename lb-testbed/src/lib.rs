@@ -22,6 +22,7 @@ mod config;
 mod counters;
 pub mod counts;
 mod frr;
+pub mod kubernetes;
 mod manifest;
 mod namespace;
 mod namespaces;
@@ -43,7 +44,7 @@ pub use address::{Cidr, Dual, Family, POD_NETWORKS, VIP, VIP_NETWORKS, VIP_V4, V
 pub use bird::Bird;
 pub use capture::{Capture, Frame, Packet, Tunnel};
 pub use clients::{TcpHold, TcpHoldOptions, UdpStream, UdpStreamOptions};
-pub use config::{Config, Layer, NodeRole};
+pub use config::{Config, Layer, NodeRole, ObjectSource};
 pub use counters::{DirectorCounters, LinkCount};
 pub use frr::Frr;
 pub use manifest::{

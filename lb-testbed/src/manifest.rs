@@ -1,4 +1,4 @@
-//! Kubernetes objects that describe a testbed, for the `file` source.
+//! Kubernetes objects that describe a testbed.
 
 use std::{
     collections::BTreeMap,
@@ -167,6 +167,13 @@ impl ServiceSpec {
 /// Nodes, Services and EndpointSlices of a testbed: YAML documents, each
 /// written as JSON, which YAML includes.
 pub fn render_manifest(testbed: &Testbed, services: &[ServiceSpec]) -> Result<String> {
+    let objects = manifest_objects(testbed, services)?;
+    let documents = objects.iter().map(serde_json::to_string_pretty).collect::<Result<Vec<_>, _>>()?;
+    Ok(documents.join("\n---\n") + "\n")
+}
+
+/// The same as values.
+pub fn manifest_objects(testbed: &Testbed, services: &[ServiceSpec]) -> Result<Vec<Value>> {
     let cluster = testbed.machines().iter().filter(|machine| machine.roles.is_some());
     let mut objects: Vec<_> =
         cluster.map(|machine| node_object(machine, testbed.config().node_family)).collect();
@@ -176,8 +183,7 @@ pub fn render_manifest(testbed: &Testbed, services: &[ServiceSpec]) -> Result<St
             objects.push(slice_object(testbed, spec, family)?);
         }
     }
-    let documents = objects.iter().map(serde_json::to_string_pretty).collect::<Result<Vec<_>, _>>()?;
-    Ok(documents.join("\n---\n") + "\n")
+    Ok(objects)
 }
 
 /// Writes a file of a source directory atomically, by renaming a complete one.

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::IpAddr,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -14,7 +15,7 @@ use crate::{
     assemble::assemble_testbed,
     config::{Config, Layer},
     namespace::Namespace,
-    plan::{Machine, MachineKind, Plan, Pod},
+    plan::{Machine, MachineKind, Plan, Pod, client_network_address},
     reaper::{Reaper, reap_stale},
     router::{cut_rules, mend_rules, route_vips},
     run::run,
@@ -80,6 +81,11 @@ impl Testbed {
 
     pub fn router(&self) -> &Namespace {
         &self.plan.router
+    }
+
+    /// An address of the router that everybody knows a route to.
+    pub(crate) fn router_address(&self) -> IpAddr {
+        client_network_address(1).v4.into()
     }
 
     /// Only in layer 2.

@@ -10,8 +10,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    config::Config,
-    manifest::{ServiceSpec, render_manifest, write_manifest},
+    config::{Config, ObjectSource},
+    kubernetes::ApiServer,
+    manifest::{ServiceSpec, manifest_objects, render_manifest, write_manifest},
     plan::Pod,
     process::Process,
     servers::{TCP_ECHO_PORT, UDP_ECHO_PORT},
@@ -29,6 +30,8 @@ pub struct Triangle {
     /// By Pod or bare server.
     servers: BTreeMap<String, Vec<Process>>,
     source: PathBuf,
+    /// If that is where the objects are, and not in the directory.
+    api_server: Option<ApiServer>,
     pub testbed: Testbed,
 }
 
@@ -38,7 +41,12 @@ impl Triangle {
         let testbed = Testbed::new(config)?;
         let source = testbed.dir().join("source");
         std::fs::create_dir_all(&source).with_context(|| format!("creating {}", source.display()))?;
-        let mut triangle = Self { agents: BTreeMap::new(), servers: BTreeMap::new(), source, testbed };
+        let api_server = match &testbed.config().source {
+            ObjectSource::Directory => None,
+            ObjectSource::Kubernetes(programs) => Some(ApiServer::start(&testbed, programs.clone())?),
+        };
+        let (agents, servers) = (BTreeMap::new(), BTreeMap::new());
+        let mut triangle = Self { agents, servers, source, api_server, testbed };
         triangle.write_objects(services)?;
         triangle.start_servers()?;
         let names = triangle.agent_names();
@@ -62,7 +70,17 @@ impl Triangle {
 
     /// Replaces the objects that all agents read, at one stroke.
     pub fn write_objects(&self, services: &[ServiceSpec]) -> Result<()> {
-        write_manifest(&self.source, OBJECTS, &render_manifest(&self.testbed, services)?).map(drop)
+        match &self.api_server {
+            Some(server) => server.replace_objects(&manifest_objects(&self.testbed, services)?),
+            None => {
+                write_manifest(&self.source, OBJECTS, &render_manifest(&self.testbed, services)?).map(drop)
+            }
+        }
+    }
+
+    /// The one that the agents read.
+    pub fn api_server(&mut self) -> Result<&mut ApiServer> {
+        self.api_server.as_mut().context("the objects are in a directory")
     }
 
     /// The directory that the agents read.
@@ -91,7 +109,14 @@ impl Triangle {
     pub fn start_agent(&mut self, machine: &str, extra: &[&str]) -> Result<()> {
         let place = self.testbed.machine(machine)?;
         let roles = place.roles.with_context(|| format!("{machine} is to have no agent"))?;
-        let agent = self.testbed.start_agent(place, roles, &self.source, extra)?;
+        let agent = match &self.api_server {
+            None => self.testbed.start_agent(place, roles, &self.source, extra)?,
+            Some(server) => {
+                let kubeconfig = server.agents_kubeconfig().display().to_string();
+                let extra = [&["--kubeconfig", &kubeconfig], extra].concat();
+                self.testbed.start_agent(place, roles, Path::new("kube"), &extra)?
+            }
+        };
         self.agents.insert(machine.to_owned(), agent);
         Ok(())
     }

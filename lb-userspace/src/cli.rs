@@ -4,6 +4,7 @@ mod agent;
 pub mod args;
 mod ask;
 mod check;
+mod crds;
 mod drain;
 mod explain;
 mod outcome;
@@ -27,6 +28,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::L2 => ask::l2(&cli),
         Command::Drain { undo, no_wait } => drain::run(&cli, *undo, *no_wait),
         Command::Explain(args) => explain::run(&cli, args),
+        Command::Crds => crds::run(&cli),
         Command::Unload { pin } => unload::run(&cli, pin),
     };
     outcome.unwrap_or_else(|failure| {

@@ -5,9 +5,11 @@ mod bench;
 mod build_ebpf;
 mod check;
 mod churn;
+mod crds;
 mod demo;
 mod fuzz;
 mod icount;
+mod kubernetes;
 mod shell;
 mod style;
 mod test;
@@ -34,6 +36,11 @@ enum Cli {
     /// and real traffic through network namespaces. One of the last two that
     /// fails runs once more, alone. Needs root.
     Test(test::TestArgs),
+    /// Write manifests/crds/trigon.dev.yaml: the CustomResourceDefinitions, made of the Rust types.
+    Crds,
+    /// Build the programs of Kubernetes that tests need (etcd, kube-apiserver, kubectl), with Go, and keep
+    /// them outside of the repository. Six minutes the first time.
+    Kubernetes,
     /// Let directors, nodes and Pods come, go and drain while 2,000 connections
     /// live, and count those that break. Needs root. Two minutes after the build.
     Churn(churn::ChurnArgs),
@@ -55,6 +62,8 @@ fn main() -> anyhow::Result<()> {
         Cli::BuildEbpf => build_ebpf::run().map(drop),
         Cli::Check => check::run(),
         Cli::Demo(args) => demo::run(args),
+        Cli::Crds => crds::run(),
+        Cli::Kubernetes => kubernetes::run(),
         Cli::Churn(args) => churn::run(args),
         Cli::Test(args) => test::run(args),
         Cli::Bench(args) => bench::run(args),

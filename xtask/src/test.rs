@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     apt::{self, Package},
-    build_ebpf, icount,
+    build_ebpf, icount, kubernetes,
     shell::{self, cargo, need_root, say},
     style, vm, vm_test,
 };
@@ -51,6 +51,9 @@ pub fn run(args: TestArgs) -> Result<()> {
     apt::install(PACKAGES, "the tests")?;
     build_ebpf::run()?;
     shell::run(cargo().args(["build", "--quiet", "--workspace", "--bins"]))?;
+    if args.filter.as_deref().is_none_or(|filter| filter == "kube") {
+        kubernetes::build()?;
+    }
     match args.filter.as_deref() {
         Some(file) if is_test_file(file) => run_traffic_tests(&["--test", file], &["--nocapture"], || Ok(())),
         Some(name) => {

@@ -68,6 +68,8 @@ pub struct Engine<T> {
     dispatcher: Dispatcher,
     index: Index,
     source: SourceState,
+    /// The first plan is made though something is not good.
+    starts_with_faults: bool,
     /// As the kernel has them.
     kernel_hops: Arc<NextHops>,
     last_answers: LastAnswers,
@@ -106,6 +108,7 @@ impl<T: Tables> Engine<T> {
             dispatcher,
             index,
             source: SourceState::default(),
+            starts_with_faults: false,
             kernel_hops: Arc::default(),
             last_answers,
             path_mtus: PathMtus::default(),
@@ -119,6 +122,12 @@ impl<T: Tables> Engine<T> {
             probes: Targets::default(),
             probes_basis: None,
         }
+    }
+
+    /// Has it begin as soon as all objects are there, with what is good of them. Without this, all have to be
+    /// good: what is pinned from before is better than a part of what there is now.
+    pub fn start_with_faults(self) -> Self {
+        Self { starts_with_faults: true, ..self }
     }
 
     pub fn handle(&mut self, input: Input, now: Now) -> Effects {
@@ -164,8 +173,7 @@ impl<T: Tables> Engine<T> {
         self.dispatcher.next_orders(&self.source.cluster, me, programmed, now.instant)
     }
 
-    /// What is not good keeps its last good version. The first time, all has to be there and good: what
-    /// is pinned from before is better than a part of what there is now.
+    /// What is not good keeps its last good version. The first time, all has to be there.
     fn apply_update(&mut self, update: Update, now: Now) {
         let cluster = trace_span!("index").in_scope(|| {
             self.index.apply_changes(update.changes);
@@ -174,7 +182,8 @@ impl<T: Tables> Engine<T> {
         let faults: Vec<_> = update.faults.into_iter().chain(self.index.faults()).collect();
         let refused: Vec<_> = update.refused.into_iter().chain(self.index.refused()).collect();
         let is_first = !self.source.has_been_good;
-        self.source.has_been_good |= faults.is_empty() && self.index.is_synced();
+        let may_start = faults.is_empty() || self.starts_with_faults;
+        self.source.has_been_good |= may_start && self.index.is_synced();
         (self.source.faults, self.source.refused) = (faults.into(), refused.into());
         if self.source.has_been_good {
             let before = std::mem::replace(&mut self.source.cluster, cluster);

@@ -45,8 +45,10 @@ pub struct InterfaceReport {
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SourceReport {
-    pub directory: String,
-    /// False: some of its files are not in effect, or in their last good version; `problems` says why.
+    /// A directory; or `kube`, and the address of the API server.
+    pub place: String,
+    /// False: some of its objects are not in effect, or in their last good version, or it is away;
+    /// `problems` says why.
     pub good: bool,
 }
 

@@ -42,7 +42,10 @@ pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
     let dispatcher = Dispatcher::new(config.announce.drain_times, speakers.status());
     let uplinks = kernel::interfaces_by_index(&config.datapath.interfaces);
     let devices = uplinks.keys().copied().collect();
-    let engine = Engine::new(reconciler, dispatcher, Index::new(config.translate), devices);
+    let mut engine = Engine::new(reconciler, dispatcher, Index::new(config.translate), devices);
+    if config.source.has_many_writers() {
+        engine = engine.start_with_faults();
+    }
     let (snapshots_to, snapshots) = watch::channel(Arc::new(engine.snapshot()));
     let (drain_requests_to, drain_requests) = mpsc::channel(1);
     let facts = Facts {

@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, process::ExitCode};
 
-use anyhow::anyhow;
+use anyhow::bail;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
@@ -10,35 +10,51 @@ use super::outcome::{Failure, Outcome, UNUSABLE};
 use crate::{
     agent::{self, AgentConfig, AnnounceConfig, HealthConfig, speakers::SpeakersConfig},
     announce::departure::DrainTimes,
-    cli::args::{AgentArgs, AnnounceArgs, Cli, HealthArgs},
+    cli::args::{AgentArgs, AnnounceArgs, Cli, HealthArgs, SourceArg},
     datapath::kernel::{DatapathConfig, LoadError},
     health::{Limits, Probing},
-    objects::{source::Source, translate::TranslateConfig},
+    objects::{
+        source::{ApiServer, Source},
+        translate::TranslateConfig,
+    },
     plan::{Identity, mirror::Capacity},
     protocols::{bgp::speaker::SpeakerConfig, l2::L2Config},
 };
 
+/// What the client of the API server warns of is a problem of ours, or may have a Secret in it.
+const LOGGED: &str = "info,kube_client=error,kube_runtime=error";
+
 pub fn run(cli: &Cli, args: &AgentArgs) -> Outcome {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    if !args.source.is_dir() {
-        let error = anyhow!(
-            "--source {}: no such directory; make it, and put Services, EndpointSlices and Nodes there",
-            args.source.display()
-        );
-        return Err(Failure { code: UNUSABLE, error });
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(anyhow::Error::from)?;
-    runtime.block_on(agent::run(agent_config(cli, args))).map_err(failure_from)?;
+    runtime.block_on(async {
+        let source = find_source(args).await.map_err(|error| Failure { code: UNUSABLE, error })?;
+        agent::run(agent_config(cli, args, source)).await.map_err(failure_from)
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn agent_config(cli: &Cli, args: &AgentArgs) -> AgentConfig {
+async fn find_source(args: &AgentArgs) -> anyhow::Result<Source> {
+    match &args.source {
+        SourceArg::Kubernetes => ApiServer::find(args.kubeconfig.as_deref()).await.map(Source::Kubernetes),
+        SourceArg::Directory(dir) if !dir.is_dir() => bail!(
+            "--source {}: no such directory; make it, and put Services, EndpointSlices and Nodes there",
+            dir.display()
+        ),
+        SourceArg::Directory(_) if args.kubeconfig.is_some() => {
+            bail!("--kubeconfig: means nothing for a directory; use it with --source kube")
+        }
+        SourceArg::Directory(dir) => Ok(Source::Directory(dir.clone())),
+    }
+}
+
+fn agent_config(cli: &Cli, args: &AgentArgs, source: Source) -> AgentConfig {
     let roles = args.role.iter().fold(0, |bits, role| bits | role.bit());
     let sizes = &args.sizes;
     AgentConfig {
@@ -49,7 +65,7 @@ fn agent_config(cli: &Cli, args: &AgentArgs) -> AgentConfig {
             bare_sources: args.bare_source_prefix.iter().map(IpNet::addr).collect(),
             answer_echo: args.answer_echo,
         },
-        source: Source::Directory(args.source.clone()),
+        source,
         socket: cli.socket.clone(),
         translate: TranslateConfig { default_class: args.default_class },
         health: health_config(&args.health),
@@ -119,7 +135,7 @@ mod tests {
         let args = always.split(' ').map(str::to_owned).chain(sizes.iter().cloned());
         let cli = Cli::try_parse_from(args).unwrap();
         let Command::Agent(args) = &cli.command else { panic!("{cli:?}") };
-        agent_config(&cli, args).datapath
+        agent_config(&cli, args, Source::Directory(".".into())).datapath
     }
 
     fn map_sizes(datapath: &DatapathConfig) -> BTreeMap<&'static str, u32> {

@@ -115,6 +115,10 @@ pub enum Command {
     ///
     /// Exit codes: 0 answered, 1 no agent answers, 2 the question is unusable.
     Explain(ExplainArgs),
+    /// Print the CustomResourceDefinitions of this release, for `kubectl apply --server-side -f -`.
+    ///
+    /// Exit codes: 0 printed.
+    Crds,
     /// Detach all programs and remove all maps, after the agent was stopped.
     /// Connections through this machine end.
     Unload {
@@ -161,11 +165,18 @@ pub struct AgentArgs {
     #[arg(long, required = true, value_name = "IF")]
     pub interface: Vec<String>,
 
-    /// Directory with Services, EndpointSlices, Nodes and what they are announced by (AddressPool,
-    /// BgpPeer, BgpAdvertisement, L2Advertisement, BfdProfile, Community, Secret) in YAML or JSON files;
-    /// changes are followed.
-    #[arg(long, value_name = "DIR")]
-    pub source: PathBuf,
+    /// Where Services, EndpointSlices, Nodes and what they are announced by (AddressPool, BgpPeer,
+    /// BgpAdvertisement, L2Advertisement, BfdProfile, Community, Secret) come from: `kube`, the API server of a
+    /// Kubernetes cluster; or a directory of YAML or JSON files. Changes are followed. (A directory of that
+    /// name is `./kube`.)
+    #[arg(long, value_name = "kube|DIR")]
+    pub source: SourceArg,
+
+    /// With `--source kube`, the file that tells where the API server is. Without it: $KUBECONFIG, then
+    /// ~/.kube/config, then, in a Pod, its service account. Secrets are read in the namespace of its context,
+    /// or of the Pod.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 
     /// The name of this machine's Node object.
     #[arg(long, value_name = "NAME")]
@@ -346,6 +357,19 @@ impl Role {
             Self::Director => lb_common::roles::DIRECTOR,
             Self::Node => lb_common::roles::NODE,
         }
+    }
+}
+
+/// Of `--source`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SourceArg {
+    Kubernetes,
+    Directory(PathBuf),
+}
+
+impl From<String> for SourceArg {
+    fn from(text: String) -> Self {
+        if text == "kube" { Self::Kubernetes } else { Self::Directory(text.into()) }
     }
 }
 

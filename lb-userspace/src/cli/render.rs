@@ -13,8 +13,7 @@ use crate::agent::report::{AgentStatus, BackendReport, HealthReport, ServiceRepo
 pub fn status(status: &AgentStatus) -> String {
     let interfaces: Vec<_> =
         status.interfaces.iter().map(|i| format!("{} ({} XDP)", i.name, i.xdp)).collect();
-    let source =
-        if status.source.good { "good" } else { "NOT GOOD: such files keep their last good version" };
+    let source = if status.source.good { "good" } else { "NOT GOOD: what was good last stays in effect" };
     let state = match (status.ready, status.degraded) {
         (true, false) => "ready",
         (true, true) => "DEGRADED: ready, with problems",
@@ -24,7 +23,7 @@ pub fn status(status: &AgentStatus) -> String {
         vec!["agent".into(), state.into()],
         vec!["node".into(), format!("{} ({})", status.node, status.roles.join(", "))],
         vec!["interfaces".into(), interfaces.join(", ")],
-        vec!["source".into(), format!("{} ({source})", status.source.directory)],
+        vec!["source".into(), format!("{} ({source})", status.source.place)],
         vec!["services".into(), format!("{} of {} programmed", status.services.good, status.services.total)],
         vec!["backends".into(), format!("{} of {} reachable", status.backends.good, status.backends.total)],
         vec!["generation".into(), status.generation.to_string()],

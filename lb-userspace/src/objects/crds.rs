@@ -14,6 +14,9 @@ mod l2_advertisement;
 #[cfg(test)]
 mod tests;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
 pub use address_pool::{AddressPool, AddressPoolSpec, ServiceAllocation};
 pub use bfd_profile::{BfdProfile, BfdProfileSpec};
 pub use bgp_advertisement::{BgpAdvertisement, BgpAdvertisementSpec};
@@ -26,3 +29,15 @@ pub use l2_advertisement::{L2Advertisement, L2AdvertisementSpec};
 /// The group of all of them.
 pub const GROUP: &str = "trigon.dev";
 pub const VERSION: &str = "v1alpha1";
+
+/// The definition of each of our kinds, as an API server wants it.
+pub fn definitions() -> [CustomResourceDefinition; 6] {
+    [
+        AddressPool::crd(),
+        BgpPeer::crd(),
+        BgpAdvertisement::crd(),
+        L2Advertisement::crd(),
+        BfdProfile::crd(),
+        Community::crd(),
+    ]
+}

@@ -4,6 +4,7 @@
 mod decode;
 pub mod file;
 mod kind;
+mod kube;
 mod lines;
 mod located;
 mod object;
@@ -15,6 +16,7 @@ mod update;
 mod watched;
 
 pub use kind::Kind;
+pub use kube::ApiServer;
 pub use located::{Located, Origin};
 pub use object::{Object, ObjectRef};
 pub use rank::Rank;

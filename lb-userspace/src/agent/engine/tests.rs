@@ -89,6 +89,21 @@ fn nothing_is_planned_before_all_kinds_are_synced() {
 }
 
 #[test]
+fn of_many_writers_one_that_is_wrong_holds_up_nobody_else() {
+    FILES.take();
+    let (Input::Source(good), Input::Source(bad)) = (good_load(), load("{ no YAML")) else {
+        panic!("a source")
+    };
+    assert!(!bad.faults.is_empty());
+    for (mut engine, starts) in [(engine(), false), (engine().start_with_faults(), true)] {
+        let update = Update { faults: bad.faults.clone(), ..good.clone() };
+        engine.handle(Input::Source(update), Now::read());
+        engine.handle(known_hops(), Now::read());
+        assert_eq!(proven_vips(&engine).len(), usize::from(starts));
+    }
+}
+
+#[test]
 fn an_input_that_changes_nothing_has_no_effect() {
     let mut engine = engine();
     engine.handle(good_load(), Now::read());

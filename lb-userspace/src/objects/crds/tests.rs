@@ -1,7 +1,5 @@
 use std::time;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -62,14 +60,7 @@ fn passwords_are_not_shown() {
 
 #[test]
 fn crds_have_the_field_names_of_metallb() {
-    let crds: Vec<CustomResourceDefinition> = vec![
-        AddressPool::crd(),
-        BgpPeer::crd(),
-        BgpAdvertisement::crd(),
-        L2Advertisement::crd(),
-        BfdProfile::crd(),
-        Community::crd(),
-    ];
+    let crds = definitions();
     for crd in &crds {
         assert_eq!((&*crd.spec.group, &*crd.spec.versions[0].name), (GROUP, VERSION));
         assert_eq!(crd.spec.scope, "Namespaced");

@@ -4,11 +4,16 @@ use std::{fmt, path::PathBuf};
 
 use tokio::sync::mpsc;
 
-use super::{file, update::Update};
+use super::{
+    file,
+    kube::{self, ApiServer},
+    update::Update,
+};
 
 #[derive(Clone, Debug)]
 pub enum Source {
     Directory(PathBuf),
+    Kubernetes(ApiServer),
 }
 
 impl Source {
@@ -17,7 +22,13 @@ impl Source {
     pub async fn follow(self, expects_objects: bool, updates: mpsc::Sender<Update>) {
         match self {
             Self::Directory(dir) => file::follow_dir(dir, expects_objects, updates).await,
+            Self::Kubernetes(server) => kube::follow_api(server, updates).await,
         }
+    }
+
+    /// What one of them gets wrong must not keep an agent from serving the others.
+    pub fn has_many_writers(&self) -> bool {
+        matches!(self, Self::Kubernetes(_))
     }
 }
 
@@ -25,6 +36,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(dir) => dir.display().fmt(f),
+            Self::Kubernetes(server) => write!(f, "kube, {server}"),
         }
     }
 }

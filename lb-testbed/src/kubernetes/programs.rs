@@ -1,0 +1,104 @@
+//! The programs of Kubernetes: those that `KUBEBUILDER_ASSETS` names, or those that `cargo xtask kubernetes`
+//! has built from the Go module of this crate.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    env, fs,
+    hash::{Hash, Hasher},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+/// A directory with `etcd`, `kube-apiserver` and `kubectl`, as tests of other projects have it.
+const ASSETS: &str = "KUBEBUILDER_ASSETS";
+
+/// Where they are.
+#[derive(Clone, Debug)]
+pub enum Programs {
+    /// Each a file of its own.
+    Directory(PathBuf),
+    /// All in one.
+    One(PathBuf),
+}
+
+impl Programs {
+    /// An error that says what to run, if there are none.
+    pub fn find() -> Result<Self> {
+        if let Some(dir) = env::var_os(ASSETS) {
+            return Ok(Self::Directory(dir.into()));
+        }
+        let built = built_program()?;
+        if !built.is_file() {
+            bail!("there is no {}: run `cargo xtask kubernetes`, which builds it", built.display());
+        }
+        Ok(Self::One(built))
+    }
+
+    /// None: they can't be had here, since there is no Go to build them with. That is said; in CI it is an error.
+    pub fn find_or_skip() -> Result<Option<Self>> {
+        match Self::find() {
+            Err(error) if env::var_os("CI").is_none() && find_go().is_none() => {
+                println!("skipped: {error:#}");
+                Ok(None)
+            }
+            found => found.map(Some),
+        }
+    }
+
+    /// What to start for one of them, and its first argument, if that is its name.
+    pub fn command(&self, name: &'static str) -> (PathBuf, Option<&'static str>) {
+        match self {
+            Self::Directory(dir) => (dir.join(name), None),
+            Self::One(path) => (path.clone(), Some(name)),
+        }
+    }
+}
+
+/// The first Go that is new enough to get the one that the module asks for.
+pub fn find_go() -> Option<PathBuf> {
+    let is_new_enough = |go: &PathBuf| {
+        let told = Command::new(go).arg("version").output().ok();
+        told.and_then(|told| go_minor(&String::from_utf8_lossy(&told.stdout)))
+            .is_some_and(|minor| minor >= 21)
+    };
+    [PathBuf::from("go"), PathBuf::from("/usr/local/go/bin/go")].into_iter().find(is_new_enough)
+}
+
+/// From `go version go1.26.8 linux/amd64`.
+fn go_minor(told: &str) -> Option<u32> {
+    let version = told.split_whitespace().nth(2)?.strip_prefix("go1.")?;
+    version.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The Go module that they are built from.
+pub fn module_dir() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes"))
+}
+
+/// Where what is built from this version of the module is kept: outside of the repository, so that it is built once.
+pub fn built_program() -> Result<PathBuf> {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| env::home_dir().map(|home| home.join(".cache")));
+    let cache = cache.context("neither XDG_CACHE_HOME nor HOME is set")?;
+    let mut version = DefaultHasher::new();
+    for name in ["go.mod", "go.sum", "main.go"] {
+        let path = module_dir().join(name);
+        let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        text.hash(&mut version);
+    }
+    Ok(cache.join(format!("trigon/kubernetes/{:016x}/kube", version.finish())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_minor_version_of_go_is_read() {
+        assert_eq!(go_minor("go version go1.26.8 linux/amd64"), Some(26));
+        assert_eq!(go_minor("go version go1.21rc2 linux/amd64"), Some(21));
+        assert_eq!(go_minor("go: no such thing"), None);
+    }
+}

@@ -1,0 +1,191 @@
+//! Objects from a Kubernetes API server, and what becomes of traffic while it is away.
+
+mod common;
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use common::{
+    held::HeldConnections,
+    round::Round,
+    run_with_diagnostics, socket_address,
+    streams::{check_nothing_lost, start_streams},
+    wait_at_most,
+};
+use lb_testbed::{Config, ObjectSource, ServiceSpec, Triangle, VIP, kubernetes::Programs};
+use serde_json::{Value, json};
+
+/// After the API server is back.
+const PROMISED: Duration = Duration::from_secs(5);
+/// For what is not promised.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a state is looked at.
+const PAUSE: Duration = Duration::from_millis(50);
+
+fn web() -> ServiceSpec {
+    ServiceSpec::with_all_ports("web")
+}
+
+fn with_api_server(test: impl FnOnce(&mut Triangle) -> Result<()>) -> Result<()> {
+    let Some(programs) = Programs::find_or_skip()? else { return Ok(()) };
+    let config = Config { source: ObjectSource::Kubernetes(programs), ..Config::l3() };
+    run_with_diagnostics(&mut Triangle::start(config, &[web()])?, test)
+}
+
+fn statuses(triangle: &Triangle) -> Result<Vec<Value>> {
+    triangle.testbed.machines().iter().map(|machine| triangle.testbed.agent_status(machine)).collect()
+}
+
+/// Waits until the status of every agent is as wanted; how long that took.
+fn wait_for(
+    triangle: &Triangle,
+    patience: Duration,
+    what: &str,
+    is_so: impl Fn(&Value) -> bool,
+) -> Result<Duration> {
+    let start = Instant::now();
+    loop {
+        let statuses = statuses(triangle)?;
+        if statuses.iter().all(&is_so) {
+            println!("{what}: after {:?}", start.elapsed());
+            return Ok(start.elapsed());
+        }
+        ensure!(start.elapsed() < patience, "{what}: not within {patience:?}: {statuses:?}");
+        thread::sleep(PAUSE);
+    }
+}
+
+fn is_well(status: &Value) -> bool {
+    status["ready"] == true && status["problems"].as_array().is_some_and(Vec::is_empty)
+}
+
+fn has_problem(status: &Value, part: &str) -> bool {
+    let problems = status["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
+    problems.iter().any(|problem| problem.as_str().is_some_and(|text| text.contains(part)))
+}
+
+fn has_services(count: usize) -> impl Fn(&Value) -> bool {
+    move |status| status["services"]["total"] == count && status["services"]["good"] == count
+}
+
+/// Only these Pods answer, all of them, by both families.
+fn check_pods(triangle: &Triangle, pods: &[&str]) -> Result<()> {
+    for vip in VIP.both() {
+        let answers = triangle.testbed.send_requests(socket_address(vip, 80), 10)?;
+        let answering: Vec<_> = answers.per_pod.keys().map(String::as_str).collect();
+        ensure!(answers.all_answered() && answering == pods, "of {pods:?}, by {vip}: {answers:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_applied_is_served_and_what_is_deleted_is_not() -> Result<()> {
+    with_api_server(|triangle| {
+        Round::of_all_pods(triangle).run(triangle)?;
+        let place = statuses(triangle)?[0]["source"]["place"].clone();
+        ensure!(place == "kube, https://198.51.100.1:6443", "{place}");
+
+        triangle.write_objects(&[web().pods(&["pod1_1", "pod3_2"])])?;
+        // Two nodes, each by both families.
+        let has_two = |status: &Value| status["backends"]["total"] == 4 || status["roles"] == json!(["node"]);
+        wait_for(triangle, PROMISED, "two Pods", |status| is_well(status) && has_two(status))?;
+        check_pods(triangle, &["pod1_1", "pod3_2"])?;
+
+        triangle
+            .write_objects(&[web(), ServiceSpec::with_all_ports("other").vips(["192.0.2.11".parse()?])])?;
+        wait_for(triangle, PROMISED, "a second Service", |status| {
+            is_well(status) && has_services(9)(status)
+        })?;
+        triangle.write_objects(&[])?;
+        wait_for(triangle, PROMISED, "no Service", |status| has_services(0)(status))?;
+        let answers = triangle.testbed.send_requests(socket_address(VIP.v4.into(), 80), 1)?;
+        ensure!(answers.answered == 0, "{answers:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn nothing_is_lost_while_the_api_server_is_away() -> Result<()> {
+    with_api_server(|triangle| {
+        let mut held = HeldConnections::open(triangle)?;
+        let streams = start_streams(triangle, 500, Duration::from_secs(25))?;
+        triangle.api_server()?.kill()?;
+        wait_for(triangle, PATIENCE, "told that it is away", |status| {
+            status["ready"] == true && status["degraded"] == true && has_problem(status, "is away since 20")
+        })?;
+
+        // Without it, an agent has what is pinned, and nothing to plan.
+        for name in ["director1", "node1"] {
+            triangle.agent(name)?.kill()?;
+            triangle.start_agent(name, &[])?;
+        }
+        let started = |status: &Value| has_problem(status, "is away since 20");
+        wait_for(triangle, PATIENCE, "two agents started without it", started)?;
+        held.check_all_answer("while it is away")?;
+        Round::of_all_pods(triangle).run(triangle)?;
+
+        triangle.api_server()?.restart()?;
+        wait_for(triangle, PROMISED, "all is well when it is back", is_well)?;
+        triangle
+            .write_objects(&[web(), ServiceSpec::with_all_ports("other").vips(["192.0.2.11".parse()?])])?;
+        wait_for(triangle, PROMISED, "what came then", |status| is_well(status) && has_services(9)(status))?;
+        held.check_all_answer("after it was away")?;
+        check_nothing_lost(streams)
+    })
+}
+
+/// A change after the one that the agents saw last is forgotten, so they have to list all again (410 Gone).
+#[test]
+fn agents_list_again_what_the_api_server_has_forgotten() -> Result<()> {
+    with_api_server(|triangle| {
+        let other = ServiceSpec::with_all_ports("other").vips(["192.0.2.11".parse()?]);
+        triangle.write_objects(&[web(), other])?;
+        let api_server = triangle.api_server()?;
+        api_server.kill()?;
+        // Its cache would know what etcd has forgotten.
+        api_server.restart_with(&["--watch-cache=false"])?;
+        wait_for(triangle, PROMISED, "without a watch cache", |status| {
+            is_well(status) && has_services(9)(status)
+        })?;
+        let list = triangle.api_server()?.kubectl(&["get", "--raw", "/api/v1/services"], "")?;
+        let list: Value = serde_json::from_str(&list).context("a list")?;
+        let version =
+            list["metadata"]["resourceVersion"].as_str().context("a list has a version")?.to_owned();
+
+        triangle.api_server()?.set_link(false)?;
+        triangle.write_objects(&[web().pods(&["pod2_1"])])?;
+        triangle.api_server()?.compact()?;
+        let watch = format!("/api/v1/services?watch=true&timeoutSeconds=1&resourceVersion={version}");
+        let told = triangle.api_server()?.kubectl(&["get", "--raw", &watch], "");
+        let told = told.unwrap_or_else(|error| format!("{error:#}"));
+        ensure!(told.contains("too old") || told.contains("410") || told.contains("Expired"), "{told}");
+        wait_for(triangle, PATIENCE, "told that it is silent", |status| {
+            has_problem(status, "is away since 20")
+        })?;
+        Round::of_all_pods(triangle).run(triangle)?;
+
+        triangle.api_server()?.set_link(true)?;
+        wait_for(triangle, PATIENCE, "all is listed again", |status| {
+            is_well(status) && has_services(6)(status)
+        })?;
+        // Of each kind by itself.
+        wait_at_most(PROMISED, "the one Pod", || check_pods(triangle, &["pod2_1"]).map(|()| true)).map(drop)
+    })
+}
+
+#[test]
+fn a_kind_that_the_api_server_does_not_know_is_named() -> Result<()> {
+    with_api_server(|triangle| {
+        triangle.api_server()?.kubectl(&["delete", "crd", "communities.trigon.dev"], "")?;
+        let named = |status: &Value| {
+            status["ready"] == true && has_problem(status, "Community") && has_problem(status, "trigon crds")
+        };
+        wait_for(triangle, PATIENCE, "a kind is missing", named)?;
+        triangle.api_server()?.apply_manifests()?;
+        wait_for(triangle, PATIENCE, "it is there again", is_well)?;
+        Round::of_all_pods(triangle).run(triangle)
+    })
+}

@@ -1,0 +1,225 @@
+//! An API server's objects give what the same objects give in files.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::{
+    core::v1::{Node, Secret, Service},
+    discovery::v1::EndpointSlice,
+};
+use kube::api::DynamicObject;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{
+    gather::Gatherer,
+    watch::{Event, read_own},
+};
+use crate::objects::{
+    index::Index,
+    model::Cluster,
+    source::{Kind, Object, ObjectRef, Update, file::testing::TestFiles},
+    translate::TranslateConfig,
+};
+
+/// As an API server writes them: with creation times, versions and its own fields.
+fn metadata(name: &str, born: u32, more: Value) -> Value {
+    let mut meta = json!({
+        "name": name,
+        "namespace": "default",
+        "uid": format!("uid-{name}"),
+        "resourceVersion": born.to_string(),
+        "creationTimestamp": format!("{}-01-01T00:00:00Z", 2000 + born),
+        "managedFields": [{"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:spec": {}}}],
+    });
+    for (key, value) in more.as_object().into_iter().flatten() {
+        meta[key] = value.clone();
+    }
+    meta
+}
+
+fn service() -> impl Strategy<Value = Value> {
+    let annotations = prop::sample::subsequence(
+        vec![
+            ("trigon.dev/dsr", "true"),
+            ("trigon.dev/delivery", "gue"),
+            ("trigon.dev/delivery", "none"),
+            ("trigon.dev/new-flows-per-second", "100"),
+            ("trigon.dev/typo", "x"),
+        ],
+        0..5,
+    );
+    let fields = prop::sample::subsequence(
+        vec![
+            ("externalTrafficPolicy", json!("Local")),
+            ("publishNotReadyAddresses", json!(true)),
+            ("sessionAffinity", json!("ClientIP")),
+            ("loadBalancerSourceRanges", json!(["192.0.2.0/24", "2001:db8::/32"])),
+            ("type", json!("ClusterIP")),
+            ("allocateLoadBalancerNodePorts", json!(false)),
+        ],
+        0..5,
+    );
+    let vips = prop::sample::subsequence(vec!["192.0.2.1", "192.0.2.2", "2001:db8::1"], 0..4);
+    (0..4, 0..9_u32, annotations, fields, vips).prop_map(|(number, born, annotations, fields, vips)| {
+        let annotations: BTreeMap<_, _> = annotations.into_iter().collect();
+        let mut spec = json!({
+            "type": "LoadBalancer", "loadBalancerClass": "trigon.dev/lb", "clusterIP": "10.96.0.1",
+            "ports": [{"name": "http", "port": 80, "targetPort": 8080, "nodePort": 30080, "protocol": "TCP"}],
+        });
+        for (name, value) in fields {
+            spec[name] = value;
+        }
+        let ingress: Vec<_> = vips.iter().map(|vip| json!({"ip": vip, "ipMode": "VIP"})).collect();
+        json!({
+            "apiVersion": "v1", "kind": "Service", "spec": spec,
+            "metadata": metadata(&format!("s{number}"), born, json!({"annotations": annotations})),
+            "status": {"loadBalancer": {"ingress": ingress}},
+        })
+    })
+}
+
+fn slice() -> impl Strategy<Value = Value> {
+    let endpoint = (1..9_u8, 0..4, any::<[Option<bool>; 3]>()).prop_map(|(host, node, conditions)| {
+        let [ready, serving, terminating] = conditions;
+        json!({
+            "addresses": [format!("10.1.0.{host}")], "nodeName": format!("n{node}"),
+            "conditions": {"ready": ready, "serving": serving, "terminating": terminating},
+            "targetRef": {"kind": "Pod", "name": "p", "namespace": "default"}, "zone": "a",
+        })
+    });
+    (0..6, 0..4, prop::collection::vec(endpoint, 0..4)).prop_map(|(number, owner, endpoints)| {
+        let labels = json!({"labels": {"kubernetes.io/service-name": format!("s{owner}")}});
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": metadata(&format!("e{number}"), 1, labels), "endpoints": endpoints,
+            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+        })
+    })
+}
+
+fn node() -> impl Strategy<Value = Value> {
+    (0..4, 1..9_u8, 0..9_u32, any::<bool>()).prop_map(|(number, host, born, is_director)| {
+        let labels = if is_director { json!({"trigon.dev/director": "true"}) } else { json!({}) };
+        let address = format!("10.0.0.{host}");
+        let mut meta = metadata(&format!("n{number}"), born, json!({"labels": labels}));
+        meta.as_object_mut().expect("fields").remove("namespace");
+        json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": {"podCIDR": "10.1.0.0/24"},
+            "status": {"addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": "n"}]},
+        })
+    })
+}
+
+fn own() -> impl Strategy<Value = Value> {
+    let of = |kind: &str, name: String, spec: Value| {
+        json!({
+            "apiVersion": "trigon.dev/v1alpha1", "kind": kind, "metadata": metadata(&name, 1, json!({})), "spec": spec,
+        })
+    };
+    prop_oneof![
+        (0..3, 8..40_u8).prop_map(move |(number, length)| {
+            let spec = json!({"addresses": [format!("192.0.2.0/{length}")]});
+            of("AddressPool", format!("p{number}"), spec)
+        }),
+        (0..3, 0..3, any::<bool>()).prop_map(move |(number, asn, is_typo)| {
+            let typo = if is_typo { "holdTme" } else { "holdTime" };
+            let spec = json!({"myASN": asn, "peerASN": 64_513, "peerAddress": "10.0.0.200", typo: "90s"});
+            of("BgpPeer", format!("b{number}"), spec)
+        }),
+        (0..2).prop_map(move |number| of("BgpAdvertisement", format!("a{number}"), json!({}))),
+        (0..2).prop_map(|number| {
+            json!({
+                "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/basic-auth",
+                "metadata": metadata(&format!("x{number}"), 1, json!({})), "data": {"password": "aHVudGVyMg=="},
+            })
+        }),
+    ]
+}
+
+type Objects = BTreeMap<(Kind, String), Value>;
+
+/// Each is there once.
+fn objects() -> impl Strategy<Value = Objects> {
+    let one = prop_oneof![4 => service(), 4 => slice(), 3 => node(), 2 => own()];
+    prop::collection::vec(one, 0..24)
+        .prop_map(|all| all.into_iter().map(|object| (key_of(&object), object)).collect())
+}
+
+fn key_of(object: &Value) -> (Kind, String) {
+    let kind = Kind::ALL.into_iter().find(|kind| object["kind"] == kind.name()).expect("a kind that is read");
+    (kind, object["metadata"]["name"].as_str().expect("a name").to_owned())
+}
+
+/// As a watch reads it.
+fn watched(kind: Kind, object: &Value) -> Event {
+    let object = object.clone();
+    Event::Put(match kind {
+        Kind::Service => Object::from(serde_json::from_value::<Service>(object).expect("a Service")),
+        Kind::EndpointSlice => {
+            Object::from(serde_json::from_value::<EndpointSlice>(object).expect("a slice"))
+        }
+        Kind::Node => Object::from(serde_json::from_value::<Node>(object).expect("a Node")),
+        Kind::Secret => Object::from(serde_json::from_value::<Secret>(object).expect("a Secret")),
+        _ => {
+            let object = serde_json::from_value::<DynamicObject>(object).expect("an object");
+            return read_own(kind, &object);
+        }
+    })
+}
+
+fn list(gathered: &mut Gatherer, objects: &Objects) {
+    for kind in Kind::ALL {
+        gathered.note_event(kind, Event::Listing);
+        let of_kind = objects.iter().filter(|((of, _), _)| *of == kind);
+        of_kind.for_each(|(_, object)| gathered.note_event(kind, watched(kind, object)));
+        gathered.note_event(kind, Event::Listed);
+    }
+}
+
+/// The cluster and its problems, without where they were read.
+type Outcome = (Cluster, Vec<String>);
+
+fn outcome(index: &mut Index, refused: impl IntoIterator<Item = String>) -> Outcome {
+    let cluster = Cluster::clone(index.cluster());
+    let problems = index.faults().into_iter().chain(index.refused());
+    let mut problems: Vec<_> =
+        problems.map(|problem| format!("{} {}", problem.object, problem.message)).collect();
+    problems.extend(refused);
+    problems.sort();
+    (cluster, problems)
+}
+
+fn take(index: &mut Index, update: Update) -> Outcome {
+    index.apply_changes(update.changes);
+    let refused = update.refused.iter().map(|problem| format!("{} {}", problem.object, problem.message));
+    assert!(update.faults.is_empty(), "{:?}", update.faults);
+    outcome(index, refused.collect::<Vec<_>>())
+}
+
+fn text(objects: &Objects) -> String {
+    objects.values().map(Value::to_string).collect::<Vec<_>>().join("\n---\n")
+}
+
+proptest! {
+    /// Also after a change, whether it comes as events or as another list.
+    #[test]
+    fn the_same_objects_give_the_same_cluster_from_an_api_server_and_from_files(
+        before in objects(), after in objects(), by_list in any::<bool>(),
+    ) {
+        let (mut gathered, mut files) = (Gatherer::new(String::new()), TestFiles::default());
+        let (mut of_server, mut of_files) = (Index::new(TranslateConfig::default()), Index::new(TranslateConfig::default()));
+        list(&mut gathered, &before);
+        let listed = take(&mut of_server, gathered.take());
+        prop_assert_eq!(listed, take(&mut of_files, files.load(&[("a.yaml", &text(&before))])));
+        if by_list {
+            list(&mut gathered, &after);
+        } else {
+            for (kind, name) in before.keys().filter(|key| !after.contains_key(*key)) {
+                gathered.note_event(*kind, Event::Gone(ObjectRef::new(*kind, "default", name)));
+            }
+            after.iter().for_each(|((kind, _), object)| gathered.note_event(*kind, watched(*kind, object)));
+        }
+        let changed = take(&mut of_server, gathered.take());
+        prop_assert_eq!(changed, take(&mut of_files, files.load(&[("a.yaml", &text(&after))])));
+    }
+}
