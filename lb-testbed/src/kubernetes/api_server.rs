@@ -74,6 +74,11 @@ impl ApiServer {
         self.site.dir.join(AGENTS)
     }
 
+    /// Of a user who may do all.
+    pub fn admin_kubeconfig(&self) -> &Path {
+        &self.admin
+    }
+
     /// Runs `kubectl` to its end: its stdout, or an error with its stderr.
     pub fn kubectl(&self, words: &[&str], input: &str) -> Result<String> {
         let (program, name) = self.programs.command("kubectl");

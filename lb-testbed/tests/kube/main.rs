@@ -1,6 +1,8 @@
 //! Objects from a Kubernetes API server, and what becomes of traffic while it is away.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod rights;
 
 use std::{
     thread,
@@ -56,6 +58,22 @@ fn wait_for(
         ensure!(start.elapsed() < patience, "{what}: not within {patience:?}: {statuses:?}");
         thread::sleep(PAUSE);
     }
+}
+
+/// The same for the agent of one machine, which may not answer yet.
+fn wait_for_one(
+    triangle: &Triangle,
+    machine: &str,
+    patience: Duration,
+    what: &str,
+    is_so: impl Fn(&Value) -> bool,
+) -> Result<Duration> {
+    let machine = triangle.testbed.machine(machine)?;
+    wait_at_most(patience, what, || {
+        let status = triangle.testbed.agent_status(machine)?;
+        ensure!(is_so(&status), "{status}");
+        Ok(true)
+    })
 }
 
 fn is_well(status: &Value) -> bool {
