@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use crate::{build_ebpf, shell};
+use crate::{build_ebpf, kubernetes, shell};
 use cases::Case;
 use measure::Subject;
 use tables::Scale;
@@ -42,6 +42,10 @@ pub struct BenchArgs {
     /// event to the proof, by stage, for 1,000 and 10,000 Services.
     #[arg(long, conflicts_with_all = ["rounds", "packets", "cpu", "only", "objects"])]
     control: bool,
+    /// Measure agents with a real API server instead: the time from a write to the kernel's map, and CPU and
+    /// memory of the agent, for 1,000 and 10,000 Services.
+    #[arg(long, conflicts_with_all = ["control", "rounds", "packets", "cpu", "only", "objects"])]
+    kube: bool,
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
     /// Every case runs once in each round.
@@ -90,7 +94,11 @@ impl BenchArgs {
 
 pub fn run(args: BenchArgs) -> Result<()> {
     if args.control {
-        return run_control(args.output);
+        return run_in_userspace("control", args.output);
+    }
+    if args.kube {
+        kubernetes::run()?;
+        return run_in_userspace("kube", args.output);
     }
     let stats = std::fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled").unwrap_or_default();
     ensure!(
@@ -107,14 +115,22 @@ pub fn run(args: BenchArgs) -> Result<()> {
     Ok(())
 }
 
-/// The bench is in the crate that it measures (`lb-userspace/benches/control.rs`).
-fn run_control(output: Output) -> Result<()> {
+/// A bench that is in the crate that it measures (`lb-userspace/benches`).
+fn run_in_userspace(name: &str, output: Output) -> Result<()> {
     let format = match output {
         Output::Json => "json",
         Output::Text | Output::Instructions => "text",
     };
     build_ebpf::run()?;
-    let bench = ["bench", "--package", "lb-userspace", "--bench", "control", "--", "--output", format];
+    shell::run(shell::cargo().args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "lb-userspace",
+        "--bins",
+    ]))?;
+    let bench = ["bench", "--package", "lb-userspace", "--bench", name, "--", "--output", format];
     shell::run(shell::cargo().args(bench))
 }
 

@@ -1,0 +1,171 @@
+//! How long a change takes from the API server to the kernel's maps, and what an agent costs there. Run by
+//! `cargo xtask bench --kube`, as root: API server, agent and maps are real; nodes and endpoints are only objects.
+//!
+//! One machine, a director. Each Service has ten endpoints on ten nodes.
+
+#[path = "kube/cluster.rs"]
+mod cluster;
+#[path = "kube/process.rs"]
+mod process;
+
+use std::{
+    net::IpAddr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use aya::maps::{HashMap, Map, MapData};
+use clap::{Parser, ValueEnum};
+use lb_common::maps::{Service, ServiceKey, names};
+use lb_testbed::{
+    Config, Machine, Process, Testbed,
+    kubernetes::{ApiServer, Programs},
+};
+use serde::Serialize;
+
+use cluster::Cluster;
+
+/// Services, nodes.
+const SIZES: [(usize, usize); 2] = [(1_000, 100), (10_000, 1_000)];
+/// How many changes.
+const CHANGES: usize = 200;
+/// Between two of them, so that each is one by itself.
+const PAUSE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[derive(Parser)]
+struct Args {
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+    /// What `cargo bench` says.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// Times of a start are those of the only one.
+#[derive(Serialize)]
+struct Row {
+    case: String,
+    p50_ms: f64,
+    p99_ms: f64,
+    /// Of the agent, for each change.
+    cpu_ms: f64,
+    /// Of the agent's own memory, when the case was over.
+    memory_mib: f64,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let mut rows = Vec::new();
+    for (services, nodes) in SIZES {
+        rows.extend(measure(services, nodes)?);
+    }
+    match args.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&rows)?),
+        Output::Text => rows.iter().for_each(|row| {
+            println!(
+                "{:<24} median {:>8.1} ms  p99 {:>8.1} ms  {:>8.2} ms CPU  {:>4.0} MiB",
+                row.case, row.p50_ms, row.p99_ms, row.cpu_ms, row.memory_mib
+            );
+        }),
+    }
+    Ok(())
+}
+
+fn measure(services: usize, nodes: usize) -> Result<[Row; 2]> {
+    let testbed = Testbed::new(Config { directors: 1, nodes: 0, ..Config::l3() })?;
+    let api_server = ApiServer::start(&testbed, Programs::find()?)?;
+    let director = testbed.machine("director1")?;
+    let kubeconfig = api_server.admin_kubeconfig();
+    let cluster = Cluster::new(testbed.router().clone(), kubeconfig.to_owned(), services, nodes, director);
+    eprintln!("making {services} Services with {} endpoints on {nodes} nodes", services * cluster::ENDPOINTS);
+    cluster.create()?;
+
+    let began = Instant::now();
+    let agent = start_agent(&testbed, director, &api_server)?;
+    wait_programmed(&testbed, director, services)?;
+    let took = millis(began.elapsed());
+    let cpu = process::cpu_time(agent.id())?;
+    let start = Row {
+        case: format!("start-{services}"),
+        p50_ms: took,
+        p99_ms: took,
+        cpu_ms: millis(cpu),
+        memory_mib: process::own_memory_mib(agent.id())?,
+    };
+
+    let (mut times, cpu) = change_endpoints(&testbed, director, &cluster, &agent)?;
+    times.sort_unstable();
+    let change = Row {
+        case: format!("endpoint-change-{services}"),
+        p50_ms: millis(times[times.len() / 2]),
+        p99_ms: millis(times[times.len() * 99 / 100]),
+        cpu_ms: millis(cpu) / times.len() as f64,
+        memory_mib: process::own_memory_mib(agent.id())?,
+    };
+    Ok([start, change])
+}
+
+fn start_agent(testbed: &Testbed, director: &Machine, api_server: &ApiServer) -> Result<Process> {
+    let kubeconfig = api_server.agents_kubeconfig().display().to_string();
+    let sizes = ["--max-services", "16384", "--max-backends", "4096", "--ring-slots", "33554432"];
+    let extra = [&["--kubeconfig", &kubeconfig, "--no-probing"], &sizes[..]].concat();
+    testbed.start_agent(director, "director", "kube".as_ref(), &extra)
+}
+
+fn wait_programmed(testbed: &Testbed, director: &Machine, services: usize) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let status = testbed.agent_status(director);
+        if status.as_ref().is_ok_and(|status| status["services"]["good"] == services) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "not programmed within {PATIENCE:?}: {status:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// From the request to the API server until the service has another entry in the map; and the agent's CPU time.
+fn change_endpoints(
+    testbed: &Testbed,
+    director: &Machine,
+    cluster: &Cluster,
+    agent: &Process,
+) -> Result<(Vec<Duration>, Duration)> {
+    let path = testbed.maps_dir(director).join(names::SERVICES);
+    let map = MapData::from_pin(&path).with_context(|| format!("opening {}", path.display()))?;
+    let map: HashMap<_, ServiceKey, Service> = HashMap::try_from(Map::HashMap(map))?;
+    let before = process::cpu_time(agent.id())?;
+    let mover = cluster.start_mover()?;
+    let mut times = Vec::new();
+    for number in 0..CHANGES {
+        let service = number * 37 % cluster.services();
+        let key = service_key(cluster::vip(service).into());
+        let old = map.get(&key, 0).with_context(|| format!("service {service}"))?.generation;
+        let began = Instant::now();
+        mover.begin(service)?;
+        while map.get(&key, 0)?.generation == old {
+            ensure!(began.elapsed() < PATIENCE, "service {service} was not changed within {PATIENCE:?}");
+            thread::sleep(Duration::from_micros(200));
+        }
+        times.push(began.elapsed());
+        mover.wait()?;
+        thread::sleep(PAUSE);
+    }
+    Ok((times, process::cpu_time(agent.id())?.saturating_sub(before)))
+}
+
+fn service_key(vip: IpAddr) -> ServiceKey {
+    ServiceKey { addr: vip.into(), port: cluster::PORT.to_be(), protocol: 6, pad: 0 }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}

@@ -1,0 +1,197 @@
+//! The objects of a cluster, written to an API server.
+
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    sync::mpsc,
+};
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::{
+    core::v1::{Node, Service},
+    discovery::v1::EndpointSlice,
+};
+use kube::{
+    Api, Client, Config,
+    api::{Patch, PatchParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use lb_testbed::{Machine, Namespace};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+/// Of each Service.
+pub const ENDPOINTS: usize = 10;
+pub const PORT: u16 = 80;
+/// Requests at a time.
+const AT_ONCE: usize = 32;
+/// Two primes, so that each Service has other nodes than its neighbours.
+const STRIDES: [usize; 2] = [7_919, 104_729];
+
+#[derive(Clone)]
+pub struct Cluster {
+    /// Where the API server is reached from.
+    namespace: Namespace,
+    kubeconfig: PathBuf,
+    services: usize,
+    nodes: usize,
+    director: (String, String),
+}
+
+impl Cluster {
+    pub fn new(
+        namespace: Namespace,
+        kubeconfig: PathBuf,
+        services: usize,
+        nodes: usize,
+        director: &Machine,
+    ) -> Self {
+        let director = (director.name.clone(), director.address.v4.to_string());
+        Self { namespace, kubeconfig, services, nodes, director }
+    }
+
+    pub fn services(&self) -> usize {
+        self.services
+    }
+
+    pub fn create(&self) -> Result<()> {
+        self.namespace.within(|| {
+            runtime()?.block_on(async {
+                let client = connect(&self.kubeconfig).await?;
+                let (nodes, services, slices) = (
+                    Api::<Node>::all(client.clone()),
+                    Api::<Service>::default_namespaced(client.clone()),
+                    Api::<EndpointSlice>::default_namespaced(client),
+                );
+                let director = node(&self.director.0, &self.director.1, true);
+                let others =
+                    (0..self.nodes).map(|n| node(&format!("n{n}"), &node_address(n).to_string(), false));
+                create_all(&nodes, others.chain([director])).await?;
+                create_all(&services, (0..self.services).map(service)).await?;
+                create_all(&slices, (0..self.services).map(|n| self.slice(n, 0))).await
+            })
+        })
+    }
+
+    /// Has one endpoint of each Service that it is told moved to another node.
+    pub fn start_mover(&self) -> Result<Mover> {
+        let (services_to, services) = mpsc::channel::<usize>();
+        let (moved_to, moved) = mpsc::channel();
+        let cluster = self.clone();
+        self.namespace.spawn_thread(move || {
+            let runtime = runtime()?;
+            let client = runtime.block_on(connect(&cluster.kubeconfig))?;
+            let slices = Api::<EndpointSlice>::default_namespaced(client);
+            for (moves, service) in services.into_iter().enumerate() {
+                let patch =
+                    Patch::Merge(json!({"endpoints": cluster.slice(service, 1 + moves % (cluster.nodes - 1))["endpoints"]}));
+                let patched =
+                    runtime.block_on(slices.patch(&slice_name(service), &PatchParams::default(), &patch));
+                moved_to.send(patched.map(drop)).context("nobody waits")?;
+            }
+            Ok(())
+        })?;
+        Ok(Mover { services: services_to, moved })
+    }
+
+    fn slice(&self, service: usize, moves: usize) -> Value {
+        let endpoint = |n: usize| {
+            let step = 1 + service * STRIDES[1] % (self.nodes - 1);
+            let node = (service * STRIDES[0] + n * step + if n == 0 { moves } else { 0 }) % self.nodes;
+            json!({
+                "addresses": [Ipv4Addr::from(0x0b00_0000 + (service * ENDPOINTS + n) as u32)],
+                "nodeName": format!("n{node}"),
+                "conditions": {"ready": true, "serving": true, "terminating": false},
+                "targetRef": {"kind": "Pod", "name": format!("s{service}-{n}"), "namespace": "default"},
+            })
+        };
+        json!({
+            "metadata": {
+                "name": slice_name(service), "labels": {"kubernetes.io/service-name": format!("s{service}")},
+            },
+            "addressType": "IPv4",
+            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+            "endpoints": (0..ENDPOINTS).map(endpoint).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// See [`Cluster::start_mover`].
+pub struct Mover {
+    services: mpsc::Sender<usize>,
+    moved: mpsc::Receiver<kube::Result<()>>,
+}
+
+impl Mover {
+    /// Returns at once.
+    pub fn begin(&self, service: usize) -> Result<()> {
+        self.services.send(service).context("the mover has ended")
+    }
+
+    /// Waits for the answer of the API server.
+    pub fn wait(&self) -> Result<()> {
+        self.moved.recv().context("the mover has ended")?.context("moving an endpoint")
+    }
+}
+
+pub fn vip(service: usize) -> Ipv4Addr {
+    Ipv4Addr::from(0x0a80_0000 + service as u32)
+}
+
+fn node_address(node: usize) -> Ipv4Addr {
+    Ipv4Addr::from(0x0a00_0000 + node as u32 + 1)
+}
+
+fn slice_name(service: usize) -> String {
+    format!("s{service}-1")
+}
+
+fn node(name: &str, address: &str, director: bool) -> Value {
+    json!({
+        "metadata": {"name": name, "labels": {"trigon.dev/director": director.to_string()}},
+        "status": {"addresses": [{"type": "InternalIP", "address": address}]},
+    })
+}
+
+fn service(number: usize) -> Value {
+    json!({
+        "metadata": {"name": format!("s{number}"), "annotations": {"trigon.dev/dsr": "true"}},
+        "spec": {
+            "type": "LoadBalancer", "loadBalancerClass": "trigon.dev/lb", "allocateLoadBalancerNodePorts": false,
+            "ports": [{"name": "http", "port": PORT, "targetPort": 8080}],
+        },
+        "status": {"loadBalancer": {"ingress": [{"ip": vip(number)}]}},
+    })
+}
+
+/// With their status, if they have one.
+async fn create_all<K>(api: &Api<K>, objects: impl Iterator<Item = Value>) -> Result<()>
+where
+    K: Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let create = async |object: Value| {
+        let typed = serde_json::from_value(object.clone())?;
+        api.create(&PostParams::default(), &typed).await?;
+        if object["status"].is_object() {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            let patch = Patch::Merge(json!({"status": object["status"]}));
+            api.patch_status(name, &PatchParams::default(), &patch).await?;
+        }
+        anyhow::Ok(())
+    };
+    stream::iter(objects).map(create).buffer_unordered(AT_ONCE).try_collect::<()>().await
+}
+
+async fn connect(kubeconfig: &Path) -> Result<Client> {
+    let read =
+        Kubeconfig::read_from(kubeconfig).with_context(|| format!("reading {}", kubeconfig.display()))?;
+    let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
+    config.default_namespace = "default".to_owned();
+    Ok(Client::try_from(config)?)
+}
+
+/// On its thread, which is in the API server's namespace.
+fn runtime() -> Result<Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}

@@ -1,0 +1,25 @@
+//! What a process has used.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, Result};
+
+/// CPU time of all threads that there are.
+pub fn cpu_time(pid: u32) -> Result<Duration> {
+    let mut nanoseconds = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).context("threads")? {
+        // On the CPU, waiting, and how often: proc(5).
+        let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+        nanoseconds +=
+            text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok()).unwrap_or_default();
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// Without the maps, which are the kernel's, and the files.
+pub fn own_memory_mib(pid: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).context("RssAnon")?;
+    Ok(kib.trim().parse::<f64>()? / 1024.0)
+}
