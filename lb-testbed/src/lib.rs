@@ -53,7 +53,7 @@ pub use manifest::{
 pub use namespace::Namespace;
 pub use namespaces::Namespaces;
 pub use plan::{INTERFACE, Machine, MachineKind, Pod};
-pub use process::Process;
+pub use process::{Process, process_memory};
 pub use reaper::{list_testbeds, reap_stale, teardown_abandoned, teardown_all, teardown_of_process};
 pub use requests::Answers;
 pub use route::Route;

@@ -14,6 +14,14 @@ use anyhow::{Context, Result, bail};
 
 use crate::{site::Site, sys};
 
+/// Bytes of a process's memory; `line` is one of those in `/proc/PID/status`: proc(5).
+pub fn process_memory(pid: u32, line: &str) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let value = text.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(':'));
+    let kilobytes = value.and_then(|value| value.split_whitespace().next()).context("no such line")?;
+    Ok(kilobytes.parse::<u64>()? << 10)
+}
+
 /// A running program, killed with all that it started when this is dropped
 /// (unless the testbed is to be kept).
 ///

@@ -68,7 +68,7 @@ impl Triangle {
         self.testbed.keep()
     }
 
-    /// Replaces the objects that all agents read, at one stroke.
+    /// Replaces the objects that all agents read: a file at one stroke, those of an API server one after the other.
     pub fn write_objects(&self, services: &[ServiceSpec]) -> Result<()> {
         match &self.api_server {
             Some(server) => server.replace_objects(&manifest_objects(&self.testbed, services)?),

@@ -6,7 +6,9 @@ use std::{fs, net::Ipv4Addr, process::Command, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use common::run_with_diagnostics;
-use lb_testbed::{Config, Machine, NodeRole, ServiceSpec, Testbed, Triangle, run, write_manifest};
+use lb_testbed::{
+    Config, Machine, NodeRole, ServiceSpec, Testbed, Triangle, process_memory, run, write_manifest,
+};
 use serde_json::{Value, json};
 
 fn run_bpftool(words: &[&str]) -> Result<String> {
@@ -107,14 +109,6 @@ fn map_sizes(testbed: &Testbed, machine: &Machine) -> Result<Vec<(String, u64)>>
     }
     sizes.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     Ok(sizes)
-}
-
-/// A value of /proc/PID/status, in bytes; `line` is its name there, such as `VmRSS`.
-fn process_memory(pid: u32, line: &str) -> Result<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let value = text.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(':'));
-    let kilobytes = value.and_then(|value| value.split_whitespace().next()).context("no such line")?;
-    Ok(kilobytes.parse::<u64>()? << 10)
 }
 
 fn mib(bytes: u64) -> f64 {

@@ -4,6 +4,10 @@
 //! One machine, a director. Each Service has ten endpoints on ten nodes that no other Service
 //! has, and a file of its own, as each Node has. A size is measured in a process of its own.
 
+#[path = "common/layout.rs"]
+mod layout;
+#[path = "common/memory.rs"]
+mod memory;
 #[path = "control/site.rs"]
 mod site;
 #[path = "control/stages.rs"]
@@ -134,7 +138,7 @@ fn measure(size: (usize, usize, usize)) -> Result<Vec<Row>> {
         }));
     };
     for case in ["start", "adoption"] {
-        let before = resident_mib()?;
+        let before = own_memory_mib()?;
         let mut started = None;
         let costs = stages.measure(|| {
             let mut plane = start(files.path(), &pins.0)?;
@@ -146,7 +150,7 @@ fn measure(size: (usize, usize, usize)) -> Result<Vec<Row>> {
         let mut plane = started.context("started")?;
         settle(&mut plane, services)?;
         // Of the site itself, which is not the agent's, there is little.
-        note(case, costs, Some(resident_mib()? - if case == "start" { before } else { 0.0 }));
+        note(case, costs, Some(own_memory_mib()? - if case == "start" { before } else { 0.0 }));
         if case == "adoption" {
             changes(&stages, &mut plane, &mut site, services, &mut note)?;
         }
@@ -198,11 +202,11 @@ fn changes(
             plane.set_hops(hops);
             anyhow::Ok(())
         })?);
-        let mac = plane.mac_of(site::node_address(round).into());
+        let mac = plane.mac_of(layout::node_address(round).into());
         ensure!(mac == Some(site.mac_of(round)), "the way to node {round} is {mac:?}");
         settle(plane, services)?;
     }
-    note("next-hop-changed", stages::medians(&rounds), Some(resident_mib()?));
+    note("next-hop-changed", stages::medians(&rounds), Some(own_memory_mib()?));
     Ok(())
 }
 
@@ -249,10 +253,6 @@ fn start(files: &Path, pin_dir: &Path) -> Result<ControlPlane> {
     ControlPlane::start(files, me, &datapath, site::DEVICE)
 }
 
-fn resident_mib() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    // Without the maps, which are the kernel's, and the files.
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).context("RssAnon")?;
-    Ok(kib.trim().parse::<f64>()? / 1024.0)
+fn own_memory_mib() -> Result<f64> {
+    memory::own_memory_mib(std::process::id())
 }

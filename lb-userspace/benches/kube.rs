@@ -5,6 +5,10 @@
 
 #[path = "kube/cluster.rs"]
 mod cluster;
+#[path = "common/layout.rs"]
+mod layout;
+#[path = "common/memory.rs"]
+mod memory;
 #[path = "kube/process.rs"]
 mod process;
 
@@ -98,7 +102,7 @@ fn measure(services: usize, nodes: usize) -> Result<[Row; 2]> {
         p50_ms: took,
         p99_ms: took,
         cpu_ms: millis(cpu),
-        memory_mib: process::own_memory_mib(agent.id())?,
+        memory_mib: memory::own_memory_mib(agent.id())?,
     };
 
     let (mut times, cpu) = change_endpoints(&testbed, director, &cluster, &agent)?;
@@ -108,7 +112,7 @@ fn measure(services: usize, nodes: usize) -> Result<[Row; 2]> {
         p50_ms: millis(times[times.len() / 2]),
         p99_ms: millis(times[times.len() * 99 / 100]),
         cpu_ms: millis(cpu) / times.len() as f64,
-        memory_mib: process::own_memory_mib(agent.id())?,
+        memory_mib: memory::own_memory_mib(agent.id())?,
     };
     Ok([start, change])
 }
@@ -147,7 +151,7 @@ fn change_endpoints(
     let mut times = Vec::new();
     for number in 0..CHANGES {
         let service = number * 37 % cluster.services();
-        let key = service_key(cluster::vip(service).into());
+        let key = service_key(layout::vip(service).into());
         let old = map.get(&key, 0).with_context(|| format!("service {service}"))?.generation;
         let began = Instant::now();
         mover.begin(service)?;

@@ -9,11 +9,10 @@ use std::{
 
 use lb_userspace::neigh::{Mac, NextHop, NextHops, Reach};
 
+use crate::layout::{endpoint_address, node_address, node_of, vip};
+
 /// The index of the interface that all nodes are at.
 pub const DEVICE: u32 = 2;
-
-/// Two primes, so that each Service has other nodes than its neighbours.
-const STRIDES: [usize; 2] = [7_919, 104_729];
 
 pub struct Site {
     dir: PathBuf,
@@ -26,11 +25,8 @@ pub struct Site {
 impl Site {
     /// Writes a file for each node and each Service with its slice.
     pub fn write(dir: &Path, services: usize, endpoints: usize, nodes: usize) -> Result<Self> {
-        let node = |service: usize, n: usize| {
-            (service * STRIDES[0] + n * (1 + service * STRIDES[1] % (nodes - 1))) % nodes
-        };
-        let services: Vec<Vec<usize>> =
-            (0..services).map(|service| (0..endpoints).map(|n| node(service, n)).collect()).collect();
+        let nodes_of = |service| (0..endpoints).map(|n| node_of(service, n, nodes)).collect();
+        let services: Vec<Vec<usize>> = (0..services).map(nodes_of).collect();
         let site = Self { dir: dir.to_owned(), services, nodes, macs: vec![1; 1 << 16] };
         fs::write(dir.join("director.yaml"), node_text("director", [10, 1, 0, 1].into(), true))?;
         for node in 0..nodes {
@@ -89,10 +85,6 @@ impl Site {
     }
 }
 
-pub fn node_address(node: usize) -> Ipv4Addr {
-    Ipv4Addr::from(0x0a00_0000 + node as u32 + 1)
-}
-
 fn next_hop(mac: Mac) -> NextHop {
     NextHop {
         ifindex: DEVICE,
@@ -127,9 +119,9 @@ status:
 }
 
 fn service_text(service: usize, nodes: &[usize]) -> String {
-    let vip = Ipv4Addr::from(0x0a80_0000 + service as u32);
+    let vip = vip(service);
     let endpoint = |(n, node): (usize, &usize)| {
-        let address = Ipv4Addr::from(0x0b00_0000 + (service * nodes.len() + n) as u32);
+        let address = endpoint_address(service * nodes.len() + n);
         format!(
             "- addresses: [\"{address}\"]
   nodeName: n{node}

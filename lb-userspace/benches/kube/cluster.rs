@@ -1,7 +1,6 @@
 //! The objects of a cluster, written to an API server.
 
 use std::{
-    net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::mpsc,
 };
@@ -21,13 +20,13 @@ use lb_testbed::{Machine, Namespace};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::layout::{endpoint_address, node_address, node_of, vip};
+
 /// Of each Service.
 pub const ENDPOINTS: usize = 10;
 pub const PORT: u16 = 80;
 /// Requests at a time.
 const AT_ONCE: usize = 32;
-/// Two primes, so that each Service has other nodes than its neighbours.
-const STRIDES: [usize; 2] = [7_919, 104_729];
 
 #[derive(Clone)]
 pub struct Cluster {
@@ -97,10 +96,10 @@ impl Cluster {
 
     fn slice(&self, service: usize, moves: usize) -> Value {
         let endpoint = |n: usize| {
-            let step = 1 + service * STRIDES[1] % (self.nodes - 1);
-            let node = (service * STRIDES[0] + n * step + if n == 0 { moves } else { 0 }) % self.nodes;
+            let moves = if n == 0 { moves } else { 0 };
+            let node = (node_of(service, n, self.nodes) + moves) % self.nodes;
             json!({
-                "addresses": [Ipv4Addr::from(0x0b00_0000 + (service * ENDPOINTS + n) as u32)],
+                "addresses": [endpoint_address(service * ENDPOINTS + n)],
                 "nodeName": format!("n{node}"),
                 "conditions": {"ready": true, "serving": true, "terminating": false},
                 "targetRef": {"kind": "Pod", "name": format!("s{service}-{n}"), "namespace": "default"},
@@ -133,14 +132,6 @@ impl Mover {
     pub fn wait(&self) -> Result<()> {
         self.moved.recv().context("the mover has ended")?.context("moving an endpoint")
     }
-}
-
-pub fn vip(service: usize) -> Ipv4Addr {
-    Ipv4Addr::from(0x0a80_0000 + service as u32)
-}
-
-fn node_address(node: usize) -> Ipv4Addr {
-    Ipv4Addr::from(0x0a00_0000 + node as u32 + 1)
 }
 
 fn slice_name(service: usize) -> String {

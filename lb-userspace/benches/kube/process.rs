@@ -15,11 +15,3 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     }
     Ok(Duration::from_nanos(nanoseconds))
 }
-
-/// Without the maps, which are the kernel's, and the files.
-pub fn own_memory_mib(pid: u32) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).context("RssAnon")?;
-    Ok(kib.trim().parse::<f64>()? / 1024.0)
-}
