@@ -194,6 +194,37 @@ fn agents_list_again_what_the_api_server_has_forgotten() -> Result<()> {
     })
 }
 
+/// Nobody who starts has seen a version of it that was good: it is served as the maps have it.
+#[test]
+fn a_service_that_is_wrong_loses_nothing_when_agents_restart() -> Result<()> {
+    with_api_server(|triangle| {
+        let mut held = HeldConnections::open(triangle)?;
+        let streams = start_streams(triangle, 500, Duration::from_secs(10))?;
+        let annotate = |triangle: &mut Triangle, dsr: &str| {
+            let dsr = format!("trigon.dev/dsr={dsr}");
+            triangle
+                .api_server()?
+                .kubectl(&["annotate", "--overwrite", "--namespace=default", "service", "web", &dsr], "")
+        };
+        annotate(triangle, "yes")?;
+        let is_told = |status: &Value| has_problem(status, "`yes` is not a value of it");
+        wait_for(triangle, PROMISED, "the Service is wrong", is_told)?;
+        for name in triangle.agent_names() {
+            triangle.agent(&name)?.kill()?;
+            triangle.start_agent(&name, &[])?;
+        }
+        wait_for(triangle, PATIENCE, "all agents are back", |status| {
+            is_told(status) && has_services(6)(status)
+        })?;
+        held.check_all_answer("after the restarts")?;
+        Round::of_all_pods(triangle).run(triangle)?;
+        annotate(triangle, "true")?;
+        wait_for(triangle, PROMISED, "the Service is right", is_well)?;
+        held.check_all_answer("after it was right again")?;
+        check_nothing_lost(streams)
+    })
+}
+
 #[test]
 fn a_kind_that_the_api_server_does_not_know_is_named() -> Result<()> {
     with_api_server(|triangle| {

@@ -99,7 +99,7 @@ mod tests {
             field: format!("endpoints[{index}].nodeName"),
             message: format!("there is no Node `{node}`"),
             remedy: "add it".into(),
-            location: None,
+            ..Problem::default()
         };
         let all: Vec<_> = (0..10_000).map(|n| problem(n, if n == 5 { "other" } else { "lost" })).collect();
         let lines = problem_lines(all.iter());

@@ -126,7 +126,8 @@ impl<T: Tables> Engine<T> {
 
     /// Has it begin as soon as all objects are there, with what is good of them. Without this, all have to be
     /// good: what is pinned from before is better than a part of what there is now.
-    pub fn start_with_faults(self) -> Self {
+    pub fn start_with_faults(mut self) -> Self {
+        self.index.adopt_pinned(self.reconciler.programmed().mirror.pinned_settings());
         Self { starts_with_faults: true, ..self }
     }
 
@@ -182,7 +183,7 @@ impl<T: Tables> Engine<T> {
         let faults: Vec<_> = update.faults.into_iter().chain(self.index.faults()).collect();
         let refused: Vec<_> = update.refused.into_iter().chain(self.index.refused()).collect();
         let is_first = !self.source.has_been_good;
-        let may_start = faults.is_empty() || self.starts_with_faults;
+        let may_start = self.starts_with_faults || faults.iter().all(|problem| problem.left_out);
         self.source.has_been_good |= may_start && self.index.is_synced();
         (self.source.faults, self.source.refused) = (faults.into(), refused.into());
         if self.source.has_been_good {

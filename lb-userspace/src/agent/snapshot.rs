@@ -33,14 +33,21 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct SourceState {
     pub cluster: Arc<Cluster>,
-    /// Why some of the source is not in effect, or in an earlier version; empty if `cluster` is what
-    /// it has now.
+    /// Why some of the source is not in effect, or in an earlier version, and what of it is left out; empty if
+    /// `cluster` is all that it has now.
     pub faults: Arc<[Problem]>,
     /// What is wrong with objects about announcing. Such an object is left out, or its last
     /// good state is kept; all other objects take effect.
     pub refused: Arc<[Problem]>,
     /// Was there a good state since the start?
     pub has_been_good: bool,
+}
+
+impl SourceState {
+    /// Is nothing kept in an earlier version?
+    pub fn is_good(&self) -> bool {
+        self.faults.iter().all(|problem| problem.left_out)
+    }
 }
 
 /// An agent's state after one step.

@@ -55,6 +55,6 @@ fn fault_problem(one: &L2Advertisement, here: &Site<'_>, Fault { interface, why 
         field: "spec.interfaces".to_owned(),
         message,
         remedy,
-        location: None,
+        ..Problem::default()
     }
 }

@@ -122,6 +122,6 @@ fn contradiction_problem(
         ),
         remedy: "write the same in both, or let them choose different pools, Services, peers or nodes"
             .to_owned(),
-        location: None,
+        ..Problem::default()
     }
 }

@@ -94,6 +94,6 @@ fn conflict_problem(vip: IpAddr, this: &str, other: &str, conflict: Conflict) ->
             "{vip} belongs to Service {other} already, and {reason}: it is announced without this one"
         ),
         remedy: remedy.to_owned(),
-        location: None,
+        ..Problem::default()
     }
 }

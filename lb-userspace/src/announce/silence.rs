@@ -23,7 +23,7 @@ pub fn silent_vip_problems(cluster: &Cluster) -> Vec<Problem> {
             field: "status.loadBalancer.ingress".to_owned(),
             message: format!("{vip} is announced by nobody: {message}"),
             remedy: remedy.to_owned(),
-            location: None,
+            ..Problem::default()
         })
     };
     cluster.announced.iter().filter_map(problem).collect()

@@ -120,7 +120,8 @@ fn no_objects_problem(dir: &Path) -> Problem {
         field: "contents".to_owned(),
         message: "no objects in it".to_owned(),
         remedy: "add .yaml, .yml or .json files with Services, EndpointSlices and Nodes".to_owned(),
-        location: Some(dir.display().to_string()),
+        location: Some(dir.display().to_string().into()),
+        ..Problem::default()
     }
 }
 
@@ -212,7 +213,7 @@ fn no_endpoint_warnings(cluster: &Cluster) -> impl Iterator<Item = Problem> {
             } else {
                 "make one ready: see conditions in its EndpointSlices".to_owned()
             },
-            location: None,
+            ..Problem::default()
         }
     })
 }

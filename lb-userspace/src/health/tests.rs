@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     neigh::{NextHop, NextHops, Reach, Tag},
     objects::model::{
-        Backends, Check, Cluster, DeliveryMode, Endpoint, Frontend, Labels, Node, Policy, Protocol, Service,
+        Backends, Check, Cluster, DeliveryMode, Endpoint, Frontend, Node, Policy, Protocol, Service,
     },
     plan::{BackendKey, Dead, Identity, Plan, Planner, Subject},
 };
@@ -27,7 +27,7 @@ fn cluster(delivery: DeliveryMode) -> Cluster {
         name: format!("n{n}").into(),
         addresses: vec![ip(n)],
         director: n == 1,
-        labels: Labels::new(),
+        ..Node::default()
     };
     let endpoint = |n: u8| Endpoint {
         node: format!("n{n}").into(),

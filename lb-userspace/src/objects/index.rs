@@ -27,9 +27,9 @@ use nodes::NodeVersions;
 use services::{Choice, ServiceVersions};
 
 use crate::objects::{
-    model::{Cluster, Frontend, Problem},
+    model::{Cluster, Frontend, PinnedSettings, Problem},
     source::{Change, Kind, Object, ObjectRef, Origin},
-    translate::{self, TranslateConfig},
+    translate::{self, Context, TranslateConfig},
 };
 
 /// How often Nodes and Services are settled by turns, at most: what is left then waits for the next change.
@@ -38,6 +38,8 @@ const MAX_ROUNDS: usize = 8;
 #[derive(Default)]
 pub struct Index {
     options: TranslateConfig,
+    /// What an earlier agent has in the maps, for Services that were not good yet.
+    pinned: BTreeMap<Frontend, PinnedSettings>,
 
     /// Kinds of which all that there was is here.
     synced: BTreeSet<Kind>,
@@ -75,6 +77,11 @@ impl Index {
     ) -> Self {
         let cluster = Arc::new(Cluster { announcing, ..Cluster::default() });
         Self { options, cluster, announcing_touched: true, ..Self::default() }
+    }
+
+    /// Services that are not good from the start on are served by what the maps tell of them.
+    pub fn adopt_pinned(&mut self, pinned: BTreeMap<Frontend, PinnedSettings>) {
+        self.pinned = pinned;
     }
 
     /// Was all that there was put, of every kind?
@@ -189,10 +196,20 @@ impl Index {
                 break;
             }
         }
+        if self.is_synced() {
+            let Self { pinned, claims, services, .. } = self;
+            pinned.retain(|frontend, _| {
+                claims.winner_of(frontend).is_some_and(|service| !services.was_good(service))
+            });
+        }
         if std::mem::take(&mut self.announcing_touched) {
             self.translate_announcing();
         }
         &self.cluster
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context { nodes: self.nodes.known(), options: self.options, pinned: &self.pinned }
     }
 
     /// Returns whether anything has changed for Services.
@@ -242,7 +259,7 @@ impl Index {
     }
 
     fn choose(&mut self, service: ObjectRef, choices: &mut BTreeMap<ObjectRef, Option<Choice>>) {
-        let choice = self.services.choose(&service, self.nodes.known(), self.options);
+        let choice = self.services.choose(&service, self.context());
         match &choice {
             Some(choice) => self.claims.replace_claims(&choice.rank, choice.translated.claims.clone()),
             None => self.claims.remove_claims(&service),
@@ -256,7 +273,7 @@ impl Index {
         let mut has_changed = false;
         for loser in self.claims.new_losers() {
             let Some(Some(choice)) = choices.get_mut(&loser) else { continue };
-            let Some(mut last) = self.services.fall_back(choice, self.nodes.known(), self.options) else {
+            let Some(mut last) = self.services.fall_back(choice, self.context()) else {
                 continue;
             };
             let lost = self.claims.problems_of(&loser);

@@ -124,8 +124,26 @@ pub struct Policy {
     /// `sessionAffinity: ClientIP`: a client that was idle for at most so many
     /// seconds gets to the same endpoint again.
     pub affinity: Option<u32>,
-    /// `trigon.dev/new-flows-per-second`, over all machines together.
-    pub new_flows: Option<u32>,
+    pub new_flows: Option<NewFlows>,
+}
+
+/// How many flows may begin in a second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NewFlows {
+    /// `trigon.dev/new-flows-per-second`: on all machines together.
+    Everywhere(u32),
+    /// On this machine, as an earlier agent has programmed it.
+    Here(u32),
+}
+
+/// What the maps tell of a service that an earlier agent has programmed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PinnedSettings {
+    pub delivery: DeliveryMode,
+    pub bare: bool,
+    /// With only the ranges of the VIP's family.
+    pub policy: Policy,
 }
 
 /// One (VIP, port, protocol) of a Service with `trigon.dev/dsr: "true"`.
@@ -143,12 +161,15 @@ pub struct Service {
 }
 
 /// A machine of the cluster.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Node {
     pub name: Arc<str>,
     /// Where tunnels to it end: its InternalIPs, or what the annotation
     /// `trigon.dev/node-address` says. At most one of each family.
     pub addresses: Vec<IpAddr>,
+    /// All that it has besides: none of them can be a VIP.
+    #[serde(skip)]
+    pub other_addresses: BTreeSet<IpAddr>,
     /// Has the label `trigon.dev/director`.
     pub director: bool,
     #[serde(skip)]
@@ -197,7 +218,7 @@ impl Cluster {
 }
 
 /// Something wrong with an object: what, where, and what to do about it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Problem {
     /// `Service default/web`
     pub object: String,
@@ -205,9 +226,12 @@ pub struct Problem {
     pub field: String,
     pub message: String,
     pub remedy: String,
+    /// Kubernetes allows it, and Trigon can do nothing with it: the rest of the object is in effect. What
+    /// has another problem keeps its last good version.
+    pub left_out: bool,
     /// `path:line`, where the object came from a file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub location: Option<String>,
+    pub location: Option<Box<str>>,
 }
 
 impl fmt::Display for Problem {

@@ -6,6 +6,7 @@
 //! [`Problem`]: crate::objects::model::Problem
 mod annotations;
 mod announce;
+mod carrier;
 mod health;
 mod node;
 mod nodes;
@@ -21,6 +22,7 @@ mod wish;
 
 pub use annotations::{ALLOW_SHARED_IP, DSR, field as annotation};
 pub use announce::{AnnouncingObjects, announcing};
+pub use carrier::reason_not_ours;
 pub use node::node;
 pub use nodes::Nodes;
-pub use service::{Claim, TranslateConfig, Translated, reason_not_ours, service};
+pub use service::{Claim, Context, TranslateConfig, Translated, service};

@@ -2,6 +2,7 @@
 //! goes to both.
 
 mod endpoint_slots;
+mod pinned;
 mod slab;
 
 use std::{

@@ -10,7 +10,7 @@ use lb_common::{
 };
 
 use super::{policy::PlannedPolicy, ring::Ring};
-use crate::objects::model::{DeliveryMode, Frontend};
+use crate::objects::model::{DeliveryMode, Frontend, Protocol};
 
 /// This machine: its name and roles, and the options that a plan depends on.
 #[derive(Clone, Debug)]
@@ -95,4 +95,11 @@ pub fn service_key(frontend: &Frontend) -> ServiceKey {
         protocol: frontend.protocol.number(),
         pad: 0,
     }
+}
+
+/// What has this key. None: no agent makes such a key.
+pub fn frontend(key: &ServiceKey) -> Option<Frontend> {
+    let protocol =
+        [Protocol::Tcp, Protocol::Udp].into_iter().find(|protocol| protocol.number() == key.protocol)?;
+    Some(Frontend { vip: key.addr.into(), port: u16::from_be(key.port), protocol })
 }

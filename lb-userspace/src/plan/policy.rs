@@ -8,7 +8,7 @@ use lb_common::{
     maps::{RangeKey, service_flags},
 };
 
-use crate::objects::model;
+use crate::objects::model::{self, NewFlows};
 
 /// The limits of a service on this machine.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -49,10 +49,14 @@ const MAPPED_BITS: u32 = 96;
 
 impl PlannedPolicy {
     pub fn new(policy: &model::Policy, share: Option<FlowShare>) -> Self {
-        let new_flows = policy.new_flows.zip(share).map(|(all, share)| share.part_of(all));
+        let new_flows = match (policy.new_flows, share) {
+            (Some(NewFlows::Everywhere(all)), Some(share)) => share.part_of(all),
+            (Some(NewFlows::Here(here)), _) => here,
+            (Some(NewFlows::Everywhere(_)) | None, _) => 0,
+        };
         Self {
             affinity: policy.affinity.unwrap_or_default(),
-            new_flows: new_flows.unwrap_or_default(),
+            new_flows,
             ranges: policy.ranges.iter().map(|range| SourceRange::from(*range)).collect(),
         }
     }
@@ -75,6 +79,13 @@ impl SourceRange {
     pub fn from_key(len: u32, key: RangeKey) -> (u32, Self) {
         (key.service, Self { addr: key.addr, len: len.saturating_sub(RangeKey::SERVICE_BITS) })
     }
+
+    /// In CIDR notation. None: no agent makes such a range.
+    pub fn net(&self) -> Option<IpNet> {
+        let addr = IpAddr::from(self.addr);
+        let before = if addr.is_ipv4() { MAPPED_BITS } else { 0 };
+        IpNet::new(addr, u8::try_from(self.len.checked_sub(before)?).ok()?).ok()
+    }
 }
 
 impl From<IpNet> for SourceRange {
@@ -86,9 +97,10 @@ impl From<IpNet> for SourceRange {
 
 impl fmt::Display for SourceRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let addr = IpAddr::from(self.addr);
-        let before = if addr.is_ipv4() { MAPPED_BITS } else { 0 };
-        write!(f, "{addr}/{}", self.len.saturating_sub(before))
+        match self.net() {
+            Some(net) => write!(f, "{net}"),
+            None => write!(f, "{}/{}", self.addr, self.len),
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+mod pinned;
 mod problems;
 
 use std::{cell::RefCell, time::Duration};
@@ -101,6 +102,17 @@ fn of_many_writers_one_that_is_wrong_holds_up_nobody_else() {
         engine.handle(known_hops(), Now::read());
         assert_eq!(proven_vips(&engine).len(), usize::from(starts));
     }
+}
+
+#[test]
+fn what_is_left_out_is_a_warning_and_holds_up_no_start() {
+    let mut engine = engine();
+    let port = ENDPOINT
+        .replace("[{name: p, port: 80}]", "[{name: p, port: 80}, {name: s, port: 81, protocol: SCTP}]");
+    engine.handle(load(&format!("{NODES}{port}")), Now::read());
+    engine.handle(known_hops(), Now::read());
+    assert_eq!(proven_vips(&engine), ["192.0.2.80"]);
+    assert_eq!((engine.source.faults.len(), engine.snapshot().problems()), (1, vec![]));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::{
 impl Snapshot {
     /// For `status`.
     pub fn problems(&self) -> Vec<String> {
-        let mut lines = problem_lines(self.source_problems());
+        let mut lines = problem_lines(self.source_problems().filter(|problem| !problem.left_out));
         lines.extend(fault_lines(self.other_faults()));
         lines.extend(self.announcement_problems());
         lines
@@ -97,8 +97,9 @@ impl Snapshot {
         let generic = generic.map(|a| {
             format!("interface {}: XDP runs in generic mode, which is slow; --xdp-mode native needs a driver with XDP", a.interface)
         });
-        fit::warnings(&self.programmed.plan.backends, uplink)
+        problem_lines(self.source_problems().filter(|problem| problem.left_out))
             .into_iter()
+            .chain(fit::warnings(&self.programmed.plan.backends, uplink))
             .chain(self.announcement_status.warnings(Instant::now()))
             .chain(generic)
             .collect()

@@ -51,7 +51,7 @@ impl Snapshot {
             uptime_seconds: uptime.as_secs(),
             generation: self.programmed.generation,
             interfaces: facts.attachments.iter().map(interface_report).collect(),
-            source: SourceReport { place: facts.source.clone(), good: self.source.faults.is_empty() },
+            source: SourceReport { place: facts.source.clone(), good: self.source.is_good() },
             services: Count { total: plan.services.len() + plan.held, good: self.programmed.proven.len() },
             backends: Count { total: plan.backends.len(), good: reachable },
             problems,

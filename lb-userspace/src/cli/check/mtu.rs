@@ -42,6 +42,6 @@ fn narrow_network_warning(name: &str, is_v4: bool, mtu: u16, overhead: u16) -> P
             "encapsulation takes up to {overhead} of {mtu} bytes: {family} clients are told to send at most {fits}{v6}"
         ),
         remedy: format!("raise the MTU between directors and backends to {}", ORDINARY + overhead),
-        location: None,
+        ..Problem::default()
     }
 }

@@ -15,7 +15,7 @@ fn check_text(text: &str) -> CheckReport {
     let mut report = check_directory(dir.path(), TranslateConfig::default(), None);
     for problem in report.problems.iter_mut().chain(&mut report.warnings) {
         let location = problem.location.take().unwrap();
-        problem.location = Some(location.rsplit('/').next().unwrap().to_owned());
+        problem.location = Some(location.rsplit('/').next().unwrap().into());
     }
     report
 }

@@ -101,6 +101,11 @@ impl Claims {
         std::mem::take(&mut self.changed)
     }
 
+    /// The Service that gets it.
+    pub fn winner_of(&self, frontend: &Frontend) -> Option<&ObjectRef> {
+        self.winner(frontend).map(|(rank, _)| &rank.object)
+    }
+
     /// The service that gets it. None: nobody claims it, or kube-proxy carries it.
     pub fn winning_service(&self, frontend: &Frontend) -> Option<&Arc<Service>> {
         self.winner(frontend)?.1.service.as_ref()

@@ -42,6 +42,12 @@ struct Translated {
     problems: Vec<Problem>,
 }
 
+impl Translated {
+    fn is_good(&self) -> bool {
+        self.problems.iter().all(|problem| problem.left_out)
+    }
+}
+
 /// A version that is tried.
 struct Candidate {
     rank: Rank,
@@ -132,10 +138,12 @@ impl NodeVersions {
                 candidate.is_latest = false;
             }
         }
-        let (known, usable) = join(&candidates);
+        let (known, usable) = join(&candidates, &vip_owner);
+        let mut others = usable.values().flat_map(|node| &node.other_addresses);
+        self.has_refused |= others.any(|address| known.owner(*address).is_none());
         for (name, candidate) in candidates.into_iter().filter(|(_, candidate)| candidate.is_latest) {
             if let Some(entry) = self.entries.get_mut(&name)
-                && entry.latest.as_ref().is_some_and(|latest| latest.problems.is_empty())
+                && entry.latest.as_ref().is_some_and(Translated::is_good)
             {
                 entry.good = candidate.node.or(entry.good.take());
             }
@@ -158,7 +166,7 @@ impl NodeVersions {
     fn candidates(&self) -> BTreeMap<Arc<str>, Candidate> {
         let candidate = |entry: &'_ Entry| match (&entry.latest, &entry.good) {
             (Some(latest), None) => (latest.node.clone(), true),
-            (Some(latest), _) if latest.problems.is_empty() => (latest.node.clone(), true),
+            (Some(latest), _) if latest.is_good() => (latest.node.clone(), true),
             (_, good) => (good.clone(), false),
         };
         let named = self.entries.iter().map(|(name, entry)| {
@@ -208,13 +216,19 @@ impl NodeVersions {
     }
 }
 
-fn join(candidates: &BTreeMap<Arc<str>, Candidate>) -> (Nodes, OrdMap<Arc<str>, Arc<Node>>) {
+/// A VIP that a Service has already stays a VIP, though a Node lists it: it may be a machine that has it on
+/// an interface.
+fn join(
+    candidates: &BTreeMap<Arc<str>, Candidate>,
+    vip_owner: &impl Fn(IpAddr) -> Option<String>,
+) -> (Nodes, OrdMap<Arc<str>, Arc<Node>>) {
     let (mut known, mut usable) = (Nodes::default(), OrdMap::new());
     for (name, candidate) in candidates {
         known.names.insert(Arc::clone(name), candidate.node.is_some());
         if let Some(node) = &candidate.node {
-            let addresses = node.addresses.iter().map(|address| (*address, Arc::clone(name)));
-            known.addresses.extend(addresses);
+            let others = node.other_addresses.iter().filter(|address| vip_owner(**address).is_none());
+            let addresses = node.addresses.iter().chain(others);
+            known.addresses.extend(addresses.map(|address| (*address, Arc::clone(name))));
             usable.insert(Arc::clone(name), Arc::clone(node));
         }
     }

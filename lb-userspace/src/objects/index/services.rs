@@ -9,7 +9,7 @@ use std::{
 use crate::objects::{
     model::Problem,
     source::{EndpointSlice, Kind, ObjectRef, Rank, Service},
-    translate::{self, Nodes, TranslateConfig, Translated},
+    translate::{self, Context, Translated},
 };
 
 #[derive(Default)]
@@ -67,6 +67,11 @@ impl ServiceVersions {
 
     pub fn contains(&self, service: &ObjectRef) -> bool {
         self.services.contains_key(service)
+    }
+
+    /// Was a version of it in effect without a problem?
+    pub fn was_good(&self, service: &ObjectRef) -> bool {
+        self.services.get(service).is_some_and(|versions| versions.good.is_some())
     }
 
     /// Returns the Services that are touched: its own, and that of its former version.
@@ -147,19 +152,19 @@ impl ServiceVersions {
 
     /// What is in effect of a Service, if there is one: its objects as they are now, but those that
     /// have a problem as they were last without. An object that was never good is used as far as it is.
-    pub fn choose(&self, this: &ObjectRef, nodes: &Nodes, options: TranslateConfig) -> Option<Choice> {
-        self.hold_back(this, BTreeSet::new(), nodes, options)
+    pub fn choose(&self, this: &ObjectRef, context: Context<'_>) -> Option<Choice> {
+        self.hold_back(this, BTreeSet::new(), context)
     }
 
     /// The same, with the Service itself as it was good last. None: it never was, or is so already.
-    pub fn fall_back(&self, choice: &Choice, nodes: &Nodes, options: TranslateConfig) -> Option<Choice> {
+    pub fn fall_back(&self, choice: &Choice, context: Context<'_>) -> Option<Choice> {
         let this = &choice.rank.object;
         if !self.has_better(this) || choice.held_back.contains(this) {
             return None;
         }
         let mut held_back = choice.held_back.clone();
         held_back.insert(this.clone());
-        self.hold_back(this, held_back, nodes, options)
+        self.hold_back(this, held_back, context)
     }
 
     /// Holds back more of the objects for as long as what is left has problems.
@@ -167,12 +172,11 @@ impl ServiceVersions {
         &self,
         this: &ObjectRef,
         mut held_back: BTreeSet<ObjectRef>,
-        nodes: &Nodes,
-        options: TranslateConfig,
+        context: Context<'_>,
     ) -> Option<Choice> {
         let mut problems = None;
         loop {
-            let translated = self.translate(this, &held_back, nodes, options)?;
+            let translated = self.translate(this, &held_back, context)?;
             problems.get_or_insert_with(|| translated.problems.clone());
             let more = self.to_hold_back(this, &translated, &held_back);
             if more.is_empty() {
@@ -183,7 +187,7 @@ impl ServiceVersions {
         }
     }
 
-    /// The objects with a problem; if these have no better version, the Service, which may ask
+    /// The objects with a problem, other than what is left out; if these have no better version, the Service, which may ask
     /// something else of its slices; at last all slices. A Service that is held back can't do with
     /// slices for what it is now.
     fn to_hold_back(
@@ -195,10 +199,11 @@ impl ServiceVersions {
         let can_be = |object: &ObjectRef| !held_back.contains(object) && self.has_better(object);
         let unmatched = translated.unmatched.iter().filter(|_| held_back.contains(this)).cloned();
         let unmatched: Vec<_> = unmatched.filter(can_be).collect();
-        if translated.problems.is_empty() || !unmatched.is_empty() {
+        let mut faults = translated.problems.iter().filter(|problem| !problem.left_out).peekable();
+        if faults.peek().is_none() || !unmatched.is_empty() {
             return unmatched;
         }
-        let named = translated.problems.iter().filter_map(|problem| problem.object.parse().ok());
+        let named = faults.filter_map(|problem| problem.object.parse().ok());
         let slices = self.slices_of.get(this).into_iter().flatten().cloned();
         let choices = [named.collect(), vec![this.clone()], slices.collect::<Vec<_>>()];
         let mut choices = choices.into_iter().map(|all| all.into_iter().filter(can_be).collect::<Vec<_>>());
@@ -217,20 +222,20 @@ impl ServiceVersions {
         &self,
         this: &ObjectRef,
         held_back: &BTreeSet<ObjectRef>,
-        nodes: &Nodes,
-        options: TranslateConfig,
+        context: Context<'_>,
     ) -> Option<Translated> {
         let service = self.services.get(this)?.choose(held_back.contains(this));
         let slices = self.slices_of.get(this).into_iter().flatten();
         let slices =
             slices.filter_map(|slice| Some(self.slices.get(slice)?.choose(held_back.contains(slice))));
-        Some(translate::service(service, slices, nodes, options))
+        Some(translate::service(service, slices, context))
     }
 
     /// The choice is in effect: what is used of it in the latest version, without a problem, is good.
     /// `wins_all`: the Service gets all that it asks for.
     pub fn accept(&mut self, choice: &Choice, wins_all: bool) {
-        let faulty: BTreeSet<_> = choice.translated.problems.iter().map(|problem| &*problem.object).collect();
+        let faults = choice.translated.problems.iter().filter(|problem| !problem.left_out);
+        let faulty: BTreeSet<_> = faults.map(|problem| &*problem.object).collect();
         let is_good =
             |object: &ObjectRef| !choice.held_back.contains(object) && !faulty.contains(&*object.to_string());
         let this = &choice.rank.object;

@@ -48,7 +48,7 @@ impl UnreadObject {
             field: field.into(),
             message: message.into(),
             remedy: remedy.into(),
-            location: None,
+            ..Problem::default()
         }
     }
 }

@@ -19,7 +19,7 @@ impl Origin {
     }
 
     pub fn locate_problem(&self, problem: Problem) -> Problem {
-        Problem { location: Some(self.location_of(&problem.field)), ..problem }
+        Problem { location: Some(self.location_of(&problem.field).into()), ..problem }
     }
 }
 

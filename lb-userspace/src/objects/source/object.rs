@@ -63,7 +63,7 @@ impl ObjectRef {
             field: field.into(),
             message: message.into(),
             remedy: remedy.into(),
-            location: None,
+            ..Problem::default()
         }
     }
 }

@@ -39,15 +39,15 @@ pub fn field(annotation: &str) -> String {
     format!("metadata.annotations[{annotation}]")
 }
 
-/// Problems of unknown annotations with our prefix: most likely typing errors, which
-/// would otherwise be ignored silently.
+/// Problems of unknown annotations with our prefix: most likely typing errors, which would otherwise be
+/// ignored silently. Those of a newer release are among them, and must not hold up what else changes.
 pub fn unknown_annotations(object: &ObjectRef, annotations: &Labels, known: &[&str]) -> Vec<Problem> {
     let names = annotations.names();
     names
         .filter(|name| name.starts_with(PREFIX) && !known.contains(name))
         .map(|name| {
             let remedy = format!("use one of {}, or remove it", known.join(", "));
-            object.problem(field(name), "unknown annotation", remedy)
+            Complaint::left_out("unknown annotation", remedy).into_problem(object, field(name))
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! One Node: the addresses where tunnels to it end, and whether it is a director.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use k8s_openapi::api::core::v1;
 
@@ -27,7 +27,8 @@ pub fn node(object: &v1::Node) -> (Option<Node>, Vec<Problem>) {
         None => internal_ips(&this, object, &mut problems),
     };
     let name = Arc::clone(&this.name);
-    let node = (!addresses.is_empty()).then_some(Node { name, addresses, director, labels });
+    let other_addresses = other_addresses(object, &addresses);
+    let node = (!addresses.is_empty()).then_some(Node { name, addresses, other_addresses, director, labels });
     (node, problems)
 }
 
@@ -65,12 +66,23 @@ fn check_one_per_family(address: IpAddr, before: &[IpAddr]) -> Result<IpAddr, Co
     Err(Complaint::new(message, "name at most one IPv4 and one IPv6 address"))
 }
 
+fn listed_addresses(object: &v1::Node) -> impl Iterator<Item = &v1::NodeAddress> {
+    object.status.iter().filter_map(|status| status.addresses.as_ref()).flatten()
+}
+
+/// What it has besides `addresses`; names of hosts are no addresses.
+fn other_addresses(object: &v1::Node, addresses: &[IpAddr]) -> BTreeSet<IpAddr> {
+    let all = listed_addresses(object).filter_map(|listed| listed.address.parse().ok());
+    all.filter(|address| !addresses.contains(address)).collect()
+}
+
 /// The first InternalIP of each family, in the order that the kubelet prefers.
 fn internal_ips(this: &ObjectRef, object: &v1::Node, problems: &mut Vec<Problem>) -> Vec<IpAddr> {
-    let listed = object.status.iter().filter_map(|status| status.addresses.as_ref()).flatten();
     let mut addresses = Vec::new();
     let mut found = false;
-    for (index, listed) in listed.enumerate().filter(|(_, listed)| listed.type_ == "InternalIP") {
+    for (index, listed) in
+        listed_addresses(object).enumerate().filter(|(_, listed)| listed.type_ == "InternalIP")
+    {
         found = true;
         match parse_address(&listed.address) {
             Ok(address) => addresses.extend(check_one_per_family(address, &addresses)),

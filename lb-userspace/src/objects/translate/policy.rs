@@ -7,7 +7,7 @@ use super::{
     values::{self, Complaint},
 };
 use crate::objects::{
-    model::{Policy, Problem},
+    model::{NewFlows, Policy, Problem},
     source::{ObjectRef, Service, ServiceSpec},
 };
 
@@ -90,11 +90,11 @@ fn affinity_timeout(spec: &ServiceSpec) -> Result<Option<u32>, (String, Complain
     }
 }
 
-/// New flows per second, of all machines together. None: no limit.
-fn new_flow_limit(object: &Service) -> Result<Option<u32>, (String, Complaint)> {
+/// None: no limit.
+fn new_flow_limit(object: &Service) -> Result<Option<NewFlows>, (String, Complaint)> {
     let Some(written) = object.annotations.get(NEW_FLOWS) else { return Ok(None) };
     let number = written.parse::<u32>().ok().filter(|number| *number > 0);
-    number.map(Some).ok_or_else(|| {
+    number.map(|all| Some(NewFlows::Everywhere(all))).ok_or_else(|| {
         let remedy = format!("write a number from 1 to {}, or remove the annotation", u32::MAX);
         (
             annotations::field(NEW_FLOWS),

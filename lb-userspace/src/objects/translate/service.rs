@@ -1,29 +1,39 @@
 //! One Service with its EndpointSlices: a model service for each address and port.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use super::{
-    Nodes,
-    annotations::{self, BACKENDS, DELIVERY, DSR, HEALTH_CHECK},
+    Nodes, annotations,
+    carrier::{self, Carrier, decide_carrier},
     health,
-    policy::{policy_of_family, read_policy},
+    policy::policy_of_family,
     readiness::Readiness,
     settings::Settings,
     slice::{Slice, SlicePort, translate_slice},
     values, wish,
 };
 use crate::objects::{
-    model::{Backends, Endpoint, Frontend, Policy, Problem, Protocol, Service, Wish},
-    source::{self, EndpointSlice, ObjectRef, ServiceSpec},
+    model::{Backends, Endpoint, Frontend, PinnedSettings, Problem, Protocol, Service, Wish},
+    source::{self, EndpointSlice, ObjectRef},
 };
-
-/// The `loadBalancerClass` of Services that are for Trigon.
-const CLASS: &str = "trigon.dev/lb";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TranslateConfig {
     /// `--default-class`: Services without a class are ours as well.
     pub default_class: bool,
+}
+
+/// What the meaning of a Service depends on, besides its own objects.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub nodes: &'a Nodes,
+    pub options: TranslateConfig,
+    /// What an earlier agent has in the maps, where no version was good since the start.
+    pub pinned: &'a BTreeMap<Frontend, PinnedSettings>,
 }
 
 /// What a Service asks for: one (VIP, port, protocol). Two Services may claim the same.
@@ -48,52 +58,79 @@ pub struct Translated {
     pub unmatched: Vec<ObjectRef>,
 }
 
-/// Who brings a Service's packets to its endpoints.
-enum CarriedBy {
-    DataPath(Settings),
-    KubeProxy,
-}
-
 struct ServicePort {
     name: String,
     protocol: Protocol,
     number: u16,
 }
 
+impl ServicePort {
+    fn at(&self, vip: IpAddr) -> Frontend {
+        Frontend { vip, port: self.number, protocol: self.protocol }
+    }
+}
+
 /// Translates a Service. `slices` are all of its slices, in any order.
 pub fn service<'a>(
     object: &source::Service,
     slices: impl IntoIterator<Item = &'a EndpointSlice>,
-    nodes: &Nodes,
-    options: TranslateConfig,
+    context: Context<'_>,
 ) -> Translated {
     let this = &object.this;
     let mut problems = annotations::unknown_annotations(this, &object.annotations, annotations::OF_SERVICE);
-    let mut translated = match decide_carrier(this, object, options, &mut problems) {
-        None => Translated::default(),
-        Some(CarriedBy::KubeProxy) => {
-            let vips = checked_vips(this, object, nodes, &mut problems);
+    let mut translated = match decide_carrier(object, context.options, &mut problems) {
+        Carrier::Nobody => Translated::default(),
+        Carrier::KubeProxy => {
+            let vips = checked_vips(this, object, context.nodes, &mut problems);
             let wishes = wish::kube_proxy_wishes(object, slices, vips.iter().map(|(vip, _)| *vip));
             Translated { claims: kube_proxy_claims(this, object, &vips), wishes, ..Translated::default() }
         }
-        Some(CarriedBy::DataPath(settings)) => {
-            let vips = checked_vips(this, object, nodes, &mut problems);
-            let wishes = wish::data_path_wishes(object, vips.iter().map(|(vip, _)| *vip));
-            let slices: Vec<Slice> = slices
-                .into_iter()
-                .filter_map(|object| translate_slice(object, &settings, nodes, &mut problems))
-                .collect();
-            let ports = checked_ports(this, object, &mut problems);
-            let has_none =
-                |slice: &&Slice| !slice.members.is_empty() && !ports.iter().any(|port| slice.has(port));
-            let unmatched = slices.iter().filter(has_none).map(|slice| slice.this.clone()).collect();
-            let claims = data_path_claims(this, &ports, &settings, &vips, &slices, &mut problems);
-            Translated { claims, wishes, problems: Vec::new(), uses_slices: true, unmatched }
+        Carrier::DataPath(settings) => {
+            through_data_path(object, slices, &settings, |_| true, context.nodes, &mut problems)
         }
+        Carrier::Unknown => match settings_of_pinned(object, context) {
+            Some(settings) => {
+                let is_pinned = |frontend: &Frontend| context.pinned.contains_key(frontend);
+                through_data_path(object, slices, &settings, is_pinned, context.nodes, &mut problems)
+            }
+            None => Translated::default(),
+        },
     };
     problems.sort_by(|a, b| (&a.object, &a.field, &a.message).cmp(&(&b.object, &b.field, &b.message)));
     translated.problems = problems;
     translated
+}
+
+/// The settings by which an earlier agent serves it. None: it does not.
+fn settings_of_pinned(object: &source::Service, context: Context<'_>) -> Option<Settings> {
+    let vips = checked_vips(&object.this, object, context.nodes, &mut Vec::new());
+    let ports = checked_ports(&object.this, object, &mut Vec::new());
+    let frontends = ports.iter().flat_map(|port| vips.iter().map(|(vip, _)| port.at(*vip)));
+    carrier::pinned_settings(object, frontends.filter_map(|frontend| context.pinned.get(&frontend)))
+}
+
+/// A Service in the data path, as far as its frontends are `wanted`.
+fn through_data_path<'a>(
+    object: &source::Service,
+    slices: impl IntoIterator<Item = &'a EndpointSlice>,
+    settings: &Settings,
+    is_wanted: impl Fn(&Frontend) -> bool,
+    nodes: &Nodes,
+    problems: &mut Vec<Problem>,
+) -> Translated {
+    let this = &object.this;
+    let vips = checked_vips(this, object, nodes, problems);
+    let slices: Vec<Slice> =
+        slices.into_iter().filter_map(|object| translate_slice(object, settings, nodes, problems)).collect();
+    let ports = checked_ports(this, object, problems);
+    let has_none = |slice: &&Slice| !slice.members.is_empty() && !ports.iter().any(|port| slice.has(port));
+    let unmatched = slices.iter().filter(has_none).map(|slice| slice.this.clone()).collect();
+    let mut claims = data_path_claims(this, &ports, settings, &vips, &slices, problems);
+    claims.retain(|claim| is_wanted(&claim.frontend));
+    let vips = vips.iter().map(|(vip, _)| *vip);
+    let served = vips.filter(|vip| ports.is_empty() || claims.iter().any(|claim| claim.frontend.vip == *vip));
+    let wishes = wish::data_path_wishes(object, served);
+    Translated { claims, wishes, problems: Vec::new(), uses_slices: true, unmatched }
 }
 
 /// The claims of a Service in the data path.
@@ -110,7 +147,7 @@ fn data_path_claims(
     for port in ports {
         let slices = matching_slices(port, slices, settings, problems);
         claims.extend(vips.iter().map(|(vip, field)| {
-            let frontend = Frontend { vip: *vip, port: port.number, protocol: port.protocol };
+            let frontend = port.at(*vip);
             let service = Service {
                 name: Arc::clone(&name),
                 frontend,
@@ -129,60 +166,13 @@ fn data_path_claims(
 fn kube_proxy_claims(this: &ObjectRef, object: &source::Service, vips: &[(IpAddr, String)]) -> Vec<Claim> {
     let ports = checked_ports(this, object, &mut Vec::new());
     let of_port = |port: ServicePort| {
-        vips.iter().map(move |(vip, field)| {
-            let frontend = Frontend { vip: *vip, port: port.number, protocol: port.protocol };
-            Claim { frontend, service: None, field: field.clone() }
+        vips.iter().map(move |(vip, field)| Claim {
+            frontend: port.at(*vip),
+            service: None,
+            field: field.clone(),
         })
     };
     ports.into_iter().flat_map(of_port).collect()
-}
-
-/// None if the Service is not ours, or if one of its settings is invalid: without,
-/// say, its source ranges, it would be served unprotected.
-fn decide_carrier(
-    this: &ObjectRef,
-    object: &source::Service,
-    options: TranslateConfig,
-    problems: &mut Vec<Problem>,
-) -> Option<CarriedBy> {
-    let (annotations, spec) = (&object.annotations, object.spec.as_ref()?);
-    if reason_not_ours(spec, options).is_some() {
-        return None;
-    }
-    let before = problems.len();
-    let mut complain = |annotation: &str, complaint: values::Complaint| {
-        problems.push(complaint.into_problem(this, annotations::field(annotation)));
-    };
-    let dsr = annotations::parse_choice(annotations, DSR, annotations::BOOLEANS);
-    let delivery = annotations::parse_choice(annotations, DELIVERY, annotations::DELIVERIES);
-    let bare = annotations::parse_choice(annotations, BACKENDS, annotations::BACKEND_KINDS);
-    let dsr = dsr.map_err(|complaint| complain(DSR, complaint)).unwrap_or_default();
-    let delivery = delivery.map_err(|complaint| complain(DELIVERY, complaint)).unwrap_or_default();
-    let bare = bare.map_err(|complaint| complain(BACKENDS, complaint)).unwrap_or_default();
-    let check = if dsr { health::wanted_check(annotations, spec, bare) } else { Ok(None) };
-    let check = check.map_err(|complaint| complain(HEALTH_CHECK, complaint)).unwrap_or_default();
-    let policy = if dsr { read_policy(this, object, spec, problems) } else { Policy::default() };
-    let publish_not_ready = spec.publish_not_ready_addresses;
-    if problems.len() > before {
-        return None;
-    }
-    let settings = Settings { delivery, bare, publish_not_ready, policy, check };
-    Some(if dsr { CarriedBy::DataPath(settings) } else { CarriedBy::KubeProxy })
-}
-
-/// Why the Service is not ours: the field, and the value it would have to have. None: it is ours.
-pub fn reason_not_ours(spec: &ServiceSpec, options: TranslateConfig) -> Option<(&'static str, &'static str)> {
-    let ours = match spec.load_balancer_class.as_deref() {
-        None | Some("") => options.default_class,
-        Some(class) => class == CLASS,
-    };
-    if spec.type_.as_deref() != Some("LoadBalancer") {
-        Some(("spec.type", "LoadBalancer"))
-    } else if !ours {
-        Some(("spec.loadBalancerClass", CLASS))
-    } else {
-        None
-    }
 }
 
 /// The VIPs, each with its field.

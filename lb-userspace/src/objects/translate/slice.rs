@@ -53,7 +53,8 @@ pub fn translate_slice(
         "IPv6" => false,
         other => {
             let message = format!("`{other}` has no meaning for a load balancer");
-            problems.push(this.problem("addressType", message, "write IPv4 or IPv6"));
+            let complaint = Complaint::left_out(message, "write IPv4 or IPv6");
+            problems.push(complaint.into_problem(&this, "addressType"));
             return None;
         }
     };
@@ -81,7 +82,7 @@ fn checked_ports(this: &ObjectRef, object: &EndpointSlice, problems: &mut Vec<Pr
     let mut ports = Vec::new();
     for (index, port) in object.ports.iter().enumerate() {
         let number = port.port.ok_or_else(|| {
-            Complaint::new("is missing: it would mean all ports", "write the number of the port")
+            Complaint::left_out("is missing: it would mean all ports", "write the number of the port")
         });
         match (number.and_then(values::check_port), values::parse_protocol(port.protocol.as_deref())) {
             (Ok(number), Ok(protocol)) => {
@@ -115,7 +116,7 @@ fn translate_endpoint(
     let name = endpoint.node_name.as_deref().filter(|name| !name.is_empty()).ok_or_else(|| {
         let remedy = "set the Node that the Pod is on; or annotate the Service with \
                       trigon.dev/backends: bare, if this is a server that owns the VIP itself";
-        ("nodeName", Complaint::new("is missing", remedy))
+        ("nodeName", Complaint::left_out("is missing", remedy))
     })?;
     let (name, usable) = nodes.get(name).ok_or_else(|| {
         let message = format!("there is no Node `{name}`");

@@ -14,15 +14,22 @@ use crate::objects::{
 pub struct Complaint {
     pub message: String,
     pub remedy: String,
+    /// See [`Problem::left_out`].
+    pub left_out: bool,
 }
 
 impl Complaint {
     pub fn new(message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { message: message.into(), remedy: remedy.into() }
+        Self { message: message.into(), remedy: remedy.into(), left_out: false }
+    }
+
+    /// Of what Kubernetes allows, and Trigon leaves out.
+    pub fn left_out(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { left_out: true, ..Self::new(message, remedy) }
     }
 
     pub fn into_problem(self, object: &ObjectRef, field: impl Into<String>) -> Problem {
-        object.problem(field, self.message, self.remedy)
+        Problem { left_out: self.left_out, ..object.problem(field, self.message, self.remedy) }
     }
 }
 
@@ -116,7 +123,8 @@ pub fn parse_protocol(text: Option<&str>) -> Result<Protocol, Complaint> {
     match text {
         None | Some("" | "TCP") => Ok(Protocol::Tcp),
         Some("UDP") => Ok(Protocol::Udp),
-        Some(other) => Err(Complaint::new(format!("`{other}` is not supported"), "use TCP or UDP")),
+        Some("SCTP") => Err(Complaint::left_out("`SCTP` is not supported", "use TCP or UDP")),
+        Some(other) => Err(Complaint::new(format!("`{other}` is not a protocol"), "use TCP or UDP")),
     }
 }
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     neigh::{NextHop, Reach},
-    objects::model::{self, DeliveryMode, Endpoint, Frontend, Labels, Node, Protocol},
+    objects::model::{self, DeliveryMode, Endpoint, Frontend, Node, Protocol},
     plan::backend::backend_entry,
 };
 
@@ -19,7 +19,7 @@ fn ip(text: &str) -> IpAddr {
 
 fn node(name: &str, addresses: &[&str], director: bool) -> (Arc<str>, Arc<Node>) {
     let addresses = addresses.iter().map(|a| ip(a)).collect();
-    (name.into(), Arc::new(Node { name: name.into(), addresses, director, labels: Labels::new() }))
+    (name.into(), Arc::new(Node { name: name.into(), addresses, director, ..Node::default() }))
 }
 
 fn service(vip: &str, delivery: DeliveryMode, backends: Backends) -> (Frontend, Arc<Service>) {
@@ -315,7 +315,7 @@ fn if_all_look_dead_the_ring_stays() {
 fn new_flows_are_shared_out_among_those_on_whom_they_begin() {
     let limited = |backends| {
         let (frontend, mut service) = service("192.0.2.1", DeliveryMode::Auto, backends);
-        Arc::make_mut(&mut service).policy.new_flows = Some(90);
+        Arc::make_mut(&mut service).policy.new_flows = Some(model::NewFlows::Everywhere(90));
         cluster(vec![(frontend, service)])
     };
     let share = |cluster: &Cluster, name, roles| {

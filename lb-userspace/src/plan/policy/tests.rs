@@ -14,7 +14,7 @@ fn a_range_is_printed_as_it_was_written() {
 #[test]
 fn the_shares_of_new_flows_are_by_weight_and_nobody_gets_none() {
     let of = |all, own, total| {
-        let policy = model::Policy { new_flows: Some(all), ..model::Policy::default() };
+        let policy = model::Policy { new_flows: Some(NewFlows::Everywhere(all)), ..model::Policy::default() };
         PlannedPolicy::new(&policy, Some(FlowShare { own, total })).new_flows
     };
     assert_eq!([of(100, 1, 3), of(100, 2, 3), of(100, 3, 3)], [33, 66, 100]);

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     agent::explain::frame,
     neigh::{NextHop, Reach},
-    objects::model::{Labels, Node},
+    objects::model::Node,
 };
 
 const FLOW: &str = "tcp 198.51.100.7:4242 -> 192.0.2.10:80";
@@ -59,7 +59,7 @@ impl StoryWorld {
             name: format!("node{id}").into(),
             addresses: vec![IpAddr::from([10, 0, 0, id])],
             director: false,
-            labels: Labels::new(),
+            ..Node::default()
         };
         let nodes = (1..=3).map(node).map(|node| (node.name.clone(), Arc::new(node))).collect();
         let hop = NextHop {

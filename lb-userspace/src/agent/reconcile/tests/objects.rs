@@ -7,9 +7,7 @@ use proptest::prelude::*;
 
 use crate::{
     neigh::{NextHop, NextHops, Reach},
-    objects::model::{
-        Backends, Cluster, DeliveryMode, Endpoint, Frontend, Labels, Node, Policy, Protocol, Service,
-    },
+    objects::model::{Backends, Cluster, DeliveryMode, Endpoint, Frontend, Node, Policy, Protocol, Service},
 };
 
 /// This machine is node 0.
@@ -88,7 +86,7 @@ impl Objects {
         for number in [0].iter().chain(&self.nodes) {
             let name: Arc<str> = format!("node{number}").into();
             let addresses = vec![node_address(*number)];
-            let node = Node { name: name.clone(), addresses, director: *number == 0, labels: Labels::new() };
+            let node = Node { name: name.clone(), addresses, director: *number == 0, ..Node::default() };
             cluster.nodes.insert(name, Arc::new(node));
         }
         for (number, object) in &self.services {

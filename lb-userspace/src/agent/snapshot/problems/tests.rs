@@ -108,7 +108,7 @@ fn any_problems() -> impl Strategy<Value = Arc<[Problem]>> {
         field: String::new(),
         message: "wrong".into(),
         remedy: "right".into(),
-        location: None,
+        ..Problem::default()
     });
     prop::collection::vec(problem, 0..2).prop_map(Into::into)
 }

@@ -86,6 +86,69 @@ fn an_endpoint_that_is_wrong_leaves_its_slice_as_it_was() {
     assert_eq!(state.served(), ["192.0.2.1 web 1"]);
 }
 
+/// What Kubernetes allows, and Trigon leaves out, holds up nothing: all of it here, and an endpoint more.
+#[test]
+fn what_is_left_out_holds_up_nothing() {
+    let mut state = Followed::default();
+    let (web, one) = (service("web", "192.0.2.1"), slice("web", "node1"));
+    assert_eq!(state.load(&(web.clone() + &one + NODE)), [""; 0]);
+    let two = one.replace("endpoints: [", "endpoints: [{addresses: [10.1.0.2], nodeName: node1}, ");
+    let names = slice("names", "node1").replace("name: names}", "name: web}").replace("IPv4", "FQDN");
+    let news = "trigon.dev/news: a";
+    let cases = [
+        (web.replace("{port: 80}", "{port: 80}, {name: s, port: 81, protocol: SCTP}") + &two + NODE, "SCTP"),
+        (
+            web.clone() + &two.replace("{port: 80}", "{port: 80}, {name: s, port: 9, protocol: SCTP}") + NODE,
+            "SCTP",
+        ),
+        (web.clone() + &two.replace("{port: 80}", "{port: 80}, {name: all}") + NODE, "would mean all ports"),
+        (
+            web.clone() + &two.replace("endpoints: [", "endpoints: [{addresses: [10.1.0.9]}, ") + NODE,
+            "nodeName: is missing",
+        ),
+        (web.clone() + &two + &names + NODE, "`FQDN` has no meaning"),
+        (web.replace("{trigon.dev", &format!("{{{news}, trigon.dev")) + &two + NODE, "unknown annotation"),
+        (
+            web.clone() + &two + &NODE.replace("node1}", &format!("node1, annotations: {{{news}}}}}")),
+            "unknown annotation",
+        ),
+    ];
+    for (text, said) in cases {
+        assert_one(&state.load(&text), said);
+        assert!(state.index.faults()[0].left_out);
+        assert_eq!(state.served(), ["192.0.2.1 web 2"], "{said}");
+        assert_eq!(state.load(&(web.clone() + &one + NODE)), [""; 0]);
+        assert_eq!(state.served(), ["192.0.2.1 web 1"], "{said}");
+    }
+}
+
+#[test]
+fn no_address_of_a_node_becomes_a_vip() {
+    let mut state = Followed::default();
+    // Tunnels end at the other address.
+    let node = NODE
+        .replace("{name: node1}", "{name: node1, annotations: {trigon.dev/node-address: 10.0.9.1}}")
+        .replace("}]}}", "}, {type: ExternalIP, address: 192.0.2.9}, {type: Hostname, address: node1}]}}");
+    assert_eq!(state.load(&node), [""; 0]);
+    for address in ["10.0.0.1", "10.0.9.1", "192.0.2.9"] {
+        let told = state.load(&(service("web", address) + &node));
+        assert_one(&told, &format!("{address} is the address of Node node1"));
+        assert_eq!(state.served(), [""; 0]);
+    }
+    // A VIP stays one, though a machine has it on an interface.
+    let bare = NODE.replace("10.0.0.1", "10.0.0.7");
+    assert_eq!(state.load(&(service("web", "192.0.2.9") + &bare)), [""; 0]);
+    assert_eq!(state.load(&(service("web", "192.0.2.9") + &node)), [""; 0]);
+    assert_eq!(state.served(), ["192.0.2.9 web 0"]);
+    // Until it is given up.
+    assert_eq!(state.load(&(service("web", "192.0.2.8") + &node)), [""; 0]);
+    let told = state.load(&(service("web", "192.0.2.8") + &service("other", "192.0.2.9") + &node));
+    assert_one(
+        &told,
+        "Service default/other: status.loadBalancer.ingress[0].ip: 192.0.2.9 is the address of Node",
+    );
+}
+
 #[test]
 fn what_was_never_good_is_used_as_far_as_it_is() {
     let mut state = Followed::default();

@@ -236,7 +236,7 @@ fn decode_text(path: &Path, bytes: Vec<u8>) -> Result<String, Problem> {
         let line = 1 + error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count();
         let message = "not UTF-8 text".to_owned();
         let located = file_problem("file", path, "contents", message, "save the file as UTF-8");
-        Problem { location: Some(format!("{}:{line}", path.display())), ..located }
+        Problem { location: Some(format!("{}:{line}", path.display()).into()), ..located }
     })
 }
 
@@ -250,7 +250,7 @@ pub fn parse_file(path: &Path, text: &str) -> FileContents {
     if let Err(error) = result {
         let remedy = "correct the YAML: mostly it is the indentation, or a quote or bracket left open";
         let located = file_problem("file", path, "syntax", error.message, remedy);
-        let location = Some(format!("{}:{}", path.display(), error.line));
+        let location = Some(format!("{}:{}", path.display(), error.line).into());
         contents.faults.push(Problem { location, ..located });
     }
     contents
@@ -262,6 +262,7 @@ fn file_problem(what: &str, path: &Path, field: &str, message: String, remedy: &
         field: field.to_owned(),
         message,
         remedy: remedy.to_owned(),
-        location: Some(path.display().to_string()),
+        location: Some(path.display().to_string().into()),
+        ..Problem::default()
     }
 }

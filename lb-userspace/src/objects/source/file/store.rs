@@ -177,7 +177,7 @@ fn no_files_problem() -> Problem {
         field: "files".to_owned(),
         message: "there is no file any more, and what was there stays in effect".to_owned(),
         remedy: "put the files back; or, if all is to go, one file without any object".to_owned(),
-        location: None,
+        ..Problem::default()
     }
 }
 
@@ -187,6 +187,7 @@ fn kept_problem(path: &Path) -> Problem {
         field: "contents".to_owned(),
         message: "is gone, and stays in effect: a new file that can't be read may be this one".to_owned(),
         remedy: "correct the new file".to_owned(),
-        location: Some(path.display().to_string()),
+        location: Some(path.display().to_string().into()),
+        ..Problem::default()
     }
 }

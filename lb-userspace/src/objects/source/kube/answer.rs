@@ -129,7 +129,7 @@ fn unauthorized(since: Timestamp) -> String {
 }
 
 fn problem(object: String, message: String, remedy: &str) -> Problem {
-    Problem { object, field: "watch".to_owned(), message, remedy: remedy.to_owned(), location: None }
+    Problem { object, field: "watch".to_owned(), message, remedy: remedy.to_owned(), ..Problem::default() }
 }
 
 /// The first cause of an error, which says more than what it led to.

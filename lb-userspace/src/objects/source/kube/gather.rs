@@ -41,10 +41,17 @@ pub struct Gatherer {
 struct Followed {
     known: HashSet<ObjectRef>,
     /// While all are listed: those that were.
-    listed: Option<HashSet<ObjectRef>>,
+    listed: Option<Listed>,
     is_synced: bool,
     fault: Option<KindFault>,
-    /// Why some object is not among those that were listed.
+    /// Why some object is not known, since the last list that is complete.
+    undecodable: Option<String>,
+}
+
+#[derive(Default)]
+struct Listed {
+    names: HashSet<ObjectRef>,
+    /// Why some object is not among them.
     undecodable: Option<String>,
 }
 
@@ -76,7 +83,11 @@ impl Gatherer {
             }
             Event::Undecodable(why) => {
                 self.has_other_problems = true;
-                self.kinds.entry(kind).or_default().undecodable = Some(why);
+                let followed = self.kinds.entry(kind).or_default();
+                if let Some(listed) = &mut followed.listed {
+                    listed.undecodable = Some(why.clone());
+                }
+                followed.undecodable = Some(why);
             }
             Event::Gone(this) => {
                 self.kinds.entry(kind).or_default().known.remove(&this);
@@ -124,7 +135,7 @@ impl Gatherer {
     fn put(&mut self, this: ObjectRef, object: Object) {
         let followed = self.kinds.entry(this.kind).or_default();
         if let Some(listed) = &mut followed.listed {
-            listed.insert(this.clone());
+            listed.names.insert(this.clone());
         }
         followed.known.insert(this);
         self.changes.push(Change::Put(object, None));
@@ -137,18 +148,19 @@ impl Gatherer {
 
     fn begin_list(&mut self, kind: Kind) {
         let followed = self.kinds.entry(kind).or_default();
-        followed.listed = Some(HashSet::new());
-        self.has_other_problems |= followed.undecodable.take().is_some();
+        followed.listed = Some(Listed::default());
     }
 
     /// What was not listed is gone; unless that may be what could not be decoded.
     fn end_list(&mut self, kind: Kind) {
         let followed = self.kinds.entry(kind).or_default();
-        let Some(mut listed) = followed.listed.take() else { return };
-        if followed.undecodable.is_some() {
-            listed.extend(followed.known.iter().cloned());
+        let Some(Listed { mut names, undecodable }) = followed.listed.take() else { return };
+        if undecodable.is_some() {
+            names.extend(followed.known.iter().cloned());
         }
-        let known = mem::replace(&mut followed.known, listed);
+        self.has_other_problems |= undecodable != followed.undecodable;
+        followed.undecodable = undecodable;
+        let known = mem::replace(&mut followed.known, names);
         let mut gone: Vec<_> = known.into_iter().filter(|this| !followed.known.contains(this)).collect();
         gone.sort_unstable();
         let is_first = !mem::replace(&mut followed.is_synced, true);
@@ -188,7 +200,7 @@ impl Gatherer {
             field: "list".to_owned(),
             message: format!("has not listed all objects yet: {} are missing", missing.join(", ")),
             remedy: "wait; if it takes minutes, look at the API server and at the way to it".to_owned(),
-            location: None,
+            ..Problem::default()
         })
     }
 }
@@ -199,6 +211,6 @@ fn undecodable_problem(kind: Kind, why: &str) -> Problem {
         field: "watch".to_owned(),
         message: format!("an object cannot be decoded ({why}); what was there stays in effect"),
         remedy: "look for what is unusual in an object of this kind, and report it to Trigon".to_owned(),
-        location: None,
+        ..Problem::default()
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::objects::model::Policy;
+use crate::objects::model::{NewFlows, Policy};
 
 const ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 
@@ -71,5 +71,5 @@ fn affinity_lasts_for_three_hours_or_as_long_as_is_written() {
 fn new_flows_are_unlimited_unless_a_number_is_written() {
     assert_eq!(policy(BASE).new_flows, None);
     let limited = changed_base("trigon.dev/delivery: auto", "trigon.dev/new-flows-per-second: \"500\"");
-    assert_eq!(policy(&limited).new_flows, Some(500));
+    assert_eq!(policy(&limited).new_flows, Some(NewFlows::Everywhere(500)));
 }

@@ -49,7 +49,10 @@ impl World {
             Step::Service(frontend, None) => drop(self.cluster.services.remove(&frontend)),
             Step::Service(frontend, Some((delivery, backends))) => {
                 let (_, model) = service("192.0.2.1", delivery, backends);
-                let policy = model::Policy { new_flows: Some(90), ..model::Policy::default() };
+                let policy = model::Policy {
+                    new_flows: Some(model::NewFlows::Everywhere(90)),
+                    ..model::Policy::default()
+                };
                 let service = Service { frontend, policy, ..Service::clone(&model) };
                 self.cluster.services.insert(frontend, Arc::new(service));
             }

@@ -131,6 +131,8 @@ fn what_cannot_be_decoded_is_not_taken_for_gone() {
     gathered.note_event(Kind::Service, Event::Listed);
     let Update { changes, faults, .. } = gathered.take();
     assert!(changes.is_empty() && faults.len() == 1 && faults[0].message.contains("odd"), "{faults:?}");
+    gathered.note_event(Kind::Service, Event::Listing);
+    assert!(!gathered.has_news(), "until all is listed, it may still be there");
     list(&mut gathered, Kind::Service, &[]);
     let Update { changes, faults, .. } = gathered.take();
     assert_eq!((changes, faults), (vec![Change::Gone(this(Kind::Service, "a"))], vec![]));
