@@ -77,10 +77,15 @@ fn cases() -> Vec<Case> {
             expected: ["bad.yaml:11", "Service default/worse", "ingress[0].ip", "another address or port"],
         },
         Case {
-            what: "endpoint without a node",
-            text: format!("{SERVICE}{SLICE}- {{addresses: [10.88.1.11]}}\n"),
+            what: "endpoint on a node that is not there",
+            text: format!("{SERVICE}{SLICE}- {{addresses: [10.88.1.11], nodeName: lost}}\n"),
             is_served: true,
-            expected: ["bad.yaml:19", "EndpointSlice default/bad-1", "endpoints[0].nodeName", "set the Node"],
+            expected: [
+                "bad.yaml:19",
+                "EndpointSlice default/bad-1",
+                "endpoints[0].nodeName",
+                "add an object",
+            ],
         },
         Case {
             what: "10,000 endpoints in a slice",
