@@ -62,6 +62,12 @@ impl Service {
     pub const fn incarnation(&self) -> u16 {
         (self.flags >> service_flags::INCARNATION_SHIFT) as u16
     }
+
+    /// Does kube-proxy carry it?
+    #[inline(always)]
+    pub const fn is_passed(&self) -> bool {
+        self.flags & service_flags::PASS != 0
+    }
 }
 
 pub mod service_flags {
@@ -73,6 +79,9 @@ pub mod service_flags {
     pub const RANGES: u32 = 2;
     /// It keeps clients with their endpoints: see `Service::affinity`.
     pub const AFFINITY: u32 = 4;
+    /// A port of a VIP of ours that kube-proxy carries: its packets are left to the kernel. It has neither ring
+    /// nor endpoints.
+    pub const PASS: u32 = 8;
 }
 
 /// `VIPS`: an address that is ours, whatever the port.

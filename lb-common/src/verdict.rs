@@ -87,6 +87,8 @@ verdicts! {
         "larger than the path's MTU once encapsulated: the client was told the length that fits";
     TellTooBigRouted = 14 "tell_too_big_routed" Pass:
         "too large to be handed on to another node: the kernel was given the message that tells the client";
+    PassKubeProxy = 15 "pass_kube_proxy" Pass:
+        "passed to the kernel: kube-proxy carries this port";
     DropNoSuchPort = 32 "no_such_port" Drop:
         "no service of this VIP has this port and protocol",
         "add the port to a Service with this address, or have the client use one of its ports (`trigon services`)";

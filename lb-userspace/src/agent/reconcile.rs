@@ -321,7 +321,9 @@ impl<T: Tables> Reconciler<T> {
         for op in &applied.ops {
             match op {
                 Op::SetService(key, _) | Op::DeleteService(key) => drop(self.changed.insert(*key)),
-                Op::SetVip(addr, _) | Op::DeleteVip(addr) => self.changed.extend(mirror.services_of(*addr)),
+                Op::SetVip(addr, _) | Op::DeleteVip(addr) => {
+                    self.changed.extend(mirror.services_of(*addr).map(|(key, _)| *key));
+                }
                 _ => {}
             }
         }

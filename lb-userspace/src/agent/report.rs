@@ -67,6 +67,8 @@ pub struct ServiceReport {
     pub vip: IpAddr,
     pub port: u16,
     pub protocol: String,
+    /// kube-proxy carries it: packets to this port of a VIP of ours are passed to the kernel.
+    pub kube_proxy: bool,
     /// The generation read back from the kernel; none: not programmed yet.
     pub programmed: Option<u32>,
     /// Slots of its ring; 0 if this machine is no director, or it has no backend.

@@ -6,7 +6,7 @@ use lb_common::roles;
 
 use super::sharing::admitted_wishes;
 use crate::{
-    objects::model::{Announced, Carrier, Cluster, Frontend, Labels, Node, Protocol, Wish},
+    objects::model::{Announced, Carrier, Cluster, Frontend, Labels, Node, Wish},
     plan::Identity,
 };
 
@@ -66,9 +66,7 @@ impl DataPathState {
 
     /// On any director, by what the objects say: never `Cannot`.
     pub fn on_any_director(cluster: &Cluster, vip: IpAddr) -> Self {
-        let first = Frontend { vip, port: 0, protocol: Protocol::Tcp };
-        let last = Frontend { vip, port: u16::MAX, protocol: Protocol::Udp };
-        let mut services = cluster.services.range(first..=last);
+        let mut services = cluster.services.range(Frontend::all_of(vip));
         if services.any(|(_, service)| service.backends.take_new()) { Self::Carries } else { Self::Idle }
     }
 }

@@ -67,10 +67,11 @@ fn story_steps(packet: &PacketStory) -> Vec<String> {
     let service = packet.service.as_ref().map(|service| {
         let name = service.name.as_deref().unwrap_or("that no object describes any more");
         let (protocol, vip, generation) = (&service.protocol, service.vip, service.generation);
-        format!(
-            "service {name} ({protocol} {vip}), generation {generation}, {} in its ring",
-            count_of(service.backends, "backend")
-        )
+        let backends = match service.kube_proxy {
+            true => "carried by kube-proxy".into(),
+            false => format!("{} in its ring", count_of(service.backends, "backend")),
+        };
+        format!("service {name} ({protocol} {vip}), generation {generation}, {backends}")
     });
     let choice =
         packet.choice.as_ref().map(|choice| format!("to {}, {}", peer_label(&choice.peer), choice.why));
@@ -127,6 +128,7 @@ mod tests {
                 protocol: "tcp".into(),
                 vip: "192.0.2.10:80".parse().unwrap(),
                 generation: 7,
+                kube_proxy: false,
                 backends: 1,
             }),
             slot: Some(SlotStory {

@@ -56,14 +56,12 @@ pub fn services(services: &[ServiceReport]) -> String {
     ])];
     table.extend(services.iter().map(|service| {
         let vip = std::net::SocketAddr::new(service.vip, service.port);
-        let shares: Vec<_> =
-            service.backends.iter().map(|b| format!("{} ({})", b.address, b.slots)).collect();
         let state = service.programmed.map_or("NOT PROGRAMMED".into(), |g| format!("programmed ({g})"));
         vec![
             service.name.clone(),
             format!("{} {vip}", service.protocol),
             state,
-            if shares.is_empty() { "none".into() } else { shares.join(" ") },
+            backends_cell(service),
             endpoints_cell(service),
             policy_cell(service),
             service.packets.to_string(),
@@ -71,6 +69,14 @@ pub fn services(services: &[ServiceReport]) -> String {
         ]
     }));
     render_table(&table)
+}
+
+fn backends_cell(service: &ServiceReport) -> String {
+    if service.kube_proxy {
+        return "kube-proxy's".into();
+    }
+    let shares: Vec<_> = service.backends.iter().map(|b| format!("{} ({})", b.address, b.slots)).collect();
+    if shares.is_empty() { "none".into() } else { shares.join(" ") }
 }
 
 fn endpoints_cell(service: &ServiceReport) -> String {

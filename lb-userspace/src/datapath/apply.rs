@@ -24,6 +24,7 @@ pub struct Applied {
 pub fn apply(tables: &mut impl Tables, mirror: &mut Mirror, diff: Diff) -> Applied {
     let mut work = Work { tables, mirror, applied: Applied::default() };
     diff.deleted.into_iter().for_each(|change| work.apply_service(change));
+    diff.passed.into_iter().for_each(|change| work.apply_service(change));
     diff.shared.into_iter().for_each(|op| work.apply_shared(op));
     diff.slots.into_iter().for_each(|op| work.apply_shared(op));
     diff.services.into_iter().for_each(|change| work.apply_service(change));
@@ -59,7 +60,7 @@ impl<T: Tables> Work<'_, T> {
     fn apply_shared(&mut self, op: Op) {
         let has_failed = op.entry().is_some_and(|entry| self.mirror.failed.contains_key(&entry));
         // The service could not be deleted.
-        let is_used = |vip| self.mirror.services_of(vip).next().is_some();
+        let is_used = |vip| self.mirror.services_of(vip).any(|(_, service)| !service.is_passed());
         let is_kept = matches!(op, Op::DeleteVip(vip) if is_used(vip));
         if !has_failed && !is_kept && !self.would_dangle(&op) {
             self.write(op);
@@ -67,7 +68,8 @@ impl<T: Tables> Work<'_, T> {
     }
 
     fn apply_service(&mut self, ServiceChange { key, written, ops }: ServiceChange) {
-        let lacks_vip = written.is_some() && !self.mirror.vips.contains_key(&key.addr);
+        let needs_vip = written.as_ref().is_some_and(|written| !written.planned.is_passed());
+        let lacks_vip = needs_vip && !self.mirror.vips.contains_key(&key.addr);
         let lacks_slots =
             |op: &Op| matches!(op, Op::SetService(_, service) if !self.mirror.has_slots(service));
         if lacks_vip || ops.iter().any(lacks_slots) {

@@ -252,6 +252,7 @@ impl Index {
         while self.fall_back_losers(&mut choices) {}
         for frontend in self.claims.settle() {
             self.set_service(frontend);
+            self.set_passed(frontend);
         }
         for (service, choice) in choices {
             self.set_choice(service, choice);
@@ -303,6 +304,20 @@ impl Index {
         match new {
             Some(service) => drop(services.insert(frontend, Arc::clone(service))),
             None => drop(services.remove(&frontend)),
+        }
+    }
+
+    /// The same, if kube-proxy is to carry it.
+    fn set_passed(&mut self, frontend: Frontend) {
+        let old = self.cluster.passed.get(&frontend);
+        let new = self.claims.passed_to(&frontend).map(ObjectRef::full_name);
+        if old.map(|name| &**name) == new.as_deref() {
+            return;
+        }
+        let passed = &mut Arc::make_mut(&mut self.cluster).passed;
+        match new {
+            Some(name) => drop(passed.insert(frontend, name.into())),
+            None => drop(passed.remove(&frontend)),
         }
     }
 

@@ -4,7 +4,7 @@
 mod announce;
 mod selector;
 
-use std::{collections::BTreeSet, fmt, net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, fmt, net::IpAddr, ops::RangeInclusive, sync::Arc};
 
 use imbl::OrdMap;
 use ipnet::IpNet;
@@ -49,6 +49,14 @@ pub struct Frontend {
     pub vip: IpAddr,
     pub port: u16,
     pub protocol: Protocol,
+}
+
+impl Frontend {
+    /// All that a VIP can have.
+    pub fn all_of(vip: IpAddr) -> RangeInclusive<Self> {
+        let first = Self { vip, port: 0, protocol: Protocol::Tcp };
+        first..=Self { vip, port: u16::MAX, protocol: Protocol::Udp }
+    }
 }
 
 impl fmt::Display for Frontend {
@@ -189,6 +197,9 @@ impl Node {
 pub struct Cluster {
     #[serde(serialize_with = "values")]
     pub services: OrdMap<Frontend, Arc<Service>>,
+    /// What kube-proxy carries of Services that are ours, with the `namespace/name` of each.
+    #[serde(skip)]
+    pub passed: OrdMap<Frontend, Arc<str>>,
     #[serde(serialize_with = "entries")]
     pub nodes: OrdMap<Arc<str>, Arc<Node>>,
     /// All VIPs of Services that are ours, in the data path or not.
@@ -214,6 +225,12 @@ impl Cluster {
     /// All VIPs of services in the data path.
     pub fn vips(&self) -> BTreeSet<IpAddr> {
         self.services.keys().map(|f| f.vip).collect()
+    }
+
+    /// The Service of a port that kube-proxy carries, if its VIP has other ports in the data path.
+    pub fn passed_beside_services(&self, frontend: &Frontend) -> Option<&Arc<str>> {
+        let name = self.passed.get(frontend)?;
+        self.services.range(Frontend::all_of(frontend.vip)).next().map(|_| name)
     }
 }
 

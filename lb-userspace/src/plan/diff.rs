@@ -37,11 +37,13 @@ use super::{
 pub struct Diff {
     /// Services that are deleted.
     pub deleted: Vec<ServiceChange>,
+    /// Ports of kube-proxy's that are set, before their VIPs: from then on, what has no entry is dropped.
+    pub passed: Vec<ServiceChange>,
     /// Changes of what services share: VIPs, peers, backends.
     pub shared: Vec<Op>,
     /// Rings and histories that are new, before services name them.
     pub slots: Vec<Op>,
-    /// Services that are set.
+    /// Services that are set; and ports of kube-proxy's that are deleted, after their VIPs.
     pub services: Vec<ServiceChange>,
     /// Clearing of backends that the plan does not have.
     pub cleared: Vec<Op>,
@@ -62,11 +64,13 @@ impl Diff {
     pub fn ops(&self) -> impl Iterator<Item = &Op> {
         let deleted = self.deleted.iter().flat_map(|change| &change.ops);
         let services = self.services.iter().flat_map(|change| &change.ops);
-        deleted.chain(&self.shared).chain(&self.slots).chain(services).chain(&self.cleared)
+        let passed = self.passed.iter().flat_map(|change| &change.ops);
+        deleted.chain(passed).chain(&self.shared).chain(&self.slots).chain(services).chain(&self.cleared)
     }
 
     pub fn is_empty(&self) -> bool {
         self.deleted.is_empty()
+            && self.passed.is_empty()
             && self.shared.is_empty()
             && self.slots.is_empty()
             && self.services.is_empty()
@@ -185,7 +189,8 @@ impl<'a> DiffBuilder<'a> {
             ops.extend(endpoints.into_iter().map(Op::DeleteEndpoint));
             ops.extend(ranges.into_iter().map(|range| Op::DeleteRange(service.id, *range)));
             ops.extend(self.clear_endpoint_slots(service.id, |_| true));
-            self.diff.deleted.push(ServiceChange { key: *key, written: None, ops });
+            let changes = if service.is_passed() { &mut self.diff.services } else { &mut self.diff.deleted };
+            changes.push(ServiceChange { key: *key, written: None, ops });
         }
     }
 
@@ -227,7 +232,9 @@ impl<'a> DiffBuilder<'a> {
                 Ok(ops) => {
                     let is_whole = self.diff.shortages.len() == shortages && self.has_all_backends(planned);
                     let written = Some(Written { planned: planned.clone(), is_whole });
-                    self.diff.services.push(ServiceChange { key: *key, written, ops });
+                    let changes =
+                        if planned.is_passed() { &mut self.diff.passed } else { &mut self.diff.services };
+                    changes.push(ServiceChange { key: *key, written, ops });
                 }
                 Err(shortage) => self.diff.shortages.push(shortage),
             }

@@ -73,16 +73,17 @@ impl Mirror {
     }
 
     /// The services of a VIP.
-    pub fn services_of(&self, vip: Addr) -> impl Iterator<Item = &ServiceKey> {
+    pub fn services_of(&self, vip: Addr) -> impl Iterator<Item = (&ServiceKey, &Service)> {
         let first = ServiceKey { addr: vip, port: 0, protocol: 0, pad: 0 };
-        self.services.range(first..).map(|(key, _)| key).take_while(move |key| key.addr == vip)
+        self.services.range(first..).take_while(move |(key, _)| key.addr == vip)
     }
 
     fn has_all(&self, key: &ServiceKey, service: &Service) -> bool {
         let endpoints = self.endpoints.range(counted_endpoints(service));
         let is_there =
             |slot: u32| self.endpoint_slots.get(slot).is_some_and(|held| held.service == service.id);
-        self.vips.contains_key(&key.addr)
+        // Without its VIP, what kube-proxy carries passes as well.
+        (service.is_passed() || self.vips.contains_key(&key.addr))
             && self.has_slots(service)
             && endpoints.filter(|(_, slot)| is_there(**slot)).count() == service.endpoints as usize
     }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
 use imbl::OrdMap;
 use lb_common::{
     Addr,
-    maps::{self, ServiceKey, Vip},
+    maps::{self, ServiceKey, Vip, service_flags},
 };
 
 use super::{policy::PlannedPolicy, ring::Ring};
@@ -36,8 +36,8 @@ pub struct BackendKey {
     pub bare: bool,
 }
 
-/// A service on this machine.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A service on this machine, or a port that its kube-proxy carries.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PlannedService {
     /// `namespace/name` of the Service object.
     pub name: Arc<str>,
@@ -64,6 +64,18 @@ pub struct PlannedService {
     pub policy: PlannedPolicy,
     /// [`maps::Service::mss`]
     pub mss: u32,
+}
+
+impl PlannedService {
+    /// A port of the Service `name` that kube-proxy carries, beside others that are in the data path.
+    pub fn passed(name: &Arc<str>) -> Self {
+        Self { name: Arc::clone(name), flags: service_flags::PASS, ..Self::default() }
+    }
+
+    /// Is it one?
+    pub fn is_passed(&self) -> bool {
+        self.flags & service_flags::PASS != 0
+    }
 }
 
 /// What the maps should hold. Cheap to copy: its maps share what is the same.

@@ -138,6 +138,7 @@ impl Planner {
         for service in cluster.services.values() {
             self.put_service(&mut plan, before, service, round);
         }
+        cluster.passed.keys().for_each(|frontend| put_passed(&mut plan, cluster, frontend));
         let backends = entries::all_backends(&plan);
         self.complete(&mut plan, &backends, round);
         plan
@@ -156,7 +157,10 @@ impl Planner {
             remove_service(&mut plan, &service_key(frontend));
             match round.cluster.services.get(frontend) {
                 Some(service) => self.put_service(&mut plan, before, service, round),
-                None => self.forget_service(frontend),
+                None => {
+                    self.forget_service(frontend);
+                    put_passed(&mut plan, round.cluster, frontend);
+                }
             }
         }
         let backends = entries::touched_backends(before, &plan, touched.addresses);
@@ -185,7 +189,7 @@ impl Planner {
     /// before.
     fn put_service(&mut self, plan: &mut Plan, before: &Plan, service: &Service, round: &Round<'_>) {
         let (frontend, key) = (&service.frontend, service_key(&service.frontend));
-        let before = before.services.get(&key);
+        let before = before.services.get(&key).filter(|before| !before.is_passed());
         let (named, unknown) = known_members(before, service, round);
         let do_all_wait = named.is_empty() && !unknown.is_empty();
         self.waiting.remove(frontend);
@@ -285,6 +289,14 @@ fn with_members_of(before: &PlannedService, me: &Identity, service: &Service) ->
     }
 }
 
+/// Plans a port of kube-proxy's, if there is one, and a program would drop its packets otherwise: packets to other
+/// VIPs pass anyway.
+fn put_passed(plan: &mut Plan, cluster: &Cluster, frontend: &Frontend) {
+    if let Some(name) = cluster.passed_beside_services(frontend) {
+        plan.services.insert(service_key(frontend), Arc::new(PlannedService::passed(name)));
+    }
+}
+
 /// Takes a service out of a plan, and what only it needs out of its VIPs and members.
 fn remove_service(plan: &mut Plan, key: &ServiceKey) {
     let Some(planned) = plan.services.remove(key) else { return };
@@ -295,7 +307,8 @@ fn remove_service(plan: &mut Plan, key: &ServiceKey) {
         };
     }
     let first = ServiceKey { addr: key.addr, port: 0, protocol: 0, pad: 0 };
-    if plan.services.range(first..).next().is_none_or(|(other, _)| other.addr != key.addr) {
+    let mut others = plan.services.range(first..).take_while(|(other, _)| other.addr == key.addr);
+    if others.all(|(_, other)| other.is_passed()) {
         plan.vips.remove(&key.addr);
     }
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use lb_common::Verdict;
 
 use crate::{
-    bystanders, case::Case, checks, cut, director, egress, egress_mss, headers, hostile, icmp, limit, node,
-    owners, ranges, vlan,
+    bystanders, case::Case, checks, cut, director, egress, egress_mss, headers, hostile, icmp, kube_proxy,
+    limit, node, owners, ranges, vlan,
 };
 
 /// The cases of all tables in which no packet depends on another.
@@ -18,6 +18,7 @@ pub fn all_cases() -> Vec<Case> {
         ranges::cases(),
         limit::cases(),
         icmp::cases(),
+        kube_proxy::cases(),
         egress::cases(),
         egress_mss::cases(),
         checks::cases(),

@@ -24,6 +24,7 @@ mod golden;
 mod headers;
 mod hostile;
 mod icmp;
+mod kube_proxy;
 mod limit;
 mod machine;
 mod node;

@@ -72,6 +72,8 @@ pub const STICKY_OWNED: u16 = 8037;
 /// As `LOCAL` and as `BARE`, but `NEW_FLOWS` flows may begin in a second.
 pub const LIMITED: u16 = 8039;
 pub const BARE_LIMITED: u16 = 8041;
+/// kube-proxy carries it.
+pub const KUBE_PROXY: u16 = 8045;
 /// No service has this port.
 pub const NO_SERVICE: u16 = 8099;
 
@@ -145,7 +147,7 @@ const fn v6(fellow: u8) -> u16 {
     fellow_id(Family::V6, fellow)
 }
 
-const ENTRIES: [Entry; 39] = [
+const ENTRIES: [Entry; 40] = [
     director_entry(L2, 1),
     director_entry(IPIP4, 2),
     director_entry(IPIP6, 3),
@@ -189,6 +191,7 @@ const ENTRIES: [Entry; 39] = [
         new_flows: NEW_FLOWS,
         ..director_entry(BARE_LIMITED, BARE_SERVERS[0] as u16)
     },
+    Entry { backend: None, flags: service_flags::PASS, ..director_entry(KUBE_PROXY, NO_BACKEND) },
 ];
 
 /// Service ids are below this, and backend ids too.

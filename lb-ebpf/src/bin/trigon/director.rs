@@ -20,7 +20,8 @@ use crate::{
 };
 
 /// Flags of services that take more than a look at their ring.
-const UNLIKE: u32 = service_flags::RANGES | service_flags::BARE | service_flags::AFFINITY;
+const UNLIKE: u32 =
+    service_flags::RANGES | service_flags::BARE | service_flags::AFFINITY | service_flags::PASS;
 
 /// Send a packet for `service` to its backend.
 #[inline(always)]
@@ -68,12 +69,10 @@ fn stays(service: &Service, backend: Option<&Backend>) -> bool {
 }
 
 /// The backend for a packet to a service that does not admit everybody, has
-/// bare servers, or keeps clients.
+/// bare servers, keeps clients, or is kube-proxy's.
 #[inline(always)]
 fn choose(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> Result<u32, Verdict> {
-    if service.flags & service_flags::RANGES != 0 && !ranges::admit(service.id, &packet.src) {
-        return Err(Verdict::DropSourceRange);
-    }
+    ranges::admit(packet, service)?;
     if service.flags & service_flags::BARE == 0 {
         return Ok(owner(service, hash));
     }

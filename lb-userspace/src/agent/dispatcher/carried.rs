@@ -67,8 +67,8 @@ impl CarriedVips {
 
 fn is_carried(vip: Addr, programmed: &Programmed) -> bool {
     let mirror = &programmed.mirror;
-    let proven = mirror.services_of(vip).filter(|key| programmed.proven.contains_key(*key));
-    proven.filter_map(|key| mirror.services.get(key)).any(|service| has_reachable_backend(service, mirror))
+    let mut proven = mirror.services_of(vip).filter(|(key, _)| programmed.proven.contains_key(*key));
+    proven.any(|(_, service)| has_reachable_backend(service, mirror))
 }
 
 fn has_reachable_backend(service: &Service, mirror: &Mirror) -> bool {

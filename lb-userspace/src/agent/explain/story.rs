@@ -82,6 +82,7 @@ impl<'a> StoryBuilder<'a> {
             protocol: names::protocol(key.protocol).into(),
             vip: SocketAddr::new(key.addr.into(), u16::from_be(key.port)),
             generation: service.generation,
+            kube_proxy: service.is_passed(),
             backends: planned.map_or(0, |planned| planned.members.len()),
         }
     }

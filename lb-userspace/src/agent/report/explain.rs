@@ -58,6 +58,7 @@ pub struct ServiceStory {
     pub protocol: String,
     pub vip: SocketAddr,
     pub generation: u32,
+    pub kube_proxy: bool,
     /// Backends in its ring.
     pub backends: usize,
 }

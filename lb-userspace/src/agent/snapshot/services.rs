@@ -34,6 +34,7 @@ impl Snapshot {
             vip: IpAddr::from(key.addr),
             port: u16::from_be(key.port),
             protocol: names::protocol(key.protocol).into(),
+            kube_proxy: planned.is_passed(),
             programmed: self.programmed.proven.get(key).copied(),
             ring: planned.ring.len(),
             backends: planned.members.iter().zip(slots).map(share).collect(),

@@ -111,6 +111,12 @@ impl Claims {
         self.winner(frontend)?.1.service.as_ref()
     }
 
+    /// The Service that gets it, if kube-proxy carries that.
+    pub fn passed_to(&self, frontend: &Frontend) -> Option<&ObjectRef> {
+        let (rank, claim) = self.winner(frontend)?;
+        claim.service.is_none().then_some(&rank.object)
+    }
+
     pub fn frontends_of(&self, service: &ObjectRef) -> impl Iterator<Item = &Frontend> {
         self.of_service.get(service).into_iter().flatten()
     }

@@ -193,6 +193,31 @@ proptest! {
     }
 }
 
+#[test]
+fn what_kube_proxy_carries_follows_its_services() {
+    let mut index = index_of([
+        service("a", "192.0.2.1", 80, Some(2024), true),
+        service("b", "192.0.2.1", 81, Some(2024), false),
+        service("c", "192.0.2.1", 80, Some(2025), false),
+    ]);
+    let mut ports = |change: Option<Object>| {
+        change.into_iter().for_each(|object| put(&mut index, object));
+        let Cluster { services, passed, .. } = &**index.cluster();
+        let services =
+            services.iter().map(|(frontend, service)| (frontend.port, service.name.to_string(), true));
+        let passed = passed.iter().map(|(frontend, name)| (frontend.port, name.to_string(), false));
+        let mut all: Vec<_> = services.chain(passed).collect();
+        all.sort();
+        all
+    };
+    let port = |port, name: &str, dsr| (port, format!("default/{name}"), dsr);
+    assert_eq!(ports(None), [port(80, "a", true), port(81, "b", false)], "of two, the older one");
+    let b = service("b", "192.0.2.1", 81, Some(2024), true);
+    assert_eq!(ports(Some(b)), [port(80, "a", true), port(81, "b", true)]);
+    let a = service("a", "192.0.2.2", 80, Some(2024), false);
+    assert_eq!(ports(Some(a)), [port(80, "a", false), port(80, "c", false), port(81, "b", true)]);
+}
+
 /// What a Service of these tests asks for in the data path.
 fn frontends_of(service: &Service) -> BTreeSet<Frontend> {
     let mut index = index_of([Object::Service(Arc::new(service.clone()))]);

@@ -107,6 +107,23 @@ fn with_ranges(mut plan: Plan, ranges: &[BTreeSet<u8>]) -> Plan {
     plan
 }
 
+/// The other port of the VIP that `service_key` has.
+fn beside_key(n: u8) -> ServiceKey {
+    ServiceKey { port: 81, ..service_key(n) }
+}
+
+/// The same plan; beside these of its services are ports of kube-proxy's. `swapped`: the service has
+/// the other port.
+fn with_passed(mut plan: Plan, passed: &BTreeMap<u8, bool>) -> Plan {
+    for (n, swapped) in passed {
+        let Some(service) = plan.services.remove(&service_key(*n)) else { continue };
+        let beside = Arc::new(PlannedService::passed(&"default/other".into()));
+        let (first, second) = if *swapped { (beside, service) } else { (service, beside) };
+        plan.services.extend([(service_key(*n), first), (beside_key(*n), second)]);
+    }
+    plan
+}
+
 /// Which backend address a packet of flow hash `h` would be sent to, by the
 /// maps alone, as the program reads them.
 fn chosen_address(mirror: &Mirror, service: &Service, h: u64) -> Option<Addr> {
@@ -188,9 +205,10 @@ fn some_plan() -> impl Strategy<Value = Plan> {
     let endpoints = prop::collection::btree_set(0u8..6, 0..4);
     let services = prop::collection::btree_map(0u8..6, (backends, endpoints), 0..5);
     let ranges = prop::collection::vec(prop::collection::btree_set(0u8..6, 0..4), 5);
-    (services, ranges).prop_map(|(map, ranges)| {
+    let passed = prop::collection::btree_map(0u8..6, any::<bool>(), 0..4);
+    (services, ranges, passed).prop_map(|(map, ranges, passed)| {
         let services: Vec<_> = map.into_iter().map(|(n, (b, e))| (n, b, e)).collect();
-        with_ranges(plan(&services), &ranges)
+        with_passed(with_ranges(plan(&services), &ranges), &passed)
     })
 }
 
@@ -235,6 +253,25 @@ proptest! {
                     };
                     prop_assert!(is_whole(&before) || is_whole(&after));
                 }
+            }
+        }
+    }
+
+    /// What kube-proxy carries before and after, on whatever VIPs, reaches it at every moment.
+    #[test]
+    fn what_kube_proxy_carries_passes_at_every_moment(before in some_plan(), after in some_plan()) {
+        let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+        converge(&mut tables, &mut mirror, &before, 1);
+        let passes = |plan: &Plan, key: &ServiceKey| {
+            let has_vip = plan.vips.contains_key(&key.addr);
+            plan.services.get(key).map_or(!has_vip, |planned| planned.is_passed())
+        };
+        let passed: Vec<_> = (0..6).flat_map(|n| [service_key(n), beside_key(n)]).collect();
+        let passed = passed.iter().filter(|key| passes(&before, key) && passes(&after, key));
+        for op in ops(&after, &mirror, 2) {
+            mirror.apply(&op);
+            for key in passed.clone().filter(|key| mirror.vips.contains_key(&key.addr)) {
+                prop_assert!(mirror.services.get(key).is_some_and(Service::is_passed), "{key:?} after {op:?}");
             }
         }
     }

@@ -344,6 +344,29 @@ fn policy_becomes_flags() {
 }
 
 #[test]
+fn what_kube_proxy_carries_is_planned_where_a_program_would_drop_it() {
+    let backends = endpoints(&[("near", "10.9.0.1")]);
+    let mut cluster = cluster(vec![service("192.0.2.1", DeliveryMode::Auto, backends)]);
+    let port = |vip, port| Frontend { vip: ip(vip), port, protocol: Protocol::Udp };
+    for frontend in [port("192.0.2.1", 53), port("192.0.2.2", 53)] {
+        cluster.passed.insert(frontend, "kube-system/dns".into());
+    }
+    for (node, roles) in [("director", roles::DIRECTOR), ("near", roles::NODE)] {
+        let plan = planned(&cluster, &me(node, roles));
+        let passed: Vec<_> = plan.services.iter().filter(|(_, planned)| planned.is_passed()).collect();
+        assert_eq!(passed.len(), 1, "its VIP has a service in the data path: {passed:?}");
+        assert_eq!(
+            (*passed[0].0, &*passed[0].1.name),
+            (service_key(&port("192.0.2.1", 53)), "kube-system/dns")
+        );
+        assert_eq!(plan.vips.len(), 1);
+    }
+    let frontends = std::mem::take(&mut cluster.services);
+    let plan = planned(&cluster, &me("director", roles::DIRECTOR));
+    assert!(!frontends.is_empty() && plan.services.is_empty() && plan.vips.is_empty(), "{plan:?}");
+}
+
+#[test]
 fn bare_servers_are_marked() {
     let bare = Backends::Bare(vec![ip("10.0.0.2")]);
     let cluster = cluster(vec![service("192.0.2.1", DeliveryMode::Auto, bare)]);

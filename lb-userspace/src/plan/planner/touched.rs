@@ -12,7 +12,7 @@ use super::Round;
 use crate::{
     changes::{changed_elements, changed_keys},
     neigh::NextHops,
-    objects::model::{Backends, Frontend, Node, Service},
+    objects::model::{Backends, Cluster, Frontend, Node, Service},
     plan::{
         mss::Mss,
         subject::{Dead, Subject},
@@ -24,6 +24,7 @@ type Nodes = OrdMap<Arc<str>, Arc<Node>>;
 /// What a plan was made from.
 pub(super) struct Basis {
     services: OrdMap<Frontend, Arc<Service>>,
+    passed: OrdMap<Frontend, Arc<str>>,
     nodes: Nodes,
     pub hops: NextHops,
     dead: Dead,
@@ -54,6 +55,7 @@ impl Basis {
     pub fn new(round: &Round<'_>) -> Self {
         Self {
             services: round.cluster.services.clone(),
+            passed: round.cluster.passed.clone(),
             nodes: round.cluster.nodes.clone(),
             hops: round.hops.clone(),
             dead: round.dead.clone(),
@@ -78,9 +80,22 @@ impl Basis {
         let concerned = looked_up.map(|target| Addr::from(*target)).chain(dead.iter().copied());
         let causes = self.causes(&nodes, concerned.collect(), &now.nodes);
         let mut services: BTreeSet<_> = changed_keys(&self.services, &now.services).into_iter().collect();
+        services.extend(self.touched_passed(&services, now));
         services.extend(causes.touched_services(&now.services));
         let addresses = hops.iter().map(|target| Addr::from(*target)).chain(dead.iter().copied()).collect();
         Some(Touched { services, addresses, peers: !nodes.is_empty() })
+    }
+
+    /// Ports of kube-proxy's that have changed, or have services on their VIPs now and had none, or the other way
+    /// round. `changed`: services that differ in anything.
+    fn touched_passed(&self, changed: &BTreeSet<Frontend>, now: &Cluster) -> Vec<Frontend> {
+        let was_there = |frontend: &&Frontend| self.services.contains_key(*frontend);
+        let came_or_went = changed.iter().filter(|f| was_there(f) != now.services.contains_key(*f));
+        let vips: BTreeSet<IpAddr> = came_or_went.map(|frontend| frontend.vip).collect();
+        let beside = vips.into_iter().flat_map(|vip| now.passed.range(Frontend::all_of(vip)));
+        let mut touched = changed_keys(&self.passed, &now.passed);
+        touched.extend(beside.map(|(frontend, _)| *frontend));
+        touched
     }
 
     /// `changed`: nodes that differ in anything. `addresses`: see [`Causes`].

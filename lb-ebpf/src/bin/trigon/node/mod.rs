@@ -13,10 +13,7 @@ mod source;
 mod tunnel;
 
 use aya_ebpf::programs::XdpContext;
-use lb_common::{
-    Verdict,
-    maps::{Service, service_flags},
-};
+use lb_common::{Verdict, maps::Service};
 use lb_ebpf::{cursor::Cursor, parse::Packet};
 
 use crate::{ranges, scratch, stats};
@@ -26,8 +23,8 @@ pub use tunnel::receive as tunnel;
 #[inline(always)]
 pub fn receive(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
     stats::service(service.id, packet.len as u32);
-    if service.flags & service_flags::RANGES != 0 && !ranges::admit(service.id, &packet.src) {
-        return Verdict::DropSourceRange;
+    if let Err(verdict) = ranges::admit(packet, service) {
+        return verdict;
     }
     here(ctx, cursor, packet, service, packet.hash(service))
 }

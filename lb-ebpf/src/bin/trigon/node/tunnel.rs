@@ -148,7 +148,9 @@ fn accept(ctx: &XdpContext, cursor: &Cursor, outer: &Packet, inner: &Packet, ser
     }
     let verdict = route::packet(cursor, inner, service);
     if !matches!(verdict, Verdict::Deliver | Verdict::HandOn) {
-        return verdict;
+        // No director with the same objects sends packets to a port of kube-proxy's. It has no endpoint that any
+        // could be delivered to, so that it is enough to look here, where no flow is slowed down.
+        return if service.is_passed() { Verdict::DropTunnelPort } else { verdict };
     }
     if decapsulate(ctx, cursor, inner).is_none() {
         return Verdict::DropNoRoom;

@@ -22,6 +22,8 @@ struct World {
 enum Step {
     /// None: there is no such service, node or next hop.
     Service(Frontend, Option<(DeliveryMode, Backends)>),
+    /// kube-proxy carries it, or nobody does.
+    Passed(Frontend, bool),
     Node(&'static str, Option<(Vec<IpAddr>, bool)>),
     Hop(IpAddr, Option<Reach>),
     Dead(Subject, bool),
@@ -47,6 +49,11 @@ impl World {
     fn follow(&mut self, step: Step) {
         match step {
             Step::Service(frontend, None) => drop(self.cluster.services.remove(&frontend)),
+            Step::Passed(frontend, false) => drop(self.cluster.passed.remove(&frontend)),
+            Step::Passed(frontend, true) => {
+                self.cluster.services.remove(&frontend);
+                self.cluster.passed.insert(frontend, "default/other".into());
+            }
             Step::Service(frontend, Some((delivery, backends))) => {
                 let (_, model) = service("192.0.2.1", delivery, backends);
                 let policy = model::Policy {
@@ -54,6 +61,7 @@ impl World {
                     ..model::Policy::default()
                 };
                 let service = Service { frontend, policy, ..Service::clone(&model) };
+                self.cluster.passed.remove(&frontend);
                 self.cluster.services.insert(frontend, Arc::new(service));
             }
             Step::Node(name, None) => drop(self.cluster.nodes.remove(name)),
@@ -134,6 +142,7 @@ fn step() -> impl Strategy<Value = Step> {
     let hop = prop::option::weighted(0.8, reach());
     prop_oneof![
         8 => (frontend(), service).prop_map(|(frontend, service)| Step::Service(frontend, service)),
+        3 => (frontend(), any::<bool>()).prop_map(|(frontend, passed)| Step::Passed(frontend, passed)),
         3 => (prop::sample::select(NODES.to_vec()), node).prop_map(|(name, node)| Step::Node(name, node)),
         4 => (address(), hop).prop_map(|(target, reach)| Step::Hop(target, reach)),
         3 => (subject(), any::<bool>()).prop_map(|(subject, dead)| Step::Dead(subject, dead)),
@@ -205,5 +214,7 @@ fn only_services_that_a_change_can_touch_are_planned_anew() {
     // Its entries as a fellow node and as a member wait, and other services do not care.
     assert_eq!(after(Step::Hop(ip("10.0.0.3"), None)), (third.clone(), 2), "a next hop is lost");
     assert_eq!(after(Step::Node("third", None)), (third, 0), "a node goes");
+    let beside = Frontend { vip: ip("192.0.2.1"), port: 81, protocol: Protocol::Tcp };
+    assert_eq!(after(Step::Passed(beside, true)), (vec![beside.vip], 0), "a port of kube-proxy's");
     assert_eq!(after(Step::Node("fourth", None)), (bare, 0), "a director goes");
 }
