@@ -1,12 +1,14 @@
 //! An API server's objects give what the same objects give in files.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
+use imbl::OrdMap;
 use k8s_openapi::api::{
     core::v1::{Node, Secret, Service},
     discovery::v1::EndpointSlice,
 };
 use kube::api::DynamicObject;
+use lb_common::{maps::ServiceKey, roles};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -14,11 +16,15 @@ use super::{
     gather::Gatherer,
     watch::{Event, read_own},
 };
-use crate::objects::{
-    index::Index,
-    model::Cluster,
-    source::{Kind, Object, ObjectRef, Update, file::testing::TestFiles},
-    translate::TranslateConfig,
+use crate::{
+    neigh::{NextHop, NextHops, Reach},
+    objects::{
+        index::Index,
+        model::Cluster,
+        source::{Kind, Object, ObjectRef, Update, file::testing::TestFiles},
+        translate::TranslateConfig,
+    },
+    plan::{Dead, Identity, Plan, PlannedService, Planner, next_hop_targets},
 };
 
 /// As an API server writes them: with creation times, versions and its own fields.
@@ -200,10 +206,41 @@ fn text(objects: &Objects) -> String {
     objects.values().map(Value::to_string).collect::<Vec<_>>().join("\n---\n")
 }
 
+/// What each machine makes of it, in each role.
+fn plans(cluster: &Cluster) -> Vec<(u32, Plan)> {
+    let via = || Reach::Via(NextHop { on_link: true, dst_mac: Some([1; 6]), ..NextHop::on_uplink() });
+    let hops: NextHops = next_hop_targets(cluster).into_iter().map(|target| (target, via())).collect();
+    let plan = |(roles, node): (u32, u8)| {
+        let me = Identity {
+            node: format!("n{node}").into(),
+            roles,
+            asks_former_owners: true,
+            bare_sources: Arc::default(),
+            answer_echo: true,
+        };
+        let (before, dead) = (Plan::default(), Dead::default());
+        (roles, Planner::default().plan(&before, cluster, &me, &hops, &dead, Instant::now()))
+    };
+    let all_roles = [roles::DIRECTOR, roles::NODE, roles::DIRECTOR | roles::NODE];
+    all_roles.into_iter().flat_map(|roles| (0..3).map(move |node| (roles, node))).map(plan).collect()
+}
+
+/// To the byte, but for moments.
+fn printed(plans: &[(u32, Plan)]) -> String {
+    let timeless = plans.iter().map(|(roles, plan)| (roles, Plan { due: None, ..plan.clone() }));
+    format!("{:?}", timeless.collect::<Vec<_>>())
+}
+
+/// By which all that have the role send.
+fn rings(plan: &Plan) -> OrdMap<ServiceKey, String> {
+    let ring = |planned: &PlannedService| format!("{:?} {:?}", planned.members, planned.ring);
+    plan.services.iter().map(|(key, planned)| (*key, ring(planned))).collect()
+}
+
 proptest! {
     /// Also after a change, whether it comes as events or as another list.
     #[test]
-    fn the_same_objects_give_the_same_cluster_from_an_api_server_and_from_files(
+    fn the_same_objects_give_the_same_plans_from_an_api_server_and_from_files(
         before in objects(), after in objects(), by_list in any::<bool>(),
     ) {
         let (mut gathered, mut files) = (Gatherer::new(String::new()), TestFiles::default());
@@ -220,6 +257,11 @@ proptest! {
             after.iter().for_each(|((kind, _), object)| gathered.note_event(*kind, watched(*kind, object)));
         }
         let changed = take(&mut of_server, gathered.take());
-        prop_assert_eq!(changed, take(&mut of_files, files.load(&[("a.yaml", &text(&after))])));
+        prop_assert_eq!(&changed, &take(&mut of_files, files.load(&[("a.yaml", &text(&after))])));
+        let of_machines = plans(of_server.cluster());
+        prop_assert_eq!(printed(&of_machines), printed(&plans(of_files.cluster())));
+        for (_, plan) in of_machines.iter().filter(|(has, _)| has & roles::DIRECTOR != 0) {
+            prop_assert_eq!(rings(plan), rings(&of_machines[0].1), "directors agree");
+        }
     }
 }
