@@ -1,9 +1,11 @@
 // Command kube is the parts of Kubernetes that the tests need, in one program:
 //
-//	kube etcd | kube-apiserver | kubectl  ARGUMENTS
+//	kube etcd | kube-apiserver | kube-controller-manager | kube-scheduler | kubelet | kube-proxy | kubectl  ARGUMENTS
+//	kube fakelet  ARGUMENTS
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	_ "time/tzdata"
@@ -18,6 +20,12 @@ import (
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	"k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
+
+	"trigon.dev/testbed/kubernetes/fakelet"
 )
 
 func main() {
@@ -31,9 +39,19 @@ func main() {
 		etcdmain.Main(os.Args)
 	case "kube-apiserver":
 		os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
+	case "kube-controller-manager":
+		os.Exit(cli.Run(controllers.NewControllerManagerCommand()))
+	case "kube-scheduler":
+		os.Exit(cli.Run(scheduler.NewSchedulerCommand()))
+	case "kubelet":
+		os.Exit(cli.Run(kubelet.NewKubeletCommand(context.Background())))
+	case "kube-proxy":
+		os.Exit(cli.Run(proxy.NewProxyCommand()))
 	case "kubectl":
 		logs.GlogSetter(kubectl.GetLogVerbosity(os.Args))
 		util.CheckErr(cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()))
+	case "fakelet":
+		os.Exit(cli.Run(fakelet.NewCommand()))
 	default:
 		fail("there is no command " + name)
 	}

@@ -49,6 +49,9 @@ pub enum ObjectSource {
     Directory,
     /// A Kubernetes API server, in the router's namespace.
     Kubernetes(Programs),
+    /// The same, with controllers: EndpointSlices are not written but made, of Pods
+    /// ([`PodSpec`](crate::kubernetes::PodSpec)) that have the Service's name as their label `app`.
+    Controllers(Programs),
 }
 
 /// A testbed's measures.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     address::{Family, VIP},
+    config::ObjectSource,
     plan::{Machine, Pod},
     servers::{HTTP_PORT, TCP_ECHO_PORT, UDP_ECHO_PORT},
     testbed::Testbed,
@@ -28,7 +29,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
@@ -77,7 +78,7 @@ pub struct ServiceSpec {
     pub name: String,
     pub vips: Vec<IpAddr>,
     pub ports: Vec<PortSpec>,
-    /// `None`: all Pods, ready.
+    /// `None`: all Pods, ready. Not looked at where controllers make the EndpointSlices.
     pub endpoints: Option<Vec<EndpointSpec>>,
     /// Beside, or instead of, `trigon.dev/dsr: "true"`.
     pub annotations: BTreeMap<String, String>,
@@ -177,9 +178,10 @@ pub fn manifest_objects(testbed: &Testbed, services: &[ServiceSpec]) -> Result<V
     let cluster = testbed.machines().iter().filter(|machine| machine.roles.is_some());
     let mut objects: Vec<_> =
         cluster.map(|machine| node_object(machine, testbed.config().node_family)).collect();
+    let are_slices_made = matches!(testbed.config().source, ObjectSource::Controllers(_));
     for spec in services {
         objects.push(service_object(spec));
-        for family in vip_families(spec) {
+        for family in vip_families(spec).filter(|_| !are_slices_made) {
             objects.push(slice_object(testbed, spec, family)?);
         }
     }

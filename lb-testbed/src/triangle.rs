@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     config::{Config, ObjectSource},
-    kubernetes::ApiServer,
+    kubernetes::{ApiServer, Controllers, PodSpec, pod_object},
     manifest::{ServiceSpec, manifest_objects, render_manifest, write_manifest},
     plan::Pod,
     process::Process,
@@ -30,6 +30,8 @@ pub struct Triangle {
     /// By Pod or bare server.
     servers: BTreeMap<String, Vec<Process>>,
     source: PathBuf,
+    /// If they make the EndpointSlices.
+    _controllers: Option<Controllers>,
     /// If that is where the objects are, and not in the directory.
     api_server: Option<ApiServer>,
     pub testbed: Testbed,
@@ -43,10 +45,16 @@ impl Triangle {
         std::fs::create_dir_all(&source).with_context(|| format!("creating {}", source.display()))?;
         let api_server = match &testbed.config().source {
             ObjectSource::Directory => None,
-            ObjectSource::Kubernetes(programs) => Some(ApiServer::start(&testbed, programs.clone())?),
+            ObjectSource::Kubernetes(programs) | ObjectSource::Controllers(programs) => {
+                Some(ApiServer::start(&testbed, programs.clone())?)
+            }
+        };
+        let controllers = match (&testbed.config().source, &api_server) {
+            (ObjectSource::Controllers(_), Some(server)) => Some(Controllers::start(&testbed, server)?),
+            _ => None,
         };
         let (agents, servers) = (BTreeMap::new(), BTreeMap::new());
-        let mut triangle = Self { agents, servers, source, api_server, testbed };
+        let mut triangle = Self { agents, servers, source, _controllers: controllers, api_server, testbed };
         triangle.write_objects(services)?;
         triangle.start_servers()?;
         let names = triangle.agent_names();
@@ -76,6 +84,12 @@ impl Triangle {
                 write_manifest(&self.source, OBJECTS, &render_manifest(&self.testbed, services)?).map(drop)
             }
         }
+    }
+
+    /// Creates Pods of Kubernetes, or changes what of them can be changed.
+    pub fn apply_pods(&mut self, pods: &[PodSpec]) -> Result<()> {
+        let objects = pods.iter().map(|spec| pod_object(&self.testbed, spec)).collect::<Result<Vec<_>>>()?;
+        self.api_server()?.apply(&objects)
     }
 
     /// The one that the agents read.
@@ -179,6 +193,12 @@ impl Triangle {
     pub fn restart_bare_server(&mut self, name: &str) -> Result<()> {
         let server = self.make_bare_servers()?.into_iter().find(|server| server.name == name);
         self.start_servers_in(&server.with_context(|| format!("{name} is no bare server"))?)
+    }
+
+    /// Starts again what was killed in a Pod.
+    pub fn restart_pod(&mut self, name: &str) -> Result<()> {
+        let pod = self.testbed.pod(name)?.clone();
+        self.start_servers_in(&pod)
     }
 
     /// Kills all that runs in a Pod.

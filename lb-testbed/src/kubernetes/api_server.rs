@@ -121,22 +121,25 @@ impl ApiServer {
         ask("compaction", &format!(r#"{{"revision": "{revision}", "physical": true}}"#)).map(drop)
     }
 
+    pub(super) const fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// Starts another program of Kubernetes beside it.
+    pub(super) fn spawn_beside(&self, name: &'static str, words: &[&str]) -> Result<Process> {
+        spawn(&self.namespace, &self.programs, name, words)
+    }
+
+    /// Waits until a program beside it answers what `curl` asks for.
+    pub(super) fn wait_beside(&self, program: &mut Process, curl: &[&str]) -> Result<()> {
+        wait_until_ready(&self.namespace, program, curl)
+    }
+
     fn wait_ready(&mut self) -> Result<()> {
         let url = format!("https://{}/readyz", authority(self.address));
-        let ca = self.site.dir.join(CERTIFICATE);
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let mut command = self.namespace.command("curl")?;
-            command.args(["-sf", "--max-time", "2", "--cacert"]).arg(&ca);
-            command.args(["-H", &format!("Authorization: Bearer {ADMIN_TOKEN}"), &url]);
-            if run_for_output(&mut command, "")?.status.success() {
-                return Ok(());
-            }
-            if !self.server.is_running() || Instant::now() > deadline {
-                bail!("the API server is not ready; it wrote:\n{}", last_lines(&self.server.log()));
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
+        let ca = self.site.dir.join(CERTIFICATE).display().to_string();
+        let user = format!("Authorization: Bearer {ADMIN_TOKEN}");
+        wait_until_ready(&self.namespace, &mut self.server, &["--cacert", &ca, "-H", &user, &url])
     }
 
     /// CRDs, and the rights of agents.
@@ -218,8 +221,8 @@ fn start_server(
         &["--service-account-key-file", &certificate, "--service-account-signing-key-file", &key],
         // Tests say when.
         &["--etcd-compaction-interval=0", "--profiling=false"],
-        // There is nobody to make service accounts.
-        &["--disable-admission-plugins=ServiceAccount"],
+        // There is nobody to make service accounts, and nobody to take the taint of a new Node away.
+        &["--disable-admission-plugins=ServiceAccount,TaintNodesByCondition"],
         extra,
     ];
     spawn(namespace, programs, "kube-apiserver", &words.concat())
@@ -229,6 +232,21 @@ fn spawn(namespace: &Namespace, programs: &Programs, name: &'static str, words: 
     let (program, first) = programs.command(name);
     let words: Vec<_> = first.into_iter().chain(words.iter().copied()).collect();
     namespace.spawn(name, program, &words)
+}
+
+fn wait_until_ready(namespace: &Namespace, program: &mut Process, curl: &[&str]) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut command = namespace.command("curl")?;
+        command.args(["-sf", "--max-time", "2"]).args(curl);
+        if run_for_output(&mut command, "")?.status.success() {
+            return Ok(());
+        }
+        if !program.is_running() || Instant::now() > deadline {
+            bail!("{} is not ready; it wrote:\n{}", program.label(), last_lines(&program.log()));
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn last_lines(log: &str) -> String {

@@ -15,10 +15,7 @@ impl ApiServer {
     pub fn replace_objects(&self, objects: &[Value]) -> Result<()> {
         let mut applied = self.applied.lock().ok().context("applying has panicked before")?;
         let now: Applied = objects.iter().map(name_of).collect();
-        if !objects.is_empty() {
-            let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-            self.kubectl(&apply, &documents(objects.iter().map(without_status)))?;
-        }
+        self.apply(objects)?;
         let with_status: Vec<_> = objects.iter().filter(|object| object["status"].is_object()).collect();
         if !with_status.is_empty() {
             // Two addresses of a Node have one merge key: they cannot be applied.
@@ -31,6 +28,15 @@ impl ApiServer {
         }
         *applied = now;
         Ok(())
+    }
+
+    /// These beside all others, without their status.
+    pub fn apply(&self, objects: &[Value]) -> Result<()> {
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+        self.kubectl(&apply, &documents(objects.iter().map(without_status))).map(drop)
     }
 }
 

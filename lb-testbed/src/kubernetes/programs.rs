@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// A directory with `etcd`, `kube-apiserver` and `kubectl`, as tests of other projects have it.
+/// A directory with at least `etcd`, `kube-apiserver` and `kubectl`, as tests of other projects have it.
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
 /// Where they are.
@@ -45,6 +45,19 @@ impl Programs {
             }
             found => found.map(Some),
         }
+    }
+
+    /// An error unless all of these are there: directories for the tests of other projects have no controllers.
+    pub fn ensure_has(&self, names: &[&'static str]) -> Result<()> {
+        for name in names {
+            let (path, _) = self.command(name);
+            if !path.is_file() {
+                bail!(
+                    "{ASSETS} has no `{name}`: unset it, and run `cargo xtask kubernetes`, which builds it"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// What to start for one of them, and its first argument, if that is its name.
@@ -83,12 +96,21 @@ pub fn built_program() -> Result<PathBuf> {
     let cache = cache.or_else(|| env::home_dir().map(|home| home.join(".cache")));
     let cache = cache.context("neither XDG_CACHE_HOME nor HOME is set")?;
     let mut version = DefaultHasher::new();
-    for name in ["go.mod", "go.sum", "main.go"] {
-        let path = module_dir().join(name);
+    for path in files_below(module_dir())? {
         let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         text.hash(&mut version);
     }
     Ok(cache.join(format!("trigon/kubernetes/{:016x}/kube", version.finish())))
+}
+
+/// All files below a directory, in one order.
+fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let reading = || format!("reading {}", dir.display());
+    let entries = fs::read_dir(dir).with_context(reading)?.collect::<Result<Vec<_>, _>>();
+    let mut paths: Vec<_> = entries.with_context(reading)?.iter().map(fs::DirEntry::path).collect();
+    paths.sort();
+    let below = paths.into_iter().map(|path| if path.is_dir() { files_below(&path) } else { Ok(vec![path]) });
+    Ok(below.collect::<Result<Vec<_>>>()?.concat())
 }
 
 #[cfg(test)]
