@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod rights;
+mod service;
 
 use std::{
     thread,
