@@ -11,10 +11,10 @@ use crate::{
 };
 
 impl Mirror {
-    /// The settings of the services that are in the maps.
+    /// The settings of the services that are in the maps, without what kube-proxy carries.
     pub fn pinned_settings(&self) -> BTreeMap<Frontend, PinnedSettings> {
         let of_entry = |(key, service)| Some((frontend(key)?, self.settings_of(service)?));
-        self.services.iter().filter_map(of_entry).collect()
+        self.services.iter().filter(|(_, service)| !service.is_passed()).filter_map(of_entry).collect()
     }
 
     /// None: whom it admits is not known.

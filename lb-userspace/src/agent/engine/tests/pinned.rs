@@ -107,3 +107,24 @@ fn what_the_maps_tell_holds_until_a_service_is_good_once() {
     engine.handle(load(&bad), Now::read());
     assert_eq!(affinities(&engine), [0; 0]);
 }
+
+/// Nobody knows any more what a Service was that is wrong, and has nothing in the data path.
+#[test]
+fn what_kube_proxy_carries_does_not_come_into_the_data_path() {
+    let other = r#"
+{apiVersion: v1, kind: Service, metadata: {name: other},
+ spec: {type: LoadBalancer, loadBalancerClass: trigon.dev/lb, ports: [{name: q, port: 81}]},
+ status: {loadBalancer: {ingress: [{ip: 192.0.2.80}]}}}
+---
+"#;
+    let good = format!("{NODES}{other}{ENDPOINT}");
+    let engine = loaded(&good);
+    let is_passed = |engine: &Engine<MemoryTables>| {
+        let passed = entries(engine).into_iter().map(|(_, service)| service.is_passed());
+        passed.collect::<Vec<_>>()
+    };
+    assert_eq!(is_passed(&engine), [false, true]);
+    let bad = good.replace("{name: other}", "{name: other, annotations: {trigon.dev/dsr: \"yes\"}}");
+    let engine = restart(engine, &bad);
+    assert_eq!(is_passed(&engine), [false]);
+}
