@@ -38,7 +38,15 @@ fn cluster(delivery: DeliveryMode) -> Cluster {
     let frontend = Frontend { vip: IpAddr::from([192, 0, 2, 1]), port: 80, protocol: Protocol::Tcp };
     let backends = Backends::Endpoints((1..=3).map(endpoint).collect());
     let policy = Policy::default();
-    let service = Service { name: "default/web".into(), frontend, delivery, backends, check: None, policy };
+    let service = Service {
+        name: "default/web".into(),
+        frontend,
+        delivery,
+        local: false,
+        backends,
+        check: None,
+        policy,
+    };
     Cluster {
         services: imbl::OrdMap::unit(frontend, Arc::new(service)),
         nodes: (1..=3).map(node).map(|node| (node.name.clone(), Arc::new(node))).collect(),

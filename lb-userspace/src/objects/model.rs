@@ -161,6 +161,9 @@ pub struct Service {
     pub name: Arc<str>,
     pub frontend: Frontend,
     pub delivery: DeliveryMode,
+    /// `externalTrafficPolicy: Local`: a director that is a node with an endpoint that takes new connections
+    /// delivers all to its own.
+    pub local: bool,
     pub backends: Backends,
     /// Only for bare servers. None: they all count as alive.
     pub check: Option<Check>,

@@ -1,7 +1,8 @@
-//! Former owners: the backends that had a slot of a service's ring before.
+//! Former owners: the backends that had a slot of a service's ring before; and who else may
+//! have flows of it.
 //!
 //! Pure. Ids are those of `BACKENDS` on this machine; a list names each once,
-//! the current owner first, then former ones from the newest on.
+//! the current owner first, former ones from the newest on.
 
 use lb_common::ring::{NO_BACKEND, Owners};
 
@@ -11,15 +12,28 @@ use super::heirs;
 /// found again after the owner and its first heir looked dead at the same time.
 const LISTED_HEIRS: usize = 2;
 
+/// How many keepers stand before former owners; others are behind, if there is room.
+const LISTED_KEEPERS: usize = 4;
+
 /// The lists for `ring`, given those of the ring before it (of whatever
 /// length; empty if there was none). Ids that are not alive are left out.
 ///
-/// The owner's heirs come last: while the owner looked dead to the directors,
+/// `keepers` may have flows of any slot. If not all of them have room, each slot has others of them.
+///
+/// The owner's heirs come behind former owners: while the owner looked dead to the directors,
 /// they sent its flows to an heir, and no object records that.
-pub fn advance(before: &[Owners], ring: &[u16], is_alive: impl Fn(u16) -> bool) -> Vec<Owners> {
+pub fn advance(
+    before: &[Owners],
+    ring: &[u16],
+    keepers: &[u16],
+    is_alive: impl Fn(u16) -> bool,
+) -> Vec<Owners> {
     let mut lists = Vec::with_capacity(ring.len());
     for (slot, owner) in ring.iter().enumerate() {
         let mut list = OwnerList::new(*owner);
+        let (behind, first) = keepers.split_at(slot % keepers.len().max(1));
+        let mut keepers = first.iter().chain(behind);
+        keepers.by_ref().take(LISTED_KEEPERS).for_each(|keeper| list.add(*keeper, &is_alive));
         for age in 0..Owners::default().ids.len() {
             for old in overlapping_slots(before, slot, ring.len()) {
                 list.add(old.ids[age], &is_alive);
@@ -28,6 +42,7 @@ pub fn advance(before: &[Owners], ring: &[u16], is_alive: impl Fn(u16) -> bool) 
         for heir in heirs::heirs_of(ring, slot).take(LISTED_HEIRS) {
             list.add(heir, &is_alive);
         }
+        keepers.for_each(|keeper| list.add(*keeper, &is_alive));
         lists.push(list.owners);
     }
     lists

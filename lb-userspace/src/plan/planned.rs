@@ -48,12 +48,15 @@ pub struct PlannedService {
     /// Whom of `members` the objects give each slot to.
     pub ring: Arc<Ring>,
     /// The same, with heirs in the slots of members that look dead: the ring by
-    /// which a director sends. If all look dead, it is `ring`.
+    /// which a director sends. If all look dead, it is `ring`. Of a `Local` service, a director that has endpoints
+    /// is alone in it.
     pub live: Arc<Ring>,
     /// The members as other nodes reach them, in the same order. Empty on a
     /// machine that is no node or keeps no former owners, and for bare servers,
     /// which cannot be asked for flows.
     pub owners: Arc<[BackendKey]>,
+    /// Of a `Local` service, those of `owners` that are directors too: who else may have flows of any slot.
+    pub keepers: Arc<[BackendKey]>,
     /// The ring of all members but this node, taken for the one before this node
     /// joined. Empty if this node is not in the ring, or is its only member.
     pub without_me: Arc<Ring>,

@@ -238,9 +238,16 @@ impl Planner {
             heirs::living_ring(&slots, |member| !is_dead[usize::from(member)])
         });
         let live = living.flatten().map_or_else(|| ring.clone(), |slots| Arc::new(slots.into()));
+        let live = local_ring(cluster, me, service, &named, &ring).unwrap_or(live);
         let is_asked = me.roles & roles::NODE != 0 && me.asks_former_owners && !bare;
         let owners = if is_asked {
             named.iter().map(|(_, key, _)| BackendKey::fellow_node(key.addr)).collect()
+        } else {
+            Arc::default()
+        };
+        let keepers = if is_asked && service.local {
+            let directors = named.iter().filter(|(name, ..)| is_director(cluster, name));
+            directors.map(|(_, key, _)| BackendKey::fellow_node(key.addr)).collect()
         } else {
             Arc::default()
         };
@@ -259,6 +266,7 @@ impl Planner {
             ring,
             live,
             owners,
+            keepers,
             without_me,
             endpoints: local_endpoints(me, service, false),
             draining: local_endpoints(me, service, true),
@@ -266,6 +274,32 @@ impl Planner {
             mss: 0,
         }
     }
+}
+
+/// The ring by which this machine sends if it is a director that delivers all of a service's packets itself.
+///
+/// By its label and not only by its role, since others search it for flows by that. It begins when the service's
+/// history does too: until then, the flows that others have begun are no stray ones here.
+fn local_ring(
+    cluster: &Cluster,
+    me: &Identity,
+    service: &Service,
+    named: &[NamedMember],
+    ring: &Ring,
+) -> Option<Arc<Ring>> {
+    const BOTH: u32 = roles::DIRECTOR | roles::NODE;
+    if !service.local || me.roles & BOTH != BOTH || !is_director(cluster, &me.node) {
+        return None;
+    }
+    if local_endpoints(me, service, false).is_empty() {
+        return None;
+    }
+    let index = named.iter().position(|(name, ..)| *name == me.node)?;
+    Some(Arc::new(Ring::sole(u16::try_from(index).ok()?, ring.len())))
+}
+
+fn is_director(cluster: &Cluster, node: &Arc<str>) -> bool {
+    cluster.nodes.get(node).is_some_and(|node| node.director)
 }
 
 /// Leaves out who is not admitted yet, and gives the others the weights that they have for now.

@@ -40,6 +40,13 @@ pub struct ServiceSpec {
     pub ports: Box<[ServicePort]>,
 }
 
+impl ServiceSpec {
+    /// Is each node to use only the endpoints that are on it?
+    pub fn is_local(&self) -> bool {
+        self.external_traffic_policy.as_deref() == Some("Local")
+    }
+}
+
 /// What is kept of a port.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ServicePort {

@@ -48,7 +48,8 @@ pub fn decide_carrier(object: &Service, options: TranslateConfig, problems: &mut
     if problems.len() > before {
         return Carrier::Unknown;
     }
-    let settings = Settings { delivery, bare, publish_not_ready, policy, check };
+    let local = spec.is_local() && !bare;
+    let settings = Settings { delivery, bare, local, publish_not_ready, policy, check };
     if dsr { Carrier::DataPath(settings) } else { Carrier::KubeProxy }
 }
 
@@ -69,6 +70,7 @@ pub fn pinned_settings<'a>(
     Some(Settings {
         delivery: *delivery,
         bare: *bare,
+        local: spec.is_local() && !*bare,
         publish_not_ready: spec.publish_not_ready_addresses,
         policy: Policy { ranges, ..policy.clone() },
         check: check.unwrap_or_else(|_| bare.then_some(Check::Tcp)),

@@ -152,6 +152,7 @@ fn data_path_claims(
                 name: Arc::clone(&name),
                 frontend,
                 delivery: settings.delivery,
+                local: settings.local,
                 backends: backends_for(*vip, &slices, settings),
                 check: health::check_of_port(settings.check.as_ref(), port.protocol),
                 policy: policy_of_family(&settings.policy, vip.is_ipv4()),

@@ -6,6 +6,8 @@ use crate::objects::model::{Check, DeliveryMode, Policy};
 pub struct Settings {
     pub delivery: DeliveryMode,
     pub bare: bool,
+    /// `externalTrafficPolicy: Local`; not of bare servers, which are on no node.
+    pub local: bool,
     pub publish_not_ready: bool,
     pub policy: Policy,
     /// Only for bare servers, at TCP ports.

@@ -98,6 +98,33 @@ fn a_service_becomes_what_its_objects_say() {
     assert_eq!((node.addresses.as_slice(), node.director), (&["10.0.0.1".parse().unwrap()][..], false));
 }
 
+/// Bare servers are on no node.
+#[test]
+fn only_services_with_pods_are_local() {
+    let policy = |policy: &str| {
+        changed_base(
+            "  type: LoadBalancer",
+            &format!("  externalTrafficPolicy: {policy}\n  type: LoadBalancer"),
+        )
+    };
+    let bare = policy("Local").replace("trigon.dev/delivery: auto", "trigon.dev/backends: bare");
+    let table = [
+        (BASE.to_owned(), false),
+        (policy("Cluster"), false),
+        (policy("Local"), true),
+        (bare.replace("port: 8080", "port: 80"), false),
+    ];
+    for (text, expected) in table {
+        let (cluster, problems) = cluster_with(&text, TranslateConfig::default());
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(
+            cluster.services.values().map(|service| service.local).collect::<Vec<_>>(),
+            [expected],
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn services_have_the_frontends_and_backends_that_their_objects_say() {
     let more = |text: &str| format!("{BASE}{text}");

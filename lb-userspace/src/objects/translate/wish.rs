@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use super::{annotations, readiness::Readiness, values::family_name};
 use crate::objects::{
     model::{Carrier, Sharing, Wish},
-    source::{Endpoint, EndpointSlice, Service},
+    source::{Endpoint, EndpointSlice, Service, ServiceSpec},
 };
 
 /// For the VIPs of a Service in the data path.
@@ -23,7 +23,7 @@ pub fn kube_proxy_wishes<'a>(
 ) -> Vec<(IpAddr, Arc<Wish>)> {
     let slices: Vec<_> = slices.into_iter().collect();
     let spec = object.spec.as_ref();
-    let local = spec.and_then(|spec| spec.external_traffic_policy.as_deref()) == Some("Local");
+    let local = spec.is_some_and(ServiceSpec::is_local);
     let all_ready = spec.is_some_and(|spec| spec.publish_not_ready_addresses);
     let wish = |vip: IpAddr| {
         let of_family = slices.iter().filter(|slice| slice.address_type == family_name(vip));

@@ -96,6 +96,7 @@ pub(super) struct HistoryBasis {
     /// Without a history before, the ring to begin with.
     first: Vec<u16>,
     ring: Vec<u16>,
+    keepers: Vec<u16>,
 }
 
 impl DiffBuilder<'_> {
@@ -156,6 +157,7 @@ impl DiffBuilder<'_> {
     /// Has every backend that the service needs on this machine an id?
     pub(super) fn has_all_backends(&self, planned: &PlannedService) -> bool {
         let members = planned.members.iter().map(|(key, _)| key).filter(|_| self.plan.is_director);
+        // The keepers are among the owners.
         members.chain(planned.owners.iter()).all(|key| self.backend_ids.contains_key(key))
     }
 
@@ -173,12 +175,14 @@ impl DiffBuilder<'_> {
             None => self.owner_ids(planned, &planned.without_me).unwrap_or_default(),
         };
         let before = known.map_or((0, 0), |(old, _)| (old.history_offset, old.ring_len));
-        let basis = HistoryBasis { before, first, ring };
+        // Of those for whom there is no room, nobody here can ask.
+        let keepers = planned.keepers.iter().filter_map(|key| self.backend_ids.get(key).copied()).collect();
+        let basis = HistoryBasis { before, first, ring, keepers };
         if let Some((offset, has_changed)) = self.advanced.get(&basis) {
             return Some((Place::at(*offset), *has_changed));
         }
         let before = known.map_or_else(|| history::begin(&basis.first), |(_, owners)| owners.to_vec());
-        let next = history::advance(&before, &basis.ring, |id| !self.gone.contains(&id));
+        let next = history::advance(&before, &basis.ring, &basis.keepers, |id| !self.gone.contains(&id));
         let has_changed = known.is_none_or(|(_, owners)| **owners != *next);
         let place = self.histories.find(next.into())?;
         if place.write.is_none() {

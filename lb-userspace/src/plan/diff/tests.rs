@@ -79,6 +79,7 @@ fn plan(services: &[(u8, BTreeSet<u8>, BTreeSet<u8>)]) -> Plan {
             ring: Arc::new(maglev::table(&named, 509).into()),
             live: Arc::new(maglev::table(&named, 509).into()),
             owners: backends.iter().map(|b| owner_key(*b)).collect(),
+            keepers: Arc::default(),
             without_me: Arc::default(),
             endpoints: endpoints.iter().map(|e| endpoint(*e)).collect(),
             draining: Vec::new(),

@@ -1,4 +1,5 @@
 mod by_changes;
+mod local;
 
 use lb_common::{
     Addr,
@@ -30,6 +31,7 @@ fn service(vip: &str, delivery: DeliveryMode, backends: Backends) -> (Frontend, 
             name: "default/web".into(),
             frontend,
             delivery,
+            local: false,
             backends,
             check: None,
             policy: model::Policy::default(),

@@ -47,8 +47,9 @@ struct Causes {
     /// Those that were looked up for the first time, or are to be again, and those that look dead
     /// or do so no more. How a backend is reached otherwise is not the services' business.
     addresses: BTreeSet<Addr>,
-    /// New flows to bare servers are shared out among directors.
-    directors: bool,
+    /// Nodes that are directors now and were not, or the other way round. New flows to bare servers are shared
+    /// out among directors, and those with endpoints of a `Local` service may have any of its flows.
+    directors: BTreeSet<Arc<str>>,
 }
 
 impl Basis {
@@ -103,7 +104,9 @@ impl Basis {
         let moved = changed.iter().filter(|name| self.has_moved(name, now)).cloned();
         let nodes = moved.chain(nodes_at(now, &addresses)).collect();
         let is_director = |nodes: &Nodes, name: &Arc<str>| nodes.get(name).is_some_and(|node| node.director);
-        let directors = changed.iter().any(|name| is_director(&self.nodes, name) != is_director(now, name));
+        let directors =
+            changed.iter().filter(|name| is_director(&self.nodes, name) != is_director(now, name));
+        let directors = directors.cloned().collect();
         Causes { nodes, addresses, directors }
     }
 
@@ -117,7 +120,7 @@ impl Causes {
     /// Looks at all services, if there is anything to look for. That is quick, and an index of who is
     /// on which node would have to follow each change of an endpoint.
     fn touched_services(&self, services: &OrdMap<Frontend, Arc<Service>>) -> Vec<Frontend> {
-        if self.nodes.is_empty() && self.addresses.is_empty() && !self.directors {
+        if self.nodes.is_empty() && self.addresses.is_empty() && self.directors.is_empty() {
             return Vec::new();
         }
         let touched = services.iter().filter(|(_, service)| self.touch(service));
@@ -127,10 +130,13 @@ impl Causes {
     fn touch(&self, service: &Service) -> bool {
         match &service.backends {
             Backends::Endpoints(endpoints) => {
-                endpoints.iter().any(|endpoint| self.nodes.contains(&endpoint.node))
+                let is_touched =
+                    |node| self.nodes.contains(node) || service.local && self.directors.contains(node);
+                endpoints.iter().any(|endpoint| is_touched(&endpoint.node))
             }
             Backends::Bare(servers) => {
-                self.directors || servers.iter().any(|server| self.addresses.contains(&Addr::from(*server)))
+                !self.directors.is_empty()
+                    || servers.iter().any(|server| self.addresses.contains(&Addr::from(*server)))
             }
         }
     }

@@ -95,7 +95,7 @@ impl Network {
         if node.lists.is_empty() {
             node.lists = history::begin(&without_me);
         }
-        node.lists = history::advance(&node.lists, &ring_of(members), |_| true);
+        node.lists = history::advance(&node.lists, &ring_of(members), &[], |_| true);
         node.has_endpoint = is_member;
         node.machine.set_history(port, &node.lists);
         node.machine.set_service((kind, port), |service| {

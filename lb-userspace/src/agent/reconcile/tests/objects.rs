@@ -117,6 +117,7 @@ impl ServiceObject {
             name: format!("default/s{number}").into(),
             frontend,
             delivery: DeliveryMode::Auto,
+            local: false,
             backends: Backends::Endpoints(self.endpoints.iter().map(endpoint).collect()),
             check: None,
             policy: Policy { ranges, ..Policy::default() },

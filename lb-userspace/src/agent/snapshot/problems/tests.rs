@@ -56,6 +56,7 @@ fn planned(name: &str, members: Vec<BackendKey>) -> PlannedService {
         ring: Arc::default(),
         live: Arc::default(),
         owners: Arc::default(),
+        keepers: Arc::default(),
         without_me: Arc::default(),
         endpoints: Vec::new(),
         draining: Vec::new(),

@@ -60,7 +60,8 @@ impl World {
                     new_flows: Some(model::NewFlows::Everywhere(90)),
                     ..model::Policy::default()
                 };
-                let service = Service { frontend, policy, ..Service::clone(&model) };
+                let local = frontend.port == 81;
+                let service = Service { frontend, local, policy, ..Service::clone(&model) };
                 self.cluster.passed.remove(&frontend);
                 self.cluster.services.insert(frontend, Arc::new(service));
             }
