@@ -16,9 +16,9 @@ mod update;
 mod watched;
 
 pub use kind::Kind;
-pub use kube::ApiServer;
+pub use kube::{ApiServer, Event, follow_kinds, watch_all};
 pub use located::{Located, Origin};
-pub use object::{Object, ObjectRef};
+pub use object::{Identified, Object, ObjectRef};
 pub use rank::Rank;
 pub use secret::Secret;
 pub use service::{Service, ServiceSpec};

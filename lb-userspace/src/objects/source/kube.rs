@@ -14,4 +14,5 @@ mod tests;
 mod watch;
 
 pub use client::ApiServer;
-pub use follow::follow_api;
+pub use follow::{follow_api, follow_kinds};
+pub use watch::{Event, watch_all};

@@ -89,6 +89,11 @@ impl FromStr for ObjectRef {
     }
 }
 
+/// What is kept of an object; it knows which one it is.
+pub trait Identified {
+    fn object_ref(&self) -> ObjectRef;
+}
+
 /// An object of one of the kinds that Trigon reads.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Object {
@@ -140,6 +145,12 @@ impl Object {
             Self::Community(community) => &community.metadata,
         };
         meta.creation_timestamp.as_ref().map(|time| time.0)
+    }
+}
+
+impl Identified for Object {
+    fn object_ref(&self) -> ObjectRef {
+        self.object_ref()
     }
 }
 

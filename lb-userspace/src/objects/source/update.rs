@@ -9,9 +9,9 @@ use crate::objects::model::Problem;
 
 /// What happened to one object, or how far a source is with all of a kind.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Change {
+pub enum Change<O = Object> {
     /// It is there, or there in another version. From where, if that is a file.
-    Put(Object, Option<Origin>),
+    Put(O, Option<Origin>),
     Gone(ObjectRef),
     /// All objects of this kind that there were when the source began have been put. Said once.
     Synced(Kind),
@@ -24,11 +24,17 @@ impl From<Located> for Change {
 }
 
 /// What is new at a source.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Update {
-    pub changes: Vec<Change>,
+#[derive(Clone, PartialEq, Debug)]
+pub struct Update<O = Object> {
+    pub changes: Vec<Change<O>>,
     /// Why some of the source is not in effect as it is there now.
     pub faults: Vec<Problem>,
     /// What is wrong with objects about announcing, which concern nobody else.
     pub refused: Vec<Problem>,
+}
+
+impl<O> Default for Update<O> {
+    fn default() -> Self {
+        Self { changes: Vec::new(), faults: Vec::new(), refused: Vec::new() }
+    }
 }

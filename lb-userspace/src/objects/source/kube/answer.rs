@@ -74,12 +74,12 @@ impl KindFault {
             }
             Self::Unauthorized { since } => (unauthorized(*since), RENEW),
             Self::Forbidden if kind == Kind::Secret => (
-                "the API server does not let this agent read it".to_owned(),
+                "the API server does not let us read it".to_owned(),
                 "apply the Role of manifests/base, in the namespace of the Pod or of the kubeconfig's context: \
                  that is where Secrets are read",
             ),
             Self::Forbidden => (
-                "the API server does not let this agent read it".to_owned(),
+                "the API server does not let us read it".to_owned(),
                 "apply the ClusterRole of manifests/base",
             ),
             Self::Unknown if kind.group() == crds::GROUP => (
@@ -95,8 +95,7 @@ impl KindFault {
     }
 }
 
-const LOOK_AT_SERVER: &str =
-    "look at the API server and at the way to it; the agent tries again all the time";
+const LOOK_AT_SERVER: &str = "look at the API server and at the way to it; it is tried again all the time";
 const RENEW: &str = "renew the token or certificate of the kubeconfig";
 const USE_NEWER: &str = "look into the API server's log; Kubernetes 1.27 or a newer one is needed";
 
@@ -125,7 +124,7 @@ fn since_text(since: Timestamp) -> String {
 }
 
 fn unauthorized(since: Timestamp) -> String {
-    format!("does not know this agent {} (401); what it had stays in effect", since_text(since))
+    format!("does not know us {} (401); what it had stays in effect", since_text(since))
 }
 
 fn problem(object: String, message: String, remedy: &str) -> Problem {

@@ -60,7 +60,7 @@ impl ApiServer {
                 config.with_context(|| format!("--kubeconfig {}: cannot be used", path.display()))?
             }
             None => Config::infer().await.context(
-                "--source kube: there is neither a kubeconfig file ($KUBECONFIG, ~/.kube/config) nor a Pod's \
+                "there is neither a kubeconfig file ($KUBECONFIG, ~/.kube/config) nor a Pod's \
                  service account; name a file with --kubeconfig",
             )?,
         };
@@ -69,13 +69,18 @@ impl ApiServer {
 
     pub(super) fn from_config(config: Config) -> anyhow::Result<Self> {
         let address = config.cluster_url.to_string();
-        let client = connect(config).with_context(|| format!("--source kube: API server {address}"))?;
+        let client = connect(config).with_context(|| format!("API server {address}"))?;
         Ok(Self { client, address, door: Arc::default() })
     }
 
-    /// The namespace that this agent is in, or that the kubeconfig names.
+    /// The namespace that this Pod is in, or that the kubeconfig names.
     pub fn namespace(&self) -> &str {
         self.client.default_namespace()
+    }
+
+    /// A client that shares the connection.
+    pub fn client(&self) -> Client {
+        self.observed_client(|_| {})
     }
 
     /// A client that tells `noted` how each of its requests was answered.

@@ -18,12 +18,12 @@ use crate::objects::{
     model::Problem,
     source::{
         kind::Kind,
-        object::{Object, ObjectRef},
+        object::{Identified, Object, ObjectRef},
         update::{Change, Update},
     },
 };
 
-pub struct Gatherer {
+pub struct Gatherer<O = Object> {
     /// Of the API server.
     address: String,
     kinds: BTreeMap<Kind, Followed>,
@@ -31,7 +31,7 @@ pub struct Gatherer {
     is_slow: bool,
     /// What is wrong with objects that cannot be read.
     unreadable: BTreeMap<ObjectRef, Vec<Problem>>,
-    changes: Vec<Change>,
+    changes: Vec<Change<O>>,
     /// There is something else to tell than changes.
     has_other_problems: bool,
 }
@@ -55,11 +55,12 @@ struct Listed {
     undecodable: Option<String>,
 }
 
-impl Gatherer {
-    pub fn new(address: String) -> Self {
+impl<O: Identified> Gatherer<O> {
+    /// `kinds`: those that are watched.
+    pub fn new(address: String, kinds: &[Kind]) -> Self {
         Self {
             address,
-            kinds: Kind::ALL.into_iter().map(|kind| (kind, Followed::default())).collect(),
+            kinds: kinds.iter().map(|kind| (*kind, Followed::default())).collect(),
             is_slow: false,
             unreadable: BTreeMap::new(),
             changes: Vec::new(),
@@ -67,7 +68,7 @@ impl Gatherer {
         }
     }
 
-    pub fn note_event(&mut self, kind: Kind, event: Event) {
+    pub fn note_event(&mut self, kind: Kind, event: Event<O>) {
         match event {
             Event::Listing => self.begin_list(kind),
             Event::Listed => self.end_list(kind),
@@ -76,10 +77,11 @@ impl Gatherer {
                 self.has_other_problems |= self.unreadable.remove(&this).is_some();
                 self.put(this, object);
             }
-            Event::Unreadable(this, problems) => {
+            Event::Unreadable(object, problems) => {
+                let this = object.object_ref();
                 self.unreadable.insert(this.clone(), problems);
                 self.has_other_problems = true;
-                self.put(this.clone(), Object::Unreadable(this));
+                self.put(this, object);
             }
             Event::Undecodable(why) => {
                 self.has_other_problems = true;
@@ -121,7 +123,7 @@ impl Gatherer {
         self.changes.len() >= MANY && self.is_synced()
     }
 
-    pub fn take(&mut self) -> Update {
+    pub fn take(&mut self) -> Update<O> {
         self.has_other_problems = false;
         let changes = if self.is_synced() { mem::take(&mut self.changes) } else { Vec::new() };
         let refused = self.unreadable.values().flatten().cloned().collect();
@@ -132,7 +134,7 @@ impl Gatherer {
         self.kinds.values().all(|followed| followed.is_synced)
     }
 
-    fn put(&mut self, this: ObjectRef, object: Object) {
+    fn put(&mut self, this: ObjectRef, object: O) {
         let followed = self.kinds.entry(this.kind).or_default();
         if let Some(listed) = &mut followed.listed {
             listed.names.insert(this.clone());

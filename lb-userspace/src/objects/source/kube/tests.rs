@@ -243,7 +243,7 @@ proptest! {
     fn the_same_objects_give_the_same_plans_from_an_api_server_and_from_files(
         before in objects(), after in objects(), by_list in any::<bool>(),
     ) {
-        let (mut gathered, mut files) = (Gatherer::new(String::new()), TestFiles::default());
+        let (mut gathered, mut files) = (Gatherer::new(String::new(), &Kind::ALL), TestFiles::default());
         let (mut of_server, mut of_files) = (Index::new(TranslateConfig::default()), Index::new(TranslateConfig::default()));
         list(&mut gathered, &before);
         let listed = take(&mut of_server, gathered.take());

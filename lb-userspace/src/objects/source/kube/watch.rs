@@ -48,13 +48,13 @@ const GOOD_FOR: Duration = Duration::from_secs(20);
 
 /// What a watch tells.
 #[derive(Debug)]
-pub enum Event {
+pub enum Event<O = Object> {
     /// All objects that there are follow, and then [`Event::Listed`].
     Listing,
     Listed,
-    Put(Object),
-    /// There is such an object, but it cannot be read.
-    Unreadable(ObjectRef, Vec<Problem>),
+    Put(O),
+    /// There is such an object, but it cannot be read: what stands for it, and why.
+    Unreadable(O, Vec<Problem>),
     Gone(ObjectRef),
     /// There is an object that is none of this kind, as far as we know it, and why.
     Undecodable(String),
@@ -64,15 +64,15 @@ pub enum Event {
 /// the server has those: no page of objects is kept on the way. `namespace`: where Secrets
 /// are read; an agent has no business with those of others.
 pub fn watch(kind: Kind, client: Client, namespace: &str) -> BoxStream<'static, Event> {
-    let config = watcher::Config::default().timeout(lifetime(kind));
+    let config = config_of(kind);
     match kind {
-        Kind::Service => follow(kind, Api::<Service>::all(client), config, put).boxed(),
+        Kind::Service => watch_all::<Service, _, _>(kind, client, Object::from),
         Kind::EndpointSlice => {
             // No Service with an address of its own is headless.
             let config = config.labels("!service.kubernetes.io/headless");
             follow(kind, Api::<EndpointSlice>::all(client), config, put).boxed()
         }
-        Kind::Node => follow(kind, Api::<Node>::all(client), config, put).boxed(),
+        Kind::Node => watch_all::<Node, _, _>(kind, client, Object::from),
         Kind::Secret => {
             let config = config.fields("type=kubernetes.io/basic-auth");
             follow(kind, Api::<Secret>::namespaced(client, namespace), config, put).boxed()
@@ -86,6 +86,20 @@ pub fn watch(kind: Kind, client: Client, namespace: &str) -> BoxStream<'static, 
     }
 }
 
+/// The same of all objects of a kind; `read`: what is kept of one.
+pub fn watch_all<K, O, R>(kind: Kind, client: Client, read: R) -> BoxStream<'static, Event<O>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    O: 'static,
+    R: Fn(K) -> O + Send + 'static,
+{
+    follow(kind, Api::<K>::all(client), config_of(kind), move |object| Event::Put(read(object))).boxed()
+}
+
+fn config_of(kind: Kind) -> watcher::Config {
+    watcher::Config::default().timeout(lifetime(kind))
+}
+
 fn put<K: Into<Object>>(object: K) -> Event {
     Event::Put(object.into())
 }
@@ -93,17 +107,22 @@ fn put<K: Into<Object>>(object: K) -> Event {
 /// An object of our own kinds, read as a file is: the API server may have another release's definition.
 pub fn read_own(kind: Kind, object: &DynamicObject) -> Event {
     let this = ObjectRef::from_metadata(kind, &object.metadata);
-    let refused = |problems| Event::Unreadable(this.clone(), problems);
+    let refused = |problems| Event::Unreadable(Object::Unreadable(this.clone()), problems);
     match serde_json::to_value(object) {
         Ok(value) => decode_object(kind, value).map_or_else(|refusal| refused(refusal.problems), Event::Put),
         Err(error) => refused(vec![this.problem("", error.to_string(), "delete it, and create it again")]),
     }
 }
 
-fn follow<K, R>(kind: Kind, api: Api<K>, config: watcher::Config, read: R) -> impl Stream<Item = Event> + Send
+fn follow<K, O, R>(
+    kind: Kind,
+    api: Api<K>,
+    config: watcher::Config,
+    read: R,
+) -> impl Stream<Item = Event<O>> + Send
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-    R: Fn(K) -> Event + Send + 'static,
+    R: Fn(K) -> Event<O> + Send + 'static,
 {
     let watch = Watch::start(kind, api, config.streaming_lists(), read);
     stream::unfold(watch, async |mut watch| Some((watch.next().await, watch)))
@@ -120,17 +139,17 @@ struct Watch<K, R> {
 
 type WatcherEvents<K> = BoxStream<'static, watcher::Result<watcher::Event<K>>>;
 
-impl<K, R> Watch<K, R>
+impl<K, O, R> Watch<K, R>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-    R: Fn(K) -> Event,
+    R: Fn(K) -> Event<O>,
 {
     fn start(kind: Kind, api: Api<K>, config: watcher::Config, read: R) -> Self {
         let events = watch_events(&api, &config);
         Self { kind, api, config, read, events }
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> Event<O> {
         loop {
             match self.events.next().await {
                 Some(Ok(event)) => return self.translate(event),
@@ -163,7 +182,7 @@ where
         }
     }
 
-    fn translate(&self, event: watcher::Event<K>) -> Event {
+    fn translate(&self, event: watcher::Event<K>) -> Event<O> {
         match event {
             watcher::Event::Init => Event::Listing,
             watcher::Event::InitDone => Event::Listed,

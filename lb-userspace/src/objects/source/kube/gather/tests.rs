@@ -29,7 +29,7 @@ fn list(gathered: &mut Gatherer, kind: Kind, names: &[&str]) {
 
 /// All kinds are listed, of which there is one Service.
 fn synced() -> Gatherer {
-    let mut gathered = Gatherer::new("https://api".to_owned());
+    let mut gathered = Gatherer::new("https://api".to_owned(), &Kind::ALL);
     list(&mut gathered, Kind::Service, &["a"]);
     Kind::ALL[1..].iter().for_each(|kind| list(&mut gathered, *kind, &[]));
     gathered.take();
@@ -46,7 +46,7 @@ fn refused() -> Answer {
 
 #[test]
 fn nothing_is_handed_over_before_all_kinds_are_listed() {
-    let mut gathered = Gatherer::new("https://api".to_owned());
+    let mut gathered = Gatherer::new("https://api".to_owned(), &Kind::ALL);
     list(&mut gathered, Kind::Service, &["a"]);
     for kind in &Kind::ALL[1..] {
         assert!(!gathered.has_news());
@@ -165,7 +165,7 @@ fn answers_that_ask_for_another_list_are_no_faults() {
 
 #[test]
 fn lists_that_take_long_are_named_until_they_are_there() {
-    let mut gathered = Gatherer::new("https://api".to_owned());
+    let mut gathered = Gatherer::new("https://api".to_owned(), &Kind::ALL);
     list(&mut gathered, Kind::Service, &["a"]);
     gathered.lose_patience();
     for kind in &Kind::ALL[1..] {
@@ -186,7 +186,12 @@ fn lists_that_take_long_are_named_until_they_are_there() {
 fn an_object_that_cannot_be_read_is_told_of_until_it_can_or_is_gone() {
     let mut gathered = synced();
     let pool = this(Kind::AddressPool, "pool");
-    let unreadable = || Event::Unreadable(pool.clone(), vec![pool.problem("spec", "is missing", "add it")]);
+    let unreadable = || {
+        Event::Unreadable(
+            Object::Unreadable(pool.clone()),
+            vec![pool.problem("spec", "is missing", "add it")],
+        )
+    };
     let after: [fn() -> Event; 2] =
         [|| Event::Put(object(Kind::AddressPool, "pool")), || Event::Gone(this(Kind::AddressPool, "pool"))];
     for after in after {
