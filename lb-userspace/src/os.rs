@@ -4,4 +4,6 @@
 pub mod memory;
 pub mod moment;
 pub mod priority;
+pub mod random;
+pub mod signals;
 pub mod sockopt;

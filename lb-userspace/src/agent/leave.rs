@@ -2,15 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 use tracing::info;
 
 use super::{snapshot::Reader, speakers::Speakers};
-use crate::protocols::bgp::config::Leaving;
+use crate::{os::signals::StopSignals, protocols::bgp::config::Leaving};
 
 /// How often the progress of the drain is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -20,10 +16,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Waits for a signal, then drains; returns when the drain is complete, or at a second
 /// signal. Undoing the drain (`trigon drain --undo`) cancels the stop: it waits for a signal anew.
 pub async fn drain_on_signal(reader: &Reader, speakers: &Speakers) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let mut signals = StopSignals::new()?;
     loop {
-        wait_for_signal(&mut terminate, &mut interrupt).await;
+        signals.next().await;
         if speakers.is_idle() {
             break;
         }
@@ -31,7 +26,7 @@ pub async fn drain_on_signal(reader: &Reader, speakers: &Speakers) -> anyhow::Re
         reader.set_drain(true).await?;
         tokio::select! {
             () = wait_for_close(reader) => break,
-            () = wait_for_signal(&mut terminate, &mut interrupt) => break,
+            () = signals.next() => break,
             () = wait_for_step(Leaving::No, || reader.snapshot().announcement_status.leaving_step(Instant::now())) => {
                 info!("the drain was undone: the agent goes on");
             }
@@ -39,13 +34,6 @@ pub async fn drain_on_signal(reader: &Reader, speakers: &Speakers) -> anyhow::Re
     }
     info!("stopping; the data path goes on as it is (`trigon unload` removes it)");
     Ok(())
-}
-
-async fn wait_for_signal(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }
 
 async fn wait_for_close(reader: &Reader) {

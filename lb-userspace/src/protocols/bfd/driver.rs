@@ -16,10 +16,10 @@ use super::{
     Profile, SessionKey, SessionState, SessionStatus,
     demux::{self, Arrival, Candidate},
     session::{BfdSession, SessionInput},
-    socket::{Datagram, ListenPort, Receiver, Sender, random_number},
+    socket::{Datagram, ListenPort, Receiver, Sender},
     wire::ControlPacket,
 };
-use crate::os::{moment::wait_until, priority::prefer_this_thread};
+use crate::os::{moment::wait_until, priority::prefer_this_thread, random::random_number};
 
 /// How many datagrams of a port are processed before timers are.
 const BATCH: usize = 256;

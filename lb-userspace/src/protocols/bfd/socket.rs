@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
 use super::{SessionKey, demux::MAX_TTL};
-use crate::os::sockopt;
+use crate::os::{random::random_number, sockopt};
 
 const SINGLE_HOP: u16 = 3784;
 const MULTIHOP: u16 = 4784;
@@ -234,13 +234,6 @@ fn bind_source_port(
         }
     }
     result
-}
-
-/// A random number from the kernel, since discriminators and source ports should not be predictable.
-pub fn random_number() -> io::Result<u32> {
-    let mut bytes = [0; 4];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    Ok(u32::from_ne_bytes(bytes))
 }
 
 fn open_udp_socket(is_v4: bool) -> io::Result<Socket> {
