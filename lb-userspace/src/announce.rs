@@ -35,7 +35,7 @@ use crate::{
     },
 };
 pub use faults::interface_problems;
-pub use sharing::sharing_problems;
+pub use sharing::{SharingConflict, sharing_conflict, sharing_problems};
 pub use silence::silent_vip_problems;
 
 /// Orders for all speakers of this node.

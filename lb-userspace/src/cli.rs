@@ -4,9 +4,11 @@ mod agent;
 pub mod args;
 mod ask;
 mod check;
+mod controller;
 mod crds;
 mod drain;
 mod explain;
+mod logging;
 mod outcome;
 mod render;
 mod unload;
@@ -19,6 +21,7 @@ use args::{Cli, Command};
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match &cli.command {
         Command::Agent(args) => agent::run(&cli, args),
+        Command::Controller(args) => controller::run(args),
         Command::Check { dir, default_class, mtu } => check::run(&cli, dir, *default_class, *mtu),
         Command::Status => ask::status(&cli),
         Command::Services => ask::services(&cli),

@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 8] = [
     &["plan"],
     &["datapath", "health"],
     &["announce"],
-    &["agent"],
+    &["agent", "controller"],
 ];
 const TOP: &str = "cli";
 

@@ -18,6 +18,7 @@ pub mod health;
 pub mod announce;
 
 pub mod agent;
+pub mod controller;
 
 pub mod cli;
 

@@ -49,8 +49,7 @@ fn check_each(triangle: &mut Triangle, verb: &str) -> Result<()> {
             triangle.start_agent(AGENT, &[])?;
             let (_, kind) = KINDS.iter().find(|(name, _)| name == resource).context("a kind that is read")?;
             let is_named = |status: &Value| {
-                has_problem(status, &format!("kind {kind}"))
-                    && has_problem(status, "does not let us read it")
+                has_problem(status, &format!("kind {kind}")) && has_problem(status, "does not let us read it")
             };
             wait_for_one(triangle, AGENT, PATIENCE, &format!("no right to {verb} {resource}"), is_named)?;
             apply(triangle, &without(&all, "", ""))?;

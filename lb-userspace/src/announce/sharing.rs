@@ -30,8 +30,8 @@ pub fn sharing_problems(cluster: &Cluster) -> Vec<Problem> {
 }
 
 /// Why two Services cannot share.
-#[derive(Clone, Copy)]
-enum Conflict {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SharingConflict {
     /// They do not have the same sharing key.
     Keys,
     /// One has `externalTrafficPolicy: Local`, and they do not select the same Pods.
@@ -42,14 +42,14 @@ enum Conflict {
 /// that cannot share with one admitted before, that one's name, and the reason.
 fn admit_sharers<'a>(
     announced: &'a Announced,
-    mut refuse: impl FnMut(&str, &str, Conflict),
+    mut refuse: impl FnMut(&str, &str, SharingConflict),
 ) -> Vec<NamedWish<'a>> {
     let mut all: Vec<NamedWish<'a>> = announced.wishes.iter().map(|(name, wish)| (name, &**wish)).collect();
     all.sort_by_key(|(_, wish)| wish.sharing.born);
     let mut admitted: Vec<NamedWish<'a>> = Vec::with_capacity(all.len());
     for (name, wish) in all {
         let in_the_way =
-            admitted.iter().find_map(|(other, earlier)| Some((*other, conflict_between(earlier, wish)?)));
+            admitted.iter().find_map(|(other, earlier)| Some((*other, sharing_conflict(earlier, wish)?)));
         match in_the_way {
             Some((other, conflict)) => refuse(name, other, conflict),
             None => admitted.push((name, wish)),
@@ -58,13 +58,14 @@ fn admit_sharers<'a>(
     admitted
 }
 
-fn conflict_between(one: &Wish, other: &Wish) -> Option<Conflict> {
+/// None: they can share a VIP.
+pub fn sharing_conflict(one: &Wish, other: &Wish) -> Option<SharingConflict> {
     let (a, b) = (&one.sharing, &other.sharing);
     let same_pods = a.pods == b.pods && !a.pods.is_empty();
     if a.key != b.key || a.key.is_none() {
-        Some(Conflict::Keys)
+        Some(SharingConflict::Keys)
     } else if (is_local(one) || is_local(other)) && !same_pods {
-        Some(Conflict::Pods)
+        Some(SharingConflict::Pods)
     } else {
         None
     }
@@ -74,14 +75,14 @@ fn is_local(wish: &Wish) -> bool {
     matches!(wish.carrier, Carrier::KubeProxy { local: true, .. })
 }
 
-fn conflict_problem(vip: IpAddr, this: &str, other: &str, conflict: Conflict) -> Problem {
+fn conflict_problem(vip: IpAddr, this: &str, other: &str, conflict: SharingConflict) -> Problem {
     let (field, reason, remedy) = match conflict {
-        Conflict::Keys => (
+        SharingConflict::Keys => (
             annotation(ALLOW_SHARED_IP),
             "they do not both say that they share it",
             "write the same word in this annotation of both, or give one of the two another address",
         ),
-        Conflict::Pods => (
+        SharingConflict::Pods => (
             "spec.externalTrafficPolicy".to_owned(),
             "one of the two is `Local`, so that routers would bring packets to nodes that drop them",
             "write Cluster in both, or the same selector, or give one of the two another address",

@@ -1,12 +1,14 @@
 //! `trigon agent`
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::bail;
 use ipnet::IpNet;
-use tracing_subscriber::EnvFilter;
 
-use super::outcome::{Failure, Outcome, UNUSABLE};
+use super::{
+    logging,
+    outcome::{Failure, Outcome, UNUSABLE},
+};
 use crate::{
     agent::{self, AgentConfig, AnnounceConfig, HealthConfig, speakers::SpeakersConfig},
     announce::departure::DrainTimes,
@@ -21,19 +23,9 @@ use crate::{
     protocols::{bgp::speaker::SpeakerConfig, l2::L2Config},
 };
 
-/// What the client of the API server warns of is a problem of ours, or may have a Secret in it.
-const LOGGED: &str = "info,kube_client=error,kube_runtime=error";
-
 pub fn run(cli: &Cli, args: &AgentArgs) -> Outcome {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(anyhow::Error::from)?;
-    runtime.block_on(async {
+    logging::start();
+    logging::runtime()?.block_on(async {
         let source = find_source(args).await.map_err(|error| Failure { code: UNUSABLE, error })?;
         agent::run(agent_config(cli, args, source)).await.map_err(failure_from)
     })?;

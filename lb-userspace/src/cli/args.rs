@@ -44,6 +44,17 @@ pub enum Command {
     ///
     /// Exit codes: 1 if it failed or is not permitted, 2 if its arguments cannot work here.
     Agent(Box<AgentArgs>),
+    /// Run the controller: give Services the addresses that they ask for, and tell in their status what has
+    /// become of it.
+    ///
+    /// A Service asks by the annotation `trigon.dev/load-balancer-ips` (at most one address of each family,
+    /// comma-separated) or by `spec.loadBalancerIP`. Run two: one leads, by the Lease `trigon-controller`, and the
+    /// other takes over when it ends (within 2.5 s) or dies (within 17.5 s). It needs no privilege, and nothing of
+    /// the machine.
+    ///
+    /// Exit codes: 0 told to stop (SIGTERM, SIGINT), and the Lease given back; 1 if it failed, 2 if its arguments
+    /// cannot work here.
+    Controller(ControllerArgs),
     /// Validate a directory of objects, without touching the kernel.
     ///
     /// Prints every problem with file, line, object, field and remedy.
@@ -125,6 +136,27 @@ pub enum Command {
         #[command(flatten)]
         pin: PinArgs,
     },
+}
+
+#[derive(Args, Debug)]
+pub struct ControllerArgs {
+    /// The file that tells where the API server is. Without it: $KUBECONFIG, then ~/.kube/config, then, in a Pod,
+    /// its service account.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Also take Services without a loadBalancerClass. Not where another load balancer takes them.
+    #[arg(long)]
+    pub default_class: bool,
+
+    /// Where the Lease is. Without it: the namespace of the Pod, or of the kubeconfig's context.
+    #[arg(long, value_name = "NS")]
+    pub lease_namespace: Option<String>,
+
+    /// The name of this replica in the Lease, unlike that of any other. Without it: $POD_NAME, else the machine's
+    /// name with a random number.
+    #[arg(long, value_name = "NAME")]
+    pub identity: Option<String>,
 }
 
 #[derive(Args, Debug)]

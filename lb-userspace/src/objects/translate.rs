@@ -20,9 +20,11 @@ mod tests;
 mod values;
 mod wish;
 
-pub use annotations::{ALLOW_SHARED_IP, DSR, field as annotation};
+pub use annotations::{ALLOW_SHARED_IP, DSR, LOAD_BALANCER_IPS, NODE_ADDRESS, field as annotation};
 pub use announce::{AnnouncingObjects, announcing};
 pub use carrier::reason_not_ours;
-pub use node::node;
+pub use node::{check_one_per_family, node};
 pub use nodes::Nodes;
 pub use service::{Claim, Context, TranslateConfig, Translated, service};
+pub use values::{Complaint, family_name, parse_address};
+pub use wish::sharing_terms;

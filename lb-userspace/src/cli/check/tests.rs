@@ -73,41 +73,41 @@ fn what_is_valid_but_not_meant_is_a_warning() {
         (
             "  loadBalancerClass: trigon.dev/lb\n",
             "",
-            "a.yaml:11: Service default/web: spec.loadBalancerClass: not trigon.dev/lb: trigon.dev/dsr has no effect; \
+            "a.yaml:13: Service default/web: spec.loadBalancerClass: not trigon.dev/lb: trigon.dev/dsr has no effect; \
              write trigon.dev/lb",
         ),
         (
             "type: LoadBalancer",
             "type: NodePort",
-            "a.yaml:12: Service default/web: spec.type: not LoadBalancer: trigon.dev/dsr has no effect; write",
+            "a.yaml:14: Service default/web: spec.type: not LoadBalancer: trigon.dev/dsr has no effect; write",
         ),
         (
             "    - ip: 192.0.2.80\n    - ip: \"2001:db8::80\"",
             "      []",
-            "a.yaml:20: Service default/web: status.loadBalancer.ingress: there is no ip: nobody can connect; add",
+            "a.yaml:22: Service default/web: status.loadBalancer.ingress: there is no ip: nobody can connect; add",
         ),
         (
             "kubernetes.io/service-name: web",
             "kubernetes.io/service-name: wbe",
-            "a.yaml:31: EndpointSlice default/web-ipv4: metadata.labels[kubernetes.io/service-name]: there is no Service \
+            "a.yaml:33: EndpointSlice default/web-ipv4: metadata.labels[kubernetes.io/service-name]: there is no Service \
              default/wbe; correct",
         ),
         (
             "    kubernetes.io/service-name: web\n",
             "    x: y\n",
-            "a.yaml:30: EndpointSlice default/web-ipv4: metadata.labels[kubernetes.io/service-name]: is missing: it \
+            "a.yaml:32: EndpointSlice default/web-ipv4: metadata.labels[kubernetes.io/service-name]: is missing: it \
              belongs to no Service; add",
         ),
         (
             "- name: http\n  port: 8080\nendpoints:\n- addresses: [\"fd44:1::10\"]",
             "- name: other\n  port: 8080\nendpoints:\n- addresses: [\"fd44:1::10\"]",
-            "a.yaml:14: Service default/web: spec.ports: tcp [2001:db8::80]:80 has no endpoint that takes new connections; add an \
+            "a.yaml:16: Service default/web: spec.ports: tcp [2001:db8::80]:80 has no endpoint that takes new connections; add an \
              EndpointSlice with the Service's label, addressType IPv6",
         ),
         (
             "spec:\n  type: LoadBalancer",
             "spec:\n  loadBalancerSourceRanges: [10.0.0.0/8]\n  type: LoadBalancer",
-            "a.yaml:12: Service default/web: spec.loadBalancerSourceRanges: has no IPv6 range: all IPv6 clients are \
+            "a.yaml:14: Service default/web: spec.loadBalancerSourceRanges: has no IPv6 range: all IPv6 clients are \
              admitted to 2001:db8::80, as by kube-proxy; add the IPv6 ranges that are meant, or ::/0",
         ),
     ];

@@ -15,6 +15,8 @@ pub const NEW_FLOWS: &str = "trigon.dev/new-flows-per-second";
 pub const HEALTH_CHECK: &str = "trigon.dev/health-check";
 pub const NODE_ADDRESS: &str = "trigon.dev/node-address";
 
+/// The addresses that it asks for, at most one of each family.
+pub const LOAD_BALANCER_IPS: &str = "trigon.dev/load-balancer-ips";
 pub const ALLOW_SHARED_IP: &str = "trigon.dev/allow-shared-ip";
 
 /// The last two are MetalLB's, for Services that were made for it.
@@ -30,7 +32,7 @@ pub const OF_SERVICE: &[&str] = &[
     HEALTH_CHECK,
     ALLOW_SHARED_IP,
     "trigon.dev/address-pool",
-    "trigon.dev/load-balancer-ips",
+    LOAD_BALANCER_IPS,
 ];
 pub const OF_NODE: &[&str] = &[NODE_ADDRESS];
 

@@ -58,7 +58,7 @@ fn annotated_addresses(this: &ObjectRef, list: &str, problems: &mut Vec<Problem>
     addresses
 }
 
-fn check_one_per_family(address: IpAddr, before: &[IpAddr]) -> Result<IpAddr, Complaint> {
+pub fn check_one_per_family(address: IpAddr, before: &[IpAddr]) -> Result<IpAddr, Complaint> {
     if before.iter().all(|other| other.is_ipv4() != address.is_ipv4()) {
         return Ok(address);
     }

@@ -1,10 +1,10 @@
 //! What a Service asks of announcements.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use super::{annotations, readiness::Readiness, values::family_name};
 use crate::objects::{
-    model::{Carrier, Sharing, Wish},
+    model::{Carrier, Labels, Sharing, Wish},
     source::{Endpoint, EndpointSlice, Service, ServiceSpec},
 };
 
@@ -36,6 +36,20 @@ pub fn kube_proxy_wishes<'a>(
         (vip, Arc::new(Wish { labels: object.labels.clone(), carrier, sharing: sharing_of(object) }))
     };
     vips.map(wish).collect()
+}
+
+/// What decides with whom a Service may share a VIP, whatever endpoints it has.
+pub fn sharing_terms(object: &Service) -> Wish {
+    let is_dsr = annotations::parse_choice(&object.annotations, annotations::DSR, annotations::BOOLEANS);
+    let carrier = match is_dsr {
+        Ok(true) => Carrier::DataPath,
+        _ => Carrier::KubeProxy {
+            local: object.spec.as_ref().is_some_and(ServiceSpec::is_local),
+            ready: false,
+            nodes: BTreeSet::new(),
+        },
+    };
+    Wish { labels: Labels::default(), carrier, sharing: sharing_of(object) }
 }
 
 /// The key is that of our annotation, or of MetalLB's.
