@@ -1,4 +1,4 @@
-//! Trigon's agents on the machines of a testbed, and its command line.
+//! Trigon's agents and controllers on the machines of a testbed, and its command line.
 
 use std::{
     collections::BTreeMap,
@@ -34,6 +34,13 @@ impl Testbed {
         command.arg("--pin-dir").arg(self.pin_dir(machine));
         command.args(&self.config().agent_args).args(extra);
         Process::spawn(self.site(), &format!("{}.agent", machine.name), command)
+    }
+
+    /// Starts a controller on a machine, of the machine's name; its log is `<label>.log`.
+    pub fn start_controller(&self, machine: &Machine, label: &str, kubeconfig: &Path) -> Result<Process> {
+        let mut command = machine.namespace.command(self.trigon_path()?)?;
+        command.args(["controller", "--identity", &machine.name, "--kubeconfig"]).arg(kubeconfig);
+        Process::spawn(self.site(), label, command)
     }
 
     /// Where a machine's agent listens for the command line.

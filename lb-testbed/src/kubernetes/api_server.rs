@@ -63,15 +63,31 @@ impl ApiServer {
         let mut this = Self { server, _etcd: etcd, programs, namespace, site, address, admin, applied };
         this.wait_ready()?;
         this.apply_manifests()?;
-        let agents = ["create", "token", "trigon-agent", "--namespace=trigon-system", "--duration=1h"];
-        let token = this.kubectl(&agents, "")?;
-        this.site.write(AGENTS, &kubeconfig(&this.site.dir, address, token.trim()))?;
+        this.write_kubeconfig(AGENT)?;
+        this.write_kubeconfig(CONTROLLER)?;
         Ok(this)
     }
 
     /// With which an agent reaches it, as the manifests' service account.
     pub fn agents_kubeconfig(&self) -> PathBuf {
-        self.site.dir.join(AGENTS)
+        self.kubeconfig_of(AGENT)
+    }
+
+    /// With which a controller does.
+    pub fn controllers_kubeconfig(&self) -> PathBuf {
+        self.kubeconfig_of(CONTROLLER)
+    }
+
+    fn kubeconfig_of(&self, account: &str) -> PathBuf {
+        self.site.dir.join(format!("{account}.kubeconfig"))
+    }
+
+    fn write_kubeconfig(&self, account: &str) -> Result<()> {
+        let token =
+            self.kubectl(&["create", "token", account, "--namespace=trigon-system", "--duration=1h"], "")?;
+        let text = kubeconfig(&self.site.dir, self.address, token.trim());
+        let path = self.kubeconfig_of(account);
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     }
 
     /// Of a user who may do all.
@@ -142,7 +158,7 @@ impl ApiServer {
         wait_until_ready(&self.namespace, &mut self.server, &["--cacert", &ca, "-H", &user, &url])
     }
 
-    /// CRDs, and the rights of agents.
+    /// CRDs, and the rights of agents and controllers.
     pub fn apply_manifests(&self) -> Result<()> {
         let base = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/base");
         self.kubectl(&["apply", "--server-side", "-k", base], "")?;
@@ -153,7 +169,9 @@ impl ApiServer {
 const CERTIFICATE: &str = "apiserver.crt";
 const KEY: &str = "apiserver.key";
 const TOKENS: &str = "tokens.csv";
-const AGENTS: &str = "agents.kubeconfig";
+/// Service accounts of the manifests.
+const AGENT: &str = "trigon-agent";
+const CONTROLLER: &str = "trigon-controller";
 
 /// A certificate that is its own authority, and the users' tokens.
 fn write_identity(site: &Site, address: IpAddr) -> Result<()> {
