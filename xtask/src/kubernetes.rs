@@ -32,7 +32,7 @@ pub fn build() -> Result<bool> {
         say(format!("skipped: {WITHOUT_GO}"));
         return Ok(false);
     };
-    say("building etcd, kube-apiserver and kubectl (six minutes the first time)");
+    say("building the programs of Kubernetes (six minutes the first time)");
     let dir = built.parent().context("the cache has no directory")?;
     fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
     // Renamed when complete: a build that was interrupted is none.

@@ -38,8 +38,8 @@ enum Cli {
     Test(test::TestArgs),
     /// Write manifests/crds/trigon.dev.yaml: the CustomResourceDefinitions, made of the Rust types.
     Crds,
-    /// Build the programs of Kubernetes that tests need (etcd, kube-apiserver, kubectl), with Go, and keep
-    /// them outside of the repository. Six minutes the first time.
+    /// Build `kube`, the programs of Kubernetes that tests need in one, with Go, and keep it outside of
+    /// the repository. Six minutes the first time.
     Kubernetes,
     /// Let directors, nodes and Pods come, go and drain while 2,000 connections
     /// live, and count those that break. Needs root. Two minutes after the build.
