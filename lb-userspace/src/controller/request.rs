@@ -1,6 +1,6 @@
 //! The addresses that a Service asks for.
 
-use std::net::IpAddr;
+use std::{iter, net::IpAddr};
 
 use super::refusal::{Reason, Refusal};
 use crate::objects::{
@@ -9,6 +9,8 @@ use crate::objects::{
 };
 
 const LOAD_BALANCER_IP: &str = "spec.loadBalancerIP";
+/// How much of a text that should be an address is read, in characters.
+const LONGEST: usize = 60;
 
 /// What a Service asks for, at most one address of each family.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -28,24 +30,26 @@ pub fn read_request(
     let old = load_balancer_ip.filter(|text| !text.is_empty());
     let request = match (annotated, old) {
         (None, None) => return Ok(Request::default()),
-        (Some(list), _) => parse_list(&annotation(LOAD_BALANCER_IPS), list)?,
-        (None, Some(text)) => parse_list(LOAD_BALANCER_IP, text)?,
+        (Some(list), _) => parse_all(&annotation(LOAD_BALANCER_IPS), list.split(','))?,
+        (None, Some(text)) => parse_all(LOAD_BALANCER_IP, iter::once(text))?,
     };
     if let (Some(_), Some(text)) = (annotated, old)
-        && !parse_list(LOAD_BALANCER_IP, text)?.addresses.iter().all(|old| request.addresses.contains(old))
+        && let old = parse_all(LOAD_BALANCER_IP, iter::once(text))?.addresses
+        && !old.iter().all(|old| request.addresses.contains(old))
     {
-        let message = format!("{text} is none of the addresses in {}", request.field);
+        let message = format!("{} is none of the addresses in {}", text.trim(), request.field);
         let complaint = Complaint::new(message, "remove one of the two");
         return Err(Refusal::new(Reason::AddressInvalid, LOAD_BALANCER_IP, complaint));
     }
     check_families(request, families)
 }
 
-fn parse_list(field: &str, list: &str) -> Result<Request, Refusal> {
+fn parse_all<'a>(field: &str, texts: impl Iterator<Item = &'a str>) -> Result<Request, Refusal> {
     let mut addresses = Vec::with_capacity(2);
-    for text in list.split(',') {
-        let address =
-            parse_address(text.trim()).and_then(|address| check_one_per_family(address, &addresses));
+    for text in texts {
+        // No address is as long, and the message is to have room for the remedy.
+        let text: String = text.trim().chars().take(LONGEST).collect();
+        let address = parse_address(&text).and_then(|address| check_one_per_family(address, &addresses));
         let refused = |complaint| Refusal::new(Reason::AddressInvalid, field, complaint);
         addresses.push(address.map_err(refused)?);
     }
@@ -117,9 +121,12 @@ mod tests {
             ("224.0.0.1", "224.0.0.1 is a multicast address"),
             ("fe80::1", "fe80::1 is a link-local address"),
             ("::ffff:192.0.2.1", "write 192.0.2.1"),
+            (&"x".repeat(100_000), "xxx` is not an IP address: write"),
         ] {
             assert_eq!(wrong(list, "", &[ANNOTATION, part]), Reason::AddressInvalid);
         }
+        let parts = ["spec.loadBalancerIP: `192.0.2.10,2001:db8::10` is not an IP address"];
+        assert_eq!(wrong("", "192.0.2.10,2001:db8::10", &parts), Reason::AddressInvalid);
         let parts =
             ["spec.loadBalancerIP: 192.0.2.11 is none of", ANNOTATION.trim_end_matches(": "), "remove one"];
         assert_eq!(wrong("192.0.2.10", "192.0.2.11", &parts), Reason::AddressInvalid);

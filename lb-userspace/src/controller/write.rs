@@ -35,8 +35,6 @@ use crate::objects::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What was tried, in an Event.
 const ACTION: &str = "AssignAddress";
-/// Bytes of an Event's note.
-const LONGEST_NOTE: usize = 1024;
 
 /// What to write, and what to tell then.
 #[derive(Debug)]
@@ -128,7 +126,7 @@ impl Write {
         let event = Event {
             type_: EventType::Warning,
             reason: refusal.reason.name().to_owned(),
-            note: Some(first_bytes(&refusal.message, LONGEST_NOTE).to_owned()),
+            note: Some(refusal.message.clone()),
             action: ACTION.to_owned(),
             secondary: refusal.holder.as_ref().map(reference),
         };
@@ -173,9 +171,4 @@ fn reference(object: &ObjectRef) -> ObjectReference {
         namespace,
         ..ObjectReference::default()
     }
-}
-
-/// As many whole characters as fit.
-fn first_bytes(text: &str, count: usize) -> &str {
-    &text[..text.floor_char_boundary(count)]
 }
