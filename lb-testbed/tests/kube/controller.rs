@@ -21,7 +21,7 @@ const BOTH: [&str; 2] = ["director1", "node1"];
 const LEASE: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_millis(2500);
 /// On top, where two cores do everything.
-const SLACK: Duration = Duration::from_secs(5);
+const SLACK: Duration = Duration::from_secs(10);
 
 /// An API server, and controllers by the machine that they are on.
 pub struct Rig {
@@ -78,7 +78,7 @@ impl Rig {
     }
 
     pub fn get_service(&self, name: &str) -> Result<Value> {
-        self.get(&["service", name, "--show-managed-fields"])
+        self.get(&["service", name, "--namespace=default", "--show-managed-fields"])
     }
 
     /// Waits until a Service is as wanted; how long that took.
@@ -111,13 +111,25 @@ impl Rig {
     fn write_by_hand(&self, name: &str, status: &Value) -> Result<()> {
         let patch = json!({"status": status}).to_string();
         self.api_server
-            .kubectl(&["patch", "service", name, "--subresource=status", "--type=merge", "-p", &patch], "")
+            .kubectl(
+                &[
+                    "patch",
+                    "--namespace=default",
+                    "service",
+                    name,
+                    "--subresource=status",
+                    "--type=merge",
+                    "-p",
+                    &patch,
+                ],
+                "",
+            )
             .map(drop)
     }
 
     /// The notes of Events about a Service, with how often they were told.
     fn events(&self, name: &str) -> Result<Vec<(String, String, u64)>> {
-        let all = self.get(&["events.events.k8s.io"])?;
+        let all = self.get(&["events.events.k8s.io", "--namespace=default"])?;
         let all = all["items"].as_array().cloned().unwrap_or_default();
         let own = all.into_iter().filter(|event| event["regarding"]["name"] == name);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -206,7 +218,7 @@ fn controllers_give_what_is_asked_for_and_refuse_what_another_has() -> Result<()
             all.extend(condition(&told).cloned());
             json!({"conditions": all})
         })?;
-        rig.api_server.kubectl(&["delete", "service", "web"], "")?;
+        rig.api_server.kubectl(&["delete", "--namespace=default", "service", "web"], "")?;
         rig.wait_service("dns", "takes over", is_assigned(&["192.0.2.10"]))?;
         let has_other = |service: &Value| {
             let conditions = service["status"]["conditions"].as_array();
@@ -242,7 +254,8 @@ fn controllers_give_what_is_asked_for_and_refuse_what_another_has() -> Result<()
         let patch =
             ["patch", "node", "n1", "--subresource=status", "--type=merge", "-p", &addresses.to_string()];
         rig.api_server.kubectl(&patch, "")?;
-        thread::sleep(Duration::from_secs(1));
+        // Until it has heard of it.
+        thread::sleep(Duration::from_secs(2));
         rig.apply(&service("dns", "192.0.2.99"))?;
         rig.wait_service("dns", "is refused", |service| has_reason(service, "AddressOfNode"))?;
         rig.apply(&service("dns", "127.0.0.1"))?;

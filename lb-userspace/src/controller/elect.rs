@@ -21,7 +21,7 @@ use super::{
 };
 
 /// For how long to wait for an answer: a leader has time for a second attempt.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// For how long to try to give the Lease back.
 const FAREWELL: Duration = Duration::from_secs(2);
 

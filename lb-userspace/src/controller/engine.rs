@@ -20,6 +20,8 @@ pub struct Engine {
     addresses: Addresses,
     queue: Queue,
     leads_until: Option<Instant>,
+    /// The versions of Services that writes which are under way were decided by.
+    decided_by: HashMap<ObjectRef, String>,
     /// The versions that our own writes have made, of Services of which the watch has not told them yet.
     ahead: HashMap<ObjectRef, u64>,
 }
@@ -31,6 +33,7 @@ impl Engine {
             addresses: Addresses::default(),
             queue: Queue::new(seed, now),
             leads_until: None,
+            decided_by: HashMap::new(),
             ahead: HashMap::new(),
         }
     }
@@ -75,6 +78,7 @@ impl Engine {
                 self.queue.end(&this, now);
                 continue;
             };
+            let version = service.version.clone();
             let wanted = self.addresses.wanted(service);
             if wanted.is_met(&service.status) {
                 self.queue.end(&this, now);
@@ -84,23 +88,28 @@ impl Engine {
             if event.is_some() {
                 self.queue.count_request(now);
             }
-            return Some(Write::new(service, &wanted, event, give_up, wall));
+            let write = Write::new(service, &wanted, event, give_up, wall);
+            self.decided_by.insert(this, version);
+            return Some(write);
         }
     }
 
     /// It was written, and what is there now; or it was not.
     pub fn note_written(&mut self, this: &ObjectRef, result: Result<Object, Failure>, now: Instant) {
         self.queue.end(this, now);
+        let decided_by = self.decided_by.remove(this);
+        let known = self.addresses.service(this).map(|service| &service.version);
+        let is_news = known.is_some() && known == decided_by.as_ref();
         match result {
-            Ok(object) => {
+            Ok(object) if is_news => {
                 if let Some(version) = version_of(&object) {
                     self.ahead.insert(this.clone(), version);
                 }
                 self.addresses.apply(Change::Put(object, None));
                 self.settle(now);
             }
-            // The watch tells what is there instead.
-            Err(_) => self.enqueue(this, now),
+            // The watch has told it already, and perhaps what came after it; or it will tell what is there instead.
+            _ => self.enqueue(this, now),
         }
     }
 

@@ -158,6 +158,9 @@ impl Elector {
         let next = match (request, answer) {
             (Request::Read, Answer::Stored(stored)) => {
                 self.note_seen(stored.clone(), now);
+                if !self.is_mine(&stored) {
+                    self.leads_until = None;
+                }
                 self.claim(&stored, now, wall).map(Request::Replace)
             }
             (Request::Read, Answer::Missing) => {

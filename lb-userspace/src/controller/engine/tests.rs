@@ -99,6 +99,31 @@ fn what_is_asked_for_is_given_and_taken_back() {
     assert_eq!((rig.api.writes, rig.events), (5, Vec::new()));
 }
 
+/// The watch tells of a write, and of what came after it, before the write has its answer.
+#[test]
+fn an_answer_that_comes_late_changes_nothing() {
+    for is_deleted in [false, true] {
+        let mut rig = Rig::new();
+        let change = rig.api.apply(service("web", 1, "192.0.2.10"));
+        rig.change(change);
+        let write = rig.engine.next_write(rig.now, Timestamp::UNIX_EPOCH).expect("a write");
+        let written = rig.api.carry_out(&write).expect("it has not changed");
+        rig.change(Change::Put(written.clone(), None));
+        let after = match is_deleted {
+            true => rig.api.delete("web"),
+            false => rig.api.apply(service("web", 1, "192.0.2.11")),
+        };
+        rig.change(after);
+        rig.engine.note_written(&write.this, Ok(written), rig.now);
+        rig.settle();
+        if !is_deleted {
+            rig.check("web", &["192.0.2.11"], ASSIGNED);
+        }
+        rig.apply(service("other", 9, "192.0.2.10"));
+        rig.check("other", &["192.0.2.10"], ASSIGNED);
+    }
+}
+
 #[test]
 fn an_address_of_another_is_refused_until_it_is_free() {
     let mut rig = Rig::new();
