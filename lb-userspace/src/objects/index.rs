@@ -38,7 +38,7 @@ const MAX_ROUNDS: usize = 8;
 #[derive(Default)]
 pub struct Index {
     options: TranslateConfig,
-    /// What an earlier agent has in the maps, for Services that were not good yet.
+    /// What an earlier agent has in the maps, for Services that had no valid settings yet.
     pinned: BTreeMap<Frontend, PinnedSettings>,
 
     /// Kinds of which all that there was is here.
@@ -79,7 +79,7 @@ impl Index {
         Self { options, cluster, announcing_touched: true, ..Self::default() }
     }
 
-    /// Services that are not good from the start on are served by what the maps tell of them.
+    /// Services whose settings are not valid from the start on are served by what the maps tell of them.
     pub fn adopt_pinned(&mut self, pinned: BTreeMap<Frontend, PinnedSettings>) {
         self.pinned = pinned;
     }
@@ -199,7 +199,7 @@ impl Index {
         if self.is_synced() {
             let Self { pinned, claims, services, .. } = self;
             pinned.retain(|frontend, _| {
-                claims.winner_of(frontend).is_some_and(|service| !services.was_good(service))
+                claims.winner_of(frontend).is_some_and(|service| !services.had_settings(service))
             });
         }
         if std::mem::take(&mut self.announcing_touched) {
@@ -220,7 +220,9 @@ impl Index {
         };
         let has_endpoints =
             |node: &str| self.services.on_node(node).any(|service| self.services.contains(service));
-        let changes = self.nodes.settle(has_endpoints, vip_owner);
+        let is_vip =
+            |vip| announced.contains_key(&vip) || self.pinned.range(Frontend::all_of(vip)).next().is_some();
+        let changes = self.nodes.settle(has_endpoints, vip_owner, is_vip);
         let on_changed = changes.names.iter().flat_map(|node| self.services.on_node(node).cloned());
         self.touched.extend(on_changed);
         if !changes.addresses.is_empty() {

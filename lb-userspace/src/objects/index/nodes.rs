@@ -112,11 +112,12 @@ impl NodeVersions {
     }
 
     /// Decides which versions are in effect. `has_endpoints`: are there endpoints on it?
-    /// `vip_owner`: the Service that has this VIP.
+    /// `vip_owner`: the Service that has this VIP. `is_vip`: is it one that packets come to already?
     pub fn settle(
         &mut self,
         has_endpoints: impl Fn(&str) -> bool,
         vip_owner: impl Fn(IpAddr) -> Option<String>,
+        is_vip: impl Fn(IpAddr) -> bool,
     ) -> NodeChanges {
         self.entries
             .retain(|name, entry| entry.latest.is_some() || entry.good.is_some() && has_endpoints(name));
@@ -138,7 +139,7 @@ impl NodeVersions {
                 candidate.is_latest = false;
             }
         }
-        let (known, usable) = join(&candidates, &vip_owner);
+        let (known, usable) = join(&candidates, is_vip);
         let mut others = usable.values().flat_map(|node| &node.other_addresses);
         self.has_refused |= others.any(|address| known.owner(*address).is_none());
         for (name, candidate) in candidates.into_iter().filter(|(_, candidate)| candidate.is_latest) {
@@ -220,13 +221,13 @@ impl NodeVersions {
 /// an interface.
 fn join(
     candidates: &BTreeMap<Arc<str>, Candidate>,
-    vip_owner: &impl Fn(IpAddr) -> Option<String>,
+    is_vip: impl Fn(IpAddr) -> bool,
 ) -> (Nodes, OrdMap<Arc<str>, Arc<Node>>) {
     let (mut known, mut usable) = (Nodes::default(), OrdMap::new());
     for (name, candidate) in candidates {
         known.names.insert(Arc::clone(name), candidate.node.is_some());
         if let Some(node) = &candidate.node {
-            let others = node.other_addresses.iter().filter(|address| vip_owner(**address).is_none());
+            let others = node.other_addresses.iter().filter(|address| !is_vip(**address));
             let addresses = node.addresses.iter().chain(others);
             known.addresses.extend(addresses.map(|address| (*address, Arc::clone(name))));
             usable.insert(Arc::clone(name), Arc::clone(node));

@@ -1,7 +1,7 @@
 //! Services with their EndpointSlices: which version of each is in effect.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     iter,
     sync::Arc,
 };
@@ -15,6 +15,8 @@ use crate::objects::{
 #[derive(Default)]
 pub struct ServiceVersions {
     services: HashMap<ObjectRef, Versions<Service>>,
+    /// Services that were in effect by settings of their own, in whatever version.
+    had_settings: HashSet<ObjectRef>,
     slices: HashMap<ObjectRef, Versions<EndpointSlice>>,
     /// The slices of each Service, whether or not there is such a Service.
     slices_of: HashMap<ObjectRef, Vec<ObjectRef>>,
@@ -63,15 +65,16 @@ impl ServiceVersions {
 
     pub fn remove_service(&mut self, this: &ObjectRef) {
         self.services.remove(this);
+        self.had_settings.remove(this);
     }
 
     pub fn contains(&self, service: &ObjectRef) -> bool {
         self.services.contains_key(service)
     }
 
-    /// Was a version of it in effect without a problem?
-    pub fn was_good(&self, service: &ObjectRef) -> bool {
-        self.services.get(service).is_some_and(|versions| versions.good.is_some())
+    /// Was a version of it in effect by settings of its own?
+    pub fn had_settings(&self, service: &ObjectRef) -> bool {
+        self.had_settings.contains(service)
     }
 
     /// Returns the Services that are touched: its own, and that of its former version.
@@ -239,6 +242,9 @@ impl ServiceVersions {
         let is_good =
             |object: &ObjectRef| !choice.held_back.contains(object) && !faulty.contains(&*object.to_string());
         let this = &choice.rank.object;
+        if choice.translated.has_settings {
+            self.had_settings.insert(this.clone());
+        }
         if let Some(service) = self.services.get_mut(this).filter(|_| wins_all && is_good(this)) {
             service.good = Some(Arc::clone(&service.latest));
         }

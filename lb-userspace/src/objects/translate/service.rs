@@ -54,6 +54,8 @@ pub struct Translated {
     pub problems: Vec<Problem>,
     /// Its slices were looked at: the data path needs them.
     pub uses_slices: bool,
+    /// Its own settings are valid.
+    pub has_settings: bool,
     /// Slices with endpoints, but without any port of the Service.
     pub unmatched: Vec<ObjectRef>,
 }
@@ -78,7 +80,9 @@ pub fn service<'a>(
 ) -> Translated {
     let this = &object.this;
     let mut problems = annotations::unknown_annotations(this, &object.annotations, annotations::OF_SERVICE);
-    let mut translated = match decide_carrier(object, context.options, &mut problems) {
+    let carrier = decide_carrier(object, context.options, &mut problems);
+    let has_settings = !matches!(carrier, Carrier::Unknown);
+    let translated = match carrier {
         Carrier::Nobody => Translated::default(),
         Carrier::KubeProxy => {
             let vips = checked_vips(this, object, context.nodes, &mut problems);
@@ -97,8 +101,7 @@ pub fn service<'a>(
         },
     };
     problems.sort_by(|a, b| (&a.object, &a.field, &a.message).cmp(&(&b.object, &b.field, &b.message)));
-    translated.problems = problems;
-    translated
+    Translated { problems, has_settings, ..translated }
 }
 
 /// The settings by which an earlier agent serves it. None: it does not.
@@ -130,7 +133,7 @@ fn through_data_path<'a>(
     let vips = vips.iter().map(|(vip, _)| *vip);
     let served = vips.filter(|vip| ports.is_empty() || claims.iter().any(|claim| claim.frontend.vip == *vip));
     let wishes = wish::data_path_wishes(object, served);
-    Translated { claims, wishes, problems: Vec::new(), uses_slices: true, unmatched }
+    Translated { claims, wishes, uses_slices: true, unmatched, ..Translated::default() }
 }
 
 /// The claims of a Service in the data path.

@@ -128,3 +128,40 @@ fn what_kube_proxy_carries_does_not_come_into_the_data_path() {
     let engine = restart(engine, &bad);
     assert_eq!(is_passed(&engine), [false]);
 }
+
+/// Its settings were seen, though it was never good: one of its addresses is a Node's.
+#[test]
+fn settings_that_were_in_effect_are_not_those_of_the_maps_any_more() {
+    let with = |ranges: &str| {
+        let both = "{ip: 192.0.2.80}, {ip: 10.0.0.1}";
+        let text = format!("{NODES}{ENDPOINT}").replace("{ip: 192.0.2.80}", both);
+        text.replace("loadBalancerClass", &format!("loadBalancerSourceRanges: [{ranges}], loadBalancerClass"))
+    };
+    let ranges = |engine: &Engine<MemoryTables>| {
+        let ranges = engine.reconciler.programmed().mirror.ranges.values();
+        ranges.flatten().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let wide = format!("{NODES}{ENDPOINT}")
+        .replace("loadBalancerClass", "loadBalancerSourceRanges: [198.51.0.0/16], loadBalancerClass");
+    let mut engine = restart(loaded(&wide), &with("198.51.0.0/16"));
+    assert_eq!(ranges(&engine), ["198.51.0.0/16"]);
+    engine.handle(load(&with("198.51.100.0/24")), Now::read());
+    assert_eq!(ranges(&engine), ["198.51.100.0/24"]);
+    engine.handle(load(&with("198.51.100.0/24, everywhere")), Now::read());
+    assert_eq!(ranges(&engine), [""; 0], "nobody knows whom it would admit: it is not served");
+    assert_eq!(entries(&engine), []);
+}
+
+/// A Node may list a VIP that it has on an interface.
+#[test]
+fn a_vip_that_a_node_lists_is_one_after_a_restart() {
+    let objects = format!("{NODES}{ENDPOINT}");
+    let listed = objects.replace(
+        "{type: InternalIP, address: 10.0.0.1}",
+        "{type: InternalIP, address: 10.0.0.1}, {type: ExternalIP, address: 192.0.2.80}",
+    );
+    let mut engine = restart(loaded(&objects), &listed);
+    assert_eq!((proven_vips(&engine), engine.source.is_good()), (vec!["192.0.2.80".to_owned()], true));
+    engine.handle(load(&listed.replace("port: 80}]}", "port: 81}]}")), Now::read());
+    assert_eq!((proven_vips(&engine), engine.source.is_good()), (vec!["192.0.2.80".to_owned()], true));
+}
