@@ -1,9 +1,10 @@
 //! Our own kinds, of `trigon.dev/v1alpha1`: the types that files and the API
-//! server are read with, and that the CRDs are made of.
+//! server are read with, and that the CRDs are made of. All but AgentReport, which agents write, are read by them.
 //!
 //! A field that MetalLB has too has MetalLB's name and meaning. What may be in
 //! a field is checked by `translate`, which can say what to do about it.
 mod address_pool;
+mod agent_report;
 mod bfd_profile;
 mod bgp_advertisement;
 mod bgp_peer;
@@ -18,6 +19,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 pub use address_pool::{AddressPool, AddressPoolSpec, ServiceAllocation};
+pub use agent_report::{
+    AgentException, AgentReport, AgentReportSpec, AgentRole, MAX_EXCEPTIONS, ReportedServices,
+    exception_reasons,
+};
 pub use bfd_profile::{BfdProfile, BfdProfileSpec};
 pub use bgp_advertisement::{BgpAdvertisement, BgpAdvertisementSpec};
 pub use bgp_peer::{BgpPeer, BgpPeerSpec, DynamicAsn, SecretReference};
@@ -31,7 +36,7 @@ pub const GROUP: &str = "trigon.dev";
 pub const VERSION: &str = "v1alpha1";
 
 /// The definition of each of our kinds, as an API server wants it.
-pub fn definitions() -> [CustomResourceDefinition; 6] {
+pub fn definitions() -> [CustomResourceDefinition; 7] {
     [
         AddressPool::crd(),
         BgpPeer::crd(),
@@ -39,5 +44,6 @@ pub fn definitions() -> [CustomResourceDefinition; 6] {
         L2Advertisement::crd(),
         BfdProfile::crd(),
         Community::crd(),
+        AgentReport::crd(),
     ]
 }

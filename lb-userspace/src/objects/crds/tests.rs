@@ -105,6 +105,7 @@ fn crds_have_the_field_names_of_metallb() {
             "ttlSecurity",
         ])
     );
+    assert_eq!(fields(&crds[6]), expected(&["exceptions", "omitted", "roles", "services", "version"]));
     assert_eq!(
         fields(&crds[4]),
         expected(&[
@@ -117,4 +118,34 @@ fn crds_have_the_field_names_of_metallb() {
             "transmitInterval",
         ])
     );
+}
+
+#[test]
+fn a_report_names_the_worst_and_counts_the_others() {
+    use exception_reasons::{MTU, NOT_PROGRAMMED};
+    let exception =
+        |number: usize, reason| AgentException::new(&format!("default/web{number:03}"), reason, "it is so");
+    let warnings = (0..10).map(|number| exception(number, MTU));
+    let mut report = AgentReportSpec::default();
+    report.set_exceptions(warnings.clone().chain((5..80).map(|number| exception(number, NOT_PROGRAMMED))));
+    assert_eq!((report.exceptions.len(), report.omitted), (85, 0));
+    assert_eq!(report.exceptions[0], exception(5, NOT_PROGRAMMED));
+    assert!(report.exceptions[75..].iter().all(AgentException::is_warning));
+
+    report.set_exceptions(warnings.chain((0..130).map(|number| exception(number, NOT_PROGRAMMED))));
+    assert_eq!((report.exceptions.len(), report.omitted), (MAX_EXCEPTIONS, 30), "warnings are not counted");
+    assert!(!report.exceptions.iter().any(AgentException::is_warning));
+}
+
+#[test]
+fn messages_fit_into_the_schema() {
+    let long = AgentException::new("default/web", exception_reasons::INVALID, &"\u{e4}".repeat(10_000));
+    let schema = serde_json::to_value(&definitions()[6]).unwrap();
+    let spec =
+        &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    let exceptions = &spec["exceptions"];
+    assert_eq!(exceptions["maxItems"], json!(MAX_EXCEPTIONS));
+    let longest = &exceptions["items"]["properties"]["message"]["maxLength"];
+    assert_eq!(longest, &json!(long.message.chars().count()));
+    assert_eq!(spec["roles"]["items"]["enum"], json!(["director", "node"]));
 }
