@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! inputs ──Input──> engine ──Effects──> inputs, speakers
-//!                      └──Snapshot──> api, leave
+//!                      └──Snapshot──> api, leave, reporting
 //! ```
 
 mod aggregate;
@@ -21,6 +21,7 @@ mod liveness;
 mod problem_log;
 mod reach;
 mod reconcile;
+mod reporting;
 pub mod report;
 mod run;
 mod snapshot;

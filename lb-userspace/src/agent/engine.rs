@@ -26,7 +26,10 @@ use crate::{
         self, LastAnswers, Mac, NetworkFaults, NextHops,
         pmtu::{self, PathMtus},
     },
-    objects::{index::Index, source::Update},
+    objects::{
+        index::Index,
+        source::{Change, Kind, Object, Update},
+    },
     os::moment::Now,
     plan::{self, BackendKey},
 };
@@ -176,6 +179,7 @@ impl<T: Tables> Engine<T> {
 
     /// What is not good keeps its last good version. The first time, all has to be there.
     fn apply_update(&mut self, update: Update, now: Now) {
+        self.note_own_node(&update.changes);
         let cluster = trace_span!("index").in_scope(|| {
             self.index.apply_changes(update.changes);
             Arc::clone(self.index.cluster())
@@ -187,6 +191,7 @@ impl<T: Tables> Engine<T> {
         self.source.has_been_good |= may_start && self.index.is_synced();
         (self.source.faults, self.source.refused) = (faults.into(), refused.into());
         if self.source.has_been_good {
+            (self.source.version.seen, self.source.version.requests) = (update.seen, self.index.requests());
             let before = std::mem::replace(&mut self.source.cluster, cluster);
             let _stage = trace_span!("targets").entered();
             if is_first || !plan::has_same_targets(&before, &self.source.cluster) {
@@ -194,6 +199,22 @@ impl<T: Tables> Engine<T> {
             }
         }
         self.reconcile(now);
+    }
+
+    /// Reports belong to it.
+    fn note_own_node(&mut self, changes: &[Change]) {
+        let me = &*self.reconciler.me().node;
+        for change in changes {
+            match change {
+                Change::Put(Object::Node(node), _) if node.metadata.name.as_deref() == Some(me) => {
+                    self.source.version.node_uid = node.metadata.uid.as_deref().map(Arc::from);
+                }
+                Change::Gone(this) if this.kind == Kind::Node && &*this.name == me => {
+                    self.source.version.node_uid = None;
+                }
+                _ => {}
+            }
+        }
     }
 
     fn learn_path_mtu(&mut self, report: &pmtu::PathMtuReport, now: Now) {

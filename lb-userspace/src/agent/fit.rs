@@ -14,19 +14,30 @@ use crate::plan::BackendKey;
 /// For people: the backends whose path is too narrow for a client's longest packet and its
 /// encapsulation. `uplink` is the MTU of the uplink in bytes, which limits what clients send.
 pub fn warnings(backends: &OrdMap<BackendKey, Backend>, uplink: u32) -> Vec<String> {
-    let longest = uplink.min(ORDINARY.into());
     let mut narrow: BTreeMap<(u16, u16), Vec<String>> = BTreeMap::new();
-    for (key, backend) in backends {
-        let overhead = backend.overhead();
-        let is_tunnel = backend.flags & backend_flags::RESOLVED != 0 && backend.delivery != delivery::L2;
-        if is_tunnel && u32::from(backend.mtu) < longest + u32::from(overhead) {
-            narrow.entry((backend.mtu, overhead)).or_default().push(key.addr.to_string());
-        }
+    for (key, backend) in narrow_paths(backends, uplink) {
+        narrow.entry((backend.mtu, backend.overhead())).or_default().push(key.addr.to_string());
     }
     narrow
         .into_iter()
-        .map(|((mtu, overhead), names)| narrow_path_warning(longest, mtu, overhead, names))
+        .map(|((mtu, overhead), names)| narrow_path_warning(longest(uplink), mtu, overhead, names))
         .collect()
+}
+
+/// The backends whose path is too narrow for a client's longest packet and its encapsulation.
+pub fn narrow_paths(
+    backends: &OrdMap<BackendKey, Backend>,
+    uplink: u32,
+) -> impl Iterator<Item = (&BackendKey, &Backend)> {
+    backends.iter().filter(move |(_, backend)| {
+        let is_tunnel = backend.flags & backend_flags::RESOLVED != 0 && backend.delivery != delivery::L2;
+        is_tunnel && u32::from(backend.mtu) < longest(uplink) + u32::from(backend.overhead())
+    })
+}
+
+/// The longest packet of a client, in bytes.
+fn longest(uplink: u32) -> u32 {
+    uplink.min(ORDINARY.into())
 }
 
 fn narrow_path_warning(longest: u32, mtu: u16, overhead: u16, mut names: Vec<String>) -> String {

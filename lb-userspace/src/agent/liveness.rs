@@ -60,15 +60,25 @@ impl Liveness {
         }
         let dead = self.dead.iter().filter(|subject| self.healths.contains_key(subject));
         let dead = dead.map(|subject| Fault::new(death_sentence(subject), subject));
-        // So that not each service's members are asked about when all nodes look dead.
-        let all_dead = plan.members.keys().all(|key| !key.bare && self.dead.contains(&Subject::of_node(key)));
-        let unanswered = plan.services.iter().filter(|(key, planned)| {
-            if all_dead { !planned.members.is_empty() } else { self.is_unanswered(key, planned) }
-        });
-        let ignored = unanswered.map(|(key, planned)| {
+        let ignored = self.unanswered(plan).map(|(key, planned)| {
             Fault::new(IGNORED, format!("Service {}, {}", planned.name, names::frontend(key)))
         });
         dead.chain(ignored).collect()
+    }
+
+    /// The services of which all backends look dead.
+    pub fn unanswered<'a>(
+        &'a self,
+        plan: &'a Plan,
+    ) -> impl Iterator<Item = (&'a ServiceKey, &'a Arc<PlannedService>)> {
+        // So that not each service's members are asked about when none, or all nodes, look dead.
+        let is_dead = |key: &BackendKey| !key.bare && self.dead.contains(&Subject::of_node(key));
+        let all_dead = !self.dead.is_empty() && plan.members.keys().all(is_dead);
+        plan.services.iter().filter(move |(key, planned)| match (self.dead.is_empty(), all_dead) {
+            (true, _) => false,
+            (false, true) => !planned.members.is_empty(),
+            (false, false) => self.is_unanswered(key, planned),
+        })
     }
 
     /// May there be other faults than before? Looks only at what has changed.

@@ -19,10 +19,12 @@ pub fn is_reachable(backend: &Backend) -> bool {
 
 /// Is this a director that has backends, and there is no way to any?
 pub fn is_cut_off(plan: &Plan, hops: &NextHops) -> bool {
-    let has_way = |key: &BackendKey| {
-        plan.backends.get(key).is_some_and(is_reachable) && !is_silent(&key.addr.into(), hops)
-    };
-    plan.is_director && !plan.members.is_empty() && !plan.members.keys().any(has_way)
+    plan.is_director && !plan.members.is_empty() && !plan.members.keys().any(|key| has_way(key, plan, hops))
+}
+
+/// Is there a way to this backend?
+pub fn has_way(key: &BackendKey, plan: &Plan, hops: &NextHops) -> bool {
+    plan.backends.get(key).is_some_and(is_reachable) && !is_silent(&key.addr.into(), hops)
 }
 
 /// Why some of them cannot be reached. And which could be reached by another way of

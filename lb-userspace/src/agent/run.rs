@@ -14,6 +14,7 @@ use super::{
     leave,
     problem_log::ProblemLog,
     reconcile::Reconciler,
+    reporting,
     snapshot::{Facts, Reader, Snapshot},
     speakers::Speakers,
 };
@@ -22,7 +23,7 @@ use crate::{
         Tables,
         kernel::{self, Attachment, DatapathConfig, LoadError},
     },
-    objects::index::Index,
+    objects::{index::Index, source::ApiServer},
     os::moment::Now,
 };
 
@@ -54,11 +55,16 @@ pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
         datapath: config.datapath.clone(),
         attachments: datapath.attachments,
     };
+    let facts = Arc::new(facts);
+    let (fault_to, report_fault) = watch::channel(None);
+    let server = config.source.api_server().cloned();
+    let reporting = report(server, Arc::clone(&facts), snapshots.clone(), fault_to);
     let reader = Reader {
-        facts: Arc::new(facts),
+        facts,
         stats: Arc::new(datapath.stats),
         snapshots,
         drain_requests: drain_requests_to,
+        report_fault,
     };
     let inputs = Inputs::start(config.source, expects_objects, uplinks, config.health, drain_requests);
     tokio::select! {
@@ -66,6 +72,7 @@ pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
         result = listener.serve(reader.clone()) => result,
         result = log_drops(&config.datapath) => result,
         result = leave::drain_on_signal(&reader, &speakers) => result,
+        result = reporting => result,
     }
 }
 
@@ -105,6 +112,19 @@ async fn run_engine<T: Tables>(
 fn is_restarted<T: Tables>(attachments: &[Attachment], reconciler: &Reconciler<T>) -> bool {
     let is_adopted = attachments.iter().any(|attachment| attachment.adopted);
     is_adopted || !reconciler.programmed().mirror.services.is_empty()
+}
+
+/// Only an API server is told what is programmed.
+async fn report(
+    server: Option<ApiServer>,
+    facts: Arc<Facts>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    fault: watch::Sender<Option<String>>,
+) -> anyhow::Result<()> {
+    if let Some(server) = server {
+        reporting::report(server, facts, snapshots, fault).await;
+    }
+    std::future::pending().await
 }
 
 async fn log_drops(config: &DatapathConfig) -> anyhow::Result<()> {

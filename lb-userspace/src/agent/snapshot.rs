@@ -41,6 +41,18 @@ pub struct SourceState {
     pub refused: Arc<[Problem]>,
     /// Was there a good state since the start?
     pub has_been_good: bool,
+    pub version: SourceVersion,
+}
+
+/// Which versions of objects are in effect.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SourceVersion {
+    /// Those of all Services up to this `metadata.resourceVersion`; 0 where there are none.
+    pub seen: u64,
+    /// How often a Service in the data path has asked for something else.
+    pub requests: u64,
+    /// The `metadata.uid` of our own Node; None: there is no such object.
+    pub node_uid: Option<Arc<str>>,
 }
 
 impl SourceState {
@@ -92,6 +104,8 @@ pub struct Reader {
     pub stats: Arc<Stats>,
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     pub drain_requests: mpsc::Sender<DrainRequest>,
+    /// Why the API server cannot be told what is programmed.
+    pub report_fault: watch::Receiver<Option<String>>,
 }
 
 impl Reader {

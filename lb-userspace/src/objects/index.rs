@@ -56,6 +56,8 @@ pub struct Index {
     nodes_touched: bool,
     announcing_touched: bool,
 
+    /// How often a Service in the data path has asked for something else.
+    requests: u64,
     claims: Claims,
     vips: Vips,
     announcing_problems: Vec<Problem>,
@@ -109,6 +111,7 @@ impl Index {
         }
         match object {
             Object::Service(service) => {
+                self.requests += u64::from(self.services.asks_for_more(&this, &service));
                 if self.services.put_service(&this, service) {
                     self.touched.insert(this);
                 }
@@ -158,7 +161,14 @@ impl Index {
                 self.announcing.remove(object);
                 self.announcing_touched = true;
             }
+            // Agents write them, and read none.
+            Kind::AgentReport => {}
         }
+    }
+
+    /// How often a Service in the data path has asked for something else than before.
+    pub fn requests(&self) -> u64 {
+        self.requests
     }
 
     /// What is wrong, as of the last [`Index::cluster`], with objects other than those about

@@ -16,7 +16,7 @@ mod update;
 mod watched;
 
 pub use kind::Kind;
-pub use kube::{ApiServer, Event, follow_kinds, watch_all};
+pub use kube::{ApiServer, Event, follow_kinds, watch_all, watch_namespace};
 pub use located::{Located, Origin};
 pub use object::{Identified, Object, ObjectRef};
 pub use rank::Rank;

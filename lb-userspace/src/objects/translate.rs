@@ -6,6 +6,7 @@
 //! [`Problem`]: crate::objects::model::Problem
 mod annotations;
 mod announce;
+mod asked;
 mod carrier;
 mod health;
 mod node;
@@ -22,6 +23,7 @@ mod wish;
 
 pub use annotations::{ALLOW_SHARED_IP, DSR, LOAD_BALANCER_IPS, NODE_ADDRESS, field as annotation};
 pub use announce::{AnnouncingObjects, announcing};
+pub use asked::{asks_for_data_path, asks_the_same};
 pub use carrier::reason_not_ours;
 pub use node::{check_one_per_family, node};
 pub use nodes::Nodes;

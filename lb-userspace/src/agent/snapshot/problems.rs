@@ -86,20 +86,24 @@ impl Snapshot {
         faults
     }
 
-    pub fn warnings(&self, facts: &Facts) -> Vec<String> {
+    /// In bytes; 0: not known.
+    pub fn uplink_mtu(&self, facts: &Facts) -> u32 {
         let on_uplink = |hop: &&NextHop| facts.attachments.iter().any(|a| a.interface == hop.interface);
         let hops = self.kernel_hops.values().filter_map(|reach| match reach {
             Reach::Via(hop) => Some(hop),
             _ => None,
         });
-        let uplink = hops.filter(on_uplink).map(|hop| hop.mtu).max().unwrap_or_default();
+        hops.filter(on_uplink).map(|hop| hop.mtu).max().unwrap_or_default()
+    }
+
+    pub fn warnings(&self, facts: &Facts) -> Vec<String> {
         let generic = facts.attachments.iter().filter(|a| a.mode == XdpMode::Generic);
         let generic = generic.map(|a| {
             format!("interface {}: XDP runs in generic mode, which is slow; --xdp-mode native needs a driver with XDP", a.interface)
         });
         problem_lines(self.source_problems().filter(|problem| problem.left_out))
             .into_iter()
-            .chain(fit::warnings(&self.programmed.plan.backends, uplink))
+            .chain(fit::warnings(&self.programmed.plan.backends, self.uplink_mtu(facts)))
             .chain(self.announcement_status.warnings(Instant::now()))
             .chain(generic)
             .collect()

@@ -17,7 +17,9 @@ use crate::{
 
 impl Reader {
     pub fn status(&self) -> AgentStatus {
-        self.snapshot().status(&self.facts, self.uptime())
+        let mut status = self.snapshot().status(&self.facts, self.uptime());
+        status.warnings.extend(self.report_fault.borrow().clone());
+        status
     }
 }
 

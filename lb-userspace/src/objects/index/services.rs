@@ -58,6 +58,13 @@ pub struct Choice {
 }
 
 impl ServiceVersions {
+    /// Does a Service in the data path, before or from now on, ask for something else than before?
+    pub fn asks_for_more(&self, this: &ObjectRef, now: &Service) -> bool {
+        let before = self.services.get(this).map(|versions| &*versions.latest);
+        let is_known = before.is_some_and(|before| translate::asks_the_same(before, now));
+        !is_known && before.into_iter().chain([now]).any(translate::asks_for_data_path)
+    }
+
     /// Returns whether anything is new.
     pub fn put_service(&mut self, this: &ObjectRef, service: Arc<Service>) -> bool {
         put(&mut self.services, this, service)

@@ -85,7 +85,14 @@ pub fn decode_object(kind: Kind, mut value: Value) -> Result<Object, Refusal> {
         Kind::L2Advertisement => decode_typed(kind, value).map(|o| Object::L2Advertisement(Arc::new(o))),
         Kind::BfdProfile => decode_typed(kind, value).map(|o| Object::BfdProfile(Arc::new(o))),
         Kind::Community => decode_typed(kind, value).map(|o| Object::Community(Arc::new(o))),
+        Kind::AgentReport => Err(written_by_agents(&value)),
     }
+}
+
+/// No source has one to read.
+fn written_by_agents(value: &Value) -> Refusal {
+    let problem = unread_object(value).problem("kind", "is written by agents, and read by none", "remove it");
+    Refusal { this: None, problems: vec![problem] }
 }
 
 fn decode_typed<T: DeserializeOwned>(kind: Kind, value: Value) -> Result<T, Refusal> {

@@ -17,9 +17,12 @@ pub enum Kind {
     L2Advertisement,
     BfdProfile,
     Community,
+    /// Written by agents, and read by the controller alone.
+    AgentReport,
 }
 
 impl Kind {
+    /// Those that agents read.
     pub const ALL: [Self; 10] = [
         Self::Service,
         Self::EndpointSlice,
@@ -45,6 +48,7 @@ impl Kind {
             Self::L2Advertisement => "L2Advertisement",
             Self::BfdProfile => "BfdProfile",
             Self::Community => "Community",
+            Self::AgentReport => "AgentReport",
         }
     }
 
@@ -71,10 +75,10 @@ impl Kind {
     /// Is it about announcing VIPs? A problem with such an object affects only
     /// announcements.
     pub const fn is_announcing(self) -> bool {
-        !matches!(self, Self::Service | Self::EndpointSlice | Self::Node)
+        !matches!(self, Self::Service | Self::EndpointSlice | Self::Node | Self::AgentReport)
     }
 
-    /// The kinds of an API group.
+    /// The kinds of an API group that agents read.
     pub fn of_group(group: &str) -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(move |kind| kind.group() == group)
     }

@@ -15,4 +15,4 @@ mod watch;
 
 pub use client::ApiServer;
 pub use follow::{follow_api, follow_kinds};
-pub use watch::{Event, watch_all};
+pub use watch::{Event, watch_all, watch_namespace};

@@ -31,10 +31,12 @@ pub struct Update<O = Object> {
     pub faults: Vec<Problem>,
     /// What is wrong with objects about announcing, which concern nobody else.
     pub refused: Vec<Problem>,
+    /// All versions of Services up to this `metadata.resourceVersion` have been told; 0 if there are no versions.
+    pub seen: u64,
 }
 
 impl<O> Default for Update<O> {
     fn default() -> Self {
-        Self { changes: Vec::new(), faults: Vec::new(), refused: Vec::new() }
+        Self { changes: Vec::new(), faults: Vec::new(), refused: Vec::new(), seen: 0 }
     }
 }

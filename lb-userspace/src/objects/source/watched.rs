@@ -26,6 +26,14 @@ impl Source {
         }
     }
 
+    /// None: there is no API server.
+    pub fn api_server(&self) -> Option<&ApiServer> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Kubernetes(server) => Some(server),
+        }
+    }
+
     /// What one of them gets wrong must not keep an agent from serving the others.
     pub fn has_many_writers(&self) -> bool {
         matches!(self, Self::Kubernetes(_))

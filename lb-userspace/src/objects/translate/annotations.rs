@@ -6,7 +6,7 @@ use crate::objects::{
     source::ObjectRef,
 };
 
-const PREFIX: &str = "trigon.dev/";
+pub const PREFIX: &str = "trigon.dev/";
 
 pub const DSR: &str = "trigon.dev/dsr";
 pub const DELIVERY: &str = "trigon.dev/delivery";

@@ -172,7 +172,7 @@ fn snapshot(basis: &Basis) -> Snapshot {
     liveness.set_healths(subjects().iter().map(|subject| (*subject, health(subject))).collect::<Healths>());
     Snapshot {
         me: reconciler(MemoryTables::default(), ROOM).me().clone(),
-        source: SourceState { cluster: Arc::default(), faults, refused, has_been_good },
+        source: SourceState { faults, refused, has_been_good, ..SourceState::default() },
         programmed: Programmed { plan, shortages, failure, ..Programmed::default() },
         capacity: ROOM,
         kernel_hops: Arc::default(),

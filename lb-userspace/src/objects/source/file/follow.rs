@@ -101,7 +101,7 @@ impl Directory {
             }
         };
         let (faults, refused) = (update.faults.clone(), update.refused.clone());
-        let told = Update { changes: Vec::new(), faults, refused };
+        let told = Update { faults, refused, ..Update::default() };
         let is_new = !update.changes.is_empty() || self.last.as_ref() != Some(&told);
         self.last = Some(told);
         is_new.then_some(update)

@@ -88,7 +88,7 @@ impl Store {
             changes.extend(Kind::ALL.map(Change::Synced));
         }
         self.expects_files |= !self.files.is_empty();
-        Update { changes, faults: self.faults(files), refused: self.refused() }
+        Update { changes, faults: self.faults(files), refused: self.refused(), ..Update::default() }
     }
 
     /// Files of which no version was good.

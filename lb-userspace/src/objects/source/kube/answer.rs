@@ -73,10 +73,10 @@ impl KindFault {
                 (format!("is not heard of {} ({reason})", since_text(*since)), LOOK_AT_SERVER)
             }
             Self::Unauthorized { since } => (unauthorized(*since), RENEW),
-            Self::Forbidden if kind == Kind::Secret => (
+            Self::Forbidden if matches!(kind, Kind::Secret | Kind::AgentReport) => (
                 "the API server does not let us read it".to_owned(),
                 "apply the Role of manifests/base, in the namespace of the Pod or of the kubeconfig's context: \
-                 that is where Secrets are read",
+                 that is where it is read",
             ),
             Self::Forbidden => (
                 "the API server does not let us read it".to_owned(),

@@ -36,7 +36,7 @@ pub struct Gatherer<O = Object> {
     has_other_problems: bool,
 }
 
-/// What is known of the objects of one kind. Only their names: the objects are the index's.
+/// What is known of the objects of one kind. Only their names and the highest version: the objects are the index's.
 #[derive(Default)]
 struct Followed {
     known: HashSet<ObjectRef>,
@@ -46,6 +46,17 @@ struct Followed {
     fault: Option<KindFault>,
     /// Why some object is not known, since the last list that is complete.
     undecodable: Option<String>,
+    /// All versions up to this one have been told. A watch tells them in order, a list does not.
+    version: u64,
+}
+
+impl Followed {
+    /// While there is an object that cannot be read, nobody knows what is in its versions.
+    fn note_version(&mut self, version: u64) {
+        if self.undecodable.is_none() {
+            self.version = self.version.max(version);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -53,6 +64,7 @@ struct Listed {
     names: HashSet<ObjectRef>,
     /// Why some object is not among them.
     undecodable: Option<String>,
+    version: u64,
 }
 
 impl<O: Identified> Gatherer<O> {
@@ -72,8 +84,9 @@ impl<O: Identified> Gatherer<O> {
         match event {
             Event::Listing => self.begin_list(kind),
             Event::Listed => self.end_list(kind),
-            Event::Put(object) => {
+            Event::Put(object, version) => {
                 let this = object.object_ref();
+                self.note_version(kind, version);
                 self.has_other_problems |= self.unreadable.remove(&this).is_some();
                 self.put(this, object);
             }
@@ -127,11 +140,22 @@ impl<O: Identified> Gatherer<O> {
         self.has_other_problems = false;
         let changes = if self.is_synced() { mem::take(&mut self.changes) } else { Vec::new() };
         let refused = self.unreadable.values().flatten().cloned().collect();
-        Update { changes, faults: self.faults(), refused }
+        let seen = self.kinds.get(&Kind::Service).filter(|_| self.is_synced());
+        let seen = seen.map_or(0, |followed| followed.version);
+        Update { changes, faults: self.faults(), refused, seen }
     }
 
     fn is_synced(&self) -> bool {
         self.kinds.values().all(|followed| followed.is_synced)
+    }
+
+    fn note_version(&mut self, kind: Kind, version: Option<u64>) {
+        let followed = self.kinds.entry(kind).or_default();
+        let version = version.unwrap_or_default();
+        match &mut followed.listed {
+            Some(listed) => listed.version = listed.version.max(version),
+            None => followed.note_version(version),
+        }
     }
 
     fn put(&mut self, this: ObjectRef, object: O) {
@@ -156,12 +180,13 @@ impl<O: Identified> Gatherer<O> {
     /// What was not listed is gone; unless that may be what could not be decoded.
     fn end_list(&mut self, kind: Kind) {
         let followed = self.kinds.entry(kind).or_default();
-        let Some(Listed { mut names, undecodable }) = followed.listed.take() else { return };
+        let Some(Listed { mut names, undecodable, version }) = followed.listed.take() else { return };
         if undecodable.is_some() {
             names.extend(followed.known.iter().cloned());
         }
         self.has_other_problems |= undecodable != followed.undecodable;
         followed.undecodable = undecodable;
+        followed.note_version(version);
         let known = mem::replace(&mut followed.known, names);
         let mut gone: Vec<_> = known.into_iter().filter(|this| !followed.known.contains(this)).collect();
         gone.sort_unstable();

@@ -159,7 +159,7 @@ fn key_of(object: &Value) -> (Kind, String) {
 /// As a watch reads it.
 fn watched(kind: Kind, object: &Value) -> Event {
     let object = object.clone();
-    Event::Put(match kind {
+    let object = match kind {
         Kind::Service => Object::from(serde_json::from_value::<Service>(object).expect("a Service")),
         Kind::EndpointSlice => {
             Object::from(serde_json::from_value::<EndpointSlice>(object).expect("a slice"))
@@ -170,7 +170,8 @@ fn watched(kind: Kind, object: &Value) -> Event {
             let object = serde_json::from_value::<DynamicObject>(object).expect("an object");
             return read_own(kind, &object);
         }
-    })
+    };
+    Event::Put(object, None)
 }
 
 fn list(gathered: &mut Gatherer, objects: &Objects) {

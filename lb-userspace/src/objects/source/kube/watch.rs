@@ -9,10 +9,12 @@ use futures::{
 };
 use hyper::StatusCode;
 use k8s_openapi::{
+    NamespaceResourceScope,
     api::{
         core::v1::{Node, Secret, Service},
         discovery::v1::EndpointSlice,
     },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
     jiff::Timestamp,
 };
 use kube::{
@@ -52,7 +54,8 @@ pub enum Event<O = Object> {
     /// All objects that there are follow, and then [`Event::Listed`].
     Listing,
     Listed,
-    Put(O),
+    /// An object, and its `metadata.resourceVersion`. Versions of a kind grow (KEP-5504).
+    Put(O, Option<u64>),
     /// There is such an object, but it cannot be read: what stands for it, and why.
     Unreadable(O, Vec<Problem>),
     Gone(ObjectRef),
@@ -93,15 +96,48 @@ where
     O: 'static,
     R: Fn(K) -> O + Send + 'static,
 {
-    follow(kind, Api::<K>::all(client), config_of(kind), move |object| Event::Put(read(object))).boxed()
+    watch_those(kind, Api::all(client), read)
+}
+
+/// The same of those in the namespace that the client's own is.
+pub fn watch_namespace<K, O, R>(kind: Kind, client: Client, read: R) -> BoxStream<'static, Event<O>>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + 'static,
+    O: 'static,
+    R: Fn(K) -> O + Send + 'static,
+{
+    watch_those(kind, Api::default_namespaced(client), read)
+}
+
+fn watch_those<K, O, R>(kind: Kind, api: Api<K>, read: R) -> BoxStream<'static, Event<O>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    O: 'static,
+    R: Fn(K) -> O + Send + 'static,
+{
+    let read = move |object: K| {
+        let version = version_of(object.meta());
+        Event::Put(read(object), version)
+    };
+    follow(kind, api, config_of(kind), read).boxed()
 }
 
 fn config_of(kind: Kind) -> watcher::Config {
     watcher::Config::default().timeout(lifetime(kind))
 }
 
-fn put<K: Into<Object>>(object: K) -> Event {
-    Event::Put(object.into())
+fn put<K: Resource + Into<Object>>(object: K) -> Event {
+    let version = version_of(object.meta());
+    Event::Put(object.into(), version)
+}
+
+fn version_of(meta: &ObjectMeta) -> Option<u64> {
+    meta.resource_version.as_ref()?.parse().ok()
 }
 
 /// An object of our own kinds, read as a file is: the API server may have another release's definition.
@@ -109,7 +145,10 @@ pub fn read_own(kind: Kind, object: &DynamicObject) -> Event {
     let this = ObjectRef::from_metadata(kind, &object.metadata);
     let refused = |problems| Event::Unreadable(Object::Unreadable(this.clone()), problems);
     match serde_json::to_value(object) {
-        Ok(value) => decode_object(kind, value).map_or_else(|refusal| refused(refusal.problems), Event::Put),
+        Ok(value) => match decode_object(kind, value) {
+            Ok(read) => Event::Put(read, version_of(&object.metadata)),
+            Err(refusal) => refused(refusal.problems),
+        },
         Err(error) => refused(vec![this.problem("", error.to_string(), "delete it, and create it again")]),
     }
 }

@@ -23,7 +23,7 @@ fn this(kind: Kind, name: &str) -> ObjectRef {
 
 fn list(gathered: &mut Gatherer, kind: Kind, names: &[&str]) {
     gathered.note_event(kind, Event::Listing);
-    names.iter().for_each(|name| gathered.note_event(kind, Event::Put(object(kind, name))));
+    names.iter().for_each(|name| gathered.note_event(kind, Event::Put(object(kind, name), None)));
     gathered.note_event(kind, Event::Listed);
 }
 
@@ -54,7 +54,7 @@ fn nothing_is_handed_over_before_all_kinds_are_listed() {
         gathered.note_event(*kind, Event::Listed);
     }
     assert!(gathered.has_news());
-    let Update { changes, faults, refused } = gathered.take();
+    let Update { changes, faults, refused, .. } = gathered.take();
     assert_eq!(changes[0], Change::Put(object(Kind::Service, "a"), None));
     let synced = changes.iter().filter(|change| matches!(change, Change::Synced(_))).count();
     assert_eq!((changes.len(), synced, faults.len(), refused.len()), (11, 10, 0, 0));
@@ -67,7 +67,7 @@ fn what_a_second_list_lacks_is_gone() {
     list(&mut gathered, Kind::Service, &["b", "c"]);
     gathered.take();
     gathered.note_event(Kind::Service, Event::Listing);
-    gathered.note_event(Kind::Service, Event::Put(object(Kind::Service, "c")));
+    gathered.note_event(Kind::Service, Event::Put(object(Kind::Service, "c"), None));
     // Only the end of the list tells.
     assert_eq!(gathered.take().changes, [Change::Put(object(Kind::Service, "c"), None)]);
     gathered.note_event(Kind::Service, Event::Listed);
@@ -81,7 +81,7 @@ fn what_a_second_list_lacks_is_gone() {
 fn a_list_that_begins_again_counts_from_its_second_beginning() {
     let mut gathered = synced();
     gathered.note_event(Kind::Service, Event::Listing);
-    gathered.note_event(Kind::Service, Event::Put(object(Kind::Service, "b")));
+    gathered.note_event(Kind::Service, Event::Put(object(Kind::Service, "b"), None));
     list(&mut gathered, Kind::Service, &["c"]);
     let gone: Vec<_> =
         gathered.take().changes.into_iter().filter(|change| matches!(change, Change::Gone(_))).collect();
@@ -103,7 +103,7 @@ fn it_is_told_since_when_the_server_is_away_and_when_it_is_back() {
     // As long as it is away, nothing is new about it.
     note_all(&mut gathered, &Answer::Status(StatusCode::SERVICE_UNAVAILABLE), 61);
     assert!(!gathered.has_news());
-    gathered.note_event(Kind::Service, Event::Put(object(Kind::Service, "b")));
+    gathered.note_event(Kind::Service, Event::Put(object(Kind::Service, "b"), None));
     assert_eq!(gathered.take().faults, first);
     // Some kinds are followed again; all have to be.
     gathered.note_answer(Kind::Service, &Answer::Good, at(62));
@@ -192,8 +192,10 @@ fn an_object_that_cannot_be_read_is_told_of_until_it_can_or_is_gone() {
             vec![pool.problem("spec", "is missing", "add it")],
         )
     };
-    let after: [fn() -> Event; 2] =
-        [|| Event::Put(object(Kind::AddressPool, "pool")), || Event::Gone(this(Kind::AddressPool, "pool"))];
+    let after: [fn() -> Event; 2] = [
+        || Event::Put(object(Kind::AddressPool, "pool"), None),
+        || Event::Gone(this(Kind::AddressPool, "pool")),
+    ];
     for after in after {
         gathered.note_event(Kind::AddressPool, unreadable());
         let update = gathered.take();
@@ -202,4 +204,27 @@ fn an_object_that_cannot_be_read_is_told_of_until_it_can_or_is_gone() {
         gathered.note_event(Kind::AddressPool, after());
         assert_eq!(gathered.take().refused, []);
     }
+}
+
+/// A list is in the order of names, and what it has not told yet may be older than what it has.
+#[test]
+fn a_version_counts_once_all_before_it_have_been_told() {
+    let mut gathered = synced();
+    let put = |gathered: &mut Gatherer, name, version| {
+        gathered.note_event(Kind::Service, Event::Put(object(Kind::Service, name), Some(version)));
+        gathered.take().seen
+    };
+    assert_eq!(put(&mut gathered, "a", 7), 7);
+    gathered.note_event(Kind::Node, Event::Put(object(Kind::Node, "n"), Some(9)));
+    assert_eq!(gathered.take().seen, 7, "of Services");
+    gathered.note_event(Kind::Service, Event::Listing);
+    assert_eq!(put(&mut gathered, "a", 30), 7);
+    assert_eq!(put(&mut gathered, "b", 20), 7);
+    gathered.note_event(Kind::Service, Event::Listed);
+    assert_eq!(gathered.take().seen, 30);
+
+    gathered.note_event(Kind::Service, Event::Undecodable("strange".to_owned()));
+    assert_eq!(put(&mut gathered, "a", 40), 30, "what is in it?");
+    list(&mut gathered, Kind::Service, &["a"]);
+    assert_eq!(put(&mut gathered, "a", 41), 41);
 }
