@@ -1,8 +1,9 @@
-//! `trigon controller`: gives Services the addresses that they ask for, and writes what has become of it into their
-//! status. Of its replicas one leads, and writes; the others know all that it knows, and wait.
+//! `trigon controller`: gives Services the addresses that they ask for, finds out from agents' reports which machines
+//! have programmed them, and writes both into their status. Of its replicas one leads, and writes; the others know all that it knows, and wait.
 //!
 //! ```text
-//! watch (Services, Nodes) ──Update──> engine (addresses: who gets what; queue: when to write) ──Write──> status, Event
+//! watch (Services, Nodes, AgentReports) ──Update──> engine (addresses: who gets what; programmed: who has what;
+//!     queue: when to write) ──Write──> status, Event
 //! Lease <──> elect (lease: who leads) ──leads until──^
 //! ```
 //!
@@ -13,10 +14,13 @@ mod elect;
 mod engine;
 mod lease;
 mod object;
+mod programmed;
 mod queue;
 mod refusal;
 mod request;
 mod run;
+mod schedule;
+mod target;
 #[cfg(test)]
 mod testing;
 mod write;

@@ -45,12 +45,12 @@ pub enum Command {
     /// Exit codes: 1 if it failed or is not permitted, 2 if its arguments cannot work here.
     Agent(Box<AgentArgs>),
     /// Run the controller: give Services the addresses that they ask for, and tell in their status what has
-    /// become of it.
+    /// become of it, and which machines have programmed them.
     ///
     /// A Service asks by the annotation `trigon.dev/load-balancer-ips` (at most one address of each family,
     /// comma-separated) or by `spec.loadBalancerIP`. Run two: one leads, by the Lease `trigon-controller`, and the
     /// other takes over when it ends (within 2.5 s) or dies (within 17.5 s). It needs no privilege, and nothing of
-    /// the machine.
+    /// the machine. What agents have programmed is told by their AgentReports, in the namespace of its context.
     ///
     /// Exit codes: 0 told to stop (SIGTERM, SIGINT), and the Lease given back; 1 if it failed, 2 if its arguments
     /// cannot work here.

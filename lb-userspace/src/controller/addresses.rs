@@ -49,11 +49,11 @@ impl Addresses {
     pub fn apply(&mut self, change: Change<Object>) {
         match change {
             Change::Put(Object::Service(service), _) => self.put_service(service),
-            Change::Put(Object::Node(Node { this, addresses }), _) => self.put_node(&this, addresses),
+            Change::Put(Object::Node(Node { this, addresses, .. }), _) => self.put_node(&this, addresses),
             Change::Put(Object::Other(this), _) => self.remove_service(&this),
             Change::Gone(this) if this.kind == Kind::Node => self.put_node(&this, BTreeSet::new()),
             Change::Gone(this) => self.remove_service(&this),
-            Change::Synced(_) => {}
+            Change::Put(Object::Report(_), _) | Change::Synced(_) => {}
         }
     }
 

@@ -3,22 +3,49 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use k8s_openapi::jiff::Timestamp;
 
 use super::{
     addresses::{Addresses, Verdict, Wanted},
     object::{Object, Service},
+    programmed::{Notice, Programmed},
     queue::Queue,
     refusal::Refusal,
+    schedule::Schedule,
+    target::{Need, Target},
     write::{Failure, Write},
 };
 use crate::objects::source::{Change, ObjectRef};
 
+/// After how long a condition that is not True gets other words, if only the words are others.
+const REWORD: Duration = Duration::from_secs(60);
+/// The same of those that are True, of all Services together: there are many, each agent reads each write, and nothing
+/// depends on how many machines there are by now.
+const REWORD_WELL: Duration = Duration::from_secs(1);
+/// For how long it is waited for agents, before a Service that has no condition yet gets one that says so.
+const FIRST_WORD: Duration = Duration::from_secs(10);
+/// For how long the same is not told again by an Event.
+const SAID: Duration = Duration::from_secs(600);
+
 pub struct Engine {
     addresses: Addresses,
+    programmed: Programmed,
     queue: Queue,
+    /// When to look at the words of a Service again: agents that report bring up only those that they decide about.
+    looks: Schedule,
+    /// When to change the words of Services that are well, and when the last of these is due.
+    rewordings: Schedule,
+    last_rewording: Option<Instant>,
+    /// To be told by Events.
+    notices: VecDeque<Notice>,
+    /// What was told lately, by Service and reason.
+    said: HashMap<(ObjectRef, String), Instant>,
     leads_until: Option<Instant>,
     /// The versions of Services that writes which are under way were decided by.
     decided_by: HashMap<ObjectRef, String>,
@@ -31,7 +58,13 @@ impl Engine {
     pub fn new(seed: u64, now: Instant) -> Self {
         Self {
             addresses: Addresses::default(),
+            programmed: Programmed::default(),
             queue: Queue::new(seed, now),
+            looks: Schedule::default(),
+            rewordings: Schedule::default(),
+            last_rewording: None,
+            notices: VecDeque::new(),
+            said: HashMap::new(),
             leads_until: None,
             decided_by: HashMap::new(),
             ahead: HashMap::new(),
@@ -40,10 +73,16 @@ impl Engine {
 
     /// Takes what the API server has told.
     pub fn apply_changes(&mut self, changes: Vec<Change<Object>>, now: Instant) {
+        let is_first = changes.iter().any(|change| matches!(change, Change::Synced(_)));
         for change in changes {
             if !self.is_overtaken(&change) {
-                self.addresses.apply(change);
+                self.apply(change);
             }
+        }
+        let begun = self.programmed.take_begun();
+        // What there was at the start has been told by somebody before, or is no news.
+        if self.leads(now) && !is_first {
+            self.notices.extend(begun);
         }
         self.settle(now);
     }
@@ -57,6 +96,10 @@ impl Engine {
             all.iter().for_each(|this| self.enqueue(this, now));
         } else if !leads {
             self.queue.clear();
+            self.looks.clear();
+            self.rewordings.clear();
+            self.last_rewording = None;
+            self.notices.clear();
         }
     }
 
@@ -66,12 +109,38 @@ impl Engine {
 
     /// When there is something to write.
     pub fn due(&self, now: Instant) -> Option<Instant> {
-        self.queue.due().filter(|_| self.leads(now))
+        let notice = (!self.notices.is_empty()).then(|| self.queue.next_token());
+        let all = [self.queue.due(), self.looks.due(), self.rewordings.due(), notice];
+        all.into_iter().flatten().min().filter(|_| self.leads(now))
+    }
+
+    /// What an Event is to tell now.
+    pub fn next_notice(&mut self, now: Instant) -> Option<(Arc<Service>, Notice)> {
+        if !self.leads(now) {
+            return None;
+        }
+        self.said.retain(|_, at| now < *at + SAID);
+        while let Some(notice) = self.notices.front() {
+            let key = (notice.service.clone(), notice.reason.clone());
+            let service =
+                self.addresses.service(&notice.service).filter(|service| service.to_program.is_some());
+            let service = service.filter(|_| !self.said.contains_key(&key)).map(Arc::clone);
+            if service.is_some() && !self.queue.take_token(now) {
+                return None;
+            }
+            let notice = self.notices.pop_front()?;
+            if let Some(service) = service {
+                self.said.insert(key, now);
+                return Some((service, notice));
+            }
+        }
+        None
     }
 
     /// What to write now; [`Self::note_written`] is to follow. `wall`: what stands in conditions.
     pub fn next_write(&mut self, now: Instant, wall: Timestamp) -> Option<Write> {
         let give_up = self.leads_until.filter(|until| now < *until)?;
+        self.look(now);
         loop {
             let this = self.queue.begin(now)?;
             let Some(service) = self.addresses.service(&this) else {
@@ -79,16 +148,19 @@ impl Engine {
                 continue;
             };
             let version = service.version.clone();
-            let wanted = self.addresses.wanted(service);
-            if wanted.is_met(&service.status) {
+            let target = self.target(service);
+            if target.need(&service.status) == Need::Nothing {
                 self.queue.end(&this, now);
+                if target.programmed.is_some() {
+                    self.looks.add(&this, now + REWORD);
+                }
                 continue;
             }
-            let event = new_refusal(service, &wanted);
+            let event = new_refusal(service, &target.addresses);
             if event.is_some() {
                 self.queue.count_request(now);
             }
-            let write = Write::new(service, &wanted, event, give_up, wall);
+            let write = Write::new(service, &target, event, give_up, wall);
             self.decided_by.insert(this, version);
             return Some(write);
         }
@@ -105,7 +177,7 @@ impl Engine {
                 if let Some(version) = version_of(&object) {
                     self.ahead.insert(this.clone(), version);
                 }
-                self.addresses.apply(Change::Put(object, None));
+                self.apply(Change::Put(object, None));
                 self.settle(now);
             }
             // The watch has told it already, and perhaps what came after it; or it will tell what is there instead.
@@ -113,24 +185,67 @@ impl Engine {
         }
     }
 
+    fn apply(&mut self, change: Change<Object>) {
+        self.programmed.apply(&change);
+        self.addresses.apply(change);
+    }
+
     fn settle(&mut self, now: Instant) {
-        for this in self.addresses.settle() {
-            if self.leads(now) {
-                self.enqueue(&this, now);
-            }
+        let mut touched = self.addresses.settle();
+        touched.append(&mut self.programmed.take_touched());
+        if self.leads(now) {
+            touched.iter().for_each(|this| self.enqueue(this, now));
+        }
+    }
+
+    fn target(&self, service: &Service) -> Target {
+        Target {
+            addresses: self.addresses.wanted(service),
+            programmed: self.programmed.verdict(service.this()),
         }
     }
 
     fn enqueue(&mut self, this: &ObjectRef, now: Instant) {
-        let is_met = self
-            .addresses
-            .service(this)
-            .is_none_or(|service| self.addresses.wanted(service).is_met(&service.status));
-        if is_met {
+        let service = self.addresses.service(this);
+        let target = service.map(|service| (self.target(service), &service.status));
+        let need = target.as_ref().map_or(Need::Nothing, |(target, status)| target.need(status));
+        let has_words = target.is_some_and(|(target, _)| target.programmed.is_some());
+        if need != Need::Now {
             self.queue.remove(this);
-        } else if self.leads(now) {
-            self.queue.add(this, now);
         }
+        if !self.leads(now) {
+            return;
+        }
+        match need {
+            Need::Now => self.queue.add(this, now),
+            Need::FirstWord => self.looks.add(this, now + FIRST_WORD),
+            Need::OtherWords => self.looks.add(this, now + REWORD),
+            Need::Nothing if has_words => self.looks.add(this, now + REWORD),
+            Need::Nothing => self.looks.remove(this),
+        }
+    }
+
+    /// Looks at Services of which it is time to say in other words how they are.
+    fn look(&mut self, now: Instant) {
+        while let Some(this) = self.looks.take_due(now) {
+            let Some(service) = self.addresses.service(&this) else { continue };
+            let target = self.target(service);
+            match target.need(&service.status) {
+                Need::OtherWords if target.is_well() => self.reword_in_turn(&this, now),
+                Need::Nothing if target.programmed.is_none() => {}
+                Need::Nothing => self.looks.add(&this, now + REWORD),
+                _ => self.queue.add(&this, now),
+            }
+        }
+        while let Some(this) = self.rewordings.take_due(now) {
+            self.queue.add(&this, now);
+        }
+    }
+
+    fn reword_in_turn(&mut self, this: &ObjectRef, now: Instant) {
+        let due = self.last_rewording.map_or(now, |last| now.max(last + REWORD_WELL));
+        self.last_rewording = Some(due);
+        self.rewordings.add(this, due);
     }
 
     /// Is it older than what we have written ourselves? Versions of a Service grow.
@@ -138,7 +253,7 @@ impl Engine {
         let this = match change {
             Change::Put(Object::Service(service), _) => service.this(),
             Change::Put(Object::Other(this), _) | Change::Gone(this) => this,
-            Change::Put(Object::Node(_), _) | Change::Synced(_) => return false,
+            Change::Put(Object::Node(_) | Object::Report(_), _) | Change::Synced(_) => return false,
         };
         let Some(ours) = self.ahead.get(this) else { return false };
         let version = match change {
@@ -163,7 +278,7 @@ fn version_of(object: &Object) -> Option<u64> {
 /// What an Event is to tell: a refusal that the condition does not tell yet.
 fn new_refusal(service: &Service, wanted: &Wanted) -> Option<Refusal> {
     let Wanted::Addresses { verdict: verdict @ Verdict::Refused(refusal), .. } = wanted else { return None };
-    let condition = service.status.condition.as_ref();
+    let condition = service.status.assigned.as_ref();
     let is_told = condition.is_some_and(|condition| verdict.is_told(condition));
     (!is_told).then(|| refusal.clone())
 }

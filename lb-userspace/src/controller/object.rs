@@ -1,10 +1,10 @@
-//! What the controller keeps of Services and Nodes.
+//! What the controller keeps of Services, Nodes and AgentReports.
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use k8s_openapi::{
     api::core::v1::{self, LoadBalancerIngress},
-    apimachinery::pkg::apis::meta::v1::{Condition, ManagedFieldsEntry, ObjectMeta},
+    apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta},
 };
 
 use super::{
@@ -13,18 +13,22 @@ use super::{
     request::{self, Request, read_request},
 };
 use crate::objects::{
+    crds::{AgentReport, AgentReportSpec},
     model::Wish,
     source::{self, Identified, Kind, ObjectRef, Rank},
-    translate::{NODE_ADDRESS, TranslateConfig, reason_not_ours, sharing_terms},
+    translate::{NODE_ADDRESS, TranslateConfig, asks_for_data_path, reason_not_ours, sharing_terms},
 };
 
 /// The condition that tells whether a Service has the addresses that it asks for.
-pub const CONDITION: &str = "trigon.dev/AddressAssigned";
+pub const ASSIGNED: &str = "trigon.dev/AddressAssigned";
+/// The condition that tells whether machines have programmed it as it is now.
+pub const PROGRAMMED: &str = "trigon.dev/Programmed";
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Object {
     Service(Arc<Service>),
     Node(Node),
+    Report(Report),
     /// A Service that has no address and asks for none, as far as we are concerned.
     Other(ObjectRef),
 }
@@ -43,22 +47,44 @@ pub struct Service {
     pub terms: Wish,
     /// Protocol and port.
     pub ports: Vec<(String, i32)>,
+    /// What agents are to program; None: nothing.
+    pub to_program: Option<Arc<source::Service>>,
     pub status: Status,
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Status {
     pub ingress: Vec<LoadBalancerIngress>,
-    pub condition: Option<Condition>,
-    /// Something in it is ours, by `metadata.managedFields`.
-    pub is_managed: bool,
+    /// [`ASSIGNED`]
+    pub assigned: Option<Condition>,
+    /// [`PROGRAMMED`]
+    pub programmed: Option<Condition>,
+    pub owned: Owned,
 }
 
-/// The addresses of a Node, by any name.
+/// What in a status is ours, by `metadata.managedFields`.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Owned {
+    /// The addresses, or the condition about them.
+    pub addresses: bool,
+    /// The condition [`PROGRAMMED`].
+    pub programmed: bool,
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct Node {
     pub this: ObjectRef,
+    /// By any name.
     pub addresses: BTreeSet<IpAddr>,
+    /// Nobody says that it is not.
+    pub is_ready: bool,
+}
+
+/// What the agent of a Node has programmed; it has the name of the Node.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Report {
+    pub this: ObjectRef,
+    pub spec: AgentReportSpec,
 }
 
 impl Identified for Object {
@@ -66,6 +92,7 @@ impl Identified for Object {
         match self {
             Self::Service(service) => service.this().clone(),
             Self::Node(node) => node.this.clone(),
+            Self::Report(report) => report.this.clone(),
             Self::Other(this) => this.clone(),
         }
     }
@@ -76,7 +103,7 @@ impl Object {
         let status = Status::of(&object);
         let spec = object.spec.as_ref();
         let is_balancer = spec.and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer");
-        if !is_balancer && !status.is_managed {
+        if !is_balancer && status.owned == Owned::default() {
             return Self::Other(ObjectRef::from_metadata(Kind::Service, &object.metadata));
         }
         let families = spec.and_then(|spec| spec.ip_families.clone()).unwrap_or_default();
@@ -90,6 +117,8 @@ impl Object {
         } else {
             Ok(Request::default())
         };
+        let is_to_program = is_ours && asks_for_data_path(&reduced) && !status.ingress.is_empty();
+        let to_program = is_to_program.then(|| Arc::new(reduced.clone()));
         Self::Service(Arc::new(Service {
             uid,
             version,
@@ -98,6 +127,7 @@ impl Object {
             families,
             terms: sharing_terms(&reduced),
             ports: ports_of(&reduced),
+            to_program,
             status,
             rank: Rank::new(reduced.born, reduced.this),
         }))
@@ -111,7 +141,15 @@ impl Object {
         let texts = listed.map(|listed| listed.address.as_str()).chain(annotated);
         // Names are among them.
         let addresses = texts.filter_map(|text| text.trim().parse().ok()).collect();
-        Self::Node(Node { this: ObjectRef::from_metadata(Kind::Node, &object.metadata), addresses })
+        let conditions = object.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let mut readiness = conditions.filter(|condition| condition.type_ == "Ready");
+        let is_ready = readiness.all(|condition| condition.status == "True");
+        Self::Node(Node { this: ObjectRef::from_metadata(Kind::Node, &object.metadata), addresses, is_ready })
+    }
+
+    pub fn of_report(object: AgentReport) -> Self {
+        let this = ObjectRef::from_metadata(Kind::AgentReport, &object.metadata);
+        Self::Report(Report { this, spec: object.spec })
     }
 }
 
@@ -148,22 +186,69 @@ impl Status {
     fn of(object: &v1::Service) -> Self {
         let Some(status) = &object.status else { return Self::default() };
         let balancer = status.load_balancer.as_ref();
-        let conditions = status.conditions.iter().flatten();
+        let condition = |type_: &str| {
+            let mut conditions = status.conditions.iter().flatten();
+            conditions.find(|condition| condition.type_ == type_).cloned()
+        };
         Self {
             ingress: balancer.and_then(|balancer| balancer.ingress.clone()).unwrap_or_default(),
-            condition: conditions.clone().find(|condition| condition.type_ == CONDITION).cloned(),
-            is_managed: object.metadata.managed_fields.iter().flatten().any(is_of_ours),
+            assigned: condition(ASSIGNED),
+            programmed: condition(PROGRAMMED),
+            owned: Owned::of(object),
         }
     }
 }
 
-fn is_of_ours(entry: &ManagedFieldsEntry) -> bool {
-    let status = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:status"));
-    let has_fields = |field| status.is_some_and(|status| status.get(field).is_some());
-    entry.manager.as_deref() == Some(NAME) && (has_fields("f:loadBalancer") || has_fields("f:conditions"))
+impl Owned {
+    fn of(object: &v1::Service) -> Self {
+        let entries = object.metadata.managed_fields.iter().flatten();
+        let ours = entries.filter(|entry| entry.manager.as_deref() == Some(NAME));
+        let statuses: Vec<_> = ours.filter_map(|entry| entry.fields_v1.as_ref()?.0.get("f:status")).collect();
+        let has_condition = |type_| {
+            let key = condition_key(type_);
+            statuses.iter().any(|status| status["f:conditions"].get(&key).is_some())
+        };
+        let has_ingress = statuses.iter().any(|status| status.get("f:loadBalancer").is_some());
+        Self { addresses: has_ingress || has_condition(ASSIGNED), programmed: has_condition(PROGRAMMED) }
+    }
+}
+
+/// The name that a condition has in `metadata.managedFields`.
+pub fn condition_key(type_: &str) -> String {
+    format!("k:{{\"type\":\"{type_}\"}}")
 }
 
 fn ports_of(service: &source::Service) -> Vec<(String, i32)> {
     let ports = service.spec.iter().flat_map(|spec| spec.ports.iter());
     ports.map(|port| (port.protocol.as_deref().unwrap_or("TCP").to_owned(), port.port)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// As an API server lists it.
+    #[test]
+    fn what_is_ours_is_told_by_managed_fields() {
+        let owned = |manager: &str, fields| {
+            let object = json!({
+                "metadata": {"name": "web", "managedFields": [
+                    {"manager": manager, "operation": "Apply", "subresource": "status", "fieldsV1": {"f:status": fields}},
+                ]},
+                "status": {},
+            });
+            Status::of(&serde_json::from_value(object).expect("a Service")).owned
+        };
+        let programmed =
+            json!({"f:conditions": {"k:{\"type\":\"trigon.dev/Programmed\"}": {".": {}, "f:status": {}}}});
+        let assigned = json!({"f:conditions": {"k:{\"type\":\"trigon.dev/AddressAssigned\"}": {".": {}}}});
+        let ingress = json!({"f:loadBalancer": {"f:ingress": {}}});
+        let (nothing, addresses) = (Owned::default(), Owned { addresses: true, programmed: false });
+        assert_eq!(owned("somebody", programmed.clone()), nothing);
+        assert_eq!(owned(NAME, programmed), Owned { addresses: false, programmed: true });
+        assert_eq!(owned(NAME, assigned), addresses);
+        assert_eq!(owned(NAME, ingress), addresses);
+    }
 }

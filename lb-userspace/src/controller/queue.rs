@@ -5,10 +5,11 @@
 mod tests;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
+use super::schedule::Schedule;
 use crate::{hash::Random, objects::source::ObjectRef};
 
 /// Requests in a second, and how many at once after a rest.
@@ -22,8 +23,7 @@ const QUIET: Duration = Duration::from_secs(60);
 /// The Services to be written.
 #[derive(Debug)]
 pub struct Queue {
-    waiting: BTreeSet<(Instant, ObjectRef)>,
-    due: HashMap<ObjectRef, Instant>,
+    waiting: Schedule,
     running: HashSet<ObjectRef>,
     paces: HashMap<ObjectRef, Pace>,
     bucket: Bucket,
@@ -47,8 +47,7 @@ struct Bucket {
 impl Queue {
     pub fn new(seed: u64, now: Instant) -> Self {
         Self {
-            waiting: BTreeSet::new(),
-            due: HashMap::new(),
+            waiting: Schedule::default(),
             running: HashSet::new(),
             paces: HashMap::new(),
             bucket: Bucket { full_at: now },
@@ -58,24 +57,16 @@ impl Queue {
 
     /// This one is to be written, as soon as may be.
     pub fn add(&mut self, this: &ObjectRef, now: Instant) {
-        if self.due.contains_key(this) {
-            return;
-        }
         let earliest = self.paces.get(this).map(|pace| pace.last + pace.delay);
-        let due = earliest.unwrap_or(now).max(now);
-        self.due.insert(this.clone(), due);
-        self.waiting.insert((due, this.clone()));
+        self.waiting.add(this, earliest.unwrap_or(now).max(now));
     }
 
     /// This one is as it should be.
     pub fn remove(&mut self, this: &ObjectRef) {
-        if let Some(due) = self.due.remove(this) {
-            self.waiting.remove(&(due, this.clone()));
-        }
+        self.waiting.remove(this);
     }
 
     pub fn clear(&mut self) {
-        self.due.clear();
         self.waiting.clear();
     }
 
@@ -84,7 +75,7 @@ impl Queue {
         if self.bucket.next_token() > now {
             return None;
         }
-        let is_free = |(due, this): &&(Instant, ObjectRef)| *due <= now && !self.running.contains(this);
+        let is_free = |(_, this): &(Instant, &ObjectRef)| !self.running.contains(*this);
         let this = self.waiting.iter().take_while(|(due, _)| *due <= now).find(is_free)?.1.clone();
         self.remove(&this);
         self.running.insert(this.clone());
@@ -95,6 +86,20 @@ impl Queue {
     /// A request more than the one that [`Self::begin`] has counted.
     pub fn count_request(&mut self, now: Instant) {
         self.bucket.take(now);
+    }
+
+    /// May there be a request that is no write of a Service? It is counted then.
+    pub fn take_token(&mut self, now: Instant) -> bool {
+        let is_free = self.bucket.next_token() <= now;
+        if is_free {
+            self.bucket.take(now);
+        }
+        is_free
+    }
+
+    /// When there may be one.
+    pub fn next_token(&self) -> Instant {
+        self.bucket.next_token()
     }
 
     /// It was written, or that has failed.
@@ -109,7 +114,7 @@ impl Queue {
 
     /// When there is something to begin. None: when something ends or is added.
     pub fn due(&self) -> Option<Instant> {
-        let first = self.waiting.iter().find(|(_, this)| !self.running.contains(this))?.0;
+        let first = self.waiting.iter().find(|(_, this)| !self.running.contains(*this))?.0;
         Some(first.max(self.bucket.next_token()))
     }
 }

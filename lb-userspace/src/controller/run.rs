@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -29,14 +30,15 @@ use super::{
     elect::elect,
     engine::Engine,
     lease::{Elector, Timing},
-    object::Object,
-    write::{Failure, Write},
+    object::{self, Object},
+    programmed::Notice,
+    write::{Failure, Write, tell},
 };
 use crate::{
     hash::fnv1a,
     objects::{
         model::Problem,
-        source::{ApiServer, Kind, ObjectRef, Update, follow_kinds, watch_all},
+        source::{ApiServer, Kind, ObjectRef, Update, follow_kinds, watch_all, watch_namespace},
         translate::TranslateConfig,
     },
     os::{moment::wait_until, signals::StopSignals},
@@ -54,7 +56,8 @@ pub struct ControllerConfig {
     pub namespace: String,
 }
 
-type Written = (ObjectRef, Result<Object, Failure>);
+/// None: an Event, of which nothing depends.
+type Written = Option<(ObjectRef, Result<Object, Failure>)>;
 
 /// Run until told to stop; then the Lease is given back.
 pub async fn run(config: ControllerConfig) -> anyhow::Result<()> {
@@ -80,6 +83,9 @@ pub async fn run(config: ControllerConfig) -> anyhow::Result<()> {
         while let Some(write) = engine.next_write(now, Timestamp::now()) {
             writer.begin(write);
         }
+        while let Some((service, notice)) = engine.next_notice(now) {
+            writer.tell(service, notice);
+        }
         tokio::select! {
             Some(Update { changes, faults: found, .. }) = updates.recv() => {
                 faults.note(found);
@@ -87,8 +93,9 @@ pub async fn run(config: ControllerConfig) -> anyhow::Result<()> {
             }
             Ok(()) = leads.changed() => engine.set_leadership(*leads.borrow_and_update(), Instant::now()),
             Some(written) = writer.next() => {
-                let (this, result) = written?;
-                engine.note_written(&this, result, Instant::now());
+                if let Some((this, result)) = written? {
+                    engine.note_written(&this, result, Instant::now());
+                }
             }
             () = wait_until(engine.due(now)) => {}
             () = signals.next() => break,
@@ -102,16 +109,17 @@ pub async fn run(config: ControllerConfig) -> anyhow::Result<()> {
     election.await.context("the election ended")
 }
 
-/// Hands over Services and Nodes, and what changes.
+/// Hands over Services, Nodes and AgentReports, and what changes.
 async fn follow(server: ApiServer, options: TranslateConfig, updates: mpsc::Sender<Update<Object>>) {
     let watch = |kind, client| match kind {
         Kind::Node => watch_all(kind, client, |node: Node| Object::of_node(&node)),
+        Kind::AgentReport => watch_namespace(kind, client, Object::of_report),
         _ => watch_all(kind, client, move |service: Service| Object::of_service(service, options)),
     };
-    follow_kinds(server, &[Kind::Service, Kind::Node], watch, updates).await;
+    follow_kinds(server, &[Kind::Service, Kind::Node, Kind::AgentReport], watch, updates).await;
 }
 
-/// The writes that are under way, each in a task of its own.
+/// The writes and Events that are under way, each in a task of its own.
 struct Writer {
     client: Client,
     recorder: Recorder,
@@ -130,7 +138,15 @@ impl Writer {
         let (client, recorder, options) = (self.client.clone(), self.recorder.clone(), self.options);
         self.tasks.spawn(async move {
             let this = write.this.clone();
-            (this, write.carry_out(&client, &recorder, options).await)
+            Some((this, write.carry_out(&client, &recorder, options).await))
+        });
+    }
+
+    fn tell(&mut self, service: Arc<object::Service>, notice: Notice) {
+        let recorder = self.recorder.clone();
+        self.tasks.spawn(async move {
+            tell(&recorder, &service, &notice).await;
+            None
         });
     }
 

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::{
     NAME,
-    object::{CONDITION, Object},
+    object::{ASSIGNED, Object, PROGRAMMED, condition_key},
     write::{Failure, Write},
 };
 use crate::objects::{
+    crds::{AgentException, AgentReport, AgentReportSpec, AgentRole, ReportedServices},
     source::{Change, Kind, ObjectRef},
     translate::TranslateConfig,
 };
@@ -55,6 +56,26 @@ pub fn node(name: &str, addresses: &[&str]) -> Change<Object> {
     Change::Put(Object::of_node(&node), None)
 }
 
+/// The same Service, in the data path.
+pub fn dsr(mut service: Value) -> Value {
+    service["metadata"]["annotations"]["trigon.dev/dsr"] = "true".into();
+    service
+}
+
+/// What the agent of a machine reports: its roles, the version that it is at, and exceptions by Service and reason.
+pub fn report(name: &str, roles: &[AgentRole], seen: u64, exceptions: &[(&str, &str)]) -> Change<Object> {
+    let mut spec = AgentReportSpec {
+        roles: roles.to_vec(),
+        services: ReportedServices { seen, ..ReportedServices::default() },
+        ..AgentReportSpec::default()
+    };
+    let named = exceptions.iter().map(|(service, reason)| {
+        AgentException::new(&format!("default/{service}"), reason, "it does not fit")
+    });
+    spec.set_exceptions(named);
+    Change::Put(Object::of_report(AgentReport::new(name, spec)), None)
+}
+
 /// A status as a person writes it.
 pub fn by_hand(addresses: &[&str]) -> Vec<LoadBalancerIngress> {
     let ingress = addresses.iter().map(|address| LoadBalancerIngress {
@@ -92,8 +113,8 @@ impl FakeApi {
         let balancer = object.status.get_or_insert_default().load_balancer.get_or_insert_default();
         if balancer.ingress.clone().unwrap_or_default() != ingress {
             balancer.ingress = Some(ingress);
-            let has_condition = has_condition(&object);
-            set_managed(&mut object, false, has_condition);
+            let owned = owned_conditions(&object);
+            set_managed(&mut object, false, &owned);
         }
         Some(self.store(this(name), object))
     }
@@ -110,15 +131,15 @@ impl FakeApi {
         let owned_ingress = is_managed(&object, "f:loadBalancer");
         let ServiceStatus { conditions, load_balancer } = write.object.status.clone().unwrap_or_default();
         let owns_ingress = load_balancer.is_some();
-        let owns_condition = conditions.is_some();
+        let owned: Vec<_> = conditions.iter().flatten().map(|condition| condition.type_.clone()).collect();
         let status = object.status.get_or_insert_default();
         if load_balancer.is_some() || owned_ingress {
             status.load_balancer = load_balancer;
         }
         let all = status.conditions.get_or_insert_default();
-        all.retain(|condition| condition.type_ != CONDITION);
+        all.retain(|condition| condition.type_ != ASSIGNED && condition.type_ != PROGRAMMED);
         all.extend(conditions.into_iter().flatten());
-        set_managed(&mut object, owns_ingress, owns_condition);
+        set_managed(&mut object, owns_ingress, &owned);
         let Change::Put(object, _) = self.store(write.this.clone(), object) else {
             unreachable!("it is put")
         };
@@ -130,10 +151,21 @@ impl FakeApi {
         let status =
             self.services.get(&this(name)).and_then(|object| object.status.clone()).unwrap_or_default();
         let ingress = status.load_balancer.and_then(|balancer| balancer.ingress).unwrap_or_default();
-        let condition =
-            status.conditions.into_iter().flatten().find(|condition| condition.type_ == CONDITION);
+        let condition = status.conditions.into_iter().flatten().find(|condition| condition.type_ == ASSIGNED);
         let addresses = ingress.into_iter().filter_map(|ingress| ingress.ip).collect();
         (addresses, condition.map(|condition| condition.reason))
+    }
+
+    /// Status, reason and message of the condition about machines.
+    pub fn programmed(&self, name: &str) -> Option<(String, String, String)> {
+        let status = self.services.get(&this(name))?.status.clone()?;
+        let condition = status.conditions?.into_iter().find(|condition| condition.type_ == PROGRAMMED)?;
+        Some((condition.status, condition.reason, condition.message))
+    }
+
+    /// The version that the last change has made.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     pub fn message(&self, name: &str) -> String {
@@ -174,17 +206,22 @@ fn is_managed(object: &v1::Service, field: &str) -> bool {
     entries.filter_map(|entry| entry.fields_v1.as_ref()).any(|fields| fields.0["f:status"][field].is_object())
 }
 
-fn has_condition(object: &v1::Service) -> bool {
-    is_managed(object, "f:conditions")
+fn owned_conditions(object: &v1::Service) -> Vec<String> {
+    let entries = object.metadata.managed_fields.iter().flatten();
+    let fields = entries.filter_map(|entry| entry.fields_v1.as_ref());
+    let has = |type_: &str| {
+        fields.clone().any(|all| all.0["f:status"]["f:conditions"][condition_key(type_)].is_object())
+    };
+    [ASSIGNED, PROGRAMMED].into_iter().filter(|type_| has(type_)).map(str::to_owned).collect()
 }
 
-fn set_managed(object: &mut v1::Service, ingress: bool, condition: bool) {
+fn set_managed(object: &mut v1::Service, ingress: bool, conditions: &[String]) {
     let mut fields = json!({});
     if ingress {
         fields["f:loadBalancer"] = json!({"f:ingress": {}});
     }
-    if condition {
-        fields["f:conditions"] = json!({});
+    for type_ in conditions {
+        fields["f:conditions"][condition_key(type_)] = json!({});
     }
     let entry = ManagedFieldsEntry {
         manager: Some(NAME.to_owned()),
@@ -193,5 +230,5 @@ fn set_managed(object: &mut v1::Service, ingress: bool, condition: bool) {
         fields_v1: Some(FieldsV1(json!({"f:status": fields}))),
         ..ManagedFieldsEntry::default()
     };
-    object.metadata.managed_fields = (ingress || condition).then(|| vec![entry]);
+    object.metadata.managed_fields = (ingress || !conditions.is_empty()).then(|| vec![entry]);
 }

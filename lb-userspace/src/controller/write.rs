@@ -22,9 +22,11 @@ use tracing::{info, warn};
 
 use super::{
     NAME,
-    addresses::{Verdict, Wanted},
-    object::{CONDITION, Object, Service},
+    addresses::Wanted,
+    object::{ASSIGNED, Object, PROGRAMMED, Service},
+    programmed::Notice,
     refusal::Refusal,
+    target::Target,
 };
 use crate::objects::{
     source::{Kind, ObjectRef},
@@ -34,7 +36,8 @@ use crate::objects::{
 /// For how long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What was tried, in an Event.
-const ACTION: &str = "AssignAddress";
+const ASSIGN: &str = "AssignAddress";
+const PROGRAM: &str = "Program";
 
 /// What to write, and what to tell then.
 #[derive(Debug)]
@@ -60,7 +63,7 @@ impl Write {
     /// `wall`: when the condition changes, if it does.
     pub fn new(
         service: &Service,
-        wanted: &Wanted,
+        target: &Target,
         refusal: Option<Refusal>,
         give_up: Instant,
         wall: Timestamp,
@@ -74,11 +77,8 @@ impl Write {
             ..ObjectMeta::default()
         };
         let object =
-            v1::Service { metadata, status: status(service, wanted, wall), ..v1::Service::default() };
-        let outcome = match wanted {
-            Wanted::Nothing => "has no address of ours any more".to_owned(),
-            Wanted::Addresses { verdict, .. } => verdict.texts().2.to_owned(),
-        };
+            v1::Service { metadata, status: status(service, target, wall), ..v1::Service::default() };
+        let outcome = target.outcome(&service.status);
         Self { this, object: Box::new(object), refusal, give_up, outcome }
     }
 
@@ -122,38 +122,67 @@ impl Write {
 
     /// By an Event. One that fails is not repeated: the condition says it too.
     async fn tell(&self, recorder: &Recorder, refusal: &Refusal) {
-        let regarding = ObjectReference { uid: self.object.metadata.uid.clone(), ..reference(&self.this) };
         let event = Event {
             type_: EventType::Warning,
             reason: refusal.reason.name().to_owned(),
             note: Some(refusal.message.clone()),
-            action: ACTION.to_owned(),
+            action: ASSIGN.to_owned(),
             secondary: refusal.holder.as_ref().map(reference),
         };
-        match timeout(PATIENCE, recorder.publish(&event, &regarding)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!("{}: no Event could be written: {error}", self.this),
-            Err(_) => warn!("{}: no Event could be written: no answer in time", self.this),
-        }
+        publish(recorder, event, &self.this, self.object.metadata.uid.clone()).await;
+    }
+}
+
+/// Tells by an Event what machines have begun to say of a Service.
+pub async fn tell(recorder: &Recorder, service: &Service, notice: &Notice) {
+    warn!("{}: {}: {}", notice.service, notice.reason, notice.message);
+    let event = Event {
+        type_: EventType::Warning,
+        reason: notice.reason.clone(),
+        note: Some(notice.message.clone()),
+        action: PROGRAM.to_owned(),
+        secondary: None,
+    };
+    publish(recorder, event, &notice.service, Some(service.uid.clone())).await;
+}
+
+async fn publish(recorder: &Recorder, event: Event, this: &ObjectRef, uid: Option<String>) {
+    let regarding = ObjectReference { uid, ..reference(this) };
+    match timeout(PATIENCE, recorder.publish(&event, &regarding)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => warn!("{this}: no Event could be written: {error}"),
+        Err(_) => warn!("{this}: no Event could be written: no answer in time"),
     }
 }
 
 /// All that is ours in the status; None: nothing.
-fn status(service: &Service, wanted: &Wanted, wall: Timestamp) -> Option<ServiceStatus> {
-    let Wanted::Addresses { ingress, verdict } = wanted else { return None };
-    // Where there is nothing to have and nothing to take away, the field stays nobody's.
-    let has_ingress = !ingress.is_empty() || !service.status.ingress.is_empty();
-    let load_balancer = has_ingress.then(|| LoadBalancerStatus { ingress: Some(ingress.clone()) });
-    let condition = condition(verdict, service.status.condition.as_ref(), wall);
-    Some(ServiceStatus { load_balancer, conditions: Some(vec![condition]) })
+fn status(service: &Service, target: &Target, wall: Timestamp) -> Option<ServiceStatus> {
+    let Target { addresses, programmed } = target;
+    let mut conditions = Vec::with_capacity(2);
+    let mut load_balancer = None;
+    if let Wanted::Addresses { ingress, verdict } = addresses {
+        // Where there is nothing to have and nothing to take away, the field stays nobody's.
+        let has_ingress = !ingress.is_empty() || !service.status.ingress.is_empty();
+        load_balancer = has_ingress.then(|| LoadBalancerStatus { ingress: Some(ingress.clone()) });
+        conditions.push(condition(ASSIGNED, verdict.texts(), service.status.assigned.as_ref(), wall));
+    }
+    if let Some(verdict) = programmed {
+        let texts = (verdict.status, verdict.reason.as_str(), verdict.message.as_str());
+        conditions.push(condition(PROGRAMMED, texts, service.status.programmed.as_ref(), wall));
+    }
+    (!conditions.is_empty()).then_some(ServiceStatus { load_balancer, conditions: Some(conditions) })
 }
 
-fn condition(verdict: &Verdict, before: Option<&Condition>, wall: Timestamp) -> Condition {
-    let (status, reason, message) = verdict.texts();
+fn condition(
+    type_: &str,
+    (status, reason, message): (&str, &str, &str),
+    before: Option<&Condition>,
+    wall: Timestamp,
+) -> Condition {
     let since =
         before.filter(|before| before.status == status).map(|before| before.last_transition_time.clone());
     Condition {
-        type_: CONDITION.to_owned(),
+        type_: type_.to_owned(),
         status: status.to_owned(),
         reason: reason.to_owned(),
         message: message.to_owned(),

@@ -68,9 +68,9 @@ impl Wanted {
     /// Does the status say so already?
     pub fn is_met(&self, status: &Status) -> bool {
         match self {
-            Self::Nothing => !status.is_managed,
+            Self::Nothing => !status.owned.addresses,
             Self::Addresses { ingress, verdict } => {
-                let condition = status.condition.as_ref();
+                let condition = status.assigned.as_ref();
                 is_same(ingress, &status.ingress)
                     && condition.is_some_and(|condition| verdict.is_told(condition))
             }
