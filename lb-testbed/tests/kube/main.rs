@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod controller;
+mod reports;
 mod rights;
 mod service;
 
@@ -85,6 +86,11 @@ fn is_well(status: &Value) -> bool {
 fn has_problem(status: &Value, part: &str) -> bool {
     let problems = status["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
     problems.iter().any(|problem| problem.as_str().is_some_and(|text| text.contains(part)))
+}
+
+fn has_warning(status: &Value, part: &str) -> bool {
+    let warnings = status["warnings"].as_array().map(Vec::as_slice).unwrap_or_default();
+    warnings.iter().any(|warning| warning.as_str().is_some_and(|text| text.contains(part)))
 }
 
 fn has_services(count: usize) -> impl Fn(&Value) -> bool {

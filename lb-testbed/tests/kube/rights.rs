@@ -11,7 +11,7 @@ use super::{
     PATIENCE,
     common::wait_at_most,
     controller::{self, Rig},
-    has_problem, is_well, wait_for_one, with_api_server,
+    has_problem, has_warning, is_well, wait_for_one, with_api_server,
 };
 
 const AGENT: &str = "node1";
@@ -31,11 +31,13 @@ const KINDS: [(&str, &str); 10] = [
     ("communities", "Community"),
 ];
 /// What a controller does, and what its log has without that right.
-const DONE: [(&str, &str, &str); 10] = [
+const DONE: [(&str, &str, &str); 12] = [
     ("services", "watch", "kind Service"),
     ("nodes", "watch", "kind Node"),
+    ("agentreports", "watch", "kind AgentReport"),
     ("services", "list", "kind Service"),
     ("nodes", "list", "kind Node"),
+    ("agentreports", "list", "kind AgentReport"),
     ("services/status", "patch", "its status cannot be written"),
     ("events", "create", "no Event could be written"),
     ("events", "patch", "no Event could be written"),
@@ -49,6 +51,7 @@ fn every_right_of_an_agent_is_needed() -> Result<()> {
     with_api_server(|triangle| {
         // A streaming list is a watch.
         check_agent(triangle, "watch")?;
+        check_reports(triangle)?;
         let api_server = triangle.api_server()?;
         api_server.kill()?;
         api_server.restart_with(&["--feature-gates=WatchList=false"])?;
@@ -78,6 +81,31 @@ fn check_agent(triangle: &mut Triangle, verb: &str) -> Result<()> {
     wanted.sort_unstable();
     ensure!(taken == wanted, "rights for {taken:?}, kinds that are read: {wanted:?}");
     wait_for_one(triangle, AGENT, PATIENCE, "all rights are there again", is_well).map(drop)
+}
+
+/// Takes away one after the other of the rights by which an agent reports, which is all that it writes.
+fn check_reports(triangle: &mut Triangle) -> Result<()> {
+    let all = rights_of(triangle.api_server()?, "trigon-agent")?;
+    let rights: Vec<_> =
+        all.iter().filter(|right| !["list", "watch"].contains(&right.verb.as_str())).collect();
+    let named: Vec<_> = rights.iter().map(|right| (right.resource.as_str(), right.verb.as_str())).collect();
+    ensure!(named == [("agentreports", "create"), ("agentreports", "patch")], "{named:?}");
+    let told = format!("AgentReport trigon-system/{AGENT} cannot be written");
+    for right in rights {
+        let api_server = triangle.api_server()?;
+        right.take(api_server)?;
+        let delete = ["delete", "agentreport", AGENT, "--namespace=trigon-system", "--ignore-not-found"];
+        api_server.kubectl(&delete, "")?;
+        triangle.agent(AGENT)?.kill()?;
+        triangle.start_agent(AGENT, &[])?;
+        // And all else goes on.
+        let is_told = |status: &Value| is_well(status) && has_warning(status, &told);
+        wait_for_one(triangle, AGENT, PATIENCE, &format!("no right to {}", right.verb), is_told)?;
+        right.give_back(triangle.api_server()?)?;
+        let is_silent = |status: &Value| is_well(status) && !has_warning(status, &told);
+        wait_for_one(triangle, AGENT, PATIENCE, "it reports again", is_silent)?;
+    }
+    Ok(())
 }
 
 #[test]
