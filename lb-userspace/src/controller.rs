@@ -1,5 +1,6 @@
 //! `trigon controller`: gives Services the addresses that they ask for, finds out from agents' reports which machines
-//! have programmed them, and writes both into their status. Of its replicas one leads, and writes; the others know all that it knows, and wait.
+//! have programmed them, and writes both into their status. Of its replicas one leads, and writes; the others know all
+//! that it knows, and wait.
 //!
 //! ```text
 //! watch (Services, Nodes, AgentReports) ──Update──> engine (addresses: who gets what; programmed: who has what;

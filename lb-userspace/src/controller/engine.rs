@@ -14,7 +14,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::{
     addresses::{Addresses, Verdict, Wanted},
     object::{Object, Service},
-    programmed::{Notice, Programmed},
+    programmed::{self, Notice, Programmed},
     queue::Queue,
     refusal::Refusal,
     schedule::Schedule,
@@ -23,13 +23,15 @@ use super::{
 };
 use crate::objects::source::{Change, ObjectRef};
 
-/// After how long a condition that is not True gets other words, if only the words are others.
+/// After how long a condition gets other words, if only the words are others.
 const REWORD: Duration = Duration::from_secs(60);
-/// The same of those that are True, of all Services together: there are many, each agent reads each write, and nothing
-/// depends on how many machines there are by now.
-const REWORD_WELL: Duration = Duration::from_secs(1);
+/// The same of all Services together: there are many, each agent reads each write, and little depends on how many
+/// machines there are by now.
+const REWORD_ANY: Duration = Duration::from_secs(1);
 /// For how long it is waited for agents, before a Service that has no condition yet gets one that says so.
 const FIRST_WORD: Duration = Duration::from_secs(10);
+/// For how long one that does not lead keeps what there is to tell: who led before may not have come to it.
+const GAP: Duration = Duration::from_secs(20);
 /// For how long the same is not told again by an Event.
 const SAID: Duration = Duration::from_secs(600);
 
@@ -39,11 +41,11 @@ pub struct Engine {
     queue: Queue,
     /// When to look at the words of a Service again: agents that report bring up only those that they decide about.
     looks: Schedule,
-    /// When to change the words of Services that are well, and when the last of these is due.
+    /// When to change mere words, and when the last of these is due.
     rewordings: Schedule,
     last_rewording: Option<Instant>,
-    /// To be told by Events.
-    notices: VecDeque<Notice>,
+    /// To be told by Events, and since when.
+    notices: VecDeque<(Instant, Notice)>,
     /// What was told lately, by Service and reason.
     said: HashMap<(ObjectRef, String), Instant>,
     leads_until: Option<Instant>,
@@ -73,16 +75,19 @@ impl Engine {
 
     /// Takes what the API server has told.
     pub fn apply_changes(&mut self, changes: Vec<Change<Object>>, now: Instant) {
-        let is_first = changes.iter().any(|change| matches!(change, Change::Synced(_)));
+        let are_reports_listed = self.programmed.are_reports_listed();
         for change in changes {
             if !self.is_overtaken(&change) {
                 self.apply(change);
             }
         }
         let begun = self.programmed.take_begun();
-        // What there was at the start has been told by somebody before, or is no news.
-        if self.leads(now) && !is_first {
-            self.notices.extend(begun);
+        // What there was at the start has been told by somebody before, or stands in a condition.
+        if are_reports_listed {
+            self.notices.extend(begun.into_iter().map(|notice| (now, notice)));
+        }
+        if !self.leads(now) {
+            self.forget_old_notices(now);
         }
         self.settle(now);
     }
@@ -92,6 +97,7 @@ impl Engine {
         let (led, leads) = (self.leads(now), leads_until.is_some_and(|until| now < until));
         self.leads_until = leads_until;
         if leads && !led {
+            self.forget_old_notices(now);
             let all: Vec<_> = self.addresses.services().cloned().collect();
             all.iter().for_each(|this| self.enqueue(this, now));
         } else if !leads {
@@ -99,7 +105,6 @@ impl Engine {
             self.looks.clear();
             self.rewordings.clear();
             self.last_rewording = None;
-            self.notices.clear();
         }
     }
 
@@ -116,11 +121,11 @@ impl Engine {
 
     /// What an Event is to tell now.
     pub fn next_notice(&mut self, now: Instant) -> Option<(Arc<Service>, Notice)> {
-        if !self.leads(now) {
+        if !self.leads(now) || self.notices.is_empty() {
             return None;
         }
         self.said.retain(|_, at| now < *at + SAID);
-        while let Some(notice) = self.notices.front() {
+        while let Some((_, notice)) = self.notices.front() {
             let key = (notice.service.clone(), notice.reason.clone());
             let service =
                 self.addresses.service(&notice.service).filter(|service| service.to_program.is_some());
@@ -128,7 +133,7 @@ impl Engine {
             if service.is_some() && !self.queue.take_token(now) {
                 return None;
             }
-            let notice = self.notices.pop_front()?;
+            let (_, notice) = self.notices.pop_front()?;
             if let Some(service) = service {
                 self.said.insert(key, now);
                 return Some((service, notice));
@@ -199,10 +204,12 @@ impl Engine {
     }
 
     fn target(&self, service: &Service) -> Target {
-        Target {
-            addresses: self.addresses.wanted(service),
-            programmed: self.programmed.verdict(service.this()),
-        }
+        let programmed = if self.programmed.are_reports_listed() {
+            self.programmed.verdict(service.this())
+        } else {
+            service.told().map(programmed::Verdict::of)
+        };
+        Target { addresses: self.addresses.wanted(service), programmed }
     }
 
     fn enqueue(&mut self, this: &ObjectRef, now: Instant) {
@@ -210,14 +217,15 @@ impl Engine {
         let target = service.map(|service| (self.target(service), &service.status));
         let need = target.as_ref().map_or(Need::Nothing, |(target, status)| target.need(status));
         let has_words = target.is_some_and(|(target, _)| target.programmed.is_some());
-        if need != Need::Now {
+        let is_urgent = need == Need::Addresses;
+        if need != Need::Now && !is_urgent {
             self.queue.remove(this);
         }
         if !self.leads(now) {
             return;
         }
         match need {
-            Need::Now => self.queue.add(this, now),
+            Need::Now | Need::Addresses => self.queue.add(this, is_urgent, now),
             Need::FirstWord => self.looks.add(this, now + FIRST_WORD),
             Need::OtherWords => self.looks.add(this, now + REWORD),
             Need::Nothing if has_words => self.looks.add(this, now + REWORD),
@@ -231,21 +239,30 @@ impl Engine {
             let Some(service) = self.addresses.service(&this) else { continue };
             let target = self.target(service);
             match target.need(&service.status) {
-                Need::OtherWords if target.is_well() => self.reword_in_turn(&this, now),
+                Need::OtherWords => self.reword_in_turn(&this, now),
                 Need::Nothing if target.programmed.is_none() => {}
                 Need::Nothing => self.looks.add(&this, now + REWORD),
-                _ => self.queue.add(&this, now),
+                need => self.queue.add(&this, need == Need::Addresses, now),
             }
         }
         while let Some(this) = self.rewordings.take_due(now) {
-            self.queue.add(&this, now);
+            self.queue.add(&this, false, now);
         }
     }
 
     fn reword_in_turn(&mut self, this: &ObjectRef, now: Instant) {
-        let due = self.last_rewording.map_or(now, |last| now.max(last + REWORD_WELL));
+        if self.rewordings.contains(this) {
+            return;
+        }
+        let due = self.last_rewording.map_or(now, |last| now.max(last + REWORD_ANY));
         self.last_rewording = Some(due);
         self.rewordings.add(this, due);
+    }
+
+    fn forget_old_notices(&mut self, now: Instant) {
+        while self.notices.front().is_some_and(|(since, _)| *since + GAP < now) {
+            self.notices.pop_front();
+        }
     }
 
     /// Is it older than what we have written ourselves? Versions of a Service grow.

@@ -74,6 +74,7 @@ pub struct Owned {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Node {
     pub this: ObjectRef,
+    pub uid: String,
     /// By any name.
     pub addresses: BTreeSet<IpAddr>,
     /// Nobody says that it is not.
@@ -84,6 +85,8 @@ pub struct Node {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Report {
     pub this: ObjectRef,
+    /// The Node that it was written for: a new one of the same name may be another machine.
+    pub node_uid: String,
     pub spec: AgentReportSpec,
 }
 
@@ -144,18 +147,27 @@ impl Object {
         let conditions = object.status.iter().flat_map(|status| status.conditions.iter().flatten());
         let mut readiness = conditions.filter(|condition| condition.type_ == "Ready");
         let is_ready = readiness.all(|condition| condition.status == "True");
-        Self::Node(Node { this: ObjectRef::from_metadata(Kind::Node, &object.metadata), addresses, is_ready })
+        let this = ObjectRef::from_metadata(Kind::Node, &object.metadata);
+        Self::Node(Node { this, uid: object.metadata.uid.clone().unwrap_or_default(), addresses, is_ready })
     }
 
     pub fn of_report(object: AgentReport) -> Self {
         let this = ObjectRef::from_metadata(Kind::AgentReport, &object.metadata);
-        Self::Report(Report { this, spec: object.spec })
+        let owners = object.metadata.owner_references.into_iter().flatten();
+        let node_uid = owners.map(|owner| owner.uid).next().unwrap_or_default();
+        Self::Report(Report { this, node_uid, spec: object.spec })
     }
 }
 
 impl Service {
     pub fn this(&self) -> &ObjectRef {
         &self.rank.object
+    }
+
+    /// What its status says of machines, if that is ours and still has a meaning.
+    pub fn told(&self) -> Option<&Condition> {
+        let is_ours = self.status.owned.programmed && self.to_program.is_some();
+        self.status.programmed.as_ref().filter(|_| is_ours)
     }
 
     /// The addresses in its status.

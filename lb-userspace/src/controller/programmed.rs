@@ -22,7 +22,7 @@ use std::{
 
 use self::fleet::{Agent, Fleet};
 pub use self::verdict::Verdict;
-use super::object::{Node, Object, Report, Service};
+use super::object::{Node, Object, Service};
 use crate::objects::{
     crds::{AgentException, AgentRole},
     source::{self, Change, Kind, ObjectRef},
@@ -36,6 +36,7 @@ pub struct Programmed {
     by_version: BTreeSet<(u64, ObjectRef)>,
     /// All Services that there were at the start are here.
     is_listed: bool,
+    are_reports_listed: bool,
     agents: HashMap<Arc<str>, Agent>,
     fleet: Fleet,
     /// By Service and agent, of agents that count.
@@ -66,19 +67,28 @@ impl Programmed {
         match change {
             Change::Put(Object::Service(service), _) => self.put_service(service),
             Change::Put(Object::Other(this), _) => self.remove_service(this),
-            Change::Put(Object::Node(Node { this, is_ready, .. }), _) => {
-                self.change_agent(&this.name, |agent| agent.is_ready = *is_ready);
+            Change::Put(Object::Node(Node { this, uid, is_ready, .. }), _) => {
+                self.change_agent(&this.name, |agent| agent.ready_node = is_ready.then(|| uid.clone()));
             }
-            Change::Put(Object::Report(Report { this, spec }), _) => {
-                self.change_agent(&this.name, |agent| agent.report = Some(spec.clone()));
+            Change::Put(Object::Report(report), _) => {
+                self.change_agent(&report.this.name, |agent| agent.report = Some(report.clone()));
             }
             Change::Gone(this) => match this.kind {
-                Kind::Node => self.change_agent(&this.name, |agent| agent.is_ready = false),
+                Kind::Node => self.change_agent(&this.name, |agent| agent.ready_node = None),
                 Kind::AgentReport => self.change_agent(&this.name, |agent| agent.report = None),
                 _ => self.remove_service(this),
             },
+            Change::Synced(Kind::AgentReport) => {
+                self.are_reports_listed = true;
+                self.touched.extend(self.services.keys().cloned());
+            }
             Change::Synced(kind) => self.is_listed |= *kind == Kind::Service,
         }
+    }
+
+    /// Before that, nobody knows what machines tell.
+    pub fn are_reports_listed(&self) -> bool {
+        self.are_reports_listed
     }
 
     /// The Services that may have another verdict than before.

@@ -23,7 +23,9 @@ const QUIET: Duration = Duration::from_secs(60);
 /// The Services to be written.
 #[derive(Debug)]
 pub struct Queue {
-    waiting: Schedule,
+    /// Those that clients wait for, which go first.
+    urgent: Schedule,
+    others: Schedule,
     running: HashSet<ObjectRef>,
     paces: HashMap<ObjectRef, Pace>,
     bucket: Bucket,
@@ -47,7 +49,8 @@ struct Bucket {
 impl Queue {
     pub fn new(seed: u64, now: Instant) -> Self {
         Self {
-            waiting: Schedule::default(),
+            urgent: Schedule::default(),
+            others: Schedule::default(),
             running: HashSet::new(),
             paces: HashMap::new(),
             bucket: Bucket { full_at: now },
@@ -56,18 +59,21 @@ impl Queue {
     }
 
     /// This one is to be written, as soon as may be.
-    pub fn add(&mut self, this: &ObjectRef, now: Instant) {
+    pub fn add(&mut self, this: &ObjectRef, is_urgent: bool, now: Instant) {
         let earliest = self.paces.get(this).map(|pace| pace.last + pace.delay);
-        self.waiting.add(this, earliest.unwrap_or(now).max(now));
+        let waiting = if is_urgent { &mut self.urgent } else { &mut self.others };
+        waiting.add(this, earliest.unwrap_or(now).max(now));
     }
 
     /// This one is as it should be.
     pub fn remove(&mut self, this: &ObjectRef) {
-        self.waiting.remove(this);
+        self.urgent.remove(this);
+        self.others.remove(this);
     }
 
     pub fn clear(&mut self) {
-        self.waiting.clear();
+        self.urgent.clear();
+        self.others.clear();
     }
 
     /// The next one to be written now; [`Self::end`] is to follow.
@@ -75,8 +81,8 @@ impl Queue {
         if self.bucket.next_token() > now {
             return None;
         }
-        let is_free = |(_, this): &(Instant, &ObjectRef)| !self.running.contains(*this);
-        let this = self.waiting.iter().take_while(|(due, _)| *due <= now).find(is_free)?.1.clone();
+        let first = |waiting| Self::first_free(waiting, &self.running).filter(|(due, _)| *due <= now);
+        let this = first(&self.urgent).or_else(|| first(&self.others))?.1.clone();
         self.remove(&this);
         self.running.insert(this.clone());
         self.bucket.take(now);
@@ -114,8 +120,17 @@ impl Queue {
 
     /// When there is something to begin. None: when something ends or is added.
     pub fn due(&self) -> Option<Instant> {
-        let first = self.waiting.iter().find(|(_, this)| !self.running.contains(*this))?.0;
+        let both = [&self.urgent, &self.others].into_iter();
+        let first = both.filter_map(|waiting| Self::first_free(waiting, &self.running)).min()?.0;
         Some(first.max(self.bucket.next_token()))
+    }
+
+    /// That is not being written just now.
+    fn first_free<'a>(
+        waiting: &'a Schedule,
+        running: &HashSet<ObjectRef>,
+    ) -> Option<(Instant, &'a ObjectRef)> {
+        waiting.iter().find(|(_, this)| !running.contains(*this))
     }
 }
 

@@ -24,6 +24,10 @@ impl Schedule {
         }
     }
 
+    pub fn contains(&self, this: &ObjectRef) -> bool {
+        self.due.contains_key(this)
+    }
+
     pub fn remove(&mut self, this: &ObjectRef) {
         if let Some(due) = self.due.remove(this) {
             self.by_time.remove(&(due, this.clone()));

@@ -19,12 +19,14 @@ pub enum Need {
     /// That machines have not told of a new Service yet; mostly they have in a moment.
     FirstWord,
     Now,
+    /// Addresses go before words.
+    Addresses,
 }
 
 impl Target {
     pub fn need(&self, status: &Status) -> Need {
         if !self.addresses.is_met(status) {
-            return Need::Now;
+            return Need::Addresses;
         }
         let (Some(verdict), Some(told)) = (&self.programmed, &status.programmed) else {
             return match &self.programmed {
@@ -40,11 +42,6 @@ impl Target {
         } else {
             Need::OtherWords
         }
-    }
-
-    /// Is all well, as far as machines are concerned?
-    pub fn is_well(&self) -> bool {
-        self.programmed.as_ref().is_none_or(Verdict::is_true)
     }
 
     /// For the log: what it says that the status does not.

@@ -39,15 +39,13 @@ impl Report {
     /// How soon is it to be told, after one that was told before?
     pub fn urgency(&self, told: Option<&Self>) -> Urgency {
         let Some(told) = told else { return Urgency::Soon };
-        let at_version = |report: &Self, seen| {
-            let mut spec = report.spec.clone();
-            spec.services.seen = seen;
-            (Arc::clone(&report.node_uid), spec)
-        };
-        let is_seen = self.spec.services.seen == told.spec.services.seen;
-        if at_version(self, 0) != at_version(told, 0) || (!is_seen && self.requests != told.requests) {
+        let waited_for =
+            |report: &Self| AgentReportSpec { services: ReportedServices::default(), ..report.spec.clone() };
+        let is_asked_else =
+            self.spec.services.seen != told.spec.services.seen && self.requests != told.requests;
+        if self.node_uid != told.node_uid || waited_for(self) != waited_for(told) || is_asked_else {
             Urgency::Soon
-        } else if is_seen {
+        } else if self.spec.services == told.spec.services {
             Urgency::None
         } else {
             Urgency::Later
@@ -64,10 +62,11 @@ pub fn may_differ(before: &Snapshot, now: &Snapshot) -> bool {
         || was.failure != is.failure
         || before.source.version != now.source.version
         || !is_same_list(&before.source.faults, &now.source.faults)
+        || now.liveness.may_differ(&before.liveness, [&was.plan, &is.plan])
 }
 
 impl Snapshot {
-    /// None: nothing was planned yet, and what an earlier agent has told holds; or there is no Node that the report
+    /// None: nothing is in effect yet, and what an earlier agent has told holds; or there is no Node that the report
     /// could belong to.
     pub fn report(&self, facts: &Facts, told: Option<&Report>) -> Option<Report> {
         self.report_with(self.uplink_mtu(facts), told)
@@ -79,9 +78,11 @@ impl Snapshot {
         let node_uid = version.node_uid.clone().filter(|_| *is_planned)?;
         // Until the next hops of new backends have been looked up, Services are as they were.
         let is_in_effect = plan.waiting.is_empty() && plan.held == 0;
-        let told = told.map(|told| (told.spec.services.seen, told.requests)).filter(|_| !is_in_effect);
-        let before_any = if is_in_effect { (version.seen, version.requests) } else { (0, 0) };
-        let (seen, requests) = told.unwrap_or(before_any);
+        let (seen, requests) = if is_in_effect {
+            (version.seen, version.requests)
+        } else {
+            told.map(|told| (told.spec.services.seen, told.requests))?
+        };
         let mut spec = AgentReportSpec {
             roles: roles_of(self.me.roles),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -135,13 +136,16 @@ impl Snapshot {
     /// Services of which this director reaches no backend, as far as it knows.
     fn without_backend(&self) -> Vec<AgentException> {
         let Programmed { plan, .. } = &self.programmed;
+        if !plan.is_director {
+            return Vec::new();
+        }
         let exception =
             |planned: &PlannedService, said| AgentException::new(&planned.name, reasons::NO_BACKEND, said);
         let unanswered = self.liveness.unanswered(plan).map(|(_, planned)| exception(planned, UNANSWERED));
         let mut all: Vec<_> = unanswered.collect();
         let has_no_way = |key: &&BackendKey| !reach::has_way(key, plan, &self.hops);
         let cut_off: BTreeSet<_> = plan.members.keys().filter(has_no_way).collect();
-        if plan.is_director && !cut_off.is_empty() {
+        if !cut_off.is_empty() {
             let is_lost = |planned: &&Arc<PlannedService>| {
                 !planned.members.is_empty() && planned.members.iter().all(|(key, _)| cut_off.contains(key))
             };

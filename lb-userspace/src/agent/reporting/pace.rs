@@ -13,9 +13,12 @@ const FIRST: Duration = Duration::from_millis(500);
 const SPREAD: Duration = Duration::from_secs(1);
 /// Between two reports, where somebody waits for the second one.
 const SOON: Duration = Duration::from_secs(5);
-/// The same, where nobody does; up to `LATER_SPREAD` is added at random.
-const LATER: Duration = Duration::from_secs(60);
-const LATER_SPREAD: Duration = Duration::from_secs(15);
+/// From a look to the report, where nobody waits for it; up to `LATER_SPREAD` is added at random, since all agents look
+/// at the same time.
+const LATER: Duration = Duration::from_secs(30);
+const LATER_SPREAD: Duration = Duration::from_secs(60);
+/// From a report to the next one without news, in case that it was lost; up to half as much is added at random.
+const RENEWAL: Duration = Duration::from_secs(600);
 /// After a report that could not be written: for the first time, and at most. Up to half as much is added at random.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -25,7 +28,7 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 pub enum Urgency {
     /// There is none.
     None,
-    /// Only versions have gone on that nobody waits for.
+    /// Only numbers have gone on that nobody waits for.
     Later,
     Soon,
 }
@@ -36,8 +39,10 @@ pub struct Pace {
     due: Option<Instant>,
     /// No report before that.
     earliest: Option<Instant>,
-    /// The same for one that nobody waits for.
-    earliest_later: Option<Instant>,
+    /// When to tell what nobody waits for.
+    later: Option<Instant>,
+    /// When to tell without news. None: now, if ever: nobody knows what the server has.
+    renewal: Option<Instant>,
     /// After the next failure.
     retry: Duration,
 }
@@ -49,7 +54,8 @@ impl Pace {
             random: Random::new(seed),
             due: None,
             earliest: None,
-            earliest_later: None,
+            later: None,
+            renewal: None,
             retry: FIRST_RETRY,
         }
     }
@@ -63,17 +69,25 @@ impl Pace {
 
     /// When to look.
     pub fn due(&self) -> Option<Instant> {
-        self.due
+        self.due.into_iter().chain(self.renewal).min()
     }
 
     /// After a look: is it time to tell what it has found? Otherwise there will be another look, if it found anything.
     pub fn is_time(&mut self, urgency: Urgency, now: Instant) -> bool {
-        self.due = match urgency {
-            Urgency::None => return self.forget_due(),
-            Urgency::Later => self.earliest_later.max(self.earliest),
-            Urgency::Soon => self.earliest,
-        }
-        .filter(|earliest| *earliest > now);
+        self.renewal = self.renewal.filter(|renewal| now < *renewal);
+        let is_certain = self.renewal.is_some();
+        let from = match urgency {
+            Urgency::None if is_certain => {
+                (self.due, self.later) = (None, None);
+                return false;
+            }
+            Urgency::Later if is_certain => {
+                let later = now + LATER + self.up_to(LATER_SPREAD);
+                Some(*self.later.get_or_insert(later)).max(self.earliest)
+            }
+            _ => self.earliest,
+        };
+        self.due = from.filter(|from| *from > now);
         self.due.is_none()
     }
 
@@ -81,18 +95,14 @@ impl Pace {
     pub fn note_attempt(&mut self, is_written: bool, now: Instant) {
         if is_written {
             self.retry = FIRST_RETRY;
-            self.earliest = Some(now + SOON);
-            self.earliest_later = Some(now + LATER + self.up_to(LATER_SPREAD));
+            (self.earliest, self.later) = (Some(now + SOON), None);
+            self.renewal = Some(now + RENEWAL + self.up_to(RENEWAL / 2));
         } else {
+            // One that was not answered may have been taken all the same.
             let earliest = now + self.retry + self.up_to(self.retry / 2);
-            (self.earliest, self.due) = (Some(earliest), Some(earliest));
+            (self.earliest, self.due, self.renewal) = (Some(earliest), Some(earliest), None);
             self.retry = (self.retry * 2).min(LAST_RETRY);
         }
-    }
-
-    fn forget_due(&mut self) -> bool {
-        self.due = None;
-        false
     }
 
     fn up_to(&mut self, most: Duration) -> Duration {

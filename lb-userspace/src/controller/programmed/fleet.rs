@@ -2,20 +2,24 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use crate::objects::crds::{AgentException, AgentReportSpec, AgentRole};
+use crate::{
+    controller::object::Report,
+    objects::crds::{AgentException, AgentReportSpec, AgentRole},
+};
 
 /// What is known of an agent.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Agent {
-    pub report: Option<AgentReportSpec>,
-    /// Its Node is there, and nobody says that it is not ready.
-    pub is_ready: bool,
+    pub report: Option<Report>,
+    /// The uid of its Node, if that is there and nobody says that it is not ready.
+    pub ready_node: Option<String>,
 }
 
 impl Agent {
     /// Its report, if it counts.
     pub fn counted(&self) -> Option<&AgentReportSpec> {
-        self.report.as_ref().filter(|_| self.is_ready)
+        let report = self.report.as_ref().filter(|report| self.ready_node.as_ref() == Some(&report.node_uid));
+        report.map(|report| &report.spec)
     }
 
     pub fn counted_exceptions(&self) -> &[AgentException] {

@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use super::fleet::{Agent, Fleet};
 use crate::objects::crds::{AgentException, AgentRole, exception_reasons as reasons};
 
@@ -13,6 +15,8 @@ const FALSE: &str = "False";
 const UNKNOWN: &str = "Unknown";
 /// Reasons, beside those of exceptions.
 const PROGRAMMED: &str = "Programmed";
+/// All have it, and some machine says what else is wrong.
+const WITH_WARNINGS: &str = "ProgrammedWithWarnings";
 /// Some machines have not told of this version yet.
 const PENDING: &str = "Pending";
 /// No director tells anything.
@@ -33,8 +37,10 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    pub fn is_true(&self) -> bool {
-        self.status == TRUE
+    /// As somebody has told.
+    pub fn of(condition: &Condition) -> Self {
+        let known = [TRUE, FALSE].into_iter().find(|known| *known == condition.status);
+        new(known.unwrap_or(UNKNOWN), &condition.reason, condition.message.clone())
     }
 
     /// Has it only just been asked for, as far as one can tell?
@@ -53,10 +59,12 @@ pub fn verdict(
     if fleet.of_role(AgentRole::Director).len() == 0 {
         return new(UNKNOWN, NO_REPORTS, NO_DIRECTOR.to_owned());
     }
-    let all = exceptions.into_iter().flatten();
-    let failing: BTreeMap<&Arc<str>, &AgentException> = all
-        .filter_map(|(name, all)| Some((name, all.iter().find(|exception| !exception.is_warning())?)))
-        .collect();
+    let of_kind = |is_warning| -> BTreeMap<&Arc<str>, &AgentException> {
+        let all = exceptions.into_iter().flatten();
+        all.filter_map(|(name, all)| Some((name, all.iter().find(|one| one.is_warning() == is_warning)?)))
+            .collect()
+    };
+    let failing = of_kind(false);
     let counted = |name: &Arc<str>| agents.get(name).and_then(Agent::counted);
     let has_role = |name: &Arc<str>, role| counted(name).is_some_and(|report| report.roles.contains(&role));
     let [directors, nodes] = AgentRole::ALL.map(|role| fleet.of_role(role));
@@ -82,7 +90,12 @@ pub fn verdict(
         let said = failing.iter().map(|(name, exception)| format!("{name}: {}", exception.message));
         new(FALSE, reason, format!("{so_many}; {}", some("; ", said)))
     } else if behind.peek().is_some() {
-        new(UNKNOWN, PENDING, format!("{so_many} have told of this version; not yet: {}", some(", ", behind)))
+        let names = some(", ", behind);
+        new(
+            UNKNOWN,
+            PENDING,
+            format!("{so_many} have told of this version; not yet: {names} ({IF_IT_STAYS})"),
+        )
     } else if !incomplete.is_empty() {
         let message = format!(
             "{so_many} for certain; more Services than a report names are not programmed on {}: see `trigon status` there",
@@ -90,9 +103,16 @@ pub fn verdict(
         );
         new(UNKNOWN, INCOMPLETE, message)
     } else {
-        new(TRUE, PROGRAMMED, so_many)
+        let warnings = of_kind(true);
+        if warnings.is_empty() {
+            return new(TRUE, PROGRAMMED, so_many);
+        }
+        let said = warnings.iter().map(|(name, exception)| format!("{name}: {}", exception.message));
+        new(TRUE, WITH_WARNINGS, format!("{so_many}; {}", some("; ", said)))
     }
 }
+
+const IF_IT_STAYS: &str = "if it stays so: is an agent running there? Otherwise delete its AgentReport";
 
 const NO_DIRECTOR: &str = "no director reports: is there a Node that is ready, with the label trigon.dev/director, and does an agent \
                            with this role and `--source kube` run on it?";

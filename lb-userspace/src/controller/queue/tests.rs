@@ -1,3 +1,5 @@
+use std::iter;
+
 use super::*;
 use crate::objects::source::Kind;
 
@@ -26,7 +28,7 @@ fn run_until(queue: &mut Queue, now: &mut Instant, end: Instant) -> Vec<Instant>
 fn twenty_at_once_and_then_twenty_in_a_second() {
     let start = Instant::now();
     let (mut queue, mut now) = (Queue::new(1, start), start);
-    (0..1000).for_each(|number| queue.add(&service(number), start));
+    (0..1000).for_each(|number| queue.add(&service(number), false, start));
     let begun = run_until(&mut queue, &mut now, start + ms(10_000));
     let at_once = begun.iter().filter(|begun| **begun == start).count();
     assert_eq!(at_once, 20);
@@ -37,14 +39,34 @@ fn twenty_at_once_and_then_twenty_in_a_second() {
     }
 }
 
+/// What clients wait for does not wait for words.
+#[test]
+fn urgent_ones_go_first() {
+    let start = Instant::now();
+    let mut queue = Queue::new(1, start);
+    (0..1000).for_each(|number| queue.add(&service(number), false, start));
+    while queue.begin(start).is_some() {}
+    queue.add(&service(2000), true, start);
+    queue.add(&service(999), true, start);
+    let mut next = || {
+        let due = queue.due()?;
+        let this = queue.begin(due)?;
+        queue.end(&this, due);
+        Some(this)
+    };
+    assert_eq!([next(), next()], [Some(service(2000)), Some(service(999))]);
+    let others: HashSet<_> = iter::from_fn(next).collect();
+    assert_eq!(others.len(), 1000 - 20 - 1);
+}
+
 #[test]
 fn a_service_is_written_once_at_a_time() {
     let now = Instant::now();
     let mut queue = Queue::new(1, now);
-    queue.add(&service(1), now);
-    queue.add(&service(1), now);
+    queue.add(&service(1), false, now);
+    queue.add(&service(1), false, now);
     assert_eq!(queue.begin(now), Some(service(1)));
-    queue.add(&service(1), now);
+    queue.add(&service(1), false, now);
     assert_eq!((queue.begin(now), queue.due()), (None, None));
     queue.end(&service(1), now);
     queue.remove(&service(1));
@@ -57,7 +79,7 @@ fn one_that_is_written_again_and_again_slows_down_and_recovers() {
     let (mut queue, mut now) = (Queue::new(1, start), start);
     let mut gaps = Vec::new();
     for _ in 0..12 {
-        queue.add(&service(1), now);
+        queue.add(&service(1), false, now);
         let due = queue.due().expect("it waits");
         gaps.push(due - now);
         now = due;
@@ -68,11 +90,11 @@ fn one_that_is_written_again_and_again_slows_down_and_recovers() {
     assert!(gaps[1] >= FIRST_DELAY && gaps[1] < FIRST_DELAY * 2, "{gaps:?}");
     assert!(gaps[11] >= LAST_DELAY && gaps[11] <= LAST_DELAY * 3 / 2, "{gaps:?}");
     // Others don't wait for it.
-    queue.add(&service(1), now);
-    queue.add(&service(2), now);
+    queue.add(&service(1), false, now);
+    queue.add(&service(2), false, now);
     assert_eq!(queue.begin(now), Some(service(2)));
     queue.end(&service(2), now + QUIET);
     queue.clear();
-    queue.add(&service(1), now + QUIET);
+    queue.add(&service(1), false, now + QUIET);
     assert_eq!(queue.begin(now + QUIET), Some(service(1)));
 }

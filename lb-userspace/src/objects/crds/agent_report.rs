@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// How many exceptions a report names at most.
 pub const MAX_EXCEPTIONS: usize = 100;
-/// How long the message of one may be, in characters.
-pub const MAX_MESSAGE: usize = 512;
+/// How long the message of one may be, in characters of at most 4 bytes: an Event, which repeats it, takes 1024 bytes.
+pub const MAX_MESSAGE: usize = 240;
 
 /// What an agent has programmed, by exception: of Services that are not named, the machine has all that was asked up
 /// to the version `services.seen`. Only agents write it, each the one that is named like its Node.
@@ -79,7 +79,7 @@ pub struct AgentException {
     #[schemars(length(max = 64))]
     pub reason: String,
     /// A sentence for people, with what helps.
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 240))]
     pub message: String,
 }
 

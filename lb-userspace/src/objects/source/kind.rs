@@ -78,6 +78,11 @@ impl Kind {
         !matches!(self, Self::Service | Self::EndpointSlice | Self::Node | Self::AgentReport)
     }
 
+    /// Nothing waits until all of them are listed: addresses are given whether agents report or not.
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::AgentReport)
+    }
+
     /// The kinds of an API group that agents read.
     pub fn of_group(group: &str) -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(move |kind| kind.group() == group)

@@ -46,7 +46,8 @@ struct Followed {
     fault: Option<KindFault>,
     /// Why some object is not known, since the last list that is complete.
     undecodable: Option<String>,
-    /// All versions up to this one have been told. A watch tells them in order, a list does not.
+    /// All versions of objects that there are have been told, up to this one. A watch tells them in order, a list does
+    /// not.
     version: u64,
 }
 
@@ -122,7 +123,7 @@ impl<O: Identified> Gatherer<O> {
     /// The lists should have been here by now.
     pub fn lose_patience(&mut self) {
         self.is_slow = true;
-        self.has_other_problems |= !self.is_synced();
+        self.has_other_problems |= self.slow_problem().is_some();
     }
 
     /// Is there anything to take? Before all kinds are listed, only what is wrong.
@@ -146,7 +147,7 @@ impl<O: Identified> Gatherer<O> {
     }
 
     fn is_synced(&self) -> bool {
-        self.kinds.values().all(|followed| followed.is_synced)
+        self.kinds.iter().all(|(kind, followed)| followed.is_synced || kind.is_optional())
     }
 
     fn note_version(&mut self, kind: Kind, version: Option<u64>) {
@@ -186,7 +187,10 @@ impl<O: Identified> Gatherer<O> {
         }
         self.has_other_problems |= undecodable != followed.undecodable;
         followed.undecodable = undecodable;
-        followed.note_version(version);
+        if followed.undecodable.is_none() {
+            // Even one below the version before: that of a server that was restored from a backup.
+            followed.version = version;
+        }
         let known = mem::replace(&mut followed.known, names);
         let mut gone: Vec<_> = known.into_iter().filter(|this| !followed.known.contains(this)).collect();
         gone.sort_unstable();

@@ -228,3 +228,30 @@ fn a_version_counts_once_all_before_it_have_been_told() {
     list(&mut gathered, Kind::Service, &["a"]);
     assert_eq!(put(&mut gathered, "a", 41), 41);
 }
+
+/// A server that was restored from a backup counts from there.
+#[test]
+fn a_list_may_be_older_than_what_was_told_before() {
+    let mut gathered = synced();
+    let put = |gathered: &mut Gatherer, name, version| {
+        gathered.note_event(Kind::Service, Event::Put(object(Kind::Service, name), Some(version)));
+    };
+    put(&mut gathered, "a", 50);
+    assert_eq!(gathered.take().seen, 50);
+    gathered.note_event(Kind::Service, Event::Listing);
+    put(&mut gathered, "a", 30);
+    gathered.note_event(Kind::Service, Event::Listed);
+    assert_eq!(gathered.take().seen, 30);
+}
+
+#[test]
+fn nothing_waits_for_reports_of_agents() {
+    let kinds = [Kind::Service, Kind::AgentReport];
+    let mut gathered = Gatherer::<Object>::new("https://192.0.2.1".to_owned(), &kinds);
+    gathered.note_answer(Kind::AgentReport, &Answer::Status(StatusCode::FORBIDDEN), at(0));
+    list(&mut gathered, Kind::Service, &["a"]);
+    let Update { changes, faults, .. } = gathered.take();
+    assert_eq!((changes.len(), faults.len()), (2, 1), "{faults:?}");
+    gathered.lose_patience();
+    assert!(gathered.has_news(), "it is told that they are missing");
+}
