@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use ipnet::IpNet;
 
 use super::{
@@ -15,6 +15,7 @@ use crate::{
     cli::args::{AgentArgs, AnnounceArgs, Cli, HealthArgs, SourceArg},
     datapath::kernel::{DatapathConfig, LoadError},
     health::{Limits, Probing},
+    neigh::find_uplinks,
     objects::{
         source::{ApiServer, Source},
         translate::TranslateConfig,
@@ -26,8 +27,10 @@ use crate::{
 pub fn run(cli: &Cli, args: &AgentArgs) -> Outcome {
     logging::start();
     logging::runtime()?.block_on(async {
-        let source = find_source(args).await.map_err(|error| Failure { code: UNUSABLE, error })?;
-        agent::run(agent_config(cli, args, source)).await.map_err(failure_from)
+        let unusable = |error| Failure { code: UNUSABLE, error };
+        let source = find_source(args).await.map_err(unusable)?;
+        let interfaces = find_interfaces(args).await.map_err(unusable)?;
+        agent::run(agent_config(cli, args, source, &interfaces)).await.map_err(failure_from)
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -46,7 +49,16 @@ async fn find_source(args: &AgentArgs) -> anyhow::Result<Source> {
     }
 }
 
-fn agent_config(cli: &Cli, args: &AgentArgs, source: Source) -> AgentConfig {
+async fn find_interfaces(args: &AgentArgs) -> anyhow::Result<Vec<String>> {
+    if !args.interface.is_empty() {
+        return Ok(args.interface.clone());
+    }
+    let found = find_uplinks().await.context("--interface: the uplink cannot be found, name it")?;
+    tracing::info!(interfaces = found.join(","), "uplinks, by the default routes");
+    Ok(found)
+}
+
+fn agent_config(cli: &Cli, args: &AgentArgs, source: Source, interfaces: &[String]) -> AgentConfig {
     let roles = args.role.iter().fold(0, |bits, role| bits | role.bit());
     let sizes = &args.sizes;
     AgentConfig {
@@ -61,10 +73,10 @@ fn agent_config(cli: &Cli, args: &AgentArgs, source: Source) -> AgentConfig {
         socket: cli.socket.clone(),
         translate: TranslateConfig { default_class: args.default_class },
         health: health_config(&args.health),
-        announce: announce_config(args),
+        announce: announce_config(args, interfaces),
         datapath: DatapathConfig {
             pin_dir: args.pin.pin_dir.clone(),
-            interfaces: args.interface.clone(),
+            interfaces: interfaces.to_vec(),
             roles,
             mode: args.xdp_mode,
             capacity: Capacity {
@@ -87,12 +99,12 @@ fn agent_config(cli: &Cli, args: &AgentArgs, source: Source) -> AgentConfig {
     }
 }
 
-fn announce_config(args: &AgentArgs) -> AnnounceConfig {
+fn announce_config(args: &AgentArgs, interfaces: &[String]) -> AnnounceConfig {
     let AnnounceArgs { bgp_port, l2_port, drain_time, settle_time } = args.announcing;
     AnnounceConfig {
         speakers: SpeakersConfig {
             bgp: SpeakerConfig { listen: Some(bgp_port).filter(|port| *port != 0), restarted: false },
-            l2: L2Config { interfaces: args.interface.clone(), port: l2_port },
+            l2: L2Config { interfaces: interfaces.to_vec(), port: l2_port },
         },
         drain_times: DrainTimes { drain: drain_time, settle: settle_time },
     }
@@ -127,7 +139,7 @@ mod tests {
         let args = always.split(' ').map(str::to_owned).chain(sizes.iter().cloned());
         let cli = Cli::try_parse_from(args).unwrap();
         let Command::Agent(args) = &cli.command else { panic!("{cli:?}") };
-        agent_config(&cli, args, Source::Directory(".".into())).datapath
+        agent_config(&cli, args, Source::Directory(".".into()), &args.interface).datapath
     }
 
     fn map_sizes(datapath: &DatapathConfig) -> BTreeMap<&'static str, u32> {

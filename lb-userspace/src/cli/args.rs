@@ -193,8 +193,9 @@ pub struct AgentArgs {
     pub role: Vec<Role>,
 
     /// The uplink: where requests come in and replies leave, and where VIPs of L2Advertisements are
-    /// answered for, unless those name some of them. May be repeated.
-    #[arg(long, required = true, value_name = "IF")]
+    /// answered for, unless those name some of them. May be repeated. Without it: the devices by which the
+    /// default routes leave when the agent starts; below VLANs, their Ethernet device.
+    #[arg(long, value_name = "IF")]
     pub interface: Vec<String>,
 
     /// Where Services, EndpointSlices, Nodes and what they are announced by (AddressPool, BgpPeer,

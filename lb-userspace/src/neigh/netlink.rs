@@ -110,8 +110,20 @@ impl Netlink {
         })
     }
 
+    /// All routes of a family, of all tables.
+    pub async fn read_routes(&self, family: AddressFamily) -> Result<Vec<RouteMessage>, NetlinkError> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        let route_message = |reply| match reply {
+            NewRoute(message) => Some(message),
+            _ => None,
+        };
+        let replies = self.send_request(GetRoute(message), NLM_F_DUMP).await?;
+        Ok(replies.into_iter().filter_map(route_message).collect())
+    }
+
     /// Reads the link, and those below it if it is a VLAN device.
-    async fn read_links(&self, ifindex: u32, links: &mut Links) -> Result<(), NetlinkError> {
+    pub async fn read_links(&self, ifindex: u32, links: &mut Links) -> Result<(), NetlinkError> {
         let mut next = Some(ifindex);
         while let Some(ifindex) = next.filter(|ifindex| !links.contains_key(ifindex)) {
             links.extend(self.read_link(ifindex).await?);

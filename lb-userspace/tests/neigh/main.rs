@@ -12,8 +12,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_userspace::neigh::{LinkFault, Reach};
+use lb_userspace::neigh::{LinkFault, Reach, find_uplinks};
 use rig::*;
+
+#[test]
+fn uplinks_are_found_by_the_default_routes() {
+    let site = Site::new();
+    let find =
+        || site.a.within(|| Ok(runtime().block_on(find_uplinks()).map_err(|e| e.to_string()))).unwrap();
+    assert_eq!(find(), Err("there is no default route".to_owned()));
+    site.in_a("route add default via 192.0.2.2 metric 100");
+    site.in_a("-6 route add default via 2001:db8::2");
+    site.in_a("link add spare type veth peer name other");
+    site.in_a("link set spare up");
+    site.in_a("route add default dev spare metric 200");
+    assert_eq!(find(), Ok(vec!["a0".to_owned()]));
+    site.in_a("route del default metric 100");
+    assert_eq!(find(), Ok(vec!["a0".to_owned(), "spare".to_owned()]));
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
 
 /// Also if no target is reached by it.
 #[test]
