@@ -22,7 +22,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let outcome = match &cli.command {
         Command::Agent(args) => agent::run(&cli, args),
         Command::Controller(args) => controller::run(args),
-        Command::Check { dir, default_class, mtu } => check::run(&cli, dir, *default_class, *mtu),
+        Command::Check { dir, meaning, mtu } => check::run(&cli, dir, (*meaning).into(), *mtu),
         Command::Status => ask::status(&cli),
         Command::Services => ask::services(&cli),
         Command::Backends => ask::backends(&cli),

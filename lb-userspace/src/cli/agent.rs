@@ -16,10 +16,7 @@ use crate::{
     datapath::kernel::{DatapathConfig, LoadError},
     health::{Limits, Probing},
     neigh::find_uplinks,
-    objects::{
-        source::{ApiServer, Source},
-        translate::TranslateConfig,
-    },
+    objects::source::{ApiServer, Source},
     plan::{Identity, mirror::Capacity},
     protocols::{bgp::speaker::SpeakerConfig, l2::L2Config},
 };
@@ -71,7 +68,7 @@ fn agent_config(cli: &Cli, args: &AgentArgs, source: Source, interfaces: &[Strin
         },
         source,
         socket: cli.socket.clone(),
-        translate: TranslateConfig { default_class: args.default_class },
+        translate: args.meaning.into(),
         health: health_config(&args.health),
         announce: announce_config(args, interfaces),
         datapath: DatapathConfig {

@@ -5,7 +5,11 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
-use crate::{datapath::kernel::XdpMode, objects::crds, protocols::l2};
+use crate::{
+    datapath::kernel::XdpMode,
+    objects::{crds, translate::TranslateConfig},
+    protocols::l2,
+};
 
 /// Trigon: a layer-4 load balancer for Kubernetes on bare metal, with Direct
 /// Server Return.
@@ -63,9 +67,8 @@ pub enum Command {
         /// Directory with Services, EndpointSlices, Nodes and what they are announced by (AddressPool,
         /// BgpPeer, BgpAdvertisement, L2Advertisement, BfdProfile, Community, Secret) in YAML or JSON files.
         dir: PathBuf,
-        /// Also take Services without a loadBalancerClass.
-        #[arg(long)]
-        default_class: bool,
+        #[command(flatten)]
+        meaning: MeaningArgs,
         /// MTU of the network between directors and backends: warn where packets
         /// of 1500 bytes do not fit it, once encapsulated. Given without problems only.
         #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(576..))]
@@ -223,9 +226,8 @@ pub struct AgentArgs {
     #[arg(long, value_name = "MODE", default_value_t = XdpMode::Native)]
     pub xdp_mode: XdpMode,
 
-    /// Also take Services without a loadBalancerClass.
-    #[arg(long)]
-    pub default_class: bool,
+    #[command(flatten)]
+    pub meaning: MeaningArgs,
 
     /// Answer echo requests (ping) to VIPs, as a director.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
@@ -256,6 +258,24 @@ pub struct AgentArgs {
 
     #[command(flatten)]
     pub sizes: SizeArgs,
+}
+
+/// How objects are to be understood. The same on all machines.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct MeaningArgs {
+    /// Also take Services without a loadBalancerClass.
+    #[arg(long)]
+    pub default_class: bool,
+
+    /// Take all Nodes for directors, with and without the label `trigon.dev/director`.
+    #[arg(long)]
+    pub all_directors: bool,
+}
+
+impl From<MeaningArgs> for TranslateConfig {
+    fn from(MeaningArgs { default_class, all_directors }: MeaningArgs) -> Self {
+        Self { default_class, all_directors }
+    }
 }
 
 /// How nodes are probed and bare servers are checked.

@@ -25,8 +25,8 @@ use crate::{
     },
 };
 
-pub fn run(cli: &Cli, dir: &Path, default_class: bool, mtu: Option<u16>) -> Outcome {
-    let report = check_directory(dir, TranslateConfig { default_class }, mtu);
+pub fn run(cli: &Cli, dir: &Path, options: TranslateConfig, mtu: Option<u16>) -> Outcome {
+    let report = check_directory(dir, options, mtu);
     print_result(cli.output, &report, render_report)?;
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(UNUSABLE) })
 }

@@ -22,7 +22,7 @@ pub fn run(args: &ControllerArgs) -> Outcome {
         let server = ApiServer::find(args.kubeconfig.as_deref()).await;
         let server = server.map_err(|error| Failure { code: UNUSABLE, error })?;
         let namespace = args.lease_namespace.clone().unwrap_or_else(|| server.namespace().to_owned());
-        let translate = TranslateConfig { default_class: args.default_class };
+        let translate = TranslateConfig { default_class: args.default_class, ..TranslateConfig::default() };
         let identity = args.identity.clone().map_or_else(own_identity, Ok)?;
         controller::run(ControllerConfig { server, translate, identity, namespace }).await?;
         Ok(ExitCode::SUCCESS)

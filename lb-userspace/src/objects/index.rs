@@ -132,7 +132,7 @@ impl Index {
                     self.announcing_touched = true;
                 }
             }
-            Object::Node(node) => self.nodes_touched |= self.nodes.put(&this, &node),
+            Object::Node(node) => self.nodes_touched |= self.nodes.put(&this, &node, self.options),
         }
     }
 

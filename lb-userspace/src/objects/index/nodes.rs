@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1;
 use crate::objects::{
     model::{Node, Problem},
     source::{ObjectRef, Rank},
-    translate::{self, Nodes},
+    translate::{self, Nodes, TranslateConfig},
 };
 
 #[derive(Default)]
@@ -81,8 +81,8 @@ impl NodeVersions {
     }
 
     /// Returns whether it says anything new. Most updates of a Node only renew its heartbeat.
-    pub fn put(&mut self, this: &ObjectRef, object: &v1::Node) -> bool {
-        let (node, problems) = translate::node(object);
+    pub fn put(&mut self, this: &ObjectRef, object: &v1::Node, options: TranslateConfig) -> bool {
+        let (node, problems) = translate::node(object, options);
         let latest = Some(Translated { node: node.map(Arc::new), problems });
         let born = object.metadata.creation_timestamp.as_ref().map(|time| time.0);
         let rank = Rank::new(born, this.clone());

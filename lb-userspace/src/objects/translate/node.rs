@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use k8s_openapi::api::core::v1;
 
 use super::{
-    annotations,
+    TranslateConfig, annotations,
     values::{Complaint, family_name, parse_address},
 };
 use crate::objects::{
@@ -16,12 +16,12 @@ use crate::objects::{
 const DIRECTOR_LABEL: &str = "trigon.dev/director";
 
 /// Translates a Node on its own.
-pub fn node(object: &v1::Node) -> (Option<Node>, Vec<Problem>) {
+pub fn node(object: &v1::Node, options: TranslateConfig) -> (Option<Node>, Vec<Problem>) {
     let meta = &object.metadata;
     let this = ObjectRef::new(Kind::Node, "", meta.name.as_deref().unwrap_or_default());
     let [annotations, labels] = [&meta.annotations, &meta.labels].map(|all| Labels::from(all.clone()));
     let mut problems = annotations::unknown_annotations(&this, &annotations, annotations::OF_NODE);
-    let director = is_director(&this, &labels, &mut problems);
+    let director = is_director(&this, &labels, &mut problems) || options.all_directors;
     let addresses = match annotations.get(annotations::NODE_ADDRESS) {
         Some(list) => annotated_addresses(&this, list, &mut problems),
         None => internal_ips(&this, object, &mut problems),

@@ -25,6 +25,8 @@ use crate::objects::{
 pub struct TranslateConfig {
     /// `--default-class`: Services without a class are ours as well.
     pub default_class: bool,
+    /// `--all-directors`: Nodes are directors without a label.
+    pub all_directors: bool,
 }
 
 /// What the meaning of a Service depends on, besides its own objects.

@@ -229,7 +229,8 @@ fn services_have_the_frontends_and_backends_that_their_objects_say() {
         assert_eq!(services(text), *expected, "{text}");
     }
     let unclassed = changed_base("  loadBalancerClass: trigon.dev/lb\n", "");
-    let (cluster, _) = cluster_with(&unclassed, TranslateConfig { default_class: true });
+    let (cluster, _) =
+        cluster_with(&unclassed, TranslateConfig { default_class: true, ..TranslateConfig::default() });
     assert_eq!(cluster.services.len(), 1);
 }
 
@@ -283,5 +284,7 @@ fn nodes_have_the_addresses_and_the_role_that_their_objects_say() {
         let node = &cluster.nodes["node1"];
         let expected: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
         assert_eq!((&node.addresses, node.director), (&expected, *director), "{text}");
+        let options = TranslateConfig { all_directors: true, ..TranslateConfig::default() };
+        assert!(cluster_with(text, options).0.nodes["node1"].director, "{text}");
     }
 }
