@@ -23,7 +23,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Agent(args) => agent::run(&cli, args),
         Command::Controller(args) => controller::run(args),
         Command::Check { dir, meaning, mtu } => check::run(&cli, dir, (*meaning).into(), *mtu),
-        Command::Status => ask::status(&cli),
+        Command::Status { live } => ask::status(&cli, *live),
         Command::Services => ask::services(&cli),
         Command::Backends => ask::backends(&cli),
         Command::Drops { all } => ask::drops(&cli, *all),

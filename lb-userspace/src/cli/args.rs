@@ -79,7 +79,11 @@ pub enum Command {
     /// Exit codes: 0 ready or degraded, 1 not ready, or no agent answers. Not ready: something is
     /// not programmed, an uplink is down, or a director reaches no backend. Degraded: all that was
     /// good last is served, and there is a problem, as a file that cannot be read.
-    Status,
+    Status {
+        /// Exit code 0 if an agent answers, ready or not: for what would restart one that does not.
+        #[arg(long)]
+        live: bool,
+    },
     /// Services in the data path, with their rings, endpoints and traffic.
     ///
     /// Exit codes: 0 answered, 1 no agent answers.

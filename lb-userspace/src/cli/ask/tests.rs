@@ -33,6 +33,17 @@ fn exit_code_of(command: fn(&Cli) -> Outcome, answer: Option<&str>) -> ExitCode 
     outcome.unwrap_or_else(|failure| ExitCode::from(failure.code))
 }
 
+/// Of an agent that is well, or not ready.
+fn status_json(ready: bool) -> String {
+    let count = serde_json::json!({"total": 0, "good": 0});
+    let status = serde_json::json!({
+        "ready": ready, "degraded": false, "node": "node1", "roles": ["node"], "version": "1.2.3",
+        "uptime_seconds": 1, "generation": 1, "interfaces": [], "source": {"place": "kube", "good": true},
+        "services": count, "backends": count, "problems": [], "warnings": [],
+    });
+    status.to_string()
+}
+
 fn peers_json(states: &[State]) -> String {
     let peer = |state: &State| PeerStatus { state: *state, ..PeerStatus::default() };
     serde_json::to_string(&states.iter().map(peer).collect::<Vec<_>>()).unwrap()
@@ -51,6 +62,19 @@ fn bgp_fails_if_a_session_is_down() {
     ];
     for (answer, expected) in table {
         assert_eq!(exit_code_of(bgp, answer.as_deref()), expected, "{answer:?}");
+    }
+}
+
+#[test]
+fn status_fails_if_the_agent_is_not_ready_or_if_only_its_life_matters_does_not_answer() {
+    let table = [
+        (Some(status_json(true)), ExitCode::SUCCESS, ExitCode::SUCCESS),
+        (Some(status_json(false)), ExitCode::from(1), ExitCode::SUCCESS),
+        (None, ExitCode::from(1), ExitCode::from(1)),
+    ];
+    for (answer, ready, live) in table {
+        assert_eq!(exit_code_of(|cli| status(cli, false), answer.as_deref()), ready, "{answer:?}");
+        assert_eq!(exit_code_of(|cli| status(cli, true), answer.as_deref()), live, "{answer:?}");
     }
 }
 
