@@ -158,7 +158,7 @@ impl ApiServer {
         wait_until_ready(&self.namespace, &mut self.server, &["--cacert", &ca, "-H", &user, &url])
     }
 
-    /// CRDs, and the rights of agents and controllers.
+    /// CRDs, and the rights of agents and controllers. Nobody here makes Pods of the DaemonSets.
     pub fn apply_manifests(&self) -> Result<()> {
         let base = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/base");
         self.kubectl(&["apply", "--server-side", "-k", base], "")?;

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod controller;
+mod manifests;
 mod reports;
 mod rights;
 mod service;
