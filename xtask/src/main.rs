@@ -9,6 +9,7 @@ mod crds;
 mod demo;
 mod fuzz;
 mod icount;
+mod image;
 mod kubernetes;
 mod shell;
 mod style;
@@ -36,6 +37,9 @@ enum Cli {
     /// and real traffic through network namespaces. One of the last two that
     /// fails runs once more, alone. Needs root.
     Test(test::TestArgs),
+    /// Make a container image of one static program, without a daemon. A release build: minutes
+    /// the first time.
+    Image(image::ImageArgs),
     /// Write manifests/crds/trigon.dev.yaml: the CustomResourceDefinitions, made of the Rust types.
     Crds,
     /// Build `kube`, the programs of Kubernetes that tests need in one, with Go, and keep it outside of
@@ -63,6 +67,7 @@ fn main() -> anyhow::Result<()> {
         Cli::Check => check::run(),
         Cli::Demo(args) => demo::run(args),
         Cli::Crds => crds::run(),
+        Cli::Image(args) => image::run(args),
         Cli::Kubernetes => kubernetes::run(),
         Cli::Churn(args) => churn::run(args),
         Cli::Test(args) => test::run(args),
