@@ -38,8 +38,15 @@ impl Testbed {
 
     /// Starts a controller on a machine, of the machine's name; its log is `<label>.log`.
     pub fn start_controller(&self, machine: &Machine, label: &str, kubeconfig: &Path) -> Result<Process> {
+        let kubeconfig = kubeconfig.display().to_string();
+        let args = ["controller", "--identity", &machine.name, "--kubeconfig", &kubeconfig];
+        self.start_trigon(machine, label, &args)
+    }
+
+    /// Starts `trigon` on a machine with these arguments; its log is `<label>.log`.
+    pub fn start_trigon(&self, machine: &Machine, label: &str, args: &[&str]) -> Result<Process> {
         let mut command = machine.namespace.command(self.trigon_path()?)?;
-        command.args(["controller", "--identity", &machine.name, "--kubeconfig"]).arg(kubeconfig);
+        command.args(args);
         Process::spawn(self.site(), label, command)
     }
 

@@ -7,9 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aya::programs::{SchedClassifier, TcAttachType};
-use common::{held::HeldConnections, round::Round, run_with_diagnostics, socket_address};
+use common::{held::HeldConnections, round::Round, run_with_diagnostics, socket_address, wait_at_most};
 use lb_testbed::{Config, Machine, ServiceSpec, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP};
 use serde_json::{Value, json};
 
@@ -170,6 +170,59 @@ fn unload_removes_everything_and_a_start_begins_anew() -> Result<()> {
             Round::of_all_pods(triangle).run(triangle)
         },
     )
+}
+
+/// As a Pod that takes another one's place.
+#[test]
+fn an_agent_waits_until_the_one_before_it_has_left() -> Result<()> {
+    let config = Config { directors: 1, nodes: 1, ..Config::l3() };
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::with_all_ports("web")])?, |triangle| {
+        let machine = triangle.testbed.machine("node1")?;
+        let mut next = triangle.testbed.start_agent(machine, "node", triangle.source_dir(), &[])?;
+        thread::sleep(Duration::from_secs(2));
+        ensure!(next.is_running(), "it did not wait: {}", next.log());
+        let status = triangle.agent("node1")?.terminate(Duration::from_secs(30))?;
+        ensure!(status.success(), "{status}");
+        let start = Instant::now();
+        triangle.testbed.wait_ready(triangle.testbed.machine("node1")?, &mut next)?;
+        println!("ready {:?} after the one before", start.elapsed());
+        let status = agent_status(triangle, "node1")?;
+        ensure!(status["interfaces"][0]["adopted"] == true, "{status}");
+        next.kill()
+    })
+}
+
+/// A default route may be away just when an agent starts.
+#[test]
+fn what_is_attached_stays_without_a_default_route() -> Result<()> {
+    let config = Config { directors: 1, nodes: 1, ..Config::l3() };
+    run_with_diagnostics(&mut Triangle::start(config, &[ServiceSpec::with_all_ports("web")])?, |triangle| {
+        triangle.agent("node1")?.kill()?;
+        let testbed = &triangle.testbed;
+        let machine = testbed.machine("node1")?;
+        let paths = [&testbed.socket_path(machine), triangle.source_dir(), &testbed.pin_dir(machine)];
+        let [socket, source, pins] = paths.map(|path| path.display().to_string());
+        let args = ["--socket", &socket, "agent", "--role", "node", "--node-name", "node1"];
+        let args = [&args[..], &["--source", &source, "--pin-dir", &pins]].concat();
+        for routes in ["with default routes", "without"] {
+            let mut agent = testbed.start_trigon(machine, "by-routes", &args)?;
+            let mut interfaces = Value::Null;
+            wait_at_most(Duration::from_secs(20), routes, || {
+                interfaces = agent_status(triangle, "node1").map(|status| status["interfaces"].clone())?;
+                Ok(true)
+            })
+            .with_context(|| agent.log())?;
+            println!("{routes}: {interfaces}");
+            let [interface] = interfaces.as_array().map(Vec::as_slice).unwrap_or_default() else {
+                bail!("{interfaces}")
+            };
+            ensure!(interface["name"] == machine.interface && interface["adopted"] == true, "{interface}");
+            agent.kill()?;
+            machine.namespace.ip("route flush default")?;
+            machine.namespace.ip("-6 route flush default")?;
+        }
+        Ok(())
+    })
 }
 
 /// The next start finishes a change that its predecessor was killed in.

@@ -1,6 +1,11 @@
 //! The manifests: a real API server takes them, and `trigon` understands what they start it with.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
@@ -9,11 +14,13 @@ use lb_testbed::{
     kubernetes::{ApiServer, Programs},
 };
 use lb_userspace::cli::args::{AgentArgs, Cli, Command, Role, SourceArg};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests");
 const IMAGE: &str = concat!("localhost/trigon:", env!("CARGO_PKG_VERSION"));
 const LABEL: &str = "trigon.dev/director";
+/// What `manifests/agents/agent.yaml` explains.
+const CAPABILITIES: [&str; 6] = ["BPF", "NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW", "PERFMON", "SYS_NICE"];
 /// Of an agent that stops, beside what its arguments say: for sessions to close, and to spare.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -23,7 +30,8 @@ fn an_api_server_takes_the_manifests_and_trigon_their_arguments() -> Result<()> 
     let config = Config { directors: 1, nodes: 1, pods_per_node: 1, clients: 1, ..Config::l3() };
     let testbed = Testbed::new(config)?;
     let api_server = ApiServer::start(&testbed, programs)?;
-    for kustomization in kustomizations()? {
+    for kustomization in kustomizations(testbed.dir())? {
+        let kustomization = kustomization.display().to_string();
         let objects = apply_dry(&api_server, &kustomization)?;
         let of_kustomization = || format!("-k {kustomization}");
         check_workloads(&api_server, &objects).with_context(of_kustomization)?;
@@ -32,14 +40,37 @@ fn an_api_server_takes_the_manifests_and_trigon_their_arguments() -> Result<()> 
     Ok(())
 }
 
-/// The base and all overlays.
-fn kustomizations() -> Result<Vec<String>> {
-    let overlays = fs::read_dir(Path::new(MANIFESTS).join("overlays"))?;
-    let mut paths = overlays.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    ensure!(paths.len() >= 3, "overlays are missing: {paths:?}");
+/// The base and all overlays; and each with all components, in files below `dir`.
+fn kustomizations(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut bases = entries("overlays")?;
+    bases.insert(0, Path::new(MANIFESTS).join("base"));
+    let components: Vec<_> =
+        entries("components")?.into_iter().filter(|path| !path.ends_with("image")).collect();
+    ensure!(bases.len() >= 3 && components.len() >= 2, "some are missing: {bases:?}, {components:?}");
+    let with_components = bases.iter().enumerate().map(|(number, base)| {
+        let path = dir.join(format!("kustomization-{number}"));
+        fs::create_dir(&path)?;
+        let relative = |to: &PathBuf| path_between(&path, &fs::canonicalize(to)?);
+        let components = components.iter().map(relative).collect::<Result<Vec<_>>>()?;
+        let kustomization = json!({"resources": [relative(base)?], "components": components});
+        fs::write(path.join("kustomization.yaml"), kustomization.to_string())?;
+        Ok(path)
+    });
+    let with_components = with_components.collect::<Result<Vec<_>>>()?;
+    Ok(bases.into_iter().chain(with_components).collect())
+}
+
+/// Kustomize refuses absolute paths.
+fn path_between(from: &Path, to: &Path) -> Result<PathBuf> {
+    let up = fs::canonicalize(from)?.components().count() - 1;
+    Ok(PathBuf::from("../".repeat(up)).join(to.strip_prefix("/")?))
+}
+
+fn entries(kind: &str) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(Path::new(MANIFESTS).join(kind))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     paths.sort();
-    paths.insert(0, Path::new(MANIFESTS).join("base"));
-    Ok(paths.iter().map(|path| path.display().to_string()).collect())
+    Ok(paths)
 }
 
 /// The objects as the API server would keep them.
@@ -75,15 +106,21 @@ fn check_pod(api_server: &ApiServer, objects: &[Value], pod: &Value) -> Result<(
     let [container] = list(&pod["containers"]) else { bail!("not one container") };
     ensure!(container["image"] == IMAGE, "the image is not {IMAGE}");
     let security = &container["securityContext"];
-    ensure!(security["privileged"] != true && security["capabilities"]["drop"][0] == "ALL", "privileged");
+    ensure!(security["privileged"] != true && security["capabilities"]["drop"] == json!(["ALL"]), "privileged");
+    let cli = parse_container(container)?;
     for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
         if let Some(command) = container[probe]["exec"]["command"].as_array() {
-            parse_words(command).with_context(|| probe.to_owned())?;
+            let asked = parse_words(command).with_context(|| probe.to_owned())?;
+            ensure!(asked.socket == cli.socket, "{probe} asks at {}", asked.socket.display());
         }
     }
-    let cli = parse_container(container)?;
+    let given: BTreeSet<_> = list(&security["capabilities"]["add"]).iter().filter_map(Value::as_str).collect();
     if let Command::Agent(agent) = &cli.command {
+        let more = given.difference(&BTreeSet::from(CAPABILITIES)).copied().collect::<Vec<_>>();
+        ensure!(given.is_superset(&BTreeSet::from(CAPABILITIES)) && [vec![], vec!["SYS_RESOURCE"]].contains(&more), "{given:?}");
         check_agent(pod, container, &cli.socket, agent)?;
+    } else {
+        ensure!(given.is_empty(), "capabilities: {given:?}");
     }
     Ok(())
 }
@@ -106,6 +143,7 @@ fn check_agent(pod: &Value, container: &Value, socket: &Path, agent: &AgentArgs)
     let is_mounted = |path: &Path, kind: &str| {
         let is_above = |mount: &&Value| mount["mountPath"].as_str().is_some_and(|dir| path.starts_with(dir));
         let mount = list(&container["volumeMounts"]).iter().find(is_above);
+        let mount = mount.filter(|mount| kind != "hostPath" || mount["readOnly"] != true);
         let volume =
             mount.and_then(|mount| list(&pod["volumes"]).iter().find(|v| v["name"] == mount["name"]));
         volume.is_some_and(|volume| volume[kind].is_object())
@@ -116,6 +154,7 @@ fn check_agent(pod: &Value, container: &Value, socket: &Path, agent: &AgentArgs)
     if let SourceArg::Directory(dir) = &agent.source {
         ensure!(is_mounted(dir, "configMap"), "--source {}: nothing is mounted there", dir.display());
     }
+    ensure!(pod["hostNetwork"] == true, "it is not in the node's network namespace");
     ensure!(agent.node_name == "node1", "--node-name is not the node's: {}", agent.node_name);
     let grace = Duration::from_secs(pod["terminationGracePeriodSeconds"].as_u64().context("a time to end")?);
     let needed = agent.announcing.drain_time + agent.announcing.settle_time + CLOSING;
@@ -128,8 +167,13 @@ fn check_one_agent_on_each_node(objects: &[Value]) -> Result<()> {
     for label in [None, Some(""), Some("true"), Some("false")] {
         let labels = Map::from_iter(label.map(|value| (LABEL.to_owned(), value.into())));
         let pods = of_kind(objects, &["DaemonSet"]).map(|set| &set["spec"]["template"]["spec"]);
-        let pods: Vec<_> = pods.filter(|pod| is_chosen(pod, &labels)).collect();
-        let [pod] = pods.as_slice() else { bail!("label {label:?}: {} agents", pods.len()) };
+        let mut chosen = Vec::new();
+        for pod in pods {
+            if is_chosen(pod, &labels)? {
+                chosen.push(pod);
+            }
+        }
+        let [pod] = chosen.as_slice() else { bail!("label {label:?}: {} agents", chosen.len()) };
         let Command::Agent(agent) = parse_container(&pod["containers"][0])?.command else {
             bail!("no agent")
         };
@@ -146,13 +190,19 @@ fn check_one_agent_on_each_node(objects: &[Value]) -> Result<()> {
 }
 
 /// By the node affinity that it requires, as far as it is used here.
-fn is_chosen(pod: &Value, labels: &Map<String, Value>) -> bool {
+fn is_chosen(pod: &Value, labels: &Map<String, Value>) -> Result<bool> {
     let required = &pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-    let expressions = list(&required["nodeSelectorTerms"][0]["matchExpressions"]);
-    expressions.iter().all(|expression| {
+    let terms = list(&required["nodeSelectorTerms"]);
+    ensure!(terms.len() <= 1, "several terms: {required}");
+    let mut expressions = terms.iter().flat_map(|term| list(&term["matchExpressions"]));
+    expressions.try_fold(true, |is_chosen, expression| {
         let label = expression["key"].as_str().and_then(|key| labels.get(key));
         let is_in = label.is_some_and(|label| list(&expression["values"]).contains(label));
-        is_in == (expression["operator"] == "In")
+        match expression["operator"].as_str() {
+            Some("In") => Ok(is_chosen && is_in),
+            Some("NotIn") => Ok(is_chosen && !is_in),
+            _ => bail!("another operator: {expression}"),
+        }
     })
 }
 

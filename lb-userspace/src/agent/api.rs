@@ -2,8 +2,10 @@
 //! `curl --unix-socket /run/trigon/agent.sock http://agent/v1/status`.
 
 use std::{
+    mem,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -13,7 +15,11 @@ use axum::{
     http::StatusCode,
     routing::get,
 };
-use tokio::net::{UnixListener, UnixStream};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    time::{sleep, timeout},
+};
+use tracing::info;
 
 use super::{
     explain,
@@ -24,13 +30,26 @@ use super::{
     snapshot::Reader,
 };
 
+/// For how long to wait for an agent that leaves: a Pod may start while the one before it drains.
+const LEAVE: Duration = Duration::from_secs(10);
+
+async fn wait_until_silent(path: &Path) {
+    let mut is_told = false;
+    while UnixStream::connect(path).await.is_ok() {
+        if !mem::replace(&mut is_told, true) {
+            info!("--socket {}: another agent answers there; waiting for its end", path.display());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// The socket, bound before anything else is touched: one agent for each.
 pub struct Listener(UnixListener);
 
 impl Listener {
-    /// Fails if another agent answers there.
+    /// Fails if another agent answers there, and goes on doing so.
     pub async fn bind(path: &Path) -> anyhow::Result<Self> {
-        if UnixStream::connect(path).await.is_ok() {
+        if timeout(LEAVE, wait_until_silent(path)).await.is_err() {
             bail!("--socket {}: another agent answers there; stop it, or use another socket", path.display());
         }
         if let Some(dir) = path.parent() {

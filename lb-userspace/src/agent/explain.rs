@@ -44,7 +44,7 @@ pub enum ExplainError {
     NoObject(String),
     #[error(
         "--at-node {0}: no director has an address of the same family as this node; \
-         label its Node with trigon.dev/director"
+         label its Node with trigon.dev/director, or give all agents --all-directors"
     )]
     NoDirector(String),
     /// Failures that no change of the question would avoid.

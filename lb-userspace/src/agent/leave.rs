@@ -15,8 +15,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Waits for a signal, then drains; returns when the drain is complete, or at a second
 /// signal. Undoing the drain (`trigon drain --undo`) cancels the stop: it waits for a signal anew.
-pub async fn drain_on_signal(reader: &Reader, speakers: &Speakers) -> anyhow::Result<()> {
-    let mut signals = StopSignals::new()?;
+pub async fn drain_on_signal(
+    reader: &Reader,
+    speakers: &Speakers,
+    signals: &mut StopSignals,
+) -> anyhow::Result<()> {
     loop {
         signals.next().await;
         if speakers.is_idle() {

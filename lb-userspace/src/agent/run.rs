@@ -24,14 +24,18 @@ use crate::{
         kernel::{self, Attachment, DatapathConfig, LoadError},
     },
     objects::{index::Index, source::ApiServer},
-    os::moment::Now,
+    os::{moment::Now, signals::StopSignals},
 };
 
 /// Run until told to stop. What was programmed stays.
 pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
     // In this order: a second agent must be noticed before anything is touched.
     kernel::check_environment().map_err(LoadError::from)?;
-    let listener = Listener::bind(&config.socket).await?;
+    let mut signals = StopSignals::new()?;
+    let listener = tokio::select! {
+        listener = Listener::bind(&config.socket) => listener?,
+        () = signals.next() => return Ok(()),
+    };
     let datapath = kernel::load(&config.datapath)?;
     let _lock = datapath.lock;
     datapath.attachments.iter().for_each(log_attachment);
@@ -71,7 +75,7 @@ pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
         result = run_engine(engine, inputs, &snapshots_to, &speakers) => result,
         result = listener.serve(reader.clone()) => result,
         result = log_drops(&config.datapath) => result,
-        result = leave::drain_on_signal(&reader, &speakers) => result,
+        result = leave::drain_on_signal(&reader, &speakers, &mut signals) => result,
         result = reporting => result,
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     agent::{self, AgentConfig, AnnounceConfig, HealthConfig, speakers::SpeakersConfig},
     announce::departure::DrainTimes,
     cli::args::{AgentArgs, AnnounceArgs, Cli, HealthArgs, SourceArg},
-    datapath::kernel::{DatapathConfig, LoadError},
+    datapath::kernel::{self, DatapathConfig, LoadError},
     health::{Limits, Probing},
     neigh::find_uplinks,
     objects::source::{ApiServer, Source},
@@ -50,9 +50,20 @@ async fn find_interfaces(args: &AgentArgs) -> anyhow::Result<Vec<String>> {
     if !args.interface.is_empty() {
         return Ok(args.interface.clone());
     }
-    let found = find_uplinks().await.context("--interface: the uplink cannot be found, name it")?;
-    tracing::info!(interfaces = found.join(","), "uplinks, by the default routes");
-    Ok(found)
+    let attached = kernel::attached_interfaces(&args.pin.pin_dir);
+    let found = match find_uplinks().await {
+        Err(_) if !attached.is_empty() => Vec::new(),
+        found => found.context("--interface: the uplink cannot be found, name it")?,
+    };
+    let interfaces = join_uplinks(found, attached);
+    tracing::info!(interfaces = interfaces.join(","), "uplinks, by the default routes and by what is attached");
+    Ok(interfaces)
+}
+
+/// A default route may be away while the agent starts, and packets for VIPs come in nevertheless.
+fn join_uplinks(found: Vec<String>, attached: Vec<String>) -> Vec<String> {
+    let others: Vec<_> = attached.into_iter().filter(|name| !found.contains(name)).collect();
+    found.into_iter().chain(others).collect()
 }
 
 fn agent_config(cli: &Cli, args: &AgentArgs, source: Source, interfaces: &[String]) -> AgentConfig {

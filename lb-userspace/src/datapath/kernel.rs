@@ -30,7 +30,7 @@ mod tables;
 mod takeover;
 mod upgrade;
 
-pub use attach::{Attachment, XdpMode, interfaces_by_index};
+pub use attach::{Attachment, XdpMode, attached_interfaces, interfaces_by_index};
 pub use dry_run::{DryRun, DryRunResult};
 pub use environment::check_environment;
 pub use error::{EnvironmentError, LoadError};

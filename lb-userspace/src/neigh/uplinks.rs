@@ -67,13 +67,18 @@ fn attribute_interfaces(attribute: &RouteAttribute) -> Vec<u32> {
     }
 }
 
-/// Of the devices below VLANs: there XDP sees the packets, and writes the tags.
+/// Of the devices below VLANs: there XDP sees the packets, and writes the tags. Tunnels are left out: VIPs do not come by
+/// them.
 fn device_names(interfaces: &BTreeSet<u32>, links: &Links) -> anyhow::Result<Vec<String>> {
     let devices = interfaces.iter().map(|interface| vlan::resolve_device(*interface, links));
     let devices = devices.map(|resolved| resolved.map(|(device, _)| device));
     let devices: BTreeSet<u32> = devices.collect::<Result<_, _>>().map_err(Error::msg)?;
-    let name = |device: &u32| links.get(device).map(|link| link.name.clone());
-    devices.iter().map(|device| name(device).context("the interface of a default route has gone")).collect()
+    let link = |device: &u32| links.get(device).context("the interface of a default route has gone");
+    let links: Vec<_> = devices.iter().map(link).collect::<Result<_, _>>()?;
+    let ethernet = links.into_iter().filter(|link| link.mac.is_some());
+    let names: Vec<_> = ethernet.map(|link| link.name.clone()).collect();
+    ensure!(!names.is_empty(), "the default routes leave by no Ethernet device");
+    Ok(names)
 }
 
 #[cfg(test)]

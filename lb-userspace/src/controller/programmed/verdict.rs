@@ -114,7 +114,7 @@ pub fn verdict(
 
 const IF_IT_STAYS: &str = "if it stays so: is an agent running there? Otherwise delete its AgentReport";
 
-const NO_DIRECTOR: &str = "no director reports: is there a Node that is ready, with the label trigon.dev/director, and does an agent \
+const NO_DIRECTOR: &str = "no director reports: is there a Node that is ready, with the label trigon.dev/director (or --all-directors), and does an agent \
                            with this role and `--source kube` run on it?";
 
 fn new(status: &'static str, reason: &str, message: String) -> Verdict {

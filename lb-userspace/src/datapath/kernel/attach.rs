@@ -25,6 +25,12 @@ pub fn interfaces_by_index(interfaces: &[String]) -> BTreeMap<u32, String> {
     interfaces.iter().filter_map(index).collect()
 }
 
+/// The interfaces that have been attached to, and still exist.
+pub fn attached_interfaces(pin_dir: &Path) -> Vec<String> {
+    let names: Vec<_> = list(&links_dir(pin_dir)).filter_map(|pin| pins::xdp_interface(&pin)).collect();
+    interfaces_by_index(&names).into_values().collect()
+}
+
 /// Do they exist? Asked of the kernel: /sys may show another network namespace.
 pub fn check_interfaces(interfaces: &[String]) -> Result<(), AttachError> {
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).map_err(|e| {

@@ -23,10 +23,7 @@ const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
 pub fn check_environment() -> Result<(), EnvironmentError> {
     let version = KernelVersion::current().map_err(|e| EnvironmentError::UnknownKernel(e.to_string()))?;
     check_kernel(version.code())?;
-    if !rustix::process::geteuid().is_root() && !has_cap_bpf() {
-        return Err(EnvironmentError::Privilege);
-    }
-    Ok(())
+    if is_permitted() { Ok(()) } else { Err(EnvironmentError::Privilege) }
 }
 
 /// Make the pin directory if need be.
@@ -63,14 +60,16 @@ fn check_kernel(code: u32) -> Result<(), EnvironmentError> {
     if (major, minor) < OLDEST_KERNEL { Err(EnvironmentError::OldKernel(major, minor)) } else { Ok(()) }
 }
 
-/// `CAP_BPF` among the effective capabilities (`/proc/self/status`).
-fn has_cap_bpf() -> bool {
+/// By the effective capabilities (`/proc/self/status`), which root in a container may lack.
+fn is_permitted() -> bool {
+    const CAP_NET_ADMIN: u32 = 12;
+    const CAP_SYS_ADMIN: u32 = 21;
     const CAP_BPF: u32 = 39;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    effective
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .is_some_and(|capabilities| capabilities & (1 << CAP_BPF) != 0)
+    let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or_default();
+    let has = |capability: u32| effective & (1 << capability) != 0;
+    has(CAP_NET_ADMIN) && (has(CAP_BPF) || has(CAP_SYS_ADMIN))
 }
 
 /// Minimal systems do not mount it. If mounting fails, the check of the pin directory

@@ -21,9 +21,15 @@ pub enum EnvironmentError {
     OldKernel(u8, u8),
     #[error("kernel: its release cannot be read: {0}")]
     UnknownKernel(String),
-    #[error("process: not permitted to use BPF: run as root, or give CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
+    #[error(
+        "process: not permitted to use BPF: run as root, or give CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; \
+         in a container, its seccomp profile has to allow bpf(2)"
+    )]
     Privilege,
-    #[error("--pin-dir {path}: not on a BPF file system; use a directory below {BPFFS}")]
+    #[error(
+        "--pin-dir {path}: not on a BPF file system; use a directory below {BPFFS}, and if nothing is mounted there, \
+         `mount -t bpf bpf {BPFFS}`"
+    )]
     NotBpffs { path: PathBuf },
     #[error("--pin-dir {path}: an agent is at work there; stop it first, or use another directory")]
     InUse { path: PathBuf },

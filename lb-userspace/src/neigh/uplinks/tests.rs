@@ -62,11 +62,13 @@ fn uplinks_are_the_devices_below_vlans() {
         (3, link("eth0.20", Some(Some(2)))),
         (4, link("eth1", None)),
         (5, link("moved", Some(None))),
+        (7, Link { mac: None, ..link("wg0", None) }),
     ]);
     let names = |interfaces: &[u32]| device_names(&interfaces.iter().copied().collect(), &links);
     assert_eq!(names(&[3]).unwrap(), ["eth0"]);
-    assert_eq!(names(&[2, 3, 4]).unwrap(), ["eth0", "eth1"]);
-    for (interface, told) in [(5, "in another network namespace"), (6, "has gone")] {
+    assert_eq!(names(&[2, 3, 4, 7]).unwrap(), ["eth0", "eth1"]);
+    let wrong = [(5, "in another network namespace"), (6, "has gone"), (7, "no Ethernet device")];
+    for (interface, told) in wrong {
         let error = names(&[interface]).unwrap_err().to_string();
         assert!(error.contains(told), "{error}");
     }

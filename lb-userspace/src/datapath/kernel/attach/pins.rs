@@ -13,9 +13,11 @@ use crate::datapath::kernel::pinned::links_dir;
 
 /// The record of a filter, see `filter`; all others are links.
 const FILTER: &str = "egress-filter";
+/// A link of XDP; the mode follows.
+const XDP: &str = "xdp-";
 
 pub fn xdp_link(pin_dir: &Path, interface: &str, mode: XdpMode) -> PathBuf {
-    pin_path(pin_dir, &format!("xdp-{mode}"), interface)
+    pin_path(pin_dir, &format!("{XDP}{mode}"), interface)
 }
 
 pub fn egress_link(pin_dir: &Path, interface: &str) -> PathBuf {
@@ -43,6 +45,12 @@ pub fn filter_interface(pin: &Path) -> Option<String> {
     (kind == FILTER).then(|| interface.replace("%2e", "."))
 }
 
+/// The interface, if it is a link of XDP.
+pub fn xdp_interface(pin: &Path) -> Option<String> {
+    let (kind, interface) = pin.file_name()?.to_str()?.split_once('@')?;
+    kind.starts_with(XDP).then(|| interface.replace("%2e", "."))
+}
+
 pub fn remove(pin: &Path) -> Result<(), AttachError> {
     match std::fs::remove_file(pin) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -58,11 +66,14 @@ mod tests {
     use crate::datapath::kernel::pinned::map_pin;
 
     #[test]
-    fn records_of_filters_are_told_from_links() {
+    fn what_a_pin_holds_is_told_by_its_name() {
         let dir = Path::new("/sys/fs/bpf/trigon");
         assert_eq!(filter_interface(&egress_filter(dir, "eth0.5")).as_deref(), Some("eth0.5"));
         assert_eq!(filter_interface(&egress_link(dir, "eth0")), None);
         assert_eq!(filter_interface(&xdp_link(dir, "eth0", XdpMode::Native)), None);
         assert_eq!(filter_interface(&map_pin(dir, "SERVICES")), None);
+        assert_eq!(xdp_interface(&xdp_link(dir, "eth0.5", XdpMode::Native)).as_deref(), Some("eth0.5"));
+        assert_eq!(xdp_interface(&egress_link(dir, "eth0")), None);
+        assert_eq!(xdp_interface(&egress_filter(dir, "eth0")), None);
     }
 }
