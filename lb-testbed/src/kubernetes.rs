@@ -6,7 +6,7 @@ mod objects;
 mod pods;
 mod programs;
 
-pub use api_server::ApiServer;
+pub use api_server::{ApiServer, Link};
 pub use controllers::Controllers;
 pub use pods::PodSpec;
 pub(crate) use pods::pod_object;

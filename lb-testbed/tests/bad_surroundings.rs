@@ -37,7 +37,7 @@ impl<'a> Attempt<'a> {
         self.triangle.testbed.machine("node1")
     }
 
-    /// Runs the agent until it ends; `timeout` kills it after 10 s.
+    /// Runs the agent until it ends; `timeout` kills it after 20 s.
     fn run(&self) -> Result<Output> {
         let program = self.triangle.testbed.dir().join("trigon");
         if !program.exists() {
@@ -47,7 +47,7 @@ impl<'a> Attempt<'a> {
         let path = |path: &PathBuf| path.to_string_lossy().into_owned();
         let (program, socket, source, pins) =
             (path(&program), path(&self.socket), path(&self.source), path(&self.pins));
-        let mut command = vec!["timeout", "10"];
+        let mut command = vec!["timeout", "20"];
         command.extend(self.prefix);
         command.extend([&*program, "--socket", &socket, "agent", "--role", "node", "--node-name", "node1"]);
         command.extend(["--interface", self.interface, "--source", &source, "--pin-dir", &pins]);

@@ -27,12 +27,32 @@ const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEERS: &str = "http://127.0.0.1:2380";
 /// Of a user who may do all.
 const ADMIN_TOKEN: &str = "admin";
-/// Drops what the API server and others than its namespace send each other.
-const CUT: &str = "table inet cut_api {
-    chain input { type filter hook input priority 0; iifname != \"lo\" tcp dport 6443 drop; }
-    chain output { type filter hook output priority 0; oifname != \"lo\" tcp sport 6443 drop; }
-}";
-const MEND: &str = "table inet cut_api { }\ndelete table inet cut_api\n";
+/// What others than those in the API server's namespace find where it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Link {
+    Up,
+    /// Nobody answers, and no connection is closed.
+    Cut,
+    /// Nobody is there: connections are refused.
+    Refused,
+}
+
+impl Link {
+    /// Rules of nft.
+    fn rules(self) -> String {
+        const NONE: &str = "table inet cut_api { }\ndelete table inet cut_api\n";
+        let chain = |hook, of_others, fate| {
+            format!("chain {hook} {{ type filter hook {hook} priority 0; {of_others} {PORT} {fate}; }}\n")
+        };
+        let (to, from) = ("iifname != \"lo\" tcp dport", "oifname != \"lo\" tcp sport");
+        let chains = match self {
+            Self::Up => return NONE.to_owned(),
+            Self::Cut => chain("input", to, "drop") + &chain("output", from, "drop"),
+            Self::Refused => chain("input", to, "reject with tcp reset"),
+        };
+        format!("{NONE}table inet cut_api {{\n{chains}}}")
+    }
+}
 
 /// A running API server; killed, with its etcd, when dropped.
 #[derive(Debug)]
@@ -121,9 +141,9 @@ impl ApiServer {
         self.wait_ready()
     }
 
-    /// Cuts the agents off (`up` is false), or lets them reach it again. No connection is closed.
-    pub fn set_link(&self, up: bool) -> Result<()> {
-        self.namespace.load_nft_rules(if up { MEND } else { CUT })
+    /// Cuts the agents off, or lets them reach it again.
+    pub fn set_link(&self, link: Link) -> Result<()> {
+        self.namespace.load_nft_rules(&link.rules())
     }
 
     /// Has etcd forget all versions of objects but the present ones.

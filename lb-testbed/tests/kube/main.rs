@@ -9,6 +9,7 @@ mod rights;
 mod service;
 
 use std::{
+    net::IpAddr,
     thread,
     time::{Duration, Instant},
 };
@@ -21,15 +22,17 @@ use common::{
     streams::{check_nothing_lost, start_streams},
     wait_at_most,
 };
-use lb_testbed::{Config, ObjectSource, ServiceSpec, Triangle, VIP, kubernetes::Programs};
+use lb_testbed::{
+    Config, ObjectSource, ServiceSpec, Triangle, VIP,
+    kubernetes::{Link, Programs},
+};
 use serde_json::{Value, json};
 
 /// After the API server is back.
 const PROMISED: Duration = Duration::from_secs(5);
 /// For what is not promised.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a state is looked at.
-const PAUSE: Duration = Duration::from_millis(50);
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn web() -> ServiceSpec {
     ServiceSpec::with_all_ports("web")
@@ -52,16 +55,14 @@ fn wait_for(
     what: &str,
     is_so: impl Fn(&Value) -> bool,
 ) -> Result<Duration> {
-    let start = Instant::now();
-    loop {
+    let took = wait_at_most(patience, what, || {
+        // An agent that was just started may not answer yet.
         let statuses = statuses(triangle)?;
-        if statuses.iter().all(&is_so) {
-            println!("{what}: after {:?}", start.elapsed());
-            return Ok(start.elapsed());
-        }
-        ensure!(start.elapsed() < patience, "{what}: not within {patience:?}: {statuses:?}");
-        thread::sleep(PAUSE);
-    }
+        ensure!(statuses.iter().all(&is_so), "{statuses:?}");
+        Ok(true)
+    })?;
+    println!("{what}: after {took:?}");
+    Ok(took)
 }
 
 /// The same for the agent of one machine, which may not answer yet.
@@ -164,6 +165,44 @@ fn nothing_is_lost_while_the_api_server_is_away() -> Result<()> {
     })
 }
 
+/// To agents it is not there at all; others reach it again, and change things.
+#[test]
+fn after_a_minute_without_the_api_server_agents_have_what_changed_meanwhile() -> Result<()> {
+    with_api_server(|triangle| {
+        let other = ServiceSpec::with_all_ports("other").vips(["192.0.2.11".parse()?]);
+        triangle.write_objects(&[web(), other])?;
+        wait_for(triangle, PROMISED, "two Services", |status| is_well(status) && has_services(9)(status))?;
+        let mut held = HeldConnections::open(triangle)?;
+        let streams = start_streams(triangle, 500, MINUTE + Duration::from_secs(30))?;
+        let start = Instant::now();
+        let api_server = triangle.api_server()?;
+        api_server.set_link(Link::Refused)?;
+        api_server.kill()?;
+        thread::sleep(MINUTE / 3);
+        api_server.restart()?;
+        // One Service is gone, and one is new.
+        let vips: [IpAddr; 2] = ["192.0.2.12".parse()?, "192.0.2.13".parse()?];
+        triangle.write_objects(&[web(), ServiceSpec::with_all_ports("new").vips(vips).pods(&["pod1_1"])])?;
+        triangle.api_server()?.compact()?;
+        thread::sleep(MINUTE.saturating_sub(start.elapsed()));
+        wait_for(triangle, PATIENCE, "told that it is away", |status| {
+            status["ready"] == true && has_services(9)(status) && has_problem(status, "is away since 20")
+        })?;
+        held.check_all_answer("after a minute without it")?;
+
+        triangle.api_server()?.set_link(Link::Up)?;
+        wait_for(triangle, PROMISED, "what has changed", |status| {
+            is_well(status) && has_services(12)(status)
+        })?;
+        let new = triangle.testbed.send_requests(socket_address(vips[0], 80), 5)?;
+        ensure!(new.all_answered() && new.per_pod.keys().eq(["pod1_1"]), "{new:?}");
+        let gone = triangle.testbed.send_requests(socket_address("192.0.2.11".parse()?, 80), 1)?;
+        ensure!(gone.answered == 0, "{gone:?}");
+        held.check_all_answer("when it is back")?;
+        check_nothing_lost(streams)
+    })
+}
+
 /// A change after the one that the agents saw last is forgotten, so they have to list all again (410 Gone).
 #[test]
 fn agents_list_again_what_the_api_server_has_forgotten() -> Result<()> {
@@ -182,7 +221,7 @@ fn agents_list_again_what_the_api_server_has_forgotten() -> Result<()> {
         let version =
             list["metadata"]["resourceVersion"].as_str().context("a list has a version")?.to_owned();
 
-        triangle.api_server()?.set_link(false)?;
+        triangle.api_server()?.set_link(Link::Cut)?;
         triangle.write_objects(&[web().pods(&["pod2_1"])])?;
         triangle.api_server()?.compact()?;
         let watch = format!("/api/v1/services?watch=true&timeoutSeconds=1&resourceVersion={version}");
@@ -194,7 +233,7 @@ fn agents_list_again_what_the_api_server_has_forgotten() -> Result<()> {
         })?;
         Round::of_all_pods(triangle).run(triangle)?;
 
-        triangle.api_server()?.set_link(true)?;
+        triangle.api_server()?.set_link(Link::Up)?;
         wait_for(triangle, PATIENCE, "all is listed again", |status| {
             is_well(status) && has_services(6)(status)
         })?;

@@ -106,7 +106,10 @@ fn check_pod(api_server: &ApiServer, objects: &[Value], pod: &Value) -> Result<(
     let [container] = list(&pod["containers"]) else { bail!("not one container") };
     ensure!(container["image"] == IMAGE, "the image is not {IMAGE}");
     let security = &container["securityContext"];
-    ensure!(security["privileged"] != true && security["capabilities"]["drop"] == json!(["ALL"]), "privileged");
+    ensure!(
+        security["privileged"] != true && security["capabilities"]["drop"] == json!(["ALL"]),
+        "privileged"
+    );
     let cli = parse_container(container)?;
     for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
         if let Some(command) = container[probe]["exec"]["command"].as_array() {
@@ -114,10 +117,15 @@ fn check_pod(api_server: &ApiServer, objects: &[Value], pod: &Value) -> Result<(
             ensure!(asked.socket == cli.socket, "{probe} asks at {}", asked.socket.display());
         }
     }
-    let given: BTreeSet<_> = list(&security["capabilities"]["add"]).iter().filter_map(Value::as_str).collect();
+    let given: BTreeSet<_> =
+        list(&security["capabilities"]["add"]).iter().filter_map(Value::as_str).collect();
     if let Command::Agent(agent) = &cli.command {
         let more = given.difference(&BTreeSet::from(CAPABILITIES)).copied().collect::<Vec<_>>();
-        ensure!(given.is_superset(&BTreeSet::from(CAPABILITIES)) && [vec![], vec!["SYS_RESOURCE"]].contains(&more), "{given:?}");
+        ensure!(
+            given.is_superset(&BTreeSet::from(CAPABILITIES))
+                && [vec![], vec!["SYS_RESOURCE"]].contains(&more),
+            "{given:?}"
+        );
         check_agent(pod, container, &cli.socket, agent)?;
     } else {
         ensure!(given.is_empty(), "capabilities: {given:?}");

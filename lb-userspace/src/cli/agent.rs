@@ -56,7 +56,10 @@ async fn find_interfaces(args: &AgentArgs) -> anyhow::Result<Vec<String>> {
         found => found.context("--interface: the uplink cannot be found, name it")?,
     };
     let interfaces = join_uplinks(found, attached);
-    tracing::info!(interfaces = interfaces.join(","), "uplinks, by the default routes and by what is attached");
+    tracing::info!(
+        interfaces = interfaces.join(","),
+        "uplinks, by the default routes and by what is attached"
+    );
     Ok(interfaces)
 }
 
