@@ -10,7 +10,7 @@ pub mod names;
 
 use crate::{Addr, checksum};
 
-pub use endpoints::{Affinity, Endpoint, EndpointKey, EndpointSlot, NodeFlow, Reply, ReplyKey};
+pub use endpoints::{Affinity, Endpoint, EndpointKey, EndpointSlot, NodeFlow, Reply, ReplyKey, marked};
 
 /// `SERVICES`: what a client connects to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -259,6 +259,13 @@ pub struct Peer {
     pub backend: u32,
 }
 
+/// `UPLINKS`: interfaces whose packets leave through `trigon_egress`, each with itself as the value: those
+/// that we are attached to, and those that stand on one of them, like VLAN devices.
+pub mod uplinks {
+    /// The index of no interface. It is there once the others are.
+    pub const COMPLETE: u32 = 0;
+}
+
 /// `STRAYS`, `TOLD`: how many there were in a second; per CPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
@@ -315,6 +322,8 @@ pub struct Story {
     pub hops: u32,
     /// The endpoint that it is delivered to.
     pub endpoint: Endpoint,
+    /// Does that endpoint see the VIP as the client, which is on this node? 0 or 1.
+    pub inside: u32,
 }
 
 pub const NOT_TOLD: u32 = u32::MAX;
@@ -332,6 +341,7 @@ impl Story {
             next: NOT_TOLD,
             hops: NOT_TOLD,
             endpoint: Endpoint { addr: Addr::from_words([0; 4]), port: 0, pad: 0 },
+            inside: NOT_TOLD,
         }
     }
 }

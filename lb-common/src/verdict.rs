@@ -10,7 +10,7 @@ pub enum Fate {
     Pass = 2,
     /// Sent out by the interface it came in by.
     Transmit = 3,
-    /// Sent out by another interface.
+    /// Sent out by another interface; at egress, taken in by the same one.
     Redirect = 4,
 }
 
@@ -167,6 +167,8 @@ verdicts! {
     EgressDropCheck = 100 "egress_check_failed" Drop:
         "the agent's check of a bare server that could not be sent by the way of traffic to it",
         "look at the server in `trigon backends`: its next hop must answer, and be behind an --interface that has a route to the VIP";
+    EgressReturn = 101 "egress_return" Redirect:
+        "a reply to a client on this node: turned round, with the VIP as its source, and taken in again";
 }
 
 const ACTION_BITS: u32 = 2;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     address::{Cidr, Dual, Family, POD_NETWORKS},
-    config::Config,
+    config::{Config, PodNetwork},
     namespace::Namespace,
     namespaces::create_namespaces,
     plan::{INTERFACE, Machine, Plan, Pod, client_network_address, fabric_address},
@@ -64,7 +64,23 @@ pub fn assemble_testbed(config: &Config, plan: &Plan, bpffs: &Path) -> Result<()
     plan.machines
         .iter()
         .filter(|machine| plan.pods_of(machine).next().is_some())
-        .try_for_each(install_cni_rules)
+        .try_for_each(|node| install_cni_rules(node, config.pod_network))?;
+    match config.pod_network {
+        PodNetwork::Masqueraded => Ok(()),
+        PodNetwork::Routed => route_pods(plan),
+    }
+}
+
+/// The router gets to know the way to each Pod.
+fn route_pods(plan: &Plan) -> Result<()> {
+    let mut lines = String::new();
+    for (node, pod) in plan.machines.iter().flat_map(|node| plan.pods_of(node).map(move |pod| (node, pod))) {
+        for family in Family::ALL {
+            let (pod, node) = (pod.address.get(family), node.address.get(family));
+            writeln!(lines, "route add {pod}/{} via {node}", family.bits())?;
+        }
+    }
+    plan.router.ip_batch(&lines)
 }
 
 /// Builds the switch, if there is to be one, and its link to the router.
@@ -142,13 +158,13 @@ fn pod_link_lines(node: &Machine, pod: &Pod) -> Result<String> {
 /// What CNIs and kube-proxy add, and what a load balancer with direct return
 /// must get along with: masquerade for Pods, and a drop of packets
 /// that conntrack finds invalid.
-fn install_cni_rules(node: &Machine) -> Result<()> {
+fn install_cni_rules(node: &Machine, network: PodNetwork) -> Result<()> {
     let mut rules = String::from(
         "table inet cni {\n\
          chain postrouting {\n\
          type nat hook postrouting priority 100\n",
     );
-    for pods in POD_NETWORKS {
+    for pods in POD_NETWORKS.iter().filter(|_| network == PodNetwork::Masqueraded) {
         let header = pods.family().nft_header();
         let outward = format!("{header} saddr {pods} {header} daddr != {pods} oifname \"{INTERFACE}\"");
         writeln!(rules, "{outward} counter name masqueraded masquerade")?;

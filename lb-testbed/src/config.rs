@@ -41,6 +41,16 @@ pub enum NodeRole {
     Bare,
 }
 
+/// What Pods' packets have as their source outside their node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PodNetwork {
+    /// The node's address: nobody else knows a route to a Pod.
+    #[default]
+    Masqueraded,
+    /// The Pod's own: the router knows the way to each.
+    Routed,
+}
+
 /// Where agents get the objects from.
 #[derive(Clone, Debug, Default)]
 pub enum ObjectSource {
@@ -65,6 +75,7 @@ pub struct Config {
     /// headers. Without: both.
     pub node_family: Option<Family>,
     pub pods_per_node: usize,
+    pub pod_network: PodNetwork,
     /// Addresses of the client, of each family.
     pub clients: usize,
     /// Processes outlive their handles, for [`Testbed::keep`](crate::Testbed::keep).
@@ -94,6 +105,7 @@ impl Default for Config {
             node_role: NodeRole::default(),
             node_family: None,
             pods_per_node: 2,
+            pod_network: PodNetwork::default(),
             clients: 8,
             keep: false,
             mtu: 1600,

@@ -8,7 +8,8 @@
 //!
 //! The router spreads the VIPs over the directors by ECMP and knows no route to
 //! any Pod; nodes masquerade what Pods send out and drop what conntrack finds
-//! invalid, as a CNI and kube-proxy have them do. [`Testbed::new`] builds it,
+//! invalid, as a CNI and kube-proxy have them do (or, with [`PodNetwork::Routed`],
+//! it knows all, and nothing is masqueraded). [`Testbed::new`] builds it,
 //! and whatever happens to the process that did, it is torn down again.
 
 mod address;
@@ -44,7 +45,7 @@ pub use address::{Cidr, Dual, Family, POD_NETWORKS, VIP, VIP_NETWORKS, VIP_V4, V
 pub use bird::Bird;
 pub use capture::{Capture, Frame, Packet, Tunnel};
 pub use clients::{TcpHold, TcpHoldOptions, UdpStream, UdpStreamOptions};
-pub use config::{Config, Layer, NodeRole, ObjectSource};
+pub use config::{Config, Layer, NodeRole, ObjectSource, PodNetwork};
 pub use counters::{DirectorCounters, LinkCount};
 pub use frr::Frr;
 pub use manifest::{

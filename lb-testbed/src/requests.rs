@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{run, testbed::Testbed};
+use crate::{namespace::Namespace, run, testbed::Testbed};
 
 /// The most errors that are kept.
 const SAMPLES: usize = 10;
@@ -57,20 +57,12 @@ impl Testbed {
 
     /// The same from one address.
     pub fn send_requests_from(&self, source: IpAddr, target: SocketAddr, count: u64) -> Result<Answers> {
-        // One process for all of them: a range in the query makes it ask again.
-        let url = format!("http://{target}/?[1-{count}]");
-        let mut command = self.client().command("curl")?;
-        command.args(["--silent", "--show-error", "--fail", "--max-time", "5"]);
-        command.args(["--header", "Connection: close", "--interface", &source.to_string(), &url]);
-        let output = run::run_for_output(&mut command, "").context("requesting")?;
-        let mut answers = Answers { requests: count, ..Answers::default() };
-        for pod in String::from_utf8_lossy(&output.stdout).lines() {
-            answers.answered += 1;
-            *answers.per_pod.entry(pod.to_owned()).or_default() += 1;
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        answers.errors = said.lines().take(SAMPLES).map(str::to_owned).collect();
-        Ok(answers)
+        request(self.client(), &["--interface", &source.to_string()], target, count)
+    }
+
+    /// The same from another namespace, as its routes have it.
+    pub fn send_requests_in(&self, from: &Namespace, target: SocketAddr, count: u64) -> Result<Answers> {
+        request(from, &[], target, count)
     }
 
     /// The answer to one request.
@@ -81,14 +73,36 @@ impl Testbed {
 
     /// Gets `/download` and compares it with what was sent; its length.
     pub fn get_download(&self, target: SocketAddr) -> Result<u64> {
+        self.get_download_in(self.client(), target)
+    }
+
+    /// The same from another namespace.
+    pub fn get_download_in(&self, from: &Namespace, target: SocketAddr) -> Result<u64> {
         let (url, copy) = (format!("http://{target}/download"), self.dir().join("downloaded"));
         let path = copy.to_string_lossy();
         let words = ["curl", "--silent", "--show-error", "--fail", "--max-time", "60", "-o", &path, &url];
-        self.client().run(&words)?;
+        from.run(&words)?;
         let got = fs::read(&copy).with_context(|| format!("reading {}", copy.display()))?;
         let sent = self.download_file()?;
         let sent = fs::read(&sent).with_context(|| format!("reading {}", sent.display()))?;
         ensure!(got == sent, "the download from {target} differs from what was sent");
         Ok(got.len() as u64)
     }
+}
+
+fn request(from: &Namespace, options: &[&str], target: SocketAddr, count: u64) -> Result<Answers> {
+    // One process for all of them: a range in the query makes it ask again.
+    let url = format!("http://{target}/?[1-{count}]");
+    let mut command = from.command("curl")?;
+    command.args(["--silent", "--show-error", "--fail", "--max-time", "5"]);
+    command.args(["--header", "Connection: close"]).args(options).arg(&url);
+    let output = run::run_for_output(&mut command, "").context("requesting")?;
+    let mut answers = Answers { requests: count, ..Answers::default() };
+    for pod in String::from_utf8_lossy(&output.stdout).lines() {
+        answers.answered += 1;
+        *answers.per_pod.entry(pod.to_owned()).or_default() += 1;
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    answers.errors = said.lines().take(SAMPLES).map(str::to_owned).collect();
+    Ok(answers)
 }

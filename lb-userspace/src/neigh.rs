@@ -29,6 +29,7 @@ mod schedule;
 mod table_room;
 mod tag;
 mod uplinks;
+mod upper_links;
 mod usable;
 mod view;
 mod vlan;

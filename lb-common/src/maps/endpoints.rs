@@ -48,20 +48,45 @@ impl EndpointSlot {
     }
 }
 
+/// A bit that no slot and no service's id has: the flow's client is inside, which is to say on this very
+/// node, and its endpoint sees the VIP as the client. A release that does not know the bit finds neither
+/// endpoint nor service by it: such a flow begins anew there.
+const INSIDE: u32 = 1 << 31;
+
+/// A slot or a service's id, with the mark of a flow whose client is inside, if it is.
+#[inline(always)]
+pub const fn marked(number: u32, is_inside: bool) -> u32 {
+    if is_inside { number | INSIDE } else { number }
+}
+
 /// `NODE_FLOWS`: the endpoint that a flow's packets go to, and the client's port there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct NodeFlow {
-    /// Index of `ENDPOINT_SLOTS`.
-    pub slot: u32,
+    /// [`Self::slot`], [`marked`] if the client is inside.
+    pub marked_slot: u32,
     /// [`EndpointSlot::epoch`] when it began: with another one the endpoint is gone.
     pub epoch: u16,
     /// The client's port as the endpoint sees it: the client's own, unless a
     /// flow of the client's to another service has it there. Network byte order.
     pub client_port: u16,
-    /// When its last packet came since the endpoint drains, if it is UDP: seconds of
-    /// `CLOCK_MONOTONIC`, 0 none.
+    /// When its last packet came, if the client is inside, or it is UDP and the endpoint drains:
+    /// seconds of `CLOCK_MONOTONIC`, 0 none.
     pub seen: u32,
+}
+
+impl NodeFlow {
+    /// Index of `ENDPOINT_SLOTS`.
+    #[inline(always)]
+    pub const fn slot(&self) -> u32 {
+        self.marked_slot & !INSIDE
+    }
+
+    /// Is the client on this node?
+    #[inline(always)]
+    pub const fn is_inside(&self) -> bool {
+        self.marked_slot & INSIDE != 0
+    }
 }
 
 /// The address and target port of a Pod.
@@ -79,6 +104,7 @@ pub struct Endpoint {
 #[repr(C)]
 pub struct ReplyKey {
     pub endpoint: Addr,
+    /// As the endpoint sees it: the VIP if the client is inside.
     pub client: Addr,
     /// Network byte order.
     pub endpoint_port: u16,
@@ -112,8 +138,9 @@ impl ReplyKey {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct Reply {
-    pub vip: Addr,
-    /// Network byte order.
+    /// What the key does not have: the VIP, or the client if it is inside.
+    pub other: Addr,
+    /// The VIP's. Network byte order.
     pub port: u16,
     /// The client's own. Network byte order.
     pub client_port: u16,
@@ -121,8 +148,22 @@ pub struct Reply {
     pub mss: u16,
     /// [`super::Service::incarnation`]
     pub incarnation: u16,
+    /// [`Self::service`], [`marked`] if the client is inside.
+    pub marked_service: u32,
+}
+
+impl Reply {
     /// `Service::id`.
-    pub service: u32,
+    #[inline(always)]
+    pub const fn service(&self) -> u32 {
+        self.marked_service & !INSIDE
+    }
+
+    /// Is the client on this node? Then the key has the VIP in its place.
+    #[inline(always)]
+    pub const fn is_inside(&self) -> bool {
+        self.marked_service & INSIDE != 0
+    }
 }
 
 /// `AFFINITIES`: the endpoint that a client stays with, as long as it takes new flows. The key is that

@@ -23,7 +23,7 @@ const _: () = {
     assert!(size_of::<Spent>() == 8);
     assert!(size_of::<Traffic>() == 16);
     assert!(size_of::<Dropped>() == 40);
-    assert!(size_of::<Story>() == 52);
+    assert!(size_of::<Story>() == 56);
 };
 
 #[cfg(feature = "user")]

@@ -3,6 +3,7 @@
 
 use lb_common::{checksum, maps::Endpoint};
 
+use super::address::{update_udp, v4, v6};
 use crate::{
     cursor::Cursor,
     header::{ipv4, ipv6, ports, protocol, tcp, udp},
@@ -32,7 +33,11 @@ pub fn rewrite(cursor: &Cursor, packet: &Packet, to: &Target) -> bool {
     } else {
         in_udp(cursor, at, to, address + ports)
     };
-    done && if packet.is_v4 { v4(cursor, packet, to, address) } else { v6(cursor, packet, to) }
+    done && if packet.is_v4 {
+        v4::<{ ipv4::DST }>(cursor, packet, &to.endpoint.addr, address)
+    } else {
+        v6::<{ ipv6::DST }>(cursor, packet, &to.endpoint.addr)
+    }
 }
 
 #[inline(always)]
@@ -44,33 +49,11 @@ fn in_tcp(cursor: &Cursor, at: usize, to: &Target, difference: u64) -> bool {
     true
 }
 
-/// A UDP checksum of zero says that there is none (RFC 768); one that comes
-/// out as zero is written as all ones.
 #[inline(always)]
 fn in_udp(cursor: &Cursor, at: usize, to: &Target, difference: u64) -> bool {
     let Some(header) = cursor.window::<{ udp::LEN }>(at) else { return false };
     header.set::<u16, { ports::SRC }>(to.client_port);
     header.set::<u16, { ports::DST }>(to.endpoint.port);
-    let check = header.get::<u16, { udp::CHECK }>();
-    if check != 0 {
-        let new = checksum::update(check, difference);
-        header.set::<u16, { udp::CHECK }>(if new == 0 { 0xffff } else { new });
-    }
-    true
-}
-
-#[inline(always)]
-fn v4(cursor: &Cursor, packet: &Packet, to: &Target, difference: u64) -> bool {
-    let Some(header) = cursor.window::<{ ipv4::LEN }>(packet.l3) else { return false };
-    header.set::<u32, { ipv4::DST }>(to.endpoint.addr.words()[3]);
-    // The upper words of mapped addresses are alike: they add nothing.
-    header.set::<u16, { ipv4::CHECK }>(checksum::update(header.get::<u16, { ipv4::CHECK }>(), difference));
-    true
-}
-
-#[inline(always)]
-fn v6(cursor: &Cursor, packet: &Packet, to: &Target) -> bool {
-    let Some(header) = cursor.window::<{ ipv6::LEN }>(packet.l3) else { return false };
-    header.set_words::<{ ipv6::DST }>(to.endpoint.addr.words());
+    update_udp(&header, difference);
     true
 }

@@ -19,19 +19,24 @@ pub fn set<const N: usize>(frame: &Window<N>, backend: &Backend) {
 /// made from the one at `old`.
 #[inline(always)]
 pub fn swap(cursor: &Cursor, old: usize) -> Option<()> {
-    const DST_REST: usize = eth::DST + 4;
-    const SRC_REST: usize = eth::SRC + 4;
     let old = cursor.window::<{ eth::LEN }>(old)?;
-    let (dst, dst_rest) = (old.get::<u32, { eth::DST }>(), old.get::<u16, DST_REST>());
-    let (src, src_rest) = (old.get::<u32, { eth::SRC }>(), old.get::<u16, SRC_REST>());
-    let ethertype = old.get::<u16, { eth::TYPE }>();
+    let (macs, ethertype) = (old.macs::<{ eth::DST }>(), old.get::<u16, { eth::TYPE }>());
     let new = cursor.window::<{ eth::LEN }>(0)?;
-    new.set::<u32, { eth::DST }>(src);
-    new.set::<u16, DST_REST>(src_rest);
-    new.set::<u32, { eth::SRC }>(dst);
-    new.set::<u16, SRC_REST>(dst_rest);
+    new.set_macs::<{ eth::DST }>(swapped(macs));
     new.set::<u16, { eth::TYPE }>(ethertype);
     Some(())
+}
+
+/// Destination and source, as they stand in a header, the other way round.
+#[inline(always)]
+pub const fn swapped([a, b, c]: [u32; 3]) -> [u32; 3] {
+    [middle(b, c), middle(c, a), middle(a, b)]
+}
+
+/// The last two bytes of one word in memory, and the first two of the other.
+#[inline(always)]
+const fn middle(first: u32, second: u32) -> u32 {
+    if cfg!(target_endian = "little") { first >> 16 | second << 16 } else { first << 16 | second >> 16 }
 }
 
 /// Bring the Ethernet header of a tunnel packet to where the inner packet needs

@@ -1,5 +1,6 @@
 //! Changes of headers, with their checksums (RFC 1624).
 
+mod address;
 pub mod congestion;
 pub mod destination;
 pub mod echo;
@@ -7,6 +8,7 @@ pub mod hop;
 pub mod macs;
 pub mod outer;
 pub mod quote;
+pub mod source;
 pub mod too_big;
 
 #[cfg(test)]

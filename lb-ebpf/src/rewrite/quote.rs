@@ -20,13 +20,35 @@ pub fn rewrite(cursor: &Cursor, packet: &Packet, to: &Target) -> Option<()> {
     let header =
         if packet.is_v4 { v4(cursor, packet, to, address)? } else { v6(cursor, packet, to, address)? };
     let transport = transport(cursor, packet, to, address)?;
-    // Looked up last, for the sake of the stack.
-    let message = cursor.window::<{ icmp::LEN }>(packet.l4())?;
-    message.set::<u16, { icmp::CHECK }>(checksum::update(
-        message.get::<u16, { icmp::CHECK }>(),
-        header + transport,
-    ));
-    Some(())
+    update_message(cursor, packet, header + transport)
+}
+
+/// Rewrite source and quoted destination to what the message is about: to an endpoint that sees
+/// the VIP as its client, which the VIP then has told, about what it has sent to the VIP. After
+/// [`rewrite`].
+#[inline(always)]
+pub fn hide_client(cursor: &Cursor, packet: &Packet) -> Option<()> {
+    let vip = packet.dst.addr.words();
+    let client = checksum::difference(&packet.src.words(), &vip);
+    let (header, at) = (packet.l3, packet.quote as usize);
+    let changed = if packet.is_v4 {
+        let header = cursor.window::<{ ipv4::LEN }>(header)?;
+        let quoted = cursor.window::<{ ipv4::LEN }>(at)?;
+        let sender = checksum::difference(&[header.get::<u32, { ipv4::SRC }>()], &[vip[3]]);
+        header.set::<u32, { ipv4::SRC }>(vip[3]);
+        header.set::<u16, { ipv4::CHECK }>(checksum::update(header.get::<u16, { ipv4::CHECK }>(), sender));
+        quoted.set::<u32, { ipv4::DST }>(vip[3]);
+        client + change::<{ ipv4::CHECK }, { ipv4::LEN }>(&quoted, client)
+    } else {
+        let header = cursor.window::<{ ipv6::LEN }>(header)?;
+        let quoted = cursor.window::<{ ipv6::LEN }>(at)?;
+        let sender = checksum::difference(&header.words::<{ ipv6::SRC }>(), &vip);
+        header.set_words::<{ ipv6::SRC }>(vip);
+        quoted.set_words::<{ ipv6::DST }>(vip);
+        client + sender
+    };
+    let changed = changed + checks(cursor, packet, at + quoted_header_len(cursor, packet), client)?;
+    update_message(cursor, packet, changed)
 }
 
 #[inline(always)]
@@ -37,12 +59,25 @@ fn transport(cursor: &Cursor, packet: &Packet, to: &Target, address: u64) -> Opt
     header.set::<u16, { ports::DST }>(to.client_port);
     let old = [packet.dst.port as u32, packet.src_port as u32];
     let port = checksum::difference(&old, &[to.endpoint.port as u32, to.client_port as u32]);
-    let check = if packet.dst.protocol == protocol::TCP {
-        in_tcp(cursor, packet, at, address + port)
-    } else {
-        in_udp(&header, address + port)
-    };
-    Some(port + check)
+    Some(port + checks(cursor, packet, at, address + port)?)
+}
+
+/// The checksum of what is quoted, which lies at `at`.
+#[inline(always)]
+fn checks(cursor: &Cursor, packet: &Packet, at: usize, difference: u64) -> Option<u64> {
+    if packet.dst.protocol == protocol::TCP {
+        return Some(in_tcp(cursor, packet, at, difference));
+    }
+    Some(in_udp(&cursor.window::<{ ports::LEN }>(at)?, difference))
+}
+
+/// The message's own checksum, looked up last for the sake of the stack.
+#[inline(always)]
+fn update_message(cursor: &Cursor, packet: &Packet, difference: u64) -> Option<()> {
+    let message = cursor.window::<{ icmp::LEN }>(packet.l4())?;
+    let check = message.get::<u16, { icmp::CHECK }>();
+    message.set::<u16, { icmp::CHECK }>(checksum::update(check, difference));
+    Some(())
 }
 
 /// The IP headers. The sum of the quoted one stays what it was.

@@ -42,6 +42,53 @@ proptest! {
     }
 
     #[test]
+    fn a_new_source_keeps_checksums_valid((flow, [source]) in flows::<1>()) {
+        let (is_done, frame) =
+            on_flow(&flow.frame(), |cursor, packet| source::rewrite(cursor, packet, &source));
+        prop_assert!(is_done);
+        assert_valid(inner(&frame), flow.has_checksum);
+        if flow.protocol == protocol::UDP {
+            let check = &inner(&frame)[flow.l3_len() + udp::CHECK..][..2];
+            prop_assert_eq!(check != [0, 0], flow.has_checksum);
+        }
+        let expected = Flow { src: source, ..flow };
+        prop_assert!(is_same_but_checks(&frame, &expected.frame(), &expected));
+    }
+
+    #[test]
+    fn an_error_about_a_hidden_client_is_the_vips_with_checksums_valid(
+        (flow, [sender]) in flows::<1>(),
+    ) {
+        let (is_done, frame) = on(&error(&flow, &sender, &flow.packet()), |cursor| {
+            parsed(cursor, |parsed| {
+                let Parsed::Icmp(packet) = parsed else { panic!("no ICMP: {parsed:?}") };
+                assert!(parse::icmp::quoted(cursor, packet));
+                quote::hide_client(cursor, packet)
+            })
+        });
+        prop_assert_eq!(is_done, Some(Some(())));
+        assert_valid(inner(&frame), true);
+        let quoted = &inner(&frame)[flow.l3_len() + icmp::LEN..];
+        assert_valid(quoted, flow.has_checksum);
+        // The VIP is whom the error came to, and what is quoted came from.
+        let expected = Flow { dst: flow.src, ..flow };
+        let quoted = in_ethernet(expected.is_v4(), quoted);
+        prop_assert!(is_same_but_checks(&quoted, &expected.frame(), &expected));
+        let message = on(&frame, |cursor| {
+            parsed(cursor, |parsed| parsed.packet().map(|packet| (packet.src, packet.dst.addr)))
+        });
+        prop_assert_eq!(message.0, Some(Some((expected.src, expected.src))));
+    }
+
+    #[test]
+    fn macs_swap(macs: [u8; 12]) {
+        let words = |bytes: [u8; 12]| [0, 4, 8].map(|at| u32::from_ne_bytes([0, 1, 2, 3].map(|n| bytes[at + n])));
+        let (dst, src) = macs.split_at(6);
+        let swapped = [src, dst].concat().try_into().expect("twelve");
+        prop_assert_eq!(macs::swapped(words(macs)), words(swapped));
+    }
+
+    #[test]
     fn an_error_goes_to_the_pod_with_checksums_valid(
         (flow, [sender, pod]) in flows::<2>(),
         port: u16,

@@ -78,7 +78,8 @@ impl Maps {
         for pin in list(&self.now)? {
             let name =
                 pin.file_name().and_then(|name| name.to_str()).context("the name of a map")?.to_owned();
-            if name != names::ENDPOINT_SLOTS {
+            // What it did not have.
+            if ![names::ENDPOINT_SLOTS, names::UPLINKS].contains(&name.as_str()) {
                 sizes.push((name, MapInfo::from_pin(&pin)?.max_entries()));
             }
         }

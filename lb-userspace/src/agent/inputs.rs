@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
-    time::Interval,
+    time::{Interval, sleep},
 };
 use tracing::warn;
 
@@ -23,6 +23,7 @@ use super::{
     snapshot::DrainRequest,
 };
 use crate::{
+    datapath::kernel::Uplinks,
     health::{self, Healths, Targets},
     neigh::{self, Findings, NetworkFaults, NextHops, pmtu},
     objects::source::{Source, Update},
@@ -34,6 +35,8 @@ const MAX_QUEUED_REPORTS: usize = 64;
 /// Interval of [`Input::Tick`]. Ranges that were freed are used again after two ticks, ids after
 /// three or when they are swept; path MTUs expire and failures are retried at a tick.
 const TICK: Duration = Duration::from_secs(1);
+/// Time until a write of the uplinks that has failed is repeated.
+const RETRY: Duration = Duration::from_secs(10);
 
 /// The tasks, and the channels from and to them. When it is dropped, the tasks end.
 pub struct Inputs {
@@ -50,11 +53,13 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// `expects_objects`: an earlier agent has served some; `uplinks` are names by index.
+    /// `expects_objects`: an earlier agent has served some; `uplinks` are names by index, and what
+    /// stands on them goes to `uplinks_to`.
     pub fn start(
         source: Source,
         expects_objects: bool,
         uplinks: BTreeMap<u32, String>,
+        uplinks_to: Uplinks,
         health: Option<HealthConfig>,
         leave: mpsc::Receiver<DrainRequest>,
     ) -> Self {
@@ -63,6 +68,7 @@ impl Inputs {
         let (updates_to, updates) = mpsc::channel(1);
         let (targets, targets_of) = watch::channel(BTreeSet::new());
         let (hops_to, hops) = watch::channel(Arc::new(NextHops::new()));
+        let (found, uplinks_found) = watch::channel(BTreeSet::new());
         let (faults_to, network_faults) = watch::channel(NetworkFaults::default());
         let (probes, probes_of) = watch::channel(Targets::default());
         let (healths_to, healths) = watch::channel(Healths::new());
@@ -72,9 +78,11 @@ impl Inputs {
             bail!("the source ended")
         });
         tasks.spawn(async move {
-            neigh::follow(uplinks, targets_of, Findings { hops: hops_to, faults: faults_to }).await?;
+            let out = Findings { hops: hops_to, uplinks: found, faults: faults_to };
+            neigh::follow(uplinks, targets_of, out).await?;
             bail!("the task that follows netlink ended")
         });
+        tasks.spawn(write_uplinks(uplinks_found, uplinks_to));
         if let Some(config) = health {
             // In two tasks: many checks must not delay the probes of nodes.
             let (targets, to) = (probes_of.clone(), healths_to.clone());
@@ -141,6 +149,18 @@ impl Inputs {
             self.probes.send_replace(probes);
         }
     }
+}
+
+/// Keeps the map of uplinks as they are. It ends with the task that finds them.
+async fn write_uplinks(mut found: watch::Receiver<BTreeSet<u32>>, mut to: Uplinks) -> anyhow::Result<()> {
+    while found.changed().await.is_ok() {
+        let indices = found.borrow_and_update().clone();
+        while let Err(error) = to.replace(&indices) {
+            warn!("cannot write the uplinks: {error}; trying again");
+            sleep(RETRY).await;
+        }
+    }
+    pending().await
 }
 
 /// If it fails, the agent goes on without path MTUs: packets too big for a path are lost on it.

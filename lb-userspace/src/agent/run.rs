@@ -70,7 +70,14 @@ pub async fn run(config: AgentConfig) -> anyhow::Result<()> {
         drain_requests: drain_requests_to,
         report_fault,
     };
-    let inputs = Inputs::start(config.source, expects_objects, uplinks, config.health, drain_requests);
+    let inputs = Inputs::start(
+        config.source,
+        expects_objects,
+        uplinks,
+        datapath.uplinks,
+        config.health,
+        drain_requests,
+    );
     tokio::select! {
         result = run_engine(engine, inputs, &snapshots_to, &speakers) => result,
         result = listener.serve(reader.clone()) => result,

@@ -82,7 +82,11 @@ fn story_steps(packet: &PacketStory) -> Vec<String> {
     let endpoint = packet.endpoint.as_ref().map(|endpoint| {
         let how = if endpoint.known { "which has the flow" } else { "where the flow begins" };
         let vip = packet.service.as_ref().map_or(String::new(), |service| format!(" from {}", service.vip));
-        format!("endpoint {} here, {how}; its reply leaves{vip}", endpoint.endpoint)
+        let reply = match endpoint.inside {
+            true => "it sees the VIP as the client, which is on this node, and its reply comes back",
+            false => "its reply leaves",
+        };
+        format!("endpoint {} here, {how}; {reply}{vip}", endpoint.endpoint)
     });
     [service, packet.slot.as_ref().map(render_slot), choice, way, endpoint].into_iter().flatten().collect()
 }
@@ -176,7 +180,9 @@ a SYN, or a later packet:
 
     #[test]
     fn stories_that_differ_are_told_one_by_one() {
-        let endpoint = EndpointStory { endpoint: "10.1.0.5:8080".parse().unwrap(), known: false };
+        let endpoint =
+            EndpointStory { endpoint: "10.1.0.5:8080".parse().unwrap(), known: false, inside: false };
+        let inside = EndpointStory { inside: true, ..endpoint.clone() };
         let stays = PacketStory {
             slot: None,
             choice: None,
@@ -194,10 +200,12 @@ a SYN, or a later packet:
             packet: "a SYN".into(),
             ..stays.clone()
         };
-        let text = render_explanation(&explanation(vec![dropped, stays]));
+        let inside = PacketStory { endpoint: Some(inside), ..stays.clone() };
+        let text = render_explanation(&explanation(vec![dropped, stays, inside]));
         for expected in [
             "\na SYN:\n => no_such_port: sent to a backend within UDP\n    what helps: add the port\na later packet:\n 1. service",
             "\n 2. endpoint 10.1.0.5:8080 here, where the flow begins; its reply leaves from 192.0.2.10:80\n",
+            "begins; it sees the VIP as the client, which is on this node, and its reply comes back from 192.0.2.10:80\n",
         ] {
             assert!(text.contains(expected), "no `{expected}` in:\n{text}");
         }

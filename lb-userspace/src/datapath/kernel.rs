@@ -29,6 +29,7 @@ mod syscall;
 mod tables;
 mod takeover;
 mod upgrade;
+mod uplinks;
 
 pub use attach::{Attachment, XdpMode, attached_interfaces, interfaces_by_index};
 pub use dry_run::{DryRun, DryRunResult};
@@ -41,3 +42,4 @@ pub use lock::PinLock;
 pub use map_specs::map_specs;
 pub use stats::Stats;
 pub use tables::KernelTables;
+pub use uplinks::Uplinks;

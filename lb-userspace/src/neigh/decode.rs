@@ -93,6 +93,7 @@ fn route_mtu(metric: &RouteMetric) -> Option<u32> {
 pub fn link(message: &LinkMessage) -> Option<(u32, Link)> {
     let (mut name, mut mtu, mut mac, mut below, mut tag, mut is_elsewhere) =
         (None, None, None, None, None, false);
+    let mut controller = None;
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text.clone()),
@@ -101,6 +102,7 @@ pub fn link(message: &LinkMessage) -> Option<(u32, Link)> {
             LinkAttribute::Link(ifindex) => below = Some(*ifindex),
             LinkAttribute::LinkNetNsId(_) => is_elsewhere = true,
             LinkAttribute::LinkInfo(info) => tag = vlan_tag(info),
+            LinkAttribute::Controller(ifindex) => controller = Some(*ifindex),
             _ => {}
         }
     }
@@ -112,6 +114,8 @@ pub fn link(message: &LinkMessage) -> Option<(u32, Link)> {
         running: header.flags.contains(LinkFlags::Running),
         mac: mac.filter(|_| header.link_layer_type == LinkLayerType::Ether),
         vlan: tag.map(|tag| Vlan { below: below.filter(|_| !is_elsewhere), tag }),
+        // 0: it has left.
+        controller: controller.filter(|ifindex| *ifindex != 0),
     };
     Some((header.index, link))
 }

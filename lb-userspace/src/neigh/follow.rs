@@ -19,6 +19,7 @@ use super::{
     nudge::Nudges,
     schedule::{Schedule, end_of_rest},
     table_room::{TableFault, read_limits},
+    upper_links::with_upper_links,
     view::View,
 };
 
@@ -27,6 +28,8 @@ const CANNOT_LISTEN: &str = "cannot follow network changes (netlink)";
 /// What is found out.
 pub struct Findings {
     pub hops: watch::Sender<Arc<NextHops>>,
+    /// The indices of all interfaces by which packets leave through the uplinks, once they are known.
+    pub uplinks: watch::Sender<BTreeSet<u32>>,
     pub faults: watch::Sender<NetworkFaults>,
 }
 
@@ -132,6 +135,7 @@ impl Follower {
         match read {
             Ok(routing) => {
                 self.view.replace(routing);
+                publish(&self.out.uplinks, with_upper_links(self.uplinks.keys(), self.view.links()));
                 self.publish_faults();
             }
             Err(error) => warn!("cannot read the kernel's neighbours, keeping what is known: {error}"),

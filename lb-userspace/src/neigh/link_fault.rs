@@ -56,7 +56,10 @@ mod tests {
 
     #[test]
     fn uplinks_that_carry_nothing_are_named() {
-        let link = |up, running| Link { name: String::new(), mtu: 1500, up, running, mac: None, vlan: None };
+        let link = |up, running| {
+            let (name, mac) = (String::new(), None);
+            Link { name, mtu: 1500, up, running, mac, vlan: None, controller: None }
+        };
         let links = [(1, link(true, true)), (2, link(false, false)), (3, link(true, false))].into();
         let uplinks = ["good", "off", "unplugged", "deleted"].map(str::to_owned);
         let faults = LinkFault::among(&(1..).zip(uplinks).collect(), &links);

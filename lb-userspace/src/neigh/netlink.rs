@@ -13,7 +13,7 @@ use netlink_packet_core::{
 use netlink_packet_route::{
     AddressFamily,
     RouteNetlinkMessage::{self, *},
-    link::{LinkAttribute, LinkExtentMask, LinkMessage},
+    link::{InfoKind, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage},
     neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage},
     route::{RouteAttribute, RouteMessage},
 };
@@ -77,6 +77,7 @@ impl Netlink {
         for ifindex in uplinks {
             self.read_links(*ifindex, &mut routing.links).await?;
         }
+        self.read_upper_links(&mut routing.links).await?;
         Ok(routing)
     }
 
@@ -132,18 +133,40 @@ impl Netlink {
         Ok(())
     }
 
+    /// Reads what may stand on links that have been read: all VLAN devices, and what links are ports of.
+    async fn read_upper_links(&self, links: &mut Links) -> Result<(), NetlinkError> {
+        let mut message = LinkMessage::default();
+        // A kernel that has no VLAN devices tells all links.
+        message.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Vlan)]));
+        let found = self.request_links(message, NLM_F_DUMP).await?;
+        links.extend(found.iter().filter_map(decode::link).filter(|(_, link)| link.vlan.is_some()));
+        let unread = |links: &Links| {
+            let mut controllers = links.values().filter_map(|link| link.controller);
+            controllers.find(|controller| !links.contains_key(controller))
+        };
+        while let Some(controller) = unread(links) {
+            let found = self.read_link(controller).await?;
+            // One that has just gone.
+            if found.is_empty() {
+                break;
+            }
+            links.extend(found);
+        }
+        Ok(())
+    }
+
     /// Empty if there is no such link.
     async fn read_link(&self, ifindex: u32) -> Result<Links, NetlinkError> {
         let mut message = LinkMessage::default();
         message.header.index = ifindex;
-        Ok(self.request_links(message).await?.iter().filter_map(decode::link).collect())
+        Ok(self.request_links(message, NLM_F_ACK).await?.iter().filter_map(decode::link).collect())
     }
 
     /// The link of that name; None if there is none.
     pub async fn read_link_named(&self, name: &str) -> Result<Option<NamedLink>, NetlinkError> {
         let mut message = LinkMessage::default();
         message.attributes.push(LinkAttribute::IfName(name.to_owned()));
-        let found = self.request_links(message).await?.iter().find_map(decode::link);
+        let found = self.request_links(message, NLM_F_ACK).await?.iter().find_map(decode::link);
         let Some((ifindex, link)) = found else { return Ok(None) };
         let mut links = Links::new();
         self.read_links(ifindex, &mut links).await?;
@@ -151,13 +174,17 @@ impl Netlink {
         Ok(Some(NamedLink { ifindex, link, device }))
     }
 
-    async fn request_links(&self, mut message: LinkMessage) -> Result<Vec<LinkMessage>, NetlinkError> {
+    async fn request_links(
+        &self,
+        mut message: LinkMessage,
+        flags: u16,
+    ) -> Result<Vec<LinkMessage>, NetlinkError> {
         message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
         let link_message = |reply| match reply {
             NewLink(message) => Some(message),
             _ => None,
         };
-        match self.send_request(GetLink(message), NLM_F_ACK).await {
+        match self.send_request(GetLink(message), flags).await {
             Ok(replies) => Ok(replies.into_iter().filter_map(link_message).collect()),
             Err(NetlinkError::Refused(error)) if error.raw_os_error() == Some(libc::ENODEV) => Ok(Vec::new()),
             Err(error) => Err(error),

@@ -33,6 +33,8 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// None: not a VLAN device.
     pub vlan: Option<Vlan>,
+    /// Index of the bond, bridge or VRF that it is a port of.
+    pub controller: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -52,6 +52,33 @@ fn an_uplink_that_carries_nothing_is_told_of() {
     follower.stop();
 }
 
+/// Clients behind what stands on it are outside: a bridge that it is a port of, VLAN devices of either,
+/// where the kernel has such.
+#[test]
+fn what_stands_on_an_uplink_is_told_of() {
+    let site = Site::new();
+    let mut follower = Follower::new(&site, &[]);
+    let mut uplinks = BTreeSet::from([site.index_of("a0")]);
+    follower.wait_for_uplinks(&uplinks);
+    site.in_a("link add pods type bridge");
+    site.in_a("link add br0 type bridge");
+    site.in_a("link set a0 master br0");
+    uplinks.insert(site.index_of("br0"));
+    follower.wait_for_uplinks(&uplinks);
+    if site.a.ip("link add link br0 name br0.7 type vlan id 7").is_ok() {
+        site.in_a("link add link pods name pods.7 type vlan id 7");
+        let vlan = BTreeSet::from([site.index_of("br0.7")]);
+        follower.wait_for_uplinks(&(&uplinks | &vlan));
+        site.in_a("link del br0.7");
+        follower.wait_for_uplinks(&uplinks);
+    } else {
+        println!("left out, this kernel has no VLAN devices");
+    }
+    site.in_a("link set a0 nomaster");
+    follower.wait_for_uplinks(&[site.index_of("a0")].into());
+    follower.stop();
+}
+
 #[test]
 fn neighbours_gateways_and_own_addresses_are_resolved() {
     let site = Site::new();

@@ -51,7 +51,12 @@ impl Site {
     }
 
     pub fn index_of_a0(&self) -> u32 {
-        let shown = self.a.run(&["ip", "-o", "link", "show", "dev", "a0"]).unwrap();
+        self.index_of("a0")
+    }
+
+    /// Of an interface in `a`.
+    pub fn index_of(&self, interface: &str) -> u32 {
+        let shown = self.a.run(&["ip", "-o", "link", "show", "dev", interface]).unwrap();
         shown.split(':').next().unwrap().parse().unwrap()
     }
 
@@ -87,6 +92,7 @@ impl<S: tracing::Subscriber> Layer<S> for Readings {
 pub struct Follower {
     pub targets: watch::Sender<BTreeSet<IpAddr>>,
     next_hops: watch::Receiver<Arc<NextHops>>,
+    uplinks: watch::Receiver<BTreeSet<u32>>,
     faults: watch::Receiver<NetworkFaults>,
     readings: Readings,
     runtime: runtime::Runtime,
@@ -98,6 +104,7 @@ impl Follower {
     pub fn new(site: &Site, targets: &[&str]) -> Self {
         let (targets, wanted) = watch::channel(targets.iter().map(|text| ip(text)).collect());
         let (hops, next_hops) = watch::channel(Arc::default());
+        let (uplinks_to, uplinks_found) = watch::channel(BTreeSet::new());
         let (faults_to, faults) = watch::channel(NetworkFaults::default());
         let readings = Readings::default();
         let counter = readings.clone();
@@ -105,12 +112,13 @@ impl Follower {
         let thread = site.a.spawn_thread(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             let _counting = tracing_subscriber::registry().with(counter).set_default();
-            runtime.block_on(follow(uplinks, wanted, Findings { hops, faults: faults_to }))?;
+            let out = Findings { hops, uplinks: uplinks_to, faults: faults_to };
+            runtime.block_on(follow(uplinks, wanted, out))?;
             Ok(cpu_time_of_this_thread())
         });
         let thread = thread.unwrap();
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { targets, next_hops, faults, readings, runtime, thread }
+        Self { targets, next_hops, uplinks: uplinks_found, faults, readings, runtime, thread }
     }
 
     /// Waits for what is emitted for `target` to be as wanted.
@@ -135,6 +143,14 @@ impl Follower {
         let met =
             self.runtime.block_on(async { timeout(SOON, waiting).await.is_ok_and(|told| told.is_ok()) });
         assert!(met, "not {fault:?}: {:?}", *self.faults.borrow());
+    }
+
+    /// Waits for these to be all interfaces by which packets leave through the uplink.
+    pub fn wait_for_uplinks(&mut self, wanted: &BTreeSet<u32>) {
+        let waiting = self.uplinks.wait_for(|found| found == wanted);
+        let met =
+            self.runtime.block_on(async { timeout(SOON, waiting).await.is_ok_and(|told| told.is_ok()) });
+        assert!(met, "not {wanted:?}: {:?}", *self.uplinks.borrow());
     }
 
     pub fn reach_of(&self, target: &str) -> Reach {

@@ -77,6 +77,7 @@ impl Given {
 /// On to the next program (-1).
 pub const TC_ACT_UNSPEC: u32 = u32::MAX;
 pub const TC_ACT_SHOT: u32 = 2;
+pub const TC_ACT_REDIRECT: u32 = 7;
 
 impl Case {
     /// It counts for the service that the request is for.
@@ -129,6 +130,7 @@ impl Case {
             (Hook::Xdp, Fate::Transmit) => 3,
             (Hook::Xdp, Fate::Redirect) => 4,
             (Hook::Egress | Hook::Marked(_), Fate::Drop) => TC_ACT_SHOT,
+            (Hook::Egress | Hook::Marked(_), Fate::Redirect) => TC_ACT_REDIRECT,
             (Hook::Egress | Hook::Marked(_), _) => TC_ACT_UNSPEC,
         }
     }

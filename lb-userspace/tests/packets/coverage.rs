@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use lb_common::Verdict;
 
 use crate::{
-    bystanders, case::Case, checks, cut, director, egress, egress_mss, headers, hostile, icmp, kube_proxy,
-    limit, node, owners, ranges, vlan,
+    bystanders, case::Case, checks, cut, director, egress, egress_inside, egress_mss, headers, hostile, icmp,
+    kube_proxy, limit, node, owners, ranges, vlan,
 };
 
 /// The cases of all tables in which no packet depends on another.
@@ -20,6 +20,7 @@ pub fn all_cases() -> Vec<Case> {
         icmp::cases(),
         kube_proxy::cases(),
         egress::cases(),
+        egress_inside::cases(),
         egress_mss::cases(),
         checks::cases(),
         bystanders::cases(),

@@ -104,6 +104,27 @@ pub fn reply(request: &Request, pod: Host) -> Request {
     reply
 }
 
+/// Addressed to an endpoint that sees the VIP as the client, which is on this node, from this port.
+pub fn hidden_at_endpoint(request: &Request, pod: Host, port: u16) -> Request {
+    let mut hidden = at_endpoint(request, pod).with_client_port(port);
+    hidden.ip.src = request.ip.dst;
+    hidden
+}
+
+/// The endpoint's reply to it, as it leaves the Pod.
+pub fn reply_to_vip(request: &Request, pod: Host, port: u16) -> Ip {
+    let mut ip = reply(&request.clone().with_client_port(port), pod).ip;
+    ip.dst = request.ip.dst;
+    ip
+}
+
+/// That reply as the client expects it.
+pub fn returned(request: &Request, reply: &Ip) -> Ip {
+    let mut ip = Ip { dst: request.ip.src, ..from_vip(request, reply) };
+    ip.transport().dst_port = request.client_port();
+    ip
+}
+
 /// A reply as the client expects it: from what the request went to.
 pub fn from_vip(request: &Request, reply: &Ip) -> Ip {
     let mut ip = Ip { src: request.ip.dst, ..reply.clone() };

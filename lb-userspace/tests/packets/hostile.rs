@@ -14,7 +14,7 @@ use lb_common::{
 
 use crate::{
     case::{Case, arrives, check_all},
-    expect::{at_endpoint, by_mac, from_director, gue_packet, in_tunnel},
+    expect::{at_endpoint, by_mac, from_director, gue_packet, hidden_at_endpoint, in_tunnel},
     machine::{AS_BOTH, AS_DIRECTOR, AS_NODE, Machine, Setup},
     packet::{ETH_LEN, Gue, Ip, frame},
     services::{IPIP4, L2, LOCAL, NO_SERVICE, TO_BACKEND},
@@ -186,10 +186,13 @@ fn spoofed(kind: Kind) -> Vec<Case> {
     let land = with_source(kind.request(LOCAL), VIP.ip(kind.family)).with_client_port(LOCAL);
     let given = arrives(format!("hostile {kind} to itself"), AS_NODE, land.frame());
     cases.push(given.dropped(DropSpoofed).for_service(&land));
-    // The address of the node is no secret, and its kernel knows what to do.
+    // The address of the node is no secret. Its endpoint sees the VIP, and its reply comes back to the node,
+    // whose kernel knows what to do.
     let own = with_source(kind.request(LOCAL), NODE.ip(kind.family));
     let given = arrives(format!("hostile {kind} from this machine"), AS_NODE, own.frame());
-    cases.push(given.becomes(Deliver, at_endpoint(&own, pod(1)).frame()).for_service(&own));
+    cases.push(
+        given.becomes(Deliver, hidden_at_endpoint(&own, pod(1), own.client_port()).frame()).for_service(&own),
+    );
     cases
 }
 

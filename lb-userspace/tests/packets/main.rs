@@ -16,6 +16,7 @@ mod director;
 mod drop_reports;
 mod dry_run;
 mod egress;
+mod egress_inside;
 mod egress_mss;
 mod expect;
 mod fragments;

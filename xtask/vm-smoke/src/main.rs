@@ -33,6 +33,7 @@ fn everything() -> Option<()> {
             .map(|(name, roles)| step(name, || load::verify(roles)));
     let mut triangle = step("ready", Triangle::start)?;
     let mut held = step("traffic", || triangle.traffic())?;
+    step("inside", || triangle.inside())?;
     step("hand-on", || triangle.hand_on(&mut held))?;
     step("restart", || triangle.restart(held))?;
     step("demote", || triangle.demote())?;

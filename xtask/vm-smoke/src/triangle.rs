@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lb_testbed::{
-    Config, EndpointState, PortSpec, Process, Protocol, ServiceSpec, TCP_ECHO_PORT, TcpHold, TcpHoldOptions,
-    Testbed, UDP_ECHO_PORT, UdpStreamOptions, VIP, render_manifest, write_manifest,
+    Config, EndpointState, Namespace, PortSpec, Process, Protocol, ServiceSpec, TCP_ECHO_PORT, TcpHold,
+    TcpHoldOptions, Testbed, UDP_ECHO_PORT, UdpStreamOptions, VIP, render_manifest, write_manifest,
 };
 
 use crate::agent::Agent;
@@ -79,6 +79,20 @@ impl Triangle {
         Ok(held)
     }
 
+    /// A Pod and its node, as clients of a VIP: some of their flows are their own node's.
+    pub fn inside(&self) -> Result<()> {
+        let pod = self.testbed.pod(PODS[0])?;
+        for client in [&pod.namespace, &self.testbed.machine("node1")?.namespace] {
+            for target in targets(TCP_ECHO_PORT) {
+                let report = open(&self.testbed, client, target)?.stop()?;
+                ensure!(report.broken == 0, "{}: {report:?}", client.short_name());
+            }
+            targets(UDP_ECHO_PORT).try_for_each(|target| stream_from(&self.testbed, client, target))?;
+        }
+        ensure!(self.verdict("node1", "egress_return")? > 0, "no reply came back to node1");
+        Ok(())
+    }
+
     /// A Pod terminates, and has its connections still: directors send them to
     /// the other node now, which hands them on.
     pub fn hand_on(&self, held: &mut Held) -> Result<()> {
@@ -137,18 +151,26 @@ impl Triangle {
 }
 
 fn hold(testbed: &Testbed, target: SocketAddr) -> Result<TcpHold> {
+    open(testbed, testbed.client(), target)
+}
+
+fn open(testbed: &Testbed, from: &Namespace, target: SocketAddr) -> Result<TcpHold> {
     let options =
         TcpHoldOptions { target, connections: CONNECTIONS, sources: Vec::new(), interval: INTERVAL };
-    let mut hold = testbed.start_tcp_hold(&options)?;
+    let mut hold = testbed.start_tcp_hold_from(from, &options)?;
     let report = hold.read_report()?;
     ensure!(report.opened == CONNECTIONS as u64 && report.broken == 0, "TCP to {target}: {report:?}");
     Ok(hold)
 }
 
 fn stream(testbed: &Testbed, target: SocketAddr) -> Result<()> {
+    stream_from(testbed, testbed.client(), target)
+}
+
+fn stream_from(testbed: &Testbed, from: &Namespace, target: SocketAddr) -> Result<()> {
     let length = Duration::from_millis(50);
     let options = UdpStreamOptions { target, rate: 200, length, source: None, source_port: 0 };
-    let report = testbed.start_udp_stream(&options)?.finish()?;
+    let report = testbed.start_udp_stream_from(from, &options)?.finish()?;
     ensure!(report.received > 0 && report.lost == 0, "UDP to {target}: {report:?}");
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! `stats`, so that the verifier removes it from that copy; and from the copy
 //! that carries traffic it removes the telling.
 
-use aya_ebpf::{bindings::BPF_NOEXIST, btf_maps::LruHashMap};
+use aya_ebpf::{bindings::BPF_NOEXIST, btf_maps::LruHashMap, programs::XdpContext};
 use lb_common::maps::Story;
 
 pub use crate::constants::dry_run;
@@ -49,10 +49,12 @@ pub fn tell(note: impl FnOnce(&mut Story)) -> bool {
     true
 }
 
-/// Is this a dry run of a packet that came in by this interface?
-/// `BPF_PROG_TEST_RUN` can be told one only since 5.15, so a dry run has it
-/// from its map, and by its context comes in by one that is nobody's way out.
+/// The interface that a packet came in by. `BPF_PROG_TEST_RUN` can be told one only since
+/// 5.15, so a dry run has it from its map.
 #[inline(always)]
-pub fn came_by(ifindex: u32) -> bool {
-    dry_run() && STORY.get(0).is_some_and(|story| story.ingress == ifindex)
+pub fn ingress(ctx: &XdpContext) -> u32 {
+    if dry_run() {
+        return STORY.get(0).map_or(0, |story| story.ingress);
+    }
+    ctx.ingress_ifindex() as u32
 }

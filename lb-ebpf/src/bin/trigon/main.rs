@@ -46,6 +46,7 @@ pub fn trigon_egress(ctx: TcContext) -> i32 {
     let verdict = egress_check::packet(&ctx).unwrap_or_else(|| egress::packet(&ctx));
     stats::count(verdict);
     match verdict {
+        Verdict::EgressReturn => egress::back(&ctx),
         Verdict::EgressDropRewrite | Verdict::EgressDropCheck => TC_ACT_SHOT,
         // Not OK: that would keep the packet from programs that come after this one.
         _ => TC_ACT_UNSPEC,

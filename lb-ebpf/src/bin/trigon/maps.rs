@@ -10,7 +10,7 @@ use lb_common::{
     Addr, Verdict,
     maps::{
         Affinity, Backend, DROPPED_LEN, EndpointKey, EndpointSlot, FlowKey, FragmentKey, Holder, NodeFlow,
-        Peer, Ports, RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Story, Traffic, Vip,
+        Peer, Ports, RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Story, Traffic, Vip, uplinks,
     },
     ring::{Owners, RingChunk},
 };
@@ -61,6 +61,9 @@ pub static RANGES: LpmTrie<RangeKey, u32, 1024> = LpmTrie::new();
 
 #[btf_map]
 static PEERS: HashMap<Addr, Peer, 1024> = HashMap::new();
+
+#[btf_map]
+static UPLINKS: HashMap<u32, u32, 256> = HashMap::new();
 
 #[btf_map]
 pub static VERDICTS: PerCpuArray<u64, { Verdict::LIMIT as usize }> = PerCpuArray::new();
@@ -150,6 +153,16 @@ pub fn is_vip(addr: &Addr) -> bool {
 #[inline(always)]
 pub fn peer(addr: &Addr, roles: u32) -> Option<&'static Peer> {
     find(&PEERS, addr).filter(|peer| peer.roles & roles != 0)
+}
+
+/// Does what leaves by this interface pass `trigon_egress`? Until the agent has told which ones
+/// there are, all count as such.
+#[inline(always)]
+pub fn is_uplink(ifindex: u32) -> bool {
+    // On the stack: LLVM makes one of a constant 0 and a global of `constants` that is 0 in the object,
+    // which the agent may write before the load.
+    let complete = uplinks::COMPLETE;
+    find(&UPLINKS, &ifindex).is_some() || find(&UPLINKS, &complete).is_none()
 }
 
 #[inline(always)]

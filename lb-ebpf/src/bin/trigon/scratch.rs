@@ -1,9 +1,9 @@
 //! What would be too much for the stack, which is 512 bytes for a program and
 //! all that it calls: one of each for each CPU, on which XDP does not nest.
 
-use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
+use aya_ebpf::{bindings::bpf_fib_lookup, btf_maps::PerCpuArray, macros::btf_map};
 use lb_common::{
-    gue,
+    Addr, gue,
     maps::{Affinity, Endpoint, FlowKey, NodeFlow, Reply, ReplyKey},
 };
 use lb_ebpf::parse::Room;
@@ -41,6 +41,10 @@ pub struct FlowScratch {
     /// All flows of the client to the service: without a port.
     pub client: FlowKey,
     pub affinity: Affinity,
+    /// That a flow begins to.
+    pub vip: Addr,
+    /// The question for the way from there to its client, and the kernel's answer.
+    pub route: bpf_fib_lookup,
 }
 
 /// How a packet came here, and where it has to go if not to an endpoint here.

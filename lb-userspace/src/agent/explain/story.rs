@@ -143,6 +143,7 @@ impl<'a> StoryBuilder<'a> {
         is_told.then(|| EndpointStory {
             endpoint: SocketAddr::new(endpoint.addr.into(), u16::from_be(endpoint.port)),
             known: self.story.memory == memory::HERE,
+            inside: self.story.inside == 1,
         })
     }
 

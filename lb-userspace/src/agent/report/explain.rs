@@ -106,4 +106,6 @@ pub struct EndpointStory {
     pub endpoint: SocketAddr,
     /// Was the flow there before? Else it would begin with this packet.
     pub known: bool,
+    /// The client is on this node: the endpoint sees the VIP as the client.
+    pub inside: bool,
 }

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use lb_common::{maps::names, ring::CHUNK_SLOTS};
 
 use super::{
-    KernelTables, Stats,
+    KernelTables, Stats, Uplinks,
     attach::{self, Attachment, XdpMode},
     environment,
     error::LoadError,
@@ -61,6 +61,7 @@ pub struct DatapathConfig {
 /// Programs attached, maps open.
 pub struct Datapath {
     pub tables: KernelTables,
+    pub uplinks: Uplinks,
     pub stats: Stats,
     pub attachments: Vec<Attachment>,
     /// What the maps have room for: of maps taken over, what they were made with.
@@ -98,7 +99,8 @@ fn load_pinned(options: &DatapathConfig, lock: PinLock, adopted: bool) -> Result
     let capacity = actual_capacity(&options.pin_dir)?;
     let stats = Stats::open(&options.pin_dir)?;
     let tables = KernelTables::open(&options.pin_dir)?;
-    Ok(Datapath { tables, stats, attachments, capacity, adopted, lock })
+    let uplinks = Uplinks::open(&options.pin_dir)?;
+    Ok(Datapath { tables, uplinks, stats, attachments, capacity, adopted, lock })
 }
 
 /// Remove everything that is pinned, if no agent is at work there. True if

@@ -59,9 +59,12 @@ impl fmt::Display for Shape {
     }
 }
 
+/// The entries of `UPLINKS`: all VLANs of a link that has as many as there can be.
+const UPLINKS: u32 = 4096;
+
 /// A map that no role of the agent has a use for has one entry. One per-CPU map of statistics goes
 /// with services and backends.
-pub fn map_specs(options: &DatapathConfig) -> [MapSpec; 21] {
+pub fn map_specs(options: &DatapathConfig) -> [MapSpec; 22] {
     let size_for_role = |role, size| if options.roles & role != 0 { size } else { 1 };
     let capacity = options.capacity;
     let ring_chunks = size_for_role(roles::DIRECTOR, capacity.ring_slots.div_ceil(CHUNK_SLOTS));
@@ -76,6 +79,7 @@ pub fn map_specs(options: &DatapathConfig) -> [MapSpec; 21] {
         array::<EndpointSlot>(names::ENDPOINT_SLOTS, size_for_role(roles::NODE, capacity.endpoint_slots())),
         spec::<Key<RangeKey>, u32>(MapType::LpmTrie, names::RANGES, capacity.ranges),
         hash::<Addr, Peer>(names::PEERS, capacity.peers),
+        hash::<u32, u32>(names::UPLINKS, UPLINKS),
         lru::<FlowKey, Holder>(names::BARE_FLOWS, options.bare_flows),
         lru::<FlowKey, NodeFlow>(names::NODE_FLOWS, node_flows),
         lru::<ReplyKey, Reply>(names::NODE_REPLIES, node_flows),

@@ -107,7 +107,7 @@ impl FlowTables {
             self.affinities.delete_where(|key, _| is_unheld(key)),
             // A Pod that is gone may still send a last FIN or RST, which must carry the
             // VIP. So replies are deleted only with their service.
-            self.replies.delete_where(|_, reply| !lock(held).has_service(reply.service, reply.incarnation)),
+            self.replies.delete_where(|_, reply| !lock(held).has_service(reply.service(), reply.incarnation)),
         ];
         passes.into_iter().collect()
     }

@@ -9,7 +9,8 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn link() -> Link {
-    Link { name: "eth0".into(), mtu: 1500, up: true, running: true, mac: Some(LINK_MAC), vlan: None }
+    let (name, mac) = ("eth0".into(), Some(LINK_MAC));
+    Link { name, mtu: 1500, up: true, running: true, mac, vlan: None, controller: None }
 }
 
 fn route_via(source: &str, gateway: Option<&str>, mtu: Option<u32>) -> Route {

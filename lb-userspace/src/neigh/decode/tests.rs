@@ -94,7 +94,15 @@ fn link_messages_become_links() {
         LinkAttribute::Mtu(1500),
         LinkAttribute::Address(MAC.to_vec()),
     ];
-    let want = Link { name: "eth0".into(), mtu: 1500, up: true, running: true, mac: Some(MAC), vlan: None };
+    let want = Link {
+        name: "eth0".into(),
+        mtu: 1500,
+        up: true,
+        running: true,
+        mac: Some(MAC),
+        vlan: None,
+        controller: None,
+    };
     assert_eq!(link(&message), Some((7, want.clone())));
     message.header.flags = LinkFlags::Up;
     assert_eq!(link(&message), Some((7, Link { running: false, ..want.clone() })));
@@ -104,6 +112,8 @@ fn link_messages_become_links() {
     message.header.link_layer_type = LinkLayerType::Ether;
     message.attributes[2] = LinkAttribute::Address(vec![10, 0, 0, 1]);
     assert_eq!(link(&message), Some((7, Link { mac: None, ..want })));
+    message.attributes.push(LinkAttribute::Controller(9));
+    assert_eq!(link(&message).unwrap().1.controller, Some(9));
     message.attributes.clear();
     assert_eq!(link(&message), None);
 }

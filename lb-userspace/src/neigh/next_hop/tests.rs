@@ -36,10 +36,11 @@ fn the_futures_can_be_spawned() {
     fn assert_send<T: Send + 'static>(_: T) {}
     let (_, targets) = tokio::sync::watch::channel(Default::default());
     let (hops, _) = tokio::sync::watch::channel(Default::default());
+    let (uplinks, _) = tokio::sync::watch::channel(Default::default());
     let (faults, _) = tokio::sync::watch::channel(Default::default());
     assert_send(crate::neigh::follow(
         std::collections::BTreeMap::new(),
         targets,
-        crate::neigh::Findings { hops, faults },
+        crate::neigh::Findings { hops, uplinks, faults },
     ));
 }

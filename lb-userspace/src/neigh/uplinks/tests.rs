@@ -52,7 +52,7 @@ fn default_routes_that_are_preferred_name_the_interfaces() {
 
 fn link(name: &str, vlan_on: Option<Option<u32>>) -> Link {
     let vlan = vlan_on.map(|below| Vlan { below, tag: Tag { kind: 0x8100, id: 20 } });
-    Link { name: name.into(), mtu: 1500, up: true, running: true, mac: Some([2; 6]), vlan }
+    Link { name: name.into(), mtu: 1500, up: true, running: true, mac: Some([2; 6]), vlan, controller: None }
 }
 
 #[test]

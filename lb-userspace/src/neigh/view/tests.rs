@@ -26,8 +26,8 @@ fn answering(mac: Mac) -> Neighbour {
 
 /// Two targets behind a gateway, and one on link, which the gateway may be too.
 fn routing(neighbours: Neighbours) -> Routing {
-    let link =
-        Link { name: "eth0".into(), mtu: 1500, up: true, running: true, mac: Some([2; 6]), vlan: None };
+    let (name, mac) = ("eth0".into(), Some([2; 6]));
+    let link = Link { name, mtu: 1500, up: true, running: true, mac, vlan: None, controller: None };
     let routes = [
         (ip("192.0.2.9"), via(None)),
         (ip("198.51.100.1"), via(Some("192.0.2.254"))),

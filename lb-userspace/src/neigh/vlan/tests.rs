@@ -6,7 +6,7 @@ const AD: u16 = 0x88a8;
 
 fn link(name: &str, vlan: Option<(Option<u32>, u16, u16)>) -> Link {
     let vlan = vlan.map(|(below, kind, id)| Vlan { below, tag: Tag { kind, id } });
-    Link { name: name.into(), mtu: 1500, up: true, running: true, mac: Some([2; 6]), vlan }
+    Link { name: name.into(), mtu: 1500, up: true, running: true, mac: Some([2; 6]), vlan, controller: None }
 }
 
 fn links() -> Links {

@@ -6,7 +6,7 @@ use lb_common::{Verdict, verdict::Fate};
 
 use super::ours::is_ours;
 use crate::{
-    case::{TC_ACT_SHOT, TC_ACT_UNSPEC},
+    case::{TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_UNSPEC},
     machine::{Hook, Machine, RunResult, Setup},
 };
 
@@ -86,7 +86,9 @@ impl FuzzRun {
             (Hook::Xdp, XDP_ABORTED) => return Err("aborted".into()),
             (Hook::Xdp, XDP_DROP) | (Hook::Egress | Hook::Marked(_), TC_ACT_SHOT) => &mut seen.dropped,
             (Hook::Xdp, XDP_TX) => &mut seen.transmitted,
-            (Hook::Xdp, XDP_REDIRECT) => &mut seen.redirected,
+            (Hook::Xdp, XDP_REDIRECT) | (Hook::Egress | Hook::Marked(_), TC_ACT_REDIRECT) => {
+                &mut seen.redirected
+            }
             (Hook::Xdp, XDP_PASS) | (Hook::Egress | Hook::Marked(_), TC_ACT_UNSPEC) if is_same => {
                 &mut seen.passed
             }

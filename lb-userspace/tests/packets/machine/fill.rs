@@ -8,7 +8,7 @@ use lb_common::{
     Addr, hash,
     maps::{
         Backend, Endpoint, EndpointKey, EndpointSlot, FlowKey, Holder, NodeFlow, Peer, RangeKey, Reply,
-        ReplyKey, Service, ServiceKey, Vip, names, vip_flags,
+        ReplyKey, Service, ServiceKey, Vip, marked, names, vip_flags,
     },
     ring::{CHUNK_SLOTS, Owners, RingChunk},
     roles,
@@ -126,6 +126,32 @@ pub fn open_flows(ebpf: &mut Ebpf, replies: &str) {
     }
 }
 
+/// Write the entries of a flow that `Kind::request(LOCAL)` opened, of every kind, if its client is on
+/// this node.
+pub fn open_inside_flows(ebpf: &mut Ebpf) {
+    for request in KINDS.map(|kind| kind.request(LOCAL)) {
+        let (key, reply) = inside_reply_entry(&request, pod(1));
+        let reply = Reply { mss: MSS, ..reply };
+        hash_map::<ReplyKey, Reply>(ebpf, names::NODE_REPLIES).insert(key, reply, 0).unwrap();
+        let (key, flow) = inside_flow_entry(&request, pod(1));
+        hash_map::<FlowKey, NodeFlow>(ebpf, names::NODE_FLOWS).insert(key, flow, 0).unwrap();
+    }
+}
+
+/// What `NODE_REPLIES` has of a request that went to this endpoint, if its client is on this node.
+pub fn inside_reply_entry(request: &Request, pod: Host) -> (ReplyKey, Reply) {
+    let (key, reply) = reply_entry(request, pod);
+    let marked_service = marked(reply.marked_service, true);
+    let (client, other) = (reply.other, Addr::from(request.ip.src));
+    (ReplyKey { client, ..key }, Reply { other, marked_service, ..reply })
+}
+
+/// What `NODE_FLOWS` has of it.
+pub fn inside_flow_entry(request: &Request, pod: Host) -> (FlowKey, NodeFlow) {
+    let (key, flow) = flow_entry(request, pod);
+    (key, NodeFlow { marked_slot: marked(flow.marked_slot, true), ..flow })
+}
+
 /// What `NODE_REPLIES` has of a request that went to this endpoint.
 pub fn reply_entry(request: &Request, pod: Host) -> (ReplyKey, Reply) {
     let family = request.kind.family;
@@ -135,12 +161,12 @@ pub fn reply_entry(request: &Request, pod: Host) -> (ReplyKey, Reply) {
     (
         key,
         Reply {
-            vip: VIP.addr(family),
+            other: VIP.addr(family),
             port,
             client_port,
             mss: 0,
             incarnation: 0,
-            service: request.service(),
+            marked_service: request.service(),
         },
     )
 }
@@ -149,7 +175,7 @@ pub fn reply_entry(request: &Request, pod: Host) -> (ReplyKey, Reply) {
 pub fn flow_entry(request: &Request, pod: Host) -> (FlowKey, NodeFlow) {
     let client_port = request.client_port().to_be();
     let slot = slot_of(request.service(), pod);
-    (request.flow(), NodeFlow { slot, epoch: EPOCH, client_port, seen: 0 })
+    (request.flow(), NodeFlow { marked_slot: slot, epoch: EPOCH, client_port, seen: 0 })
 }
 
 /// As if other services had brought a flow to `pod(1)` from each port that the

@@ -16,12 +16,12 @@ use lb_common::maps::{Dropped, names};
 use lb_userspace::datapath::kernel::{ebpf_object, load_program};
 
 pub use counts::Added;
-pub use fill::{MSS, SLOTS, flow_entry, reply_entry, slot_of};
+pub use fill::{MSS, SLOTS, flow_entry, inside_flow_entry, inside_reply_entry, reply_entry, slot_of};
 pub use pool::{LentMachine, lend_machine};
 pub use setup::{
     AS_BOTH, AS_DIRECTOR, AS_NODE, Condition, DIRECTOR_AT_LIMIT, FLOWS_FULL, NODE_AT_LIMIT,
-    NODE_WITHOUT_HEADROOM, REPLIES_FULL, SPREADING, Setup, WITH_FLOWS, WITH_FORMER_REPLIES, WITH_PORTS_TAKEN,
-    WITHOUT_HEADROOM, WITHOUT_STRAYS,
+    NODE_WITHOUT_HEADROOM, REPLIES_FULL, SPREADING, Setup, WITH_FLOWS, WITH_FORMER_REPLIES,
+    WITH_INSIDE_FLOWS, WITH_PORTS_TAKEN, WITHOUT_HEADROOM, WITHOUT_STRAYS,
 };
 
 use crate::{packet::ETH_LEN, services::NEW_FLOWS};
@@ -97,6 +97,7 @@ impl Machine {
         fill::write_all_maps(&mut ebpf);
         match setup.condition {
             Condition::FlowsOpen => fill::open_flows(&mut ebpf, names::NODE_REPLIES),
+            Condition::InsideFlowsOpen => fill::open_inside_flows(&mut ebpf),
             Condition::RepliesGrown => fill::open_flows(&mut ebpf, names::FORMER_REPLIES),
             Condition::AtLimit => fill::set_flows_begun(&mut ebpf, NEW_FLOWS),
             Condition::PortsTaken => fill::take_all_ports(&mut ebpf),

@@ -31,7 +31,9 @@ pub enum Condition {
     Ordinary,
     /// A client has opened a flow of each kind, all to the same endpoint.
     FlowsOpen,
-    /// The same, but the table of replies has just grown, and the former one has theirs.
+    /// The same from a client on this node.
+    InsideFlowsOpen,
+    /// As `FlowsOpen`, but the table of replies has just grown, and the former one has theirs.
     RepliesGrown,
     /// The client's other flows have all ports that could stand for its own.
     PortsTaken,
@@ -57,6 +59,7 @@ pub const AS_DIRECTOR: Setup = ordinary(roles::DIRECTOR);
 pub const AS_NODE: Setup = ordinary(roles::NODE);
 pub const AS_BOTH: Setup = ordinary(roles::DIRECTOR | roles::NODE);
 pub const WITH_FLOWS: Setup = Setup { roles: roles::NODE, condition: Condition::FlowsOpen };
+pub const WITH_INSIDE_FLOWS: Setup = Setup { roles: roles::NODE, condition: Condition::InsideFlowsOpen };
 pub const WITH_FORMER_REPLIES: Setup = Setup { roles: roles::NODE, condition: Condition::RepliesGrown };
 pub const NODE_AT_LIMIT: Setup = Setup { roles: roles::NODE, condition: Condition::AtLimit };
 pub const DIRECTOR_AT_LIMIT: Setup = Setup { roles: roles::DIRECTOR, condition: Condition::AtLimit };

@@ -6,6 +6,7 @@ mod flows;
 mod foreign;
 mod full;
 mod gue;
+mod inside;
 mod local;
 mod probes;
 mod refusals;
@@ -31,6 +32,7 @@ pub fn cases() -> Vec<Case> {
         congestion::cases(),
         full::cases(),
         gue::cases(),
+        inside::cases(),
         same_port::cases(),
     ];
     tables.into_iter().flatten().collect()

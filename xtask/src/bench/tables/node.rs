@@ -78,8 +78,14 @@ fn write_replies(trigon: &mut Ebpf, key: &ServiceKey, scale: Scale) -> Result<()
     for flow in 0..scale.replies {
         let client = Addr::from(client(family, flow));
         let port = client_port(flow).to_be();
-        let reply =
-            Reply { vip: vip.into(), port: key.port, client_port: port, mss: 0, incarnation: 0, service: 1 };
+        let reply = Reply {
+            other: vip.into(),
+            port: key.port,
+            client_port: port,
+            mss: 0,
+            incarnation: 0,
+            marked_service: 1,
+        };
         map.insert(ReplyKey::new(pod(0, key.addr.is_v4()), client, port, key.protocol), reply, 0)?;
     }
     Ok(())

@@ -1,11 +1,13 @@
 //! Replies on their way out: the Pod's address becomes the VIP's again, and the
-//! client's port its own.
+//! client's port its own. A client on this node has no other way to its reply: it
+//! is turned round here.
 //!
 //! Unlike XDP, this sees packets whose checksum is still to be completed by
 //! the device and segments that are still to be cut, so the checksums go
 //! through the kernel's helpers, which know.
 
 mod mss;
+mod turn;
 
 use aya_ebpf::{
     bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR},
@@ -13,7 +15,7 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use lb_common::{
-    Verdict,
+    Addr, Verdict,
     maps::{Endpoint, Reply, ReplyKey},
     roles,
 };
@@ -24,6 +26,7 @@ use lb_ebpf::{
 };
 
 use crate::{constants::role, fragments, maps, vlan};
+pub use turn::back;
 
 /// Ethernet with two tags.
 const L3: usize = eth::LEN + 2 * eth::TAG_LEN;
@@ -74,7 +77,10 @@ fn reply(ctx: &TcContext) -> Verdict {
     if packet.fragment == Fragment::First {
         fragments::remember(packet);
     }
-    match rewrite(ctx, &cursor, packet, reply) {
+    let is_inside = reply.is_inside();
+    let vip = if is_inside { packet.dst.addr } else { reply.other };
+    match rewrite(ctx, &cursor, packet, &vip, reply) {
+        Ok(()) if is_inside => turn::round(ctx, packet, &reply.other),
         Ok(()) => Verdict::EgressReply,
         Err(_) => Verdict::EgressDropRewrite,
     }
@@ -88,13 +94,13 @@ fn network(cursor: &Cursor) -> Option<(u16, usize)> {
     if vlan::is_tag(ethertype) { vlan::behind(cursor) } else { Some((ethertype, eth::LEN)) }
 }
 
-/// Rewrite the source address and both ports.
+/// Where the checksum of the transport header is, if there is one, and how it is to be changed:
+/// flags of the kernel's helper.
 #[inline(always)]
-fn rewrite(ctx: &TcContext, cursor: &Cursor, packet: &Packet, reply: &Reply) -> Result<(), i64> {
+fn check(cursor: &Cursor, packet: &Packet) -> Option<(usize, u64)> {
     let l4 = packet.l4();
-    let is_syn_ack = reply.mss != 0 && is_syn_ack(cursor, packet);
     // Only a UDP checksum of zero, "none", has to stay what it is.
-    let check = if packet.is_later_fragment() {
+    if packet.is_later_fragment() {
         None
     } else if packet.dst.protocol == protocol::TCP {
         Some((l4 + tcp::CHECK, 0u64))
@@ -102,8 +108,16 @@ fn rewrite(ctx: &TcContext, cursor: &Cursor, packet: &Packet, reply: &Reply) -> 
         let none =
             cursor.window::<{ udp::LEN }>(l4).is_none_or(|header| header.get::<u16, { udp::CHECK }>() == 0);
         (!none).then_some((l4 + udp::CHECK, BPF_F_MARK_MANGLED_0 as u64))
-    };
-    let (mut old, mut new) = (packet.src.words(), reply.vip.words());
+    }
+}
+
+/// Rewrite the source address to the VIP, and both ports.
+#[inline(always)]
+fn rewrite(ctx: &TcContext, cursor: &Cursor, packet: &Packet, vip: &Addr, reply: &Reply) -> Result<(), i64> {
+    let l4 = packet.l4();
+    let is_syn_ack = reply.mss != 0 && is_syn_ack(cursor, packet);
+    let check = check(cursor, packet);
+    let (mut old, mut new) = (packet.src.words(), vip.words());
     // The upper words of mapped addresses are alike: they add nothing.
     // SAFETY: reads 16 bytes of each of two arrays that have as many.
     let difference = unsafe { bpf_csum_diff(old.as_mut_ptr(), 16, new.as_mut_ptr(), 16, 0) } as u64;

@@ -18,7 +18,7 @@ pub fn tag(ctx: &XdpContext, backend: &Backend, verdict: Verdict) -> Verdict {
 /// Transmit by the interface the packet came in by, or redirect to the backend's.
 #[inline(always)]
 pub fn leave(ctx: &XdpContext, backend: &Backend, here: Verdict, elsewhere: Verdict) -> Verdict {
-    if ctx.ingress_ifindex() as u32 == backend.ifindex || dry_run::came_by(backend.ifindex) {
+    if dry_run::ingress(ctx) == backend.ifindex {
         return here;
     }
     // SAFETY: the helper takes numbers alone, and only notes the target.

@@ -34,7 +34,7 @@ extern "C" fn trigon_recall_client(timeout: u32) -> u32 {
 #[inline(never)]
 pub fn keep(scratch: &mut FlowScratch) {
     let flow = &scratch.node_flow;
-    scratch.affinity = Affinity { slot: flow.slot, epoch: flow.epoch, pad: 0, used: clock::seconds() };
+    scratch.affinity = Affinity { slot: flow.slot(), epoch: flow.epoch, pad: 0, used: clock::seconds() };
     // Without room for it the client's next flow may go elsewhere.
     let _ = dry_run::remember(&AFFINITIES, &scratch.client, &scratch.affinity);
 }

@@ -1,15 +1,16 @@
 //! The beginning of a flow: an endpoint is chosen, and both directions are
 //! remembered.
 
+use aya_ebpf::programs::XdpContext;
 use lb_common::{
     Verdict, hash,
-    maps::{Endpoint, FlowKey, NodeFlow, Reply, ReplyKey, Service, memory, service_flags},
+    maps::{Endpoint, FlowKey, NodeFlow, Reply, ReplyKey, Service, marked, memory, service_flags},
 };
 use lb_ebpf::parse::Packet;
 
-use super::affinity;
+use super::{affinity, inside};
 use crate::{
-    dry_run, limit,
+    clock, dry_run, limit,
     maps::{self, NODE_FLOWS, NODE_REPLIES},
     scratch::{self, FlowScratch},
 };
@@ -38,6 +39,7 @@ pub struct Start {
 /// that RST come from the VIP.
 #[inline(always)]
 pub fn flow(
+    ctx: &XdpContext,
     scratch: &mut FlowScratch,
     packet: &Packet,
     service: &Service,
@@ -63,15 +65,20 @@ pub fn flow(
     }
     let client_port = packet.src_port;
     scratch.endpoint = held.endpoint;
-    scratch.node_flow = NodeFlow { slot, epoch, client_port, seen: 0 };
-    scratch.reply_key = ReplyKey::new(scratch.endpoint, packet.src, client_port, packet.dst.protocol);
+    let is_inside = inside::is_client(ctx, packet, scratch);
+    let marked_slot = marked(slot, is_inside);
+    let seen = if is_inside { clock::seconds() } else { 0 };
+    scratch.node_flow = NodeFlow { marked_slot, epoch, client_port, seen };
+    let (client, other) =
+        if is_inside { (packet.dst.addr, packet.src) } else { (packet.src, packet.dst.addr) };
+    scratch.reply_key = ReplyKey::new(scratch.endpoint, client, client_port, packet.dst.protocol);
     scratch.reply = Reply {
-        vip: packet.dst.addr,
+        other,
         port: packet.dst.port,
         client_port,
         mss: service.mss as u16,
         incarnation: service.incarnation(),
-        service: service.id,
+        marked_service: marked(service.id, is_inside),
     };
     // Replies first: a flow without them would answer from the Pod's address.
     match trigon_remember_reply() {
@@ -92,46 +99,71 @@ pub fn flow(
 /// the client has a flow to another service from that port, and the same
 /// endpoint is behind both, the endpoint gets to see another port.
 ///
+/// Clients inside are one client to the endpoint, and together have no more ports than one:
+/// flows that nobody told the end of have them all at some time. So where all that are tried are
+/// taken, the one is taken over whose flow has been idle for longest.
+///
 /// A global function: see [`super::owners`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn trigon_remember_reply() -> u32 {
     let Some(scratch) = scratch::flow() else { return NOT_REMEMBERED };
     let hash = scratch.arrival.hash;
+    let (mut idlest, mut last_seen) = (0, u32::MAX);
     for attempt in 0..=SUBSTITUTES {
         if attempt > 0 {
-            let port = hash::substitute_port(hash, scratch.reply.service, attempt);
-            scratch.node_flow.client_port = port;
-            scratch.reply_key.client_port = port;
+            let port = hash::substitute_port(hash, scratch.reply.service(), attempt);
+            show_port(scratch, port);
         }
         if dry_run::remember_new(&NODE_REPLIES, &scratch.reply_key, &scratch.reply) {
             return REMEMBERED;
         }
-        if !is_taken(scratch) {
-            let is_done = dry_run::remember(&NODE_REPLIES, &scratch.reply_key, &scratch.reply);
-            return if is_done { REMEMBERED } else { NOT_REMEMBERED };
+        let Some(taken) = taken_by(scratch) else { return remember(scratch) };
+        if taken.seen < last_seen {
+            (idlest, last_seen) = (scratch.reply_key.client_port, taken.seen);
         }
     }
-    PORTS_TAKEN
+    if !scratch.reply.is_inside() {
+        return PORTS_TAKEN;
+    }
+    show_port(scratch, idlest);
+    remember(scratch)
 }
 
-/// Does the reply key belong to another flow that there still is?
+/// The endpoint gets to see this client port.
 #[inline(always)]
-fn is_taken(scratch: &mut FlowScratch) -> bool {
-    let Some(reply) = maps::reply(&scratch.reply_key) else { return false };
-    if reply.service == scratch.reply.service && reply.client_port == scratch.reply.client_port {
-        return false;
+fn show_port(scratch: &mut FlowScratch, port: u16) {
+    scratch.node_flow.client_port = port;
+    scratch.reply_key.client_port = port;
+}
+
+#[inline(always)]
+fn remember(scratch: &FlowScratch) -> u32 {
+    let is_done = dry_run::remember(&NODE_REPLIES, &scratch.reply_key, &scratch.reply);
+    if is_done { REMEMBERED } else { NOT_REMEMBERED }
+}
+
+/// Another flow that the reply key belongs to, if it is still there.
+#[inline(always)]
+fn taken_by(scratch: &mut FlowScratch) -> Option<&'static NodeFlow> {
+    let reply = maps::reply(&scratch.reply_key)?;
+    let is_own = reply.marked_service == scratch.reply.marked_service
+        && reply.client_port == scratch.reply.client_port
+        && reply.other.words() == scratch.reply.other.words();
+    if is_own {
+        return None;
     }
     scratch.other = FlowKey {
-        client: scratch.flow.client,
-        service: reply.service,
+        client: if reply.is_inside() { reply.other } else { scratch.flow.client },
+        service: reply.service(),
         client_port: reply.client_port,
         incarnation: reply.incarnation,
     };
-    let Some(other) = maps::node_flow(&scratch.other) else { return false };
-    other.client_port == scratch.node_flow.client_port
-        && maps::held_slot(other.slot, other.epoch, reply.service)
-            .is_some_and(|slot| is_same(&slot.endpoint, &scratch.endpoint))
+    let other = maps::node_flow(&scratch.other)?;
+    let slot = maps::held_slot(other.slot(), other.epoch, reply.service())?;
+    let is_there =
+        other.client_port == scratch.node_flow.client_port && is_same(&slot.endpoint, &scratch.endpoint);
+    is_there.then_some(other)
 }
 
 #[inline(always)]

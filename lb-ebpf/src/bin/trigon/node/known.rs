@@ -20,9 +20,11 @@ const NEVER_IDLE: u32 = u32::MAX;
 #[inline(always)]
 pub fn flow(key: &FlowKey, packet: &Packet) -> Option<(&'static NodeFlow, &'static EndpointSlot)> {
     let (flow, slot) = any_flow(key)?;
+    let may_end = slot.drained != 0 && packet.dst.protocol == protocol::UDP;
     // An error about a flow is none of its packets.
-    let may_end = slot.drained != 0 && packet.dst.protocol == protocol::UDP && packet.quote == 0;
-    (!may_end || note_packet(key, slot.drained)).then_some((flow, slot))
+    let is_noted = (may_end || flow.is_inside()) && packet.quote == 0;
+    let drained = if may_end { slot.drained } else { NEVER_IDLE };
+    (!is_noted || note_packet(key, drained)).then_some((flow, slot))
 }
 
 /// A flow that was to begin anew and cannot, since no endpoint takes it.
@@ -34,11 +36,11 @@ pub fn idle_flow(key: &FlowKey) -> Option<(&'static NodeFlow, &'static EndpointS
 #[inline(always)]
 fn any_flow(key: &FlowKey) -> Option<(&'static NodeFlow, &'static EndpointSlot)> {
     let flow = maps::node_flow(key)?;
-    Some((flow, maps::held_slot(flow.slot, flow.epoch, key.service)?))
+    Some((flow, maps::held_slot(flow.slot(), flow.epoch, key.service)?))
 }
 
 /// Notes that a packet has come, if the flow was not idle for too long since `drained`. Only of endpoints
-/// that drain: the others' flows cost no clock, and were in use until then.
+/// that drain, and of clients inside (`begin`): the others' flows cost no clock, and were in use until then.
 #[inline(never)]
 fn note_packet(key: &FlowKey, drained: u32) -> bool {
     let Some(flow) = NODE_FLOWS.get_ptr_mut(key) else { return false };
@@ -52,7 +54,7 @@ fn note_packet(key: &FlowKey, drained: u32) -> bool {
     if now > last.max(drained).saturating_add(UDP_IDLE) {
         return false;
     }
-    if !dry_run::dry_run() {
+    if now != last && !dry_run::dry_run() {
         // SAFETY: as above.
         unsafe { seen.write(now) };
     }

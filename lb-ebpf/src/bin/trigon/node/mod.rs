@@ -4,6 +4,7 @@
 mod affinity;
 mod begin;
 mod decapsulate;
+mod inside;
 mod known;
 mod owners;
 mod probe;
@@ -36,6 +37,6 @@ pub fn here(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Servic
         Some(scratch) => scratch.arrival.begin(hash),
         None => return Verdict::DropFlowTable,
     }
-    let verdict = route::packet(cursor, packet, service);
+    let verdict = route::packet(ctx, cursor, packet, service);
     if matches!(verdict, Verdict::HandOn) { route::hand_on(ctx, packet) } else { verdict }
 }

@@ -14,7 +14,7 @@ use lb_ebpf::{
 use super::{
     affinity,
     begin::{self, Start},
-    known, owners, quote, source,
+    inside, known, owners, quote, source,
 };
 use crate::{
     dry_run, forward, maps,
@@ -42,8 +42,8 @@ pub fn hand_on(ctx: &XdpContext, packet: &Packet) -> Verdict {
 /// does not know the flow, name the one to ask next, in `arrival.next`. The rest
 /// of `arrival` has been told before.
 #[inline(always)]
-pub fn packet(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
-    match find(cursor, packet, service) {
+pub fn packet(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
+    match find(ctx, cursor, packet, service) {
         Verdict::Deliver if packet.quote != 0 => quote::destination(cursor, packet),
         verdict => verdict,
     }
@@ -54,14 +54,14 @@ pub fn packet(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
 ///
 /// Not inlined: it is called from three places, and its keys need stack.
 #[inline(never)]
-fn find(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
+fn find(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
     let Some(scratch) = scratch::flow() else { return Verdict::DropFlowTable };
     scratch.flow = packet.flow_key(service);
-    let to = match known::flow(&scratch.flow, packet) {
+    let (flow, endpoint) = match known::flow(&scratch.flow, packet) {
         Some(_) if owners::found(service, &scratch.arrival) => return Verdict::HandOn,
         Some((flow, slot)) => {
             dry_run::tell(|story| story.memory = memory::HERE);
-            Target { endpoint: &slot.endpoint, client_port: flow.client_port }
+            (flow, &slot.endpoint)
         }
         None => {
             if !source::is_client(&packet.src) {
@@ -80,18 +80,26 @@ fn find(cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
             if packet.quote != 0 {
                 return Verdict::DropIcmpFlow;
             }
-            match begin::flow(scratch, packet, service, Start { opens, is_kept }) {
-                Ok(()) => Target { endpoint: &scratch.endpoint, client_port: scratch.node_flow.client_port },
+            match begin::flow(ctx, scratch, packet, service, Start { opens, is_kept }) {
+                Ok(()) => (&scratch.node_flow, &scratch.endpoint),
                 // The one that drains is better than none.
                 Err(Verdict::DropNoEndpoint) => match known::idle_flow(&scratch.flow) {
-                    Some((flow, slot)) => Target { endpoint: &slot.endpoint, client_port: flow.client_port },
+                    Some((flow, slot)) => (flow, &slot.endpoint),
                     None => return Verdict::DropNoEndpoint,
                 },
                 Err(verdict) => return verdict,
             }
         }
     };
-    dry_run::tell(|story| story.endpoint = *to.endpoint);
-    let is_done = packet.quote != 0 || destination::rewrite(cursor, packet, &to);
+    dry_run::tell(|story| {
+        story.endpoint = *endpoint;
+        story.inside = flow.is_inside() as u32;
+    });
+    if packet.quote != 0 {
+        return Verdict::Deliver;
+    }
+    let to = Target { endpoint, client_port: flow.client_port };
+    let is_done = destination::rewrite(cursor, packet, &to)
+        && (!flow.is_inside() || inside::hide_client(cursor, packet));
     if is_done { Verdict::Deliver } else { Verdict::DropTruncated }
 }

@@ -146,7 +146,7 @@ fn accept(ctx: &XdpContext, cursor: &Cursor, outer: &Packet, inner: &Packet, ser
         Some(scratch) => scratch.arrival.hash = inner.hash(service),
         None => return Verdict::DropFlowTable,
     }
-    let verdict = route::packet(cursor, inner, service);
+    let verdict = route::packet(ctx, cursor, inner, service);
     if !matches!(verdict, Verdict::Deliver | Verdict::HandOn) {
         // No director with the same objects sends packets to a port of kube-proxy's. It has no endpoint that any
         // could be delivered to, so that it is enough to look here, where no flow is slowed down.

@@ -128,15 +128,16 @@ fn a_story_from_a_node_has_former_owners_and_the_one_handed_on_to() {
 fn a_delivered_packet_has_an_endpoint_and_no_path() {
     let mut world = StoryWorld::new();
     world.mirror.backends.insert(2, backend(2, backend_flags::LOCAL));
-    for (memory, known) in [(memory::BEGINS, false), (memory::HERE, true)] {
+    for (memory, known, inside) in [(memory::BEGINS, false, true), (memory::HERE, true, false)] {
         let story = world.tell(FLOW, |story| {
             story.verdict = Verdict::Deliver as u32;
             (story.service, story.backend, story.memory) = (7, 2, memory);
+            story.inside = inside.into();
             story.endpoint.addr = addr("10.1.0.5");
             story.endpoint.port = 8080u16.to_be();
         });
         let endpoint = "10.1.0.5:8080".parse().unwrap();
-        assert_eq!(story.endpoint, Some(EndpointStory { endpoint, known }));
+        assert_eq!(story.endpoint, Some(EndpointStory { endpoint, known, inside }));
         assert_eq!((story.choice, story.way), (None, None));
         assert!(story.hints.is_empty(), "{:?}", story.hints);
     }

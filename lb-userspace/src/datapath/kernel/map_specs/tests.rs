@@ -2,8 +2,9 @@ use crate::plan::mirror::Capacity;
 
 use super::*;
 
-/// A change of it takes another `names::MAPS_DIR`.
-const LAYOUT: (&str, [&str; 21]) = (
+/// A change of it takes another `names::MAPS_DIR`; one more map, which releases before it have no use
+/// for, does not.
+const LAYOUT: (&str, [&str; 22]) = (
     "maps-2",
     [
         "SERVICES: Hash with keys of 20 and values of 44 bytes",
@@ -15,6 +16,7 @@ const LAYOUT: (&str, [&str; 21]) = (
         "ENDPOINT_SLOTS: Array with keys of 4 and values of 32 bytes",
         "RANGES: LpmTrie with keys of 24 and values of 4 bytes",
         "PEERS: Hash with keys of 16 and values of 8 bytes",
+        "UPLINKS: Hash with keys of 4 and values of 4 bytes",
         "BARE_FLOWS: LruHash with keys of 24 and values of 4 bytes",
         "NODE_FLOWS: LruHash with keys of 24 and values of 12 bytes",
         "NODE_REPLIES: LruHash with keys of 40 and values of 28 bytes",
