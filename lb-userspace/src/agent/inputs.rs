@@ -155,9 +155,10 @@ impl Inputs {
 async fn write_uplinks(mut found: watch::Receiver<BTreeSet<u32>>, mut to: Uplinks) -> anyhow::Result<()> {
     while found.changed().await.is_ok() {
         let indices = found.borrow_and_update().clone();
-        while let Err(error) = to.replace(&indices) {
+        if let Err(error) = to.replace(&indices) {
             warn!("cannot write the uplinks: {error}; trying again");
             sleep(RETRY).await;
+            found.mark_changed();
         }
     }
     pending().await

@@ -3,7 +3,7 @@
 
 use aya_ebpf::{bindings::bpf_fib_lookup, btf_maps::PerCpuArray, macros::btf_map};
 use lb_common::{
-    Addr, gue,
+    gue,
     maps::{Affinity, Endpoint, FlowKey, NodeFlow, Reply, ReplyKey},
 };
 use lb_ebpf::parse::Room;
@@ -41,9 +41,7 @@ pub struct FlowScratch {
     /// All flows of the client to the service: without a port.
     pub client: FlowKey,
     pub affinity: Affinity,
-    /// That a flow begins to.
-    pub vip: Addr,
-    /// The question for the way from there to its client, and the kernel's answer.
+    /// The question for the way from the endpoint to the client, and the kernel's answer.
     pub route: bpf_fib_lookup,
 }
 

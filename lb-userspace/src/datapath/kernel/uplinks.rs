@@ -18,12 +18,13 @@ impl Uplinks {
     /// From now on, exactly these: their indices. What fails can be done again.
     pub fn replace(&mut self, indices: &BTreeSet<u32>) -> Result<(), TableError> {
         let held: BTreeSet<u32> = self.0.read_all::<Vec<_>>()?.into_iter().map(|(index, _)| index).collect();
+        // First, for their room.
+        for index in held.iter().filter(|index| **index != COMPLETE && !indices.contains(*index)) {
+            self.0.delete(index)?;
+        }
         // The mark last: with it, an interface that is not here is none.
         let wanted = indices.iter().filter(|index| **index != COMPLETE).chain([&COMPLETE]);
-        for index in wanted.filter(|index| !held.contains(*index)) {
-            self.0.set(index, index)?;
-        }
-        let mut gone = held.iter().filter(|index| **index != COMPLETE && !indices.contains(*index));
-        gone.try_for_each(|index| self.0.delete(index))
+        let mut new = wanted.filter(|index| !held.contains(*index));
+        new.try_for_each(|index| self.0.set(index, index))
     }
 }

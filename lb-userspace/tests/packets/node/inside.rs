@@ -353,6 +353,10 @@ const PODS: u32 = 1000;
 const FAR_CLIENT: Host = STRANGER;
 /// Has no Trigon to tell the directors of it.
 const OTHER_ADDRESS: Host = pod(200);
+/// Packets of Pods go to it by the uplink, others by an interface that is none.
+const CLIENT_BY_RULE: Host = pod(202);
+const TABLE: u32 = 77;
+const POD_NETWORKS: [&str; 2] = ["10.1.0.0/16", "2001:db8:0:1000::/52"];
 
 /// A node's: Pods behind an interface, the world behind the uplink, some of it behind what stands on
 /// that.
@@ -366,7 +370,7 @@ fn network(all: &Namespaces) -> Namespace {
     }
     for (index, family) in [Family::V4, Family::V6].into_iter().enumerate() {
         let (near, far) = [("10.9.9.1/24", "10.9.9.2"), ("2001:db8:9::1/64", "2001:db8:9::2")][index];
-        let pods = ["10.1.0.0/16", "2001:db8:0:1000::/52"][index];
+        let pods = POD_NETWORKS[index];
         let other = OTHER_ADDRESS.ip(family);
         let len = if family == Family::V4 { 32 } else { 128 };
         lines += &format!(
@@ -378,6 +382,11 @@ fn network(all: &Namespaces) -> Namespace {
         );
     }
     node.ip_batch(&lines).unwrap();
+    for (option, family, pods) in [("-4", Family::V4, POD_NETWORKS[0]), ("-6", Family::V6, POD_NETWORKS[1])] {
+        let client = CLIENT_BY_RULE.ip(family);
+        node.ip(&format!("{option} route add {client} dev on0 table {TABLE}")).unwrap();
+        node.ip(&format!("{option} rule add from {pods} to {client} lookup {TABLE}")).unwrap();
+    }
     node
 }
 
@@ -427,8 +436,8 @@ fn check_who_is_inside(kind: Kind) {
         story.is_hidden(&request, port);
         story.is_returned(&request, port);
     }
-    // By the default route, by what stands on the uplink, and by no way at all.
-    for client in [CLIENT, FAR_CLIENT, pod(201)] {
+    // By the default route, by what stands on the uplink, by a rule for what Pods send, and by no way at all.
+    for client in [CLIENT, FAR_CLIENT, CLIENT_BY_RULE, pod(201)] {
         story.is_seen(&request(client));
         story.is_answered(&request(client));
     }

@@ -65,7 +65,7 @@ pub fn flow(
     }
     let client_port = packet.src_port;
     scratch.endpoint = held.endpoint;
-    let is_inside = inside::is_client(ctx, packet, scratch);
+    let is_inside = inside::is_client(ctx);
     let marked_slot = marked(slot, is_inside);
     let seen = if is_inside { clock::seconds() } else { 0 };
     scratch.node_flow = NodeFlow { marked_slot, epoch, client_port, seen };

@@ -26,10 +26,9 @@ use crate::{
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
-/// Is the client of `scratch.flow`, which `packet` begins, on this node?
+/// Is the client of `scratch.flow`, which begins with `scratch.endpoint`, on this node?
 #[inline(always)]
-pub fn is_client(ctx: &XdpContext, packet: &Packet, scratch: &mut FlowScratch) -> bool {
-    scratch.vip = packet.dst.addr;
+pub fn is_client(ctx: &XdpContext) -> bool {
     trigon_is_client_inside(ctx.as_ptr().cast()) != 0
 }
 
@@ -45,17 +44,17 @@ extern "C" fn trigon_is_client_inside(ctx: *mut xdp_md) -> u32 {
     (is_self || stays(&XdpContext::new(ctx), scratch)) as u32
 }
 
-/// Would a packet from the VIP to the client stay on this machine, rather than leave through
+/// Would a reply of the endpoint's to the client stay on this machine, rather than leave through
 /// `trigon_egress`? If the kernel knows no way to the client, it does not matter.
 #[inline(always)]
 fn stays(ctx: &XdpContext, scratch: &mut FlowScratch) -> bool {
-    let FlowScratch { flow, vip, route, .. } = scratch;
-    ask(route, vip, &flow.client, dry_run::ingress(ctx));
+    let FlowScratch { flow, endpoint, route, .. } = scratch;
+    ask(route, &endpoint.addr, &flow.client, dry_run::ingress(ctx));
     // SAFETY: the helper reads and writes so many bytes there, which are ours.
     let answer =
         unsafe { bpf_fib_lookup(ctx.as_ptr(), &raw mut *route, size_of::<RouteQuery>() as i32, 0) as u32 };
     match answer {
-        // To the machine itself.
+        // To the machine itself; or there is no route at all.
         BPF_FIB_LKUP_RET_NOT_FWDED => true,
         BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH | BPF_FIB_LKUP_RET_FRAG_NEEDED => {
             !maps::is_uplink(route.ifindex)
