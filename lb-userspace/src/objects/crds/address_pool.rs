@@ -3,6 +3,11 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules::{each, rule};
+
+/// Prefixes and ranges that one pool may have.
+pub const MAX_ADDRESSES: usize = 1000;
+
 /// Addresses that Services get their VIPs from, and that advertisements choose.
 #[derive(CustomResource, Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -16,6 +21,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct AddressPoolSpec {
     /// Prefixes (192.0.2.0/24) and ranges (192.0.2.10-192.0.2.20).
+    #[schemars(length(min = 1, max = MAX_ADDRESSES), inner(length(max = 128)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"), transform = each(rule(RANGE, NO_RANGE)))]
     pub addresses: Vec<String>,
     /// False: only Services that name the pool or an address of it get one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,11 +42,18 @@ pub struct ServiceAllocation {
     /// Of several pools that are for a Service, the one with the lowest number
     /// above 0 is taken from first, those with 0 last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = u32::MAX))]
     pub priority: Option<u32>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub namespaces: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespace_selectors: Vec<LabelSelector>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub service_selectors: Vec<LabelSelector>,
 }
+
+/// Which of them hold addresses that there are is left to `translate`.
+const RANGE: &str =
+    "self.trim().matches('^[0-9a-fA-F.:]+(/[0-9]+|[[:space:]]*-[[:space:]]*[0-9a-fA-F.:]+)$')";
+const NO_RANGE: &str = "is neither a prefix nor a range; write a prefix such as 192.0.2.0/24, or a range such as 192.0.2.10-192.0.2.20";

@@ -1,7 +1,12 @@
-use std::{borrow::Cow, fmt, time};
+use std::{borrow::Cow, fmt, ops::RangeInclusive, time};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+
+use super::rules::rule;
+
+/// Characters of the longest text that is one.
+const LONGEST: usize = 64;
 
 /// A time as Kubernetes writes it: `90s`, `1m30s`, `1.5h`, `300ms`. Unlike
 /// kube's own, it takes no text that could make it panic, and no negative one.
@@ -21,7 +26,7 @@ fn parse(text: &str) -> Option<time::Duration> {
     if text == "0" {
         return Some(time::Duration::ZERO);
     }
-    if text.is_empty() {
+    if text.is_empty() || text.chars().count() > LONGEST {
         return None;
     }
     let (mut rest, mut total) = (text, time::Duration::ZERO);
@@ -74,6 +79,25 @@ impl JsonSchema for Duration {
 
     /// No `format`: `duration` would be that of ISO 8601.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string" })
+        let mut schema = json_schema!({ "type": "string", "maxLength": LONGEST });
+        rule(FORM, "is not a duration such as 90s or 1m30s")(&mut schema);
+        schema
     }
+}
+
+/// As [`parse`] has it, but for points that are too many.
+const FORM: &str = "self.matches('^(0|([0-9.]+(ns|us|\u{b5}s|\u{3bc}s|ms|s|m|h))+)$')";
+
+/// For the schema: a rule about texts that are durations. The others break another rule.
+pub fn duration_rule(is_good: &str, message: &str) -> impl Fn(&mut Schema) + use<> {
+    rule(&format!("!{FORM} || {is_good}"), message)
+}
+
+/// For the schema: limits in seconds. Whether they are whole ones is left to `translate`.
+pub fn within_seconds(limits: RangeInclusive<u32>) -> impl Fn(&mut Schema) + use<> {
+    let (least, most) = limits.into_inner();
+    let is_good =
+        format!("(duration(self) >= duration('{least}s') && duration(self) <= duration('{most}s'))");
+    let message = format!("is not a time in whole seconds that it may have; write {least}s to {most}s");
+    duration_rule(&is_good, &message)
 }

@@ -35,6 +35,8 @@ fn durations_are_read_as_kubernetes_writes_them() {
     for (text, expected) in table {
         assert_eq!(parse_duration(text), expected, "{text}");
     }
+    assert_eq!(parse_duration(&format!("{}s", "0".repeat(63))), millis(0));
+    assert_eq!(parse_duration(&format!("{}s", "0".repeat(64))), None, "longer than the schema allows");
 }
 
 proptest! {
@@ -118,6 +120,37 @@ fn crds_have_the_field_names_of_metallb() {
             "transmitInterval",
         ])
     );
+}
+
+/// Else an API server refuses the definition.
+#[test]
+fn rules_are_told_of_fields_that_there_are() {
+    let mut told = 0;
+    for crd in definitions() {
+        let schema = crd.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
+        let spec = schema.properties.unwrap()["spec"].clone();
+        let fields = spec.properties.unwrap();
+        for rule in spec.x_kubernetes_validations.unwrap_or_default() {
+            let field = rule.field_path.unwrap();
+            let is_there = field.strip_prefix('.').is_some_and(|name| fields.contains_key(name));
+            assert!(is_there, "{}: {field}", crd.spec.names.kind);
+            assert!(rule.message.is_some_and(|message| message.contains("; ")), "{field}: no remedy");
+            told += 1;
+        }
+    }
+    assert!(told > 10, "{told} rules");
+}
+
+#[test]
+fn rules_of_items_are_in_the_schema_of_the_items() {
+    let schema = serde_json::to_value(&definitions()[0]).unwrap();
+    let spec =
+        &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    let addresses = &spec["addresses"];
+    assert_eq!((&addresses["minItems"], &addresses["maxItems"]), (&json!(1), &json!(MAX_ADDRESSES)));
+    assert_eq!(addresses["x-kubernetes-validations"], json!(null));
+    let rule = &addresses["items"]["x-kubernetes-validations"][0];
+    assert!(rule["message"].as_str().unwrap().starts_with("is neither a prefix nor a range; write"), "{rule}");
 }
 
 #[test]

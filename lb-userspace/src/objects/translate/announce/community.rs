@@ -7,7 +7,12 @@ use super::{
     admit::{Admitted, Fit},
 };
 use crate::{
-    objects::{crds::Community, model::Communities, source::ObjectRef, translate::values::Complaint},
+    objects::{
+        crds::{Community, MAX_COMMUNITIES},
+        model::Communities,
+        source::ObjectRef,
+        translate::values::Complaint,
+    },
     protocols::bgp::LargeCommunity,
 };
 
@@ -30,6 +35,7 @@ pub enum CommunityValue {
 
 pub fn read(object: &Community, fields: &mut Fields<'_>) -> Option<Communities> {
     let mut all = Communities::default();
+    fields.report_excess("communities", &object.spec.communities, MAX_COMMUNITIES);
     for (index, alias) in object.spec.communities.iter().enumerate() {
         let field = |name: &str| format!("communities[{index}].{name}");
         if alias.name.is_empty() {

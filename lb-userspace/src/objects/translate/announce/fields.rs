@@ -64,6 +64,14 @@ impl<'a> Fields<'a> {
         within
     }
 
+    /// Reports a list that is longer than an API server takes.
+    pub fn report_excess<T>(&mut self, field: &str, list: &[T], most: usize) {
+        if list.len() > most {
+            let remedy = format!("write at most {most}, and the others in another object");
+            self.report_wrong(field, format!("has {} entries", list.len()), remedy);
+        }
+    }
+
     /// Reports names that are there twice: one of the two is most likely a mistake.
     pub fn report_duplicates(&mut self, field: &str, names: &[String]) {
         let mut seen = BTreeSet::new();

@@ -13,6 +13,7 @@ pub fn read(
     fields: &mut Fields<'_>,
 ) -> Option<L2Advertisement> {
     let spec = &object.spec;
+    fields.report_excess("interfaces", &spec.interfaces, crds::MAX_INTERFACES);
     fields.report_duplicates("interfaces", &spec.interfaces);
     let interfaces = spec.interfaces.iter().enumerate();
     let interfaces = interfaces

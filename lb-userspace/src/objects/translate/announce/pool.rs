@@ -10,7 +10,7 @@ use super::{
     selector::read_selectors,
 };
 use crate::objects::{
-    crds::AddressPool,
+    crds::{AddressPool, MAX_ADDRESSES},
     model::{AddressRange, Pool},
     source::ObjectRef,
     translate::values::Complaint,
@@ -21,6 +21,7 @@ pub fn read(object: &AddressPool, fields: &mut Fields<'_>) -> Option<Pool> {
     if spec.addresses.is_empty() {
         fields.report_wrong("addresses", "is empty", "write prefixes such as 192.0.2.0/24, or ranges");
     }
+    fields.report_excess("addresses", &spec.addresses, MAX_ADDRESSES);
     let mut ranges: Vec<AddressRange> = Vec::new();
     for (index, text) in spec.addresses.iter().enumerate() {
         let field = format!("addresses[{index}]");

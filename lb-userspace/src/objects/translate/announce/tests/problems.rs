@@ -35,6 +35,18 @@ fn every_problem_names_line_object_field_and_remedy_and_the_rest_is_used() {
 }
 
 #[test]
+fn a_list_that_is_too_long_is_one_problem() {
+    let more: String =
+        (0..1000).map(|number| format!("  - 10.{}.{}.0/24\n", number / 250, number % 250)).collect();
+    let (all, problems) =
+        announcing_of(&changed_base("  - 192.0.2.0/24\n", &format!("  - 192.0.2.0/24\n{more}")));
+    let expected = "test.yaml:12: AddressPool default/web: spec.addresses: has 1002 entries; write at most 1000, and \
+                    the others in another object";
+    assert_eq!(problems, [expected]);
+    assert!(all.pools.is_empty());
+}
+
+#[test]
 fn of_two_objects_that_conflict_the_first_stays() {
     let peer = "spec: {myASN: 64512, peerASN: 1, peerAddress: 10.0.0.254";
     let table = [
