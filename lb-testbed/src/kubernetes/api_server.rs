@@ -178,11 +178,17 @@ impl ApiServer {
         wait_until_ready(&self.namespace, &mut self.server, &["--cacert", &ca, "-H", &user, &url])
     }
 
-    /// CRDs, and the rights of agents and controllers. Nobody here makes Pods of the DaemonSets.
+    /// CRDs, policies, and the rights of agents and controllers. Nobody here makes Pods of the DaemonSets.
     pub fn apply_manifests(&self) -> Result<()> {
         let base = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/base");
         self.kubectl(&["apply", "--server-side", "-k", base], "")?;
         self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=20s"], "").map(drop)
+    }
+
+    /// Has it take wrong Services and Nodes, some time later: as one that has no policies of the manifests, or where they
+    /// fail. [`Self::apply_manifests`] brings them back.
+    pub fn remove_policies(&self) -> Result<()> {
+        self.kubectl(&["delete", "validatingadmissionpolicybindings", "--all"], "").map(drop)
     }
 }
 

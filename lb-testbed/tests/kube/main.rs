@@ -4,6 +4,7 @@
 mod common;
 mod controller;
 mod manifests;
+mod refused;
 mod reports;
 mod rights;
 mod service;
@@ -246,6 +247,7 @@ fn agents_list_again_what_the_api_server_has_forgotten() -> Result<()> {
 #[test]
 fn a_service_that_is_wrong_loses_nothing_when_agents_restart() -> Result<()> {
     with_api_server(|triangle| {
+        triangle.api_server()?.remove_policies()?;
         let mut held = HeldConnections::open(triangle)?;
         let streams = start_streams(triangle, 500, Duration::from_secs(10))?;
         let annotate = |triangle: &mut Triangle, dsr: &str| {
@@ -254,7 +256,7 @@ fn a_service_that_is_wrong_loses_nothing_when_agents_restart() -> Result<()> {
                 .api_server()?
                 .kubectl(&["annotate", "--overwrite", "--namespace=default", "service", "web", &dsr], "")
         };
-        annotate(triangle, "yes")?;
+        wait_at_most(PATIENCE, "a wrong Service is taken", || annotate(triangle, "yes").map(|_| true))?;
         let is_told = |status: &Value| has_problem(status, "`yes` is not a value of it");
         wait_for(triangle, PROMISED, "the Service is wrong", is_told)?;
         for name in triangle.agent_names() {

@@ -122,7 +122,10 @@ fn a_service_is_programmed_when_all_agents_have_told_so() -> Result<()> {
             "other",
             "trigon.dev/delivery=pigeon",
         ];
-        triangle.api_server()?.kubectl(&annotate, "")?;
+        triangle.api_server()?.remove_policies()?;
+        wait_at_most(PATIENCE, "a wrong Service is taken", || {
+            triangle.api_server()?.kubectl(&annotate, "").map(|_| true)
+        })?;
         wait_for_condition(triangle, "other", "is wrong", |condition| {
             let message = condition["message"].as_str().unwrap_or_default();
             condition["status"] == "False"

@@ -1,4 +1,8 @@
-//! `trigon.dev/` annotations: which there are, and what may be in them.
+//! `trigon.dev/` annotations: which there are, and what may be in them. `manifests/base/policies.yaml` says part of it to API
+//! servers.
+
+#[cfg(test)]
+mod tests;
 
 use super::values::Complaint;
 use crate::objects::{
