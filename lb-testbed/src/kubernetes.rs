@@ -1,13 +1,16 @@
-//! A real Kubernetes API server, with etcd and, where they are wanted, controllers, in a namespace of a testbed.
+//! A real Kubernetes API server, with etcd and, where they are wanted, controllers, in a namespace of a testbed; and the Helm
+//! chart.
 
 mod api_server;
+mod chart;
 mod controllers;
 mod objects;
 mod pods;
 mod programs;
 
 pub use api_server::{ApiServer, Link};
+pub use chart::{kustomize, manifests_dir, write_chart};
 pub use controllers::Controllers;
 pub use pods::PodSpec;
 pub(crate) use pods::pod_object;
-pub use programs::{Programs, built_program, find_go, module_dir};
+pub use programs::{HELM, HELM_VERSION, Programs, built_helm, built_program, find_go, find_helm, module_dir};

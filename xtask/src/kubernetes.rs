@@ -1,9 +1,9 @@
 //! `cargo xtask kubernetes`
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
-use lb_testbed::kubernetes::{built_program, find_go, module_dir};
+use lb_testbed::kubernetes::{HELM, HELM_VERSION, built_helm, built_program, find_go, module_dir};
 
 use crate::shell::{run_quietly, say};
 
@@ -14,15 +14,16 @@ pub fn run() -> Result<()> {
     if !build()? {
         bail!("{WITHOUT_GO}");
     }
-    say(format!("Kubernetes is in {}", built_program()?.display()));
+    say(format!("Kubernetes is in {}, Helm in {}", built_program()?.display(), built_helm()?.display()));
     Ok(())
 }
 
-/// Builds the programs, unless that was done before, or `KUBEBUILDER_ASSETS` names others. False: there is no Go,
-/// which in CI is an error.
+/// Builds the programs, but for what was built before, and for those of Kubernetes if `KUBEBUILDER_ASSETS` names others.
+/// False: there is no Go, which in CI is an error.
 pub fn build() -> Result<bool> {
-    let built = built_program()?;
-    if built.is_file() || std::env::var_os("KUBEBUILDER_ASSETS").is_some() {
+    let (kube, helm) = (built_program()?, built_helm()?);
+    let has_kube = kube.is_file() || std::env::var_os("KUBEBUILDER_ASSETS").is_some();
+    if has_kube && helm.is_file() {
         return Ok(true);
     }
     let Some(go) = find_go() else {
@@ -32,6 +33,16 @@ pub fn build() -> Result<bool> {
         say(format!("skipped: {WITHOUT_GO}"));
         return Ok(false);
     };
+    if !has_kube {
+        build_kube(&go, &kube)?;
+    }
+    if !helm.is_file() {
+        build_helm(&go, &helm)?;
+    }
+    Ok(true)
+}
+
+fn build_kube(go: &Path, built: &Path) -> Result<()> {
     say("building the programs of Kubernetes (six minutes the first time)");
     let dir = built.parent().context("the cache has no directory")?;
     fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
@@ -48,8 +59,24 @@ pub fn build() -> Result<bool> {
             .arg(&partial)
             .arg("."),
     )?;
-    fs::rename(&partial, &built).with_context(|| format!("renaming {}", partial.display()))?;
-    Ok(true)
+    fs::rename(&partial, built).with_context(|| format!("renaming {}", partial.display()))
+}
+
+fn build_helm(go: &Path, built: &Path) -> Result<()> {
+    say("building Helm (minutes the first time)");
+    let dir = built.parent().context("the cache has no directory")?;
+    fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+    let partial = dir.join("partial");
+    let package = format!("{HELM}@{HELM_VERSION}");
+    run_quietly(
+        Command::new(go)
+            // Not within a module of ours.
+            .current_dir(dir)
+            .env("CGO_ENABLED", "0")
+            .env("GOBIN", &partial)
+            .args(["install", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags=-s -w", &package]),
+    )?;
+    fs::rename(partial.join("helm"), built).with_context(|| format!("renaming {}", partial.display()))
 }
 
 /// So that the programs say which version they are: that of `k8s.io/kubernetes` in `go.mod`.

@@ -8,6 +8,7 @@ mod churn;
 mod crds;
 mod demo;
 mod fuzz;
+mod helm;
 mod icount;
 mod image;
 mod kubernetes;
@@ -42,8 +43,10 @@ enum Cli {
     Image(image::ImageArgs),
     /// Write manifests/crds/trigon.dev.yaml: the CustomResourceDefinitions, made of the Rust types.
     Crds,
-    /// Build `kube`, the programs of Kubernetes that tests need in one, with Go, and keep it outside of
-    /// the repository. Six minutes the first time.
+    /// Make the Helm chart, target/trigon-VERSION.tgz, of what kustomize makes of the manifests. Needs Go.
+    Helm,
+    /// Build `kube`, the programs of Kubernetes that tests need in one, and Helm, with Go, and keep them
+    /// outside of the repository. Six minutes the first time, and what Helm takes.
     Kubernetes,
     /// Let directors, nodes and Pods come, go and drain while 2,000 connections
     /// live, and count those that break. Needs root. Two minutes after the build.
@@ -68,6 +71,7 @@ fn main() -> anyhow::Result<()> {
         Cli::Demo(args) => demo::run(args),
         Cli::Crds => crds::run(),
         Cli::Image(args) => image::run(args),
+        Cli::Helm => helm::run(),
         Cli::Kubernetes => kubernetes::run(),
         Cli::Churn(args) => churn::run(args),
         Cli::Test(args) => test::run(args),

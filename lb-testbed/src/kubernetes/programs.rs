@@ -1,5 +1,5 @@
 //! The programs of Kubernetes: those that `KUBEBUILDER_ASSETS` names, or those that `cargo xtask kubernetes`
-//! has built from the Go module of this crate.
+//! has built from the Go module of this crate; and Helm, built from its own.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -13,6 +13,11 @@ use anyhow::{Context, Result, bail};
 
 /// A directory with at least `etcd`, `kube-apiserver` and `kubectl`, as tests of other projects have it.
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
+
+/// The Go package of Helm.
+pub const HELM: &str = "helm.sh/helm/v4/cmd/helm";
+/// Its version. In the Go module of this crate, it would change what Kubernetes is built of.
+pub const HELM_VERSION: &str = "v4.3.1";
 
 /// Where they are.
 #[derive(Clone, Debug)]
@@ -90,21 +95,39 @@ pub fn module_dir() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes"))
 }
 
-/// Where what is built from this version of the module is kept: outside of the repository, so that it is built once.
-pub fn built_program() -> Result<PathBuf> {
+/// Where what is built is kept: outside of the repository, so that it is built once.
+fn cache_dir() -> Result<PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| env::home_dir().map(|home| home.join(".cache")));
-    let cache = cache.context("neither XDG_CACHE_HOME nor HOME is set")?;
+    Ok(cache.context("neither XDG_CACHE_HOME nor HOME is set")?.join("trigon"))
+}
+
+/// Where this version of Helm is once it is built.
+pub fn built_helm() -> Result<PathBuf> {
+    Ok(cache_dir()?.join("helm").join(HELM_VERSION).join("helm"))
+}
+
+/// Helm. An error that says what to run, if it is not there.
+pub fn find_helm() -> Result<PathBuf> {
+    let helm = built_helm()?;
+    if !helm.is_file() {
+        bail!("there is no {}: run `cargo xtask kubernetes`, which builds it", helm.display());
+    }
+    Ok(helm)
+}
+
+/// Where what is built from this version of the module is.
+pub fn built_program() -> Result<PathBuf> {
     let mut version = DefaultHasher::new();
     for path in files_below(module_dir())? {
         let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         text.hash(&mut version);
     }
-    Ok(cache.join(format!("trigon/kubernetes/{:016x}/kube", version.finish())))
+    Ok(cache_dir()?.join(format!("kubernetes/{:016x}/kube", version.finish())))
 }
 
 /// All files below a directory, in one order.
-fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
     let reading = || format!("reading {}", dir.display());
     let entries = fs::read_dir(dir).with_context(reading)?.collect::<Result<Vec<_>, _>>();
     let mut paths: Vec<_> = entries.with_context(reading)?.iter().map(fs::DirEntry::path).collect();

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod controller;
+mod helm;
 mod manifests;
 mod refused;
 mod reports;

@@ -61,7 +61,7 @@ fn kustomizations(dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Kustomize refuses absolute paths.
-fn path_between(from: &Path, to: &Path) -> Result<PathBuf> {
+pub fn path_between(from: &Path, to: &Path) -> Result<PathBuf> {
     let up = fs::canonicalize(from)?.components().count() - 1;
     Ok(PathBuf::from("../".repeat(up)).join(to.strip_prefix("/")?))
 }
