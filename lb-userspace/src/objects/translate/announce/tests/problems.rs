@@ -7,6 +7,7 @@ use others::{OTHERS, PARTIAL, POOLS};
 use peers::PEERS;
 
 use super::*;
+use crate::objects::crds::definitions;
 
 /// Two texts, of which the first is replaced by the second in the base, the problem that results, and
 /// the names of the objects that are left out.
@@ -44,6 +45,45 @@ fn a_list_that_is_too_long_is_one_problem() {
                     the others in another object";
     assert_eq!(problems, [expected]);
     assert!(all.pools.is_empty());
+}
+
+/// The limits of a number in the schema of a kind.
+fn schema_limits(kind: &str, field: &str) -> (u32, u32) {
+    let crds = definitions();
+    let crd = crds.iter().find(|crd| crd.spec.names.kind == kind).unwrap();
+    let crd = serde_json::to_value(crd).unwrap();
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let field = &schema["properties"]["spec"]["properties"][field];
+    let limit = |name: &str| field[name].as_f64().unwrap() as u32;
+    (limit("minimum"), limit("maximum"))
+}
+
+/// An API server takes no number that is refused here, and refuses none that is taken.
+#[test]
+fn numbers_have_the_limits_of_the_schema() {
+    // Kind, the line of the base that is replaced, field.
+    let table = [
+        ("BgpPeer", "  bfdProfile: fast\n", "peerPort"),
+        ("BgpPeer", "  bfdProfile: fast\n", "ttlSecurity"),
+        ("BgpAdvertisement", "  localPref: 100\n", "aggregationLength"),
+        ("BgpAdvertisement", "  localPref: 100\n", "aggregationLengthV6"),
+        ("BgpAdvertisement", "  localPref: 100\n", "prepend"),
+        ("BfdProfile", "  transmitInterval: 100\n", "transmitInterval"),
+        ("BfdProfile", "  transmitInterval: 100\n", "receiveInterval"),
+        ("BfdProfile", "  transmitInterval: 100\n", "echoInterval"),
+        ("BfdProfile", "  transmitInterval: 100\n", "detectMultiplier"),
+        ("BfdProfile", "  transmitInterval: 100\n", "minimumTtl"),
+    ];
+    for (kind, line, field) in table {
+        let (least, most) = schema_limits(kind, field);
+        let is_refused = |number: u32| {
+            let (_, problems) = announcing_of(&changed_base(line, &format!("  {field}: {number}\n")));
+            problems.iter().any(|problem| problem.contains(&format!("spec.{field}: {number} is not")))
+        };
+        assert!(!is_refused(least) && !is_refused(most), "{kind}.{field}: {least} or {most} is refused");
+        assert!(least == 0 || is_refused(least - 1), "{kind}.{field}: less than {least} is taken");
+        assert!(is_refused(most + 1), "{kind}.{field}: more than {most} is taken");
+    }
 }
 
 #[test]
