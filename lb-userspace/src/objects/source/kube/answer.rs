@@ -97,7 +97,7 @@ impl KindFault {
 
 const LOOK_AT_SERVER: &str = "look at the API server and at the way to it; it is tried again all the time";
 const RENEW: &str = "renew the token or certificate of the kubeconfig";
-const USE_NEWER: &str = "look into the API server's log; Kubernetes 1.27 or a newer one is needed";
+const USE_NEWER: &str = "look into the API server's log; Kubernetes 1.30 or a newer one is needed";
 
 /// What is wrong with all kinds that have a fault, of `count`: one problem if the same is wrong with all.
 pub fn problems(server: &str, faults: &BTreeMap<Kind, &KindFault>, count: usize) -> Vec<Problem> {
