@@ -619,8 +619,7 @@ fn what_is_wrong_is_refused_and_nothing_else() -> Result<()> {
         for wrong in SERVICES.iter().chain(KINDS).chain(NODES) {
             let text = wrong.changed.text()?;
             expect_refused(api_server, &text, &[wrong.field, wrong.told])?;
-            let line = format!("{}: ", wrong.field);
-            expect_found(dir, &text, &[&line, wrong.checked])?;
+            expect_found(dir, &text, &[wrong.field, wrong.checked])?;
         }
         for (changed, told) in REQUESTS {
             expect_refused(api_server, &changed.text()?, &[told])?;

@@ -150,7 +150,10 @@ fn rules_of_items_are_in_the_schema_of_the_items() {
     assert_eq!((&addresses["minItems"], &addresses["maxItems"]), (&json!(1), &json!(MAX_ADDRESSES)));
     assert_eq!(addresses["x-kubernetes-validations"], json!(null));
     let rule = &addresses["items"]["x-kubernetes-validations"][0];
-    assert!(rule["message"].as_str().unwrap().starts_with("is neither a prefix nor a range; write"), "{rule}");
+    assert!(
+        rule["message"].as_str().unwrap().starts_with("is neither a prefix nor a range; write"),
+        "{rule}"
+    );
 }
 
 #[test]
