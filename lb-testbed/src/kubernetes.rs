@@ -13,4 +13,7 @@ pub use chart::{kustomize, manifests_dir, write_chart};
 pub use controllers::Controllers;
 pub use pods::PodSpec;
 pub(crate) use pods::pod_object;
-pub use programs::{HELM, HELM_VERSION, Programs, built_helm, built_program, find_go, find_helm, module_dir};
+pub use programs::{
+    HELM, HELM_VERSION, Programs, built_helm, built_program, find_go, find_helm, find_helm_or_skip,
+    module_dir,
+};

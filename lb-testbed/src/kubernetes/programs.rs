@@ -43,13 +43,7 @@ impl Programs {
 
     /// None: they can't be had here, since there is no Go to build them with. That is said; in CI it is an error.
     pub fn find_or_skip() -> Result<Option<Self>> {
-        match Self::find() {
-            Err(error) if env::var_os("CI").is_none() && find_go().is_none() => {
-                println!("skipped: {error:#}");
-                Ok(None)
-            }
-            found => found.map(Some),
-        }
+        or_skip(Self::find())
     }
 
     /// An error unless all of these are there: directories for the tests of other projects have no controllers.
@@ -114,6 +108,21 @@ pub fn find_helm() -> Result<PathBuf> {
         bail!("there is no {}: run `cargo xtask kubernetes`, which builds it", helm.display());
     }
     Ok(helm)
+}
+
+/// The same; None as that of [`Programs::find_or_skip`].
+pub fn find_helm_or_skip() -> Result<Option<PathBuf>> {
+    or_skip(find_helm())
+}
+
+fn or_skip<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Err(error) if env::var_os("CI").is_none() && find_go().is_none() => {
+            println!("skipped: {error:#}");
+            Ok(None)
+        }
+        found => found.map(Some),
+    }
 }
 
 /// Where what is built from this version of the module is.

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 use lb_testbed::{
-    kubernetes::{Programs, find_helm, kustomize, manifests_dir, write_chart},
+    kubernetes::{Programs, find_helm_or_skip, kustomize, manifests_dir, write_chart},
     run,
 };
 use serde_json::{Value, json};
@@ -101,7 +101,7 @@ impl Drop for Rig {
 impl Rig {
     fn new() -> Result<Option<Self>> {
         let Some(programs) = Programs::find_or_skip()? else { return Ok(None) };
-        let helm = find_helm()?;
+        let Some(helm) = find_helm_or_skip()? else { return Ok(None) };
         let thread = std::thread::current();
         let name = format!("trigon-chart-{}-{}", std::process::id(), thread.name().unwrap_or_default());
         let dir = std::env::temp_dir().join(name.replace("::", "-"));
