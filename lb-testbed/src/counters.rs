@@ -24,6 +24,8 @@ pub struct LinkCount {
     pub packets: u64,
     /// Packets from a VIP or a Pod: with Direct Server Return there are none here.
     pub reply_packets: u64,
+    /// Those of them that went to the director, not from Pods of its own.
+    pub reply_packets_in: u64,
 }
 
 impl AddAssign for LinkCount {
@@ -31,6 +33,7 @@ impl AddAssign for LinkCount {
         self.bytes += other.bytes;
         self.packets += other.packets;
         self.reply_packets += other.reply_packets;
+        self.reply_packets_in += other.reply_packets_in;
     }
 }
 
@@ -81,10 +84,12 @@ impl DirectorCounters {
             |name: &str, what: &str| counters.get(&format!("{name}_{what}")).copied().unwrap_or_default();
         let count = |name: &str| {
             let (entering, leaving) = (one(name, "ingress"), one(name, "egress"));
+            let [from, to] = ["ingress_reply", "egress_reply"].map(|what| one(name, what).packets);
             LinkCount {
                 bytes: entering.bytes + ETHERNET_HEADER * entering.packets + leaving.bytes,
                 packets: entering.packets + leaving.packets,
-                reply_packets: one(name, "reply").packets,
+                reply_packets: from + to,
+                reply_packets_in: to,
             }
         };
         Ok(self.directors.iter().map(|name| (name.clone(), count(name))).collect())
@@ -99,13 +104,13 @@ fn counting_rules(table: &str, directors: &[String]) -> Result<String> {
     let mut text =
         format!("table netdev {table} {{ }}\ndelete table netdev {table}\ntable netdev {table} {{\n");
     for name in directors {
-        writeln!(text, "counter {name}_reply {{ }}")?;
         for hook in ["ingress", "egress"] {
-            writeln!(text, "counter {name}_{hook} {{ }}\nchain {name}_{hook} {{")?;
+            writeln!(text, "counter {name}_{hook}_reply {{ }}\ncounter {name}_{hook} {{ }}")?;
+            writeln!(text, "chain {name}_{hook} {{")?;
             writeln!(text, "type filter hook {hook} device \"{name}\" priority 0")?;
             for family in Family::ALL {
                 let (header, sources) = (family.nft_header(), reply_sources(family));
-                writeln!(text, "{header} saddr {{ {sources} }} counter name {name}_reply")?;
+                writeln!(text, "{header} saddr {{ {sources} }} counter name {name}_{hook}_reply")?;
             }
             writeln!(text, "counter name {name}_{hook}\n}}")?;
         }

@@ -3,14 +3,18 @@
 
 mod api_server;
 mod chart;
+mod control_plane;
 mod controllers;
+mod identity;
 mod objects;
 mod pods;
 mod programs;
 
 pub use api_server::{ApiServer, Link};
 pub use chart::{kustomize, manifests_dir, write_chart};
+pub(crate) use control_plane::ControlPlane;
 pub use controllers::Controllers;
+pub(crate) use identity::{AUTHORITY, KUBE_PROXY};
 pub use pods::PodSpec;
 pub(crate) use pods::pod_object;
 pub use programs::{

@@ -19,6 +19,7 @@ mod bird;
 mod capture;
 pub mod churn;
 mod clients;
+pub mod cluster;
 mod config;
 mod counters;
 pub mod counts;

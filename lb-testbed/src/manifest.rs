@@ -215,7 +215,7 @@ fn node_object(machine: &Machine, only: Option<Family>) -> Value {
     })
 }
 
-fn service_object(spec: &ServiceSpec) -> Value {
+pub(crate) fn service_object(spec: &ServiceSpec) -> Value {
     let families: Vec<_> = vip_families(spec).map(Family::name).collect();
     let policy = if families.len() == 2 { "RequireDualStack" } else { "SingleStack" };
     let port = |port: &PortSpec| {

@@ -36,9 +36,19 @@ empty() {
     done
 }
 delete() { ip netns delete "$1"; }
+cgroups() {
+    for group in /sys/fs/cgroup/"$prefix"-* /sys/fs/cgroup/*/"$prefix"-*; do
+        for try in 1 2 3 4 5 6 7 8 9 10; do
+            [ -d "$group" ] || break
+            [ "$try" = 1 ] || sleep 0.1
+            find "$group" -depth -type d -exec rmdir {} \;
+        done
+    done
+}
 prefix=$1
 while :; do
     each empty
+    cgroups
     rm -rf "$3"
     each delete
     rm -rf "$2"

@@ -11,7 +11,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{objects::Applied, programs::Programs};
+use super::{
+    identity::{
+        self, ADMIN, AUTHORITY, CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY, KEY, PORT, TOKENS, host_and_port,
+    },
+    objects::Applied,
+    programs::Programs,
+};
 use crate::{
     namespace::Namespace,
     process::Process,
@@ -22,11 +28,15 @@ use crate::{
 
 /// Cold, on two cores, it takes some 5 s.
 const PATIENCE: Duration = Duration::from_secs(60);
-const PORT: u16 = 6443;
 const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEERS: &str = "http://127.0.0.1:2380";
-/// Of a user who may do all.
-const ADMIN_TOKEN: &str = "admin";
+/// What Services get addresses of.
+pub const SERVICE_NETWORKS: &str = "10.96.0.0/16,fd00:96::/112";
+/// Service accounts of the manifests, and their namespace.
+const AGENT: &str = "trigon-agent";
+const CONTROLLER: &str = "trigon-controller";
+const NAMESPACE: &str = "trigon-system";
+
 /// What others than those in the API server's namespace find where it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Link {
@@ -54,6 +64,14 @@ impl Link {
     }
 }
 
+/// Who runs the Pods that are on its Nodes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kubelets {
+    /// Nobody, or `fakelet`.
+    None,
+    Real,
+}
+
 /// A running API server; killed, with its etcd, when dropped.
 #[derive(Debug)]
 pub struct ApiServer {
@@ -61,6 +79,7 @@ pub struct ApiServer {
     server: Process,
     _etcd: Process,
     programs: Programs,
+    kubelets: Kubelets,
     namespace: Namespace,
     site: Arc<Site>,
     address: IpAddr,
@@ -73,18 +92,35 @@ impl ApiServer {
     /// Starts both in the router's namespace, where every machine reaches them. The API server is ready, and has
     /// what agents need of it, when this returns.
     pub fn start(testbed: &Testbed, programs: Programs) -> Result<Self> {
-        let (namespace, site) = (testbed.router().clone(), Arc::clone(testbed.site()));
-        let address = testbed.router_address();
-        write_identity(&site, address)?;
-        let admin = site.write("admin.kubeconfig", &kubeconfig(&site.dir, address, ADMIN_TOKEN))?;
-        let etcd = start_etcd(&namespace, &programs, &site.dir)?;
-        let server = start_server(&namespace, &programs, &site.dir, address, &[])?;
-        let applied = Mutex::default();
-        let mut this = Self { server, _etcd: etcd, programs, namespace, site, address, admin, applied };
-        this.wait_ready()?;
+        let this = Self::launch(testbed, programs, Kubelets::None)?;
         this.apply_manifests()?;
         this.write_kubeconfig(AGENT)?;
         this.write_kubeconfig(CONTROLLER)?;
+        Ok(this)
+    }
+
+    /// The same for kubelets, and without objects.
+    pub(crate) fn start_for_kubelets(testbed: &Testbed, programs: Programs) -> Result<Self> {
+        Self::launch(testbed, programs, Kubelets::Real)
+    }
+
+    fn launch(testbed: &Testbed, programs: Programs, kubelets: Kubelets) -> Result<Self> {
+        let (namespace, site) = (testbed.router().clone(), Arc::clone(testbed.site()));
+        let address = testbed.router_address();
+        let nodes: Vec<_> = testbed.nodes().into_iter().map(|node| node.name.as_str()).collect();
+        identity::write_identity(&site, address, &nodes)?;
+        let default_namespace = match kubelets {
+            Kubelets::None => NAMESPACE,
+            // Of people, who are not surprised by it.
+            Kubelets::Real => "default",
+        };
+        let admin = identity::write_kubeconfig(&site, address, ADMIN, ADMIN, default_namespace)?;
+        let etcd = start_etcd(&namespace, &programs, &site.dir)?;
+        let server = start_server(&namespace, &programs, &site.dir, address, kubelets, &[])?;
+        let applied = Mutex::default();
+        let mut this =
+            Self { server, _etcd: etcd, programs, kubelets, namespace, site, address, admin, applied };
+        this.wait_ready()?;
         Ok(this)
     }
 
@@ -98,16 +134,20 @@ impl ApiServer {
         self.kubeconfig_of(CONTROLLER)
     }
 
-    fn kubeconfig_of(&self, account: &str) -> PathBuf {
-        self.site.dir.join(format!("{account}.kubeconfig"))
+    fn kubeconfig_of(&self, user: &str) -> PathBuf {
+        identity::kubeconfig_path(&self.site, user)
     }
 
+    /// Of a service account.
     fn write_kubeconfig(&self, account: &str) -> Result<()> {
-        let token =
-            self.kubectl(&["create", "token", account, "--namespace=trigon-system", "--duration=1h"], "")?;
-        let text = kubeconfig(&self.site.dir, self.address, token.trim());
-        let path = self.kubeconfig_of(account);
-        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+        let namespace = format!("--namespace={NAMESPACE}");
+        let token = self.kubectl(&["create", "token", account, &namespace, "--duration=1h"], "")?;
+        identity::write_kubeconfig(&self.site, self.address, account, token.trim(), NAMESPACE).map(drop)
+    }
+
+    /// Of a user with a token of the same name.
+    pub(crate) fn write_user_kubeconfig(&self, user: &str) -> Result<PathBuf> {
+        identity::write_kubeconfig(&self.site, self.address, user, user, "default")
     }
 
     /// Of a user who may do all.
@@ -137,7 +177,14 @@ impl ApiServer {
 
     /// The same with other arguments beside those that it always has.
     pub fn restart_with(&mut self, extra: &[&str]) -> Result<()> {
-        self.server = start_server(&self.namespace, &self.programs, &self.site.dir, self.address, extra)?;
+        self.server = start_server(
+            &self.namespace,
+            &self.programs,
+            &self.site.dir,
+            self.address,
+            self.kubelets,
+            extra,
+        )?;
         self.wait_ready()
     }
 
@@ -157,7 +204,7 @@ impl ApiServer {
         ask("compaction", &format!(r#"{{"revision": "{revision}", "physical": true}}"#)).map(drop)
     }
 
-    pub(super) const fn programs(&self) -> &Programs {
+    pub(crate) const fn programs(&self) -> &Programs {
         &self.programs
     }
 
@@ -172,13 +219,13 @@ impl ApiServer {
     }
 
     fn wait_ready(&mut self) -> Result<()> {
-        let url = format!("https://{}/readyz", authority(self.address));
-        let ca = self.site.dir.join(CERTIFICATE).display().to_string();
-        let user = format!("Authorization: Bearer {ADMIN_TOKEN}");
+        let url = format!("https://{}/readyz", host_and_port(self.address));
+        let ca = self.site.dir.join(AUTHORITY).display().to_string();
+        let user = format!("Authorization: Bearer {ADMIN}");
         wait_until_ready(&self.namespace, &mut self.server, &["--cacert", &ca, "-H", &user, &url])
     }
 
-    /// CRDs, policies, and the rights of agents and controllers. Nobody here makes Pods of the DaemonSets.
+    /// `manifests/base`: CRDs, policies, the rights of agents and controllers, and what runs them where there are kubelets.
     pub fn apply_manifests(&self) -> Result<()> {
         let base = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/base");
         self.kubectl(&["apply", "--server-side", "-k", base], "")?;
@@ -190,46 +237,6 @@ impl ApiServer {
     pub fn remove_policies(&self) -> Result<()> {
         self.kubectl(&["delete", "validatingadmissionpolicybindings", "--all"], "").map(drop)
     }
-}
-
-const CERTIFICATE: &str = "apiserver.crt";
-const KEY: &str = "apiserver.key";
-const TOKENS: &str = "tokens.csv";
-/// Service accounts of the manifests.
-const AGENT: &str = "trigon-agent";
-const CONTROLLER: &str = "trigon-controller";
-
-/// A certificate that is its own authority, and the users' tokens.
-fn write_identity(site: &Site, address: IpAddr) -> Result<()> {
-    let names = vec![address.to_string(), "127.0.0.1".to_owned(), "localhost".to_owned()];
-    let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;
-    site.write(CERTIFICATE, &made.cert.pem())?;
-    site.write(KEY, &made.signing_key.serialize_pem())?;
-    site.write(TOKENS, &format!("{ADMIN_TOKEN},admin,1,system:masters\n")).map(drop)
-}
-
-fn kubeconfig(dir: &Path, address: IpAddr, token: &str) -> String {
-    let (ca, server) = (dir.join(CERTIFICATE), authority(address));
-    format!(
-        "apiVersion: v1
-kind: Config
-current-context: testbed
-clusters:
-- name: testbed
-  cluster: {{server: 'https://{server}', certificate-authority: '{}'}}
-users:
-- name: testbed
-  user: {{token: {token}}}
-contexts:
-- name: testbed
-  context: {{cluster: testbed, user: testbed, namespace: trigon-system}}
-",
-        ca.display()
-    )
-}
-
-fn authority(address: IpAddr) -> String {
-    std::net::SocketAddr::new(address, PORT).to_string()
 }
 
 fn start_etcd(namespace: &Namespace, programs: &Programs, dir: &Path) -> Result<Process> {
@@ -251,25 +258,45 @@ fn start_server(
     programs: &Programs,
     dir: &Path,
     address: IpAddr,
+    kubelets: Kubelets,
     extra: &[&str],
 ) -> Result<Process> {
     let file = |name: &str| dir.join(name).display().to_string();
-    let (certificate, key, tokens) = (file(CERTIFICATE), file(KEY), file(TOKENS));
+    let (authority, certificate, key, tokens) =
+        (file(AUTHORITY), file(CERTIFICATE), file(KEY), file(TOKENS));
+    let (client, client_key) = (file(CLIENT_CERTIFICATE), file(CLIENT_KEY));
     let (address, port) = (address.to_string(), PORT.to_string());
-    let words = [
+    let common = [
         &["--etcd-servers", ETCD, "--bind-address", &address, "--advertise-address", &address][..],
         &["--secure-port", &port, "--tls-cert-file", &certificate, "--tls-private-key-file", &key],
-        &["--token-auth-file", &tokens, "--authorization-mode=RBAC", "--anonymous-auth=false"],
-        &["--service-cluster-ip-range=10.96.0.0/16,fd00:96::/112"],
+        &["--token-auth-file", &tokens, "--service-cluster-ip-range", SERVICE_NETWORKS],
         &["--service-account-issuer=https://kubernetes.default.svc.cluster.local"],
         &["--service-account-key-file", &certificate, "--service-account-signing-key-file", &key],
         // Tests say when.
         &["--etcd-compaction-interval=0", "--profiling=false"],
-        // There is nobody to make service accounts, and nobody to take the taint of a new Node away.
-        &["--disable-admission-plugins=ServiceAccount,TaintNodesByCondition"],
-        extra,
     ];
-    spawn(namespace, programs, "kube-apiserver", &words.concat())
+    let special = match kubelets {
+        Kubelets::None => vec![
+            "--authorization-mode=RBAC",
+            "--anonymous-auth=false",
+            // There is nobody to make service accounts, and nobody to take the taint of a new Node away.
+            "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
+        ],
+        Kubelets::Real => vec![
+            "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction",
+            "--allow-privileged=true",
+            "--client-ca-file",
+            &authority,
+            "--kubelet-client-certificate",
+            &client,
+            "--kubelet-client-key",
+            &client_key,
+            // Nobody can look their names up.
+            "--kubelet-preferred-address-types=InternalIP",
+        ],
+    };
+    spawn(namespace, programs, "kube-apiserver", &[&common.concat()[..], &special, extra].concat())
 }
 
 fn spawn(namespace: &Namespace, programs: &Programs, name: &'static str, words: &[&str]) -> Result<Process> {

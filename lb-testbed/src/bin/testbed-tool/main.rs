@@ -1,8 +1,13 @@
-//! What runs inside a testbed's namespaces: echo servers and clients that
+//! What runs inside a testbed's namespaces and containers: servers and clients that
 //! count; and testbeds by hand.
 
 mod connection;
 mod decapsulate;
+mod http;
+mod kubernetes_node;
+mod pause;
+mod serve;
+mod signals;
 mod sockets;
 mod sources;
 mod tcp_echo;
@@ -38,6 +43,12 @@ enum Command {
     UdpStream(udp_stream::UdpStreamArgs),
     /// Take packets out of outer IP headers, as a bare server's ipip device does
     Decapsulate,
+    /// Serve HTTP and both echoes in a container, until a signal comes
+    Serve(serve::ServeArgs),
+    /// Do nothing in a container, until a signal comes
+    Pause,
+    /// Run a node of Kubernetes, as the first process of namespaces that are the node's own
+    KubernetesNode(kubernetes_node::KubernetesNodeArgs),
     /// Build a testbed, and tear it down when this ends
     Up(testbeds::Up),
     /// Tear testbeds down
@@ -61,6 +72,9 @@ fn run(command: Command) -> Result<()> {
         Command::UdpSession(options) => udp_session::run(&options),
         Command::TcpHold(options) => tcp_hold::run(&options),
         Command::Decapsulate => decapsulate::run(),
+        Command::Serve(options) => serve::run(&options),
+        Command::Pause => pause::run(),
+        Command::KubernetesNode(options) => kubernetes_node::run(&options),
         Command::UdpStream(options) => udp_stream::run(&options),
         Command::Up(options) => testbeds::up(&options),
         Command::Down(options) => testbeds::down(&options),

@@ -20,13 +20,13 @@ const LISTENER: Token = Token(0);
 #[derive(Args)]
 pub struct TcpEchoArgs {
     #[arg(long)]
-    port: u16,
+    pub port: u16,
     /// The first line of every connection
     #[arg(long, default_value = "echo")]
-    name: String,
+    pub name: String,
     /// A file for the distinct addresses that connections came from
     #[arg(long)]
-    sources: Option<PathBuf>,
+    pub sources: Option<PathBuf>,
 }
 
 pub fn run(options: &TcpEchoArgs) -> Result<()> {

@@ -21,13 +21,13 @@ use crate::{sockets, sources::SourceLog};
 #[derive(Args)]
 pub struct UdpEchoArgs {
     #[arg(long)]
-    port: u16,
+    pub port: u16,
     /// Put before each answer
     #[arg(long, default_value = "echo")]
-    name: String,
+    pub name: String,
     /// A file for the distinct addresses that datagrams came from
     #[arg(long)]
-    sources: Option<PathBuf>,
+    pub sources: Option<PathBuf>,
 }
 
 pub fn run(options: &UdpEchoArgs) -> Result<()> {
