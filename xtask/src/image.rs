@@ -1,6 +1,6 @@
 //! `cargo xtask image`: a container image of one static program, made without a daemon.
 
-mod archive;
+pub mod archive;
 mod elf;
 
 use std::{
@@ -56,15 +56,8 @@ struct Report {
 }
 
 pub fn run(args: ImageArgs) -> Result<()> {
-    let image = Image {
-        name: args.name,
-        version: VERSION.to_owned(),
-        revision: revision(),
-        architecture: architecture()?,
-    };
-    build_ebpf::run()?;
-    let program = build_program()?;
-    let archive = Archive::new(&image, &program)?;
+    let image = describe_trigon(args.name)?;
+    let archive = Archive::new(&image, &build_trigon()?)?;
     let file = args.file.unwrap_or_else(|| workspace_root().join("target/trigon-image.tar"));
     write(&file, &archive.bytes)?;
     let report = Report {
@@ -80,6 +73,25 @@ pub fn run(args: ImageArgs) -> Result<()> {
         Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
     }
     Ok(())
+}
+
+/// The image of the load balancer.
+pub fn describe_trigon(name: String) -> Result<Image> {
+    Ok(Image {
+        program: "trigon",
+        arguments: &[],
+        description: "A layer-4 load balancer with Direct Server Return",
+        name,
+        version: VERSION.to_owned(),
+        revision: revision(),
+        architecture: architecture()?,
+    })
+}
+
+/// Its program, with a new eBPF object.
+pub fn build_trigon() -> Result<Vec<u8>> {
+    build_ebpf::run()?;
+    build_static("lb-userspace", "trigon")
 }
 
 /// The word of the OCI image specification (Go's `GOARCH`) for this machine.
@@ -106,9 +118,9 @@ struct Message {
     executable: Option<PathBuf>,
 }
 
-/// Builds `trigon` without anything that it would have to find in its image: glibc is linked into it. (With musl, it
+/// Builds a program without anything that it would have to find in its image: glibc is linked into it. (With musl, it
 /// would have another allocator than what is tested and measured.)
-fn build_program() -> Result<Vec<u8>> {
+pub fn build_static(package: &str, program: &str) -> Result<Vec<u8>> {
     let target = host_target()?;
     let (root, home) = (workspace_root().canonicalize()?, cargo_home()?);
     let flags = [
@@ -117,19 +129,19 @@ fn build_program() -> Result<Vec<u8>> {
         format!("--remap-path-prefix={}=/trigon", root.display()),
         format!("--remap-path-prefix={}=/cargo", home.display()),
     ];
-    say("building a static trigon (some minutes the first time)");
+    say(format!("building a static {program} (some minutes the first time)"));
     let mut command = cargo();
-    command.args(["build", "--release", "--locked", "--package", "lb-userspace", "--bin", "trigon"]);
+    command.args(["build", "--release", "--locked", "--package", package, "--bin", program]);
     // With a target, flags are not for build scripts and macros, which cannot be static.
     command.args(["--target", &target, "--message-format=json-render-diagnostics"]);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     command.env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo");
     let path = program_path(&shell::stdout(&mut command)?)?;
-    let program = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-    if let Some(interpreter) = elf::interpreter(&program)? {
+    let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    if let Some(interpreter) = elf::interpreter(&bytes)? {
         bail!("{} is not static: it asks for {interpreter}, which the image has not", path.display());
     }
-    Ok(program)
+    Ok(bytes)
 }
 
 /// The target that the compiler builds for by itself, as `rustc -vV` tells it.
@@ -158,7 +170,7 @@ fn program_path(messages: &str) -> Result<PathBuf> {
     programs.next_back().context("cargo names no program that it has built")
 }
 
-fn write(file: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(dir) = file.parent() {
         fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
     }

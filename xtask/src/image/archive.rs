@@ -17,6 +17,11 @@ use serde_json::{Value, json};
 
 /// What it has beside the program.
 pub struct Image {
+    /// The program's name, which is also its title.
+    pub program: &'static str,
+    /// What it starts the program with, before what a Pod says.
+    pub arguments: &'static [&'static str],
+    pub description: &'static str,
     /// With its registry, without a tag.
     pub name: String,
     /// Also the tag.
@@ -33,7 +38,6 @@ pub struct Archive {
     pub digest: String,
 }
 
-const PROGRAM: &str = "trigon";
 /// Of what is in the image: our own, the eBPF object, and glibc, which is linked into the program.
 const LICENSES: &str = "(MIT OR Apache-2.0) AND (MIT OR GPL-2.0-only) AND LGPL-2.1-or-later";
 
@@ -51,8 +55,8 @@ impl Image {
     /// <https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md>
     fn labels(&self) -> BTreeMap<&'static str, &str> {
         let mut labels = BTreeMap::from([
-            ("org.opencontainers.image.title", PROGRAM),
-            ("org.opencontainers.image.description", "A layer-4 load balancer with Direct Server Return"),
+            ("org.opencontainers.image.title", self.program),
+            ("org.opencontainers.image.description", self.description),
             ("org.opencontainers.image.version", self.version.as_str()),
             ("org.opencontainers.image.licenses", LICENSES),
         ]);
@@ -63,12 +67,14 @@ impl Image {
     }
 
     fn config(&self, layer: &str) -> Value {
+        let program = format!("/{}", self.program);
+        let entrypoint = [&[program.as_str()], self.arguments].concat();
         json!({
             "architecture": self.architecture,
             "os": "linux",
             "config": {
                 "User": "0",
-                "Entrypoint": [format!("/{PROGRAM}")],
+                "Entrypoint": entrypoint,
                 "Labels": self.labels(),
             },
             "rootfs": {"type": "layers", "diff_ids": [layer]},
@@ -81,7 +87,7 @@ impl Archive {
     /// Makes one whose only file is this program.
     pub fn new(image: &Image, program: &[u8]) -> Result<Self> {
         let mut blobs = Blobs::default();
-        let layer = blobs.add(LAYER, pack([(PROGRAM, 0o755, program)])?);
+        let layer = blobs.add(LAYER, pack([(image.program, 0o755, program)])?);
         let config = blobs.add(CONFIG, to_bytes(&image.config(layer.digest()))?);
         let manifest = blobs.add(
             MANIFEST,

@@ -3,8 +3,15 @@ use std::io::Read;
 use super::*;
 
 fn image() -> Image {
-    let revision = Some("3f2a9c".to_owned());
-    Image { name: "localhost/trigon".into(), version: "1.2.3".into(), revision, architecture: "amd64" }
+    Image {
+        program: "trigon",
+        arguments: &[],
+        description: "what is tested",
+        name: "localhost/trigon".into(),
+        version: "1.2.3".into(),
+        revision: Some("3f2a9c".to_owned()),
+        architecture: "amd64",
+    }
 }
 
 fn archive() -> Archive {
@@ -91,6 +98,12 @@ fn the_same_program_gives_the_same_archive_and_another_one_another() {
     assert_eq!(archive().bytes, archive().bytes);
     let other = Archive::new(&image(), b"another program").unwrap();
     assert_ne!(other.digest, archive().digest);
+}
+
+#[test]
+fn arguments_follow_the_program() {
+    let config = Image { arguments: &["pause"], ..image() }.config("sha256:0");
+    assert_eq!(config["config"]["Entrypoint"], json!(["/trigon", "pause"]));
 }
 
 /// Of "abc", as FIPS 180-2, appendix B.1, has it.
