@@ -7,7 +7,7 @@ use lb_testbed::kubernetes::{HELM, HELM_VERSION, built_helm, built_program, find
 
 use crate::shell::{run_quietly, say};
 
-const WITHOUT_GO: &str =
+pub const WITHOUT_GO: &str =
     "tests with Kubernetes need Go 1.21 or newer (https://go.dev/dl), or KUBEBUILDER_ASSETS";
 
 pub fn run() -> Result<()> {

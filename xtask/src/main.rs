@@ -5,6 +5,7 @@ mod bench;
 mod build_ebpf;
 mod check;
 mod churn;
+mod cluster;
 mod crds;
 mod demo;
 mod fuzz;
@@ -45,6 +46,10 @@ enum Cli {
     Crds,
     /// Make the Helm chart, target/trigon-VERSION.tgz, of what kustomize makes of the manifests. Needs Go.
     Helm,
+    /// Show Trigon on a real Kubernetes cluster, with kubelets and containers in namespaces of
+    /// this machine: installed by its manifests, with 6 Pods behind a Service. Needs root and Go.
+    /// A minute after the builds, which take a quarter of an hour the first time.
+    Cluster(cluster::ClusterArgs),
     /// Build `kube`, the programs of Kubernetes that tests need in one, and Helm, with Go, and keep them
     /// outside of the repository. Six minutes the first time, and what Helm takes.
     Kubernetes,
@@ -69,6 +74,7 @@ fn main() -> anyhow::Result<()> {
         Cli::BuildEbpf => build_ebpf::run().map(drop),
         Cli::Check => check::run(),
         Cli::Demo(args) => demo::run(args),
+        Cli::Cluster(args) => cluster::run(args),
         Cli::Crds => crds::run(),
         Cli::Image(args) => image::run(args),
         Cli::Helm => helm::run(),

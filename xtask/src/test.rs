@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     apt::{self, Package},
-    build_ebpf, icount, kubernetes,
+    build_ebpf, cluster, icount, kubernetes,
     shell::{self, cargo, need_root, say},
     style, vm, vm_test,
 };
@@ -51,7 +51,10 @@ pub fn run(args: TestArgs) -> Result<()> {
     apt::install(PACKAGES, "the tests")?;
     build_ebpf::run()?;
     shell::run(cargo().args(["build", "--quiet", "--workspace", "--bins"]))?;
-    if args.filter.as_deref().is_none_or(|filter| filter == "kube") {
+    let is_to_run = |file: &str| args.filter.as_deref().is_none_or(|filter| filter == file);
+    if is_to_run("cluster") {
+        cluster::prepare()?;
+    } else if is_to_run("kube") {
         kubernetes::build()?;
     }
     match args.filter.as_deref() {
