@@ -1,0 +1,205 @@
+//! A real cluster: what `manifests/base` installs, between clients and real Pods, while Kubernetes does what it does.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod load;
+
+use std::{
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use common::{socket_address, streams::check_nothing_lost, wait_at_most};
+use lb_testbed::{
+    DirectorCounters, Family, UDP_ECHO_PORT, UdpStream, UdpStreamOptions, VIP,
+    cluster::{Cluster, NAMESPACE, Parts, WORKLOAD},
+};
+use load::under_load;
+use serde_json::Value;
+
+const NODES: usize = 3;
+const PODS: usize = 6;
+/// For what takes some seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Pods are served already, by agents that the manifests run.
+fn with_cluster(pods: usize, test: impl FnOnce(&mut Cluster) -> Result<()>) -> Result<()> {
+    let Some(parts) = Parts::find_or_skip()? else { return Ok(()) };
+    let mut cluster = Cluster::start(&parts, NODES)?;
+    let installed = cluster.install().and_then(|()| cluster.serve(pods));
+    installed.and_then(|()| test(&mut cluster)).map_err(|error| {
+        let story = cluster.describe();
+        error.context(story)
+    })
+}
+
+#[test]
+fn pods_of_a_deployment_see_the_clients_and_answer_them_directly() -> Result<()> {
+    with_cluster(PODS, |cluster| {
+        let counters = DirectorCounters::attach_to(&cluster.directors())?;
+        for vip in VIP.both() {
+            let answers = cluster.testbed.send_requests(SocketAddr::new(vip, 80), 25)?;
+            ensure!(answers.all_answered() && answers.per_pod.len() == PODS, "{vip}: {answers:?}");
+        }
+        ensure!(cluster.client_sources()? == cluster.client_addresses(), "{:?}", cluster.client_sources()?);
+        let count = counters.read()?;
+        ensure!(count.packets > 0 && count.reply_packets_in == 0, "{count:?}");
+        ensure!(cluster.count_ready_daemonsets()? == 2, "not both DaemonSets are ready");
+
+        let service = cluster.get(&["service", WORKLOAD])?;
+        let ingress = &service["status"]["loadBalancer"]["ingress"];
+        ensure!(ingress.as_array().is_some_and(|given| given.len() == 2), "{ingress}");
+        for pod in cluster.agent_pods()? {
+            let status = agent_status(cluster, &pod)?;
+            let is_well = status["ready"] == true && status["problems"].as_array().is_some_and(Vec::is_empty);
+            ensure!(is_well, "{pod}: {status}");
+        }
+        Ok(())
+    })
+}
+
+/// What is pinned on the nodes carries the traffic from one Pod of an agent to the next.
+#[test]
+fn no_datagram_is_lost_when_all_agents_are_replaced() -> Result<()> {
+    /// Each agent may take 6 s to end, 5 s to be ready, and 15 s to stay it.
+    const LENGTH: Duration = Duration::from_secs(180);
+    with_cluster(PODS, |cluster| {
+        let before = cluster.agent_pods()?;
+        let streams = start_streams(cluster, LENGTH)?;
+        let start = Instant::now();
+        let sets = cluster.daemonsets().map(|(name, _)| format!("daemonset/{name}"));
+        for set in &sets {
+            cluster.kubectl(&["--namespace", NAMESPACE, "rollout", "restart", set])?;
+        }
+        for set in &sets {
+            cluster.kubectl(&["--namespace", NAMESPACE, "rollout", "status", set, "--timeout=180s"])?;
+        }
+        println!("all agents replaced after {:?}", start.elapsed());
+        ensure!(start.elapsed() < LENGTH, "the streams were over after {LENGTH:?}");
+        let after = cluster.agent_pods()?;
+        ensure!(after.len() == before.len(), "{after:?}");
+        let are_new = after.iter().all(|pod| !before.contains(pod));
+        ensure!(are_new, "some were not replaced: {before:?}, {after:?}");
+        check_nothing_lost(streams)
+    })
+}
+
+/// One from each of the client's addresses; a thousand datagrams a second of all together.
+fn start_streams(cluster: &Cluster, length: Duration) -> Result<Vec<UdpStream>> {
+    let sources = cluster.client_addresses();
+    let rate = 1000_u32.div_ceil(u32::try_from(sources.len())?);
+    let streams = sources.into_iter().map(|source| {
+        let target = socket_address(VIP.get(Family::of(source)), UDP_ECHO_PORT);
+        let options = UdpStreamOptions { target, rate, length, source: Some(source), source_port: 0 };
+        cluster.testbed.start_udp_stream(&options)
+    });
+    streams.collect()
+}
+
+#[test]
+fn scaling_breaks_no_connection_to_a_pod_that_stays() -> Result<()> {
+    with_cluster(2, |cluster| {
+        under_load(cluster, |lasting| {
+            for pods in [20, 3] {
+                cluster.change(pods, 1)?;
+                cluster.wait_rolled_out()?;
+                wait_for_pods(cluster, pods)?;
+                lasting.check(cluster, &format!("with {pods} Pods"))?;
+                cluster.wait_all_answer()?;
+            }
+            Ok(())
+        })
+    })
+}
+
+#[test]
+fn a_rolling_update_fails_no_request() -> Result<()> {
+    with_cluster(PODS, |cluster| {
+        let before = cluster.pods()?;
+        under_load(cluster, |lasting| {
+            cluster.change(PODS, 2)?;
+            cluster.wait_rolled_out()?;
+            lasting.check(cluster, "with new Pods")?;
+            wait_for_pods(cluster, PODS)?;
+            ensure!(cluster.pods()?.is_disjoint(&before), "some Pods are the old ones");
+            cluster.wait_all_answer()
+        })
+    })
+}
+
+/// Of a director, which forwards on: its agent stays.
+#[test]
+fn draining_a_node_fails_no_request() -> Result<()> {
+    with_cluster(PODS, |cluster| {
+        let node = cluster.directors()[0].name.clone();
+        under_load(cluster, |lasting| {
+            cluster.kubectl(&["drain", &node, "--ignore-daemonsets", "--timeout=120s"])?;
+            cluster.wait_rolled_out()?;
+            wait_for_pods(cluster, PODS)?;
+            let list = cluster.get(&["pods", "--selector", &format!("app={WORKLOAD}")])?;
+            let on_node = list["items"].as_array().context("a list")?.iter();
+            let on_node = on_node.filter(|pod| pod["spec"]["nodeName"] == node.as_str()).count();
+            ensure!(on_node == 0, "{on_node} Pods are still on {node}");
+            lasting.check(cluster, "after the drain")?;
+            cluster.wait_all_answer()
+        })
+    })
+}
+
+/// Its power fails, and comes back: of what it had, there are only its files.
+#[test]
+fn a_node_that_dies_is_left_out_until_it_is_back() -> Result<()> {
+    with_cluster(PODS, |cluster| {
+        let last = cluster.testbed.nodes().last().context("nodes")?.name.clone();
+        cluster.node(&last)?.kill()?;
+        let answers = || cluster.send_requests(5).map(|answers| answers.all_answered());
+        let took = wait_at_most(PATIENCE, "the others answer", answers)?;
+        println!("without {last}, all requests are answered: after {took:?}");
+        cluster.node(&last)?.restart()?;
+        cluster.wait_nodes_ready()?;
+        // They may be what the API server has not noticed yet: that all Pods answer tells.
+        cluster.wait_agents_ready()?;
+        cluster.wait_all_answer()
+    })
+}
+
+#[test]
+fn a_service_that_is_deleted_is_not_answered_until_it_is_back() -> Result<()> {
+    with_cluster(PODS, |cluster| {
+        cluster.kubectl(&["delete", "service", WORKLOAD])?;
+        wait_at_most(PATIENCE, "nobody answers", || {
+            let answers = cluster.testbed.send_requests_from(
+                cluster.testbed.client_addresses()[0].v4.into(),
+                socket_address(VIP.v4.into(), 80),
+                1,
+            )?;
+            Ok(answers.answered == 0)
+        })?;
+        for pod in cluster.agent_pods()? {
+            wait_at_most(PATIENCE, &format!("{pod} has no Service"), || {
+                Ok(agent_status(cluster, &pod)?["services"]["total"] == 0)
+            })?;
+        }
+        cluster.serve(PODS)
+    })
+}
+
+/// `trigon status` of an agent, by its Pod.
+fn agent_status(cluster: &Cluster, pod: &str) -> Result<Value> {
+    let words = ["exec", "--namespace", NAMESPACE, pod, "--", "/trigon", "status", "--output=json"];
+    serde_json::from_str(&cluster.kubectl(&words)?).context("what `trigon status` prints")
+}
+
+/// Waits until there are so many Pods of the Deployment, and none that is ending.
+fn wait_for_pods(cluster: &Cluster, count: usize) -> Result<()> {
+    let took = wait_at_most(PATIENCE, &format!("{count} Pods"), || {
+        // kubectl is slow enough; the machine is busy with Pods.
+        thread::sleep(Duration::from_millis(500));
+        let list = cluster.get(&["pods", "--selector", &format!("app={WORKLOAD}")])?;
+        Ok(list["items"].as_array().is_some_and(|pods| pods.len() == count))
+    })?;
+    println!("{count} Pods: after {took:?}");
+    Ok(())
+}
