@@ -207,8 +207,7 @@ impl Cluster {
     /// The addresses that all Pods have seen clients come from, as they log them.
     pub fn client_sources(&self) -> Result<BTreeSet<IpAddr>> {
         let selector = format!("app={WORKLOAD}");
-        let logs =
-            self.kubectl(&["logs", "--selector", &selector, "--tail=-1", "--max-log-requests=100"])?;
+        let logs = self.kubectl(&["logs", "--selector", &selector, "--tail=-1", "--max-log-requests=100"])?;
         Ok(logs.lines().filter_map(|line| line.split(' ').next()?.parse().ok()).collect())
     }
 
@@ -298,10 +297,12 @@ mod tests {
 
     #[test]
     fn a_node_is_ready_if_its_condition_says_so() {
-        let node = |status: &str| json!({"status": {"conditions": [
-            {"type": "MemoryPressure", "status": "False"},
-            {"type": "Ready", "status": status},
-        ]}});
+        let node = |status: &str| {
+            json!({"status": {"conditions": [
+                {"type": "MemoryPressure", "status": "False"},
+                {"type": "Ready", "status": status},
+            ]}})
+        };
         assert!(is_ready(&node("True")));
         assert!(!is_ready(&node("Unknown")) && !is_ready(&json!({"status": {}})));
     }

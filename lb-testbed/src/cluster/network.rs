@@ -24,10 +24,7 @@ pub fn pod_networks(node: &Machine) -> [Cidr; 2] {
     let number = node_number(node);
     [
         Cidr::new(IpAddr::V4(Ipv4Addr::new(10, 244, number, 0)), 24),
-        Cidr::new(
-            IpAddr::V6(Ipv6Addr::new(0xfd00, 0x244, 0, decimal_as_hex_group(number), 0, 0, 0, 0)),
-            64,
-        ),
+        Cidr::new(IpAddr::V6(Ipv6Addr::new(0xfd00, 0x244, 0, decimal_as_hex_group(number), 0, 0, 0, 0)), 64),
     ]
 }
 

@@ -103,13 +103,7 @@ impl Drop for Node {
     }
 }
 
-fn spawn(
-    site: &Arc<Site>,
-    namespace: &Namespace,
-    name: &str,
-    tool: &Path,
-    setup: &Path,
-) -> Result<Process> {
+fn spawn(site: &Arc<Site>, namespace: &Namespace, name: &str, tool: &Path, setup: &Path) -> Result<Process> {
     let mut command = namespace.command("unshare")?;
     command.args(["--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     command.arg(tool).arg("kubernetes-node").arg(setup);

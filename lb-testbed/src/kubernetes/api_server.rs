@@ -262,8 +262,7 @@ fn start_server(
     extra: &[&str],
 ) -> Result<Process> {
     let file = |name: &str| dir.join(name).display().to_string();
-    let (authority, certificate, key, tokens) =
-        (file(AUTHORITY), file(CERTIFICATE), file(KEY), file(TOKENS));
+    let (authority, certificate, key, tokens) = (file(AUTHORITY), file(CERTIFICATE), file(KEY), file(TOKENS));
     let (client, client_key) = (file(CLIENT_CERTIFICATE), file(CLIENT_KEY));
     let (address, port) = (address.to_string(), PORT.to_string());
     let common = [
