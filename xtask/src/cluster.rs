@@ -69,7 +69,8 @@ pub fn run(args: ClusterArgs) -> Result<()> {
         say("tearing it down");
         drop(cluster);
     }
-    let summary = summary?;
+    // What is left standing has to be found also when something has failed in it.
+    let summary = summary.inspect_err(|_| eprint!("{}", hints.as_deref().unwrap_or_default()))?;
     match args.output {
         Output::Text => print!("{}", summary::text(&summary, args.nodes.into(), took)),
         Output::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
