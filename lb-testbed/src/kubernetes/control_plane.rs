@@ -24,7 +24,7 @@ impl ControlPlane {
         let kubeconfig = api_server.admin_kubeconfig().display().to_string();
         // As one user who may do all: users of their own take 5 s more.
         let common = ["--kubeconfig", &kubeconfig, "--leader-elect=false", "--bind-address=127.0.0.1"];
-        let (key, authority) = (file(KEY), file(AUTHORITY));
+        let (key, authority, plugins) = (file(KEY), file(AUTHORITY), file("volume-plugins"));
         let of_manager = [
             "--service-account-private-key-file",
             &key,
@@ -32,6 +32,9 @@ impl ControlPlane {
             &authority,
             "--service-cluster-ip-range",
             SERVICE_NETWORKS,
+            // Else it would make a directory below /usr.
+            "--flex-volume-plugin-dir",
+            &plugins,
             // Who gives each node its Pods' addresses is the testbed.
             "--allocate-node-cidrs=false",
             // Of a node that has died.
