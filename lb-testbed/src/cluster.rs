@@ -75,7 +75,7 @@ impl Cluster {
         let control_plane = ControlPlane::start(&testbed, &api_server)?;
         let mut cluster = Self { nodes: Vec::new(), control_plane, api_server, testbed };
         for machine in cluster.testbed.nodes() {
-            cluster.nodes.push(Node::start(&cluster.testbed, machine, &cluster.api_server)?);
+            cluster.nodes.push(Node::start(&cluster.testbed, machine, &cluster.api_server, &parts.images)?);
         }
         cluster.wait_nodes_ready()?;
         cluster.testbed.route_vips_via(&cluster.directors())?;
@@ -111,11 +111,20 @@ impl Cluster {
 
     /// What to type for `kubectl`.
     pub fn kubectl_hint(&self) -> String {
+        format!("{} {}", self.testbed.router().enter_hint(), self.kubectl_command())
+    }
+
+    /// What to type for it in the router's namespace.
+    pub fn kubectl_command(&self) -> String {
         let (program, name) = self.api_server.programs().command("kubectl");
         let words = [program.display().to_string()].into_iter().chain(name.map(str::to_owned));
         let command = words.collect::<Vec<_>>().join(" ");
-        let (enter, kubeconfig) = (self.testbed.router().enter_hint(), self.kubeconfig());
-        format!("{enter} {command} --kubeconfig {}", kubeconfig.display())
+        format!("{command} --kubeconfig {}", self.kubeconfig().display())
+    }
+
+    /// Runs a line of shell on each node, one after the other.
+    pub fn run_on_nodes(&self, line: &str) -> Result<()> {
+        self.nodes.iter().try_for_each(|node| node.run(line).map(drop))
     }
 
     /// Of a user who may do all; the API server is reached in the router's namespace.
@@ -179,20 +188,22 @@ impl Cluster {
 
     /// Waits until every request is answered, and by all Pods that there are, at both VIPs.
     pub fn wait_all_answer(&self) -> Result<()> {
+        VIP.both().into_iter().try_for_each(|vip| self.wait_all_answer_at(vip))
+    }
+
+    /// The same at one.
+    pub fn wait_all_answer_at(&self, vip: IpAddr) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        for vip in VIP.both() {
-            loop {
-                let pods = self.pods()?;
-                let answers = self.testbed.send_requests(SocketAddr::new(vip, 80), 10)?;
-                let answering: BTreeSet<_> = answers.per_pod.keys().cloned().collect();
-                if answers.all_answered() && answering == pods {
-                    break;
-                }
-                ensure!(Instant::now() < deadline, "{vip}, of {pods:?}: {answers:?}");
-                thread::sleep(PAUSE);
+        loop {
+            let pods = self.pods()?;
+            let answers = self.testbed.send_requests(SocketAddr::new(vip, 80), 10)?;
+            let answering: BTreeSet<_> = answers.per_pod.keys().cloned().collect();
+            if answers.all_answered() && answering == pods {
+                return Ok(());
             }
+            ensure!(Instant::now() < deadline, "{vip}, of {pods:?}: {answers:?}");
+            thread::sleep(PAUSE);
         }
-        Ok(())
     }
 
     /// `each` requests from each of the client's addresses to each VIP.

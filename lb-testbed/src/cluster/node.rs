@@ -15,7 +15,8 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{
-    cgroups, images,
+    cgroups,
+    images::ClusterImage,
     parts::search_path,
     setup::{NodeSetup, Program},
 };
@@ -24,6 +25,7 @@ use crate::{
     namespace::Namespace,
     plan::Machine,
     process::Process,
+    run::run,
     site::Site,
     testbed::Testbed,
 };
@@ -50,14 +52,19 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts the node on a machine; when it is ready, the API server says.
-    pub fn start(testbed: &Testbed, machine: &Machine, api_server: &ApiServer) -> Result<Self> {
+    /// Starts the node on a machine, with these images; when it is ready, the API server says.
+    pub fn start(
+        testbed: &Testbed,
+        machine: &Machine,
+        api_server: &ApiServer,
+        images: &[ClusterImage],
+    ) -> Result<Self> {
         let dir = testbed.dir().join(&machine.name);
         let config = Config::new(testbed, machine, &dir);
         for kept in ["containerd", "kubelet", "cni", "log"] {
             create_dir(&dir.join(kept))?;
         }
-        let setup = write_setup(&config, api_server, &dir)?;
+        let setup = write_setup(&config, api_server, images, &dir)?;
         let (site, tool) = (Arc::clone(testbed.site()), testbed.tool_path()?);
         let namespace = machine.namespace.clone();
         let process = spawn(&site, &namespace, &machine.name, &tool, &setup)?;
@@ -75,6 +82,15 @@ impl Node {
         let from = kubelet.lines().count().saturating_sub(20);
         let tail: Vec<_> = kubelet.lines().skip(from).collect();
         format!("{}\nkubelet:\n{}", self.process.log(), tail.join("\n"))
+    }
+
+    /// Runs a line of shell as its root would: with its files and devices, but our processes.
+    pub fn run(&self, line: &str) -> Result<String> {
+        let mut command = self.namespace.command("nsenter")?;
+        command.arg(format!("--target={}", self.process.id()));
+        command.args(["--mount", "--uts", "--ipc", "--", "sh", "-ec", line]);
+        command.env("PATH", env::join_paths(search_path())?);
+        run(command, "").with_context(|| format!("on {}", self.name))
     }
 
     /// As if its power had failed.
@@ -111,7 +127,12 @@ fn spawn(site: &Arc<Site>, namespace: &Namespace, name: &str, tool: &Path, setup
 }
 
 /// Writes all files that it starts with; the path of the last one.
-fn write_setup(config: &Config<'_>, api_server: &ApiServer, dir: &Path) -> Result<PathBuf> {
+fn write_setup(
+    config: &Config<'_>,
+    api_server: &ApiServer,
+    images: &[ClusterImage],
+    dir: &Path,
+) -> Result<PathBuf> {
     let machine = config.machine;
     let kubeconfig = api_server.write_user_kubeconfig(&machine.name)?.display().to_string();
     let of_proxy = api_server.write_user_kubeconfig(KUBE_PROXY)?;
@@ -158,7 +179,7 @@ fn write_setup(config: &Config<'_>, api_server: &ApiServer, dir: &Path) -> Resul
             words: ["containerd", "--config", &containerd].map(str::to_owned).into(),
         },
         socket: SOCKET.into(),
-        images: images::ALL.map(images::ClusterImage::archive).into(),
+        images: images.iter().map(|image| image.archive()).collect(),
         services: vec![service("kubelet", &of_kubelet), service("kube-proxy", &["--config", &proxy])],
     };
     write(dir, "setup.json", &serde_json::to_string_pretty(&setup)?).map(PathBuf::from)

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-use super::images;
+use super::images::{self, ClusterImage};
 use crate::kubernetes::Programs;
 
 /// Of containers, wherever the path finds them. Also what they and kube-proxy run.
@@ -19,10 +19,12 @@ const PLUGINS: [&str; 3] = ["ptp", "host-local", "loopback"];
 /// Not every root's path has those of system administration.
 const SYSTEM: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// Programs of Kubernetes; all else is there.
+/// Programs of Kubernetes, and images; all else is there.
 #[derive(Clone, Debug)]
 pub struct Parts {
     pub programs: Programs,
+    /// Those that nodes have as they start.
+    pub images: Vec<ClusterImage>,
 }
 
 impl Parts {
@@ -33,7 +35,7 @@ impl Parts {
         let is_missing = |program: &&&str| !search_path().any(|dir| dir.join(program).is_file());
         let mut missing: Vec<_> = PROGRAMS.iter().filter(is_missing).map(PathBuf::from).collect();
         let files = PLUGINS.iter().map(|plugin| Path::new(CNI_PLUGINS).join(plugin));
-        let files = files.chain(images::ALL.map(images::ClusterImage::archive));
+        let files = files.chain(images::ALL.map(ClusterImage::archive));
         missing.extend(files.filter(|path| !path.is_file()));
         if !missing.is_empty() {
             let missing: Vec<_> = missing.iter().map(|path| path.display().to_string()).collect();
@@ -42,7 +44,7 @@ impl Parts {
                 missing.join(", ")
             );
         }
-        Ok(Self { programs })
+        Ok(Self { programs, images: images::ALL.into() })
     }
 
     /// None: something is missing. That is said; in CI it is an error.
