@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod load;
+mod quick_start;
 
 use std::{
     net::SocketAddr,
@@ -28,8 +29,16 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn with_cluster(pods: usize, test: impl FnOnce(&mut Cluster) -> Result<()>) -> Result<()> {
     let Some(parts) = Parts::find_or_skip()? else { return Ok(()) };
     let mut cluster = Cluster::start(&parts, NODES)?;
-    let installed = cluster.install().and_then(|()| cluster.serve(pods));
-    installed.and_then(|()| test(&mut cluster)).map_err(|error| {
+    run_with_diagnostics(&mut cluster, |cluster| {
+        cluster.install()?;
+        cluster.serve(pods)?;
+        test(cluster)
+    })
+}
+
+/// An error comes with what the cluster and its agents know.
+fn run_with_diagnostics(cluster: &mut Cluster, act: impl FnOnce(&mut Cluster) -> Result<()>) -> Result<()> {
+    act(cluster).map_err(|error| {
         let story = cluster.describe();
         error.context(story)
     })
