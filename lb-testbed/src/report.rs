@@ -1,6 +1,9 @@
 //! What the client tools report, as JSON.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,5 +64,16 @@ pub struct UdpReport {
     pub max_gap_ms: u64,
     pub per_pod: BTreeMap<String, u64>,
     /// What the socket said, first few: ICMP errors show up here.
+    pub errors: Vec<String>,
+}
+
+/// Of `http-get`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct HttpReport {
+    pub requests: u64,
+    pub answered: u64,
+    /// What each Pod that answered saw as the client's address.
+    pub sources: BTreeMap<String, BTreeSet<IpAddr>>,
+    /// What happened to those that were not answered.
     pub errors: Vec<String>,
 }

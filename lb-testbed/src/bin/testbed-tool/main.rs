@@ -4,6 +4,7 @@
 mod connection;
 mod decapsulate;
 mod http;
+mod http_get;
 mod kubernetes_node;
 mod pause;
 mod serve;
@@ -41,6 +42,8 @@ enum Command {
     TcpHold(tcp_hold::TcpHoldArgs),
     /// Send numbered datagrams to `udp-echo` at a steady rate; prints a report as JSON
     UdpStream(udp_stream::UdpStreamArgs),
+    /// Ask `serve` by HTTP who answers, and as whom it sees the client; prints a report as JSON
+    HttpGet(http_get::HttpGetArgs),
     /// Take packets out of outer IP headers, as a bare server's ipip device does
     Decapsulate,
     /// Serve HTTP and both echoes in a container, until a signal comes
@@ -71,6 +74,7 @@ fn run(command: Command) -> Result<()> {
         Command::UdpEcho(options) => udp_echo::run(&options),
         Command::UdpSession(options) => udp_session::run(&options),
         Command::TcpHold(options) => tcp_hold::run(&options),
+        Command::HttpGet(options) => http_get::run(&options),
         Command::Decapsulate => decapsulate::run(),
         Command::Serve(options) => serve::run(&options),
         Command::Pause => pause::run(),
