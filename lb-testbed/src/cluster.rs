@@ -10,9 +10,11 @@
 
 mod cgroups;
 pub mod images;
+mod inside;
 mod network;
 mod node;
 mod parts;
+mod pods;
 mod setup;
 mod workload;
 
@@ -30,13 +32,16 @@ use serde_json::Value;
 
 pub use self::{
     cgroups::{Hierarchy, ROOT as CGROUPS},
+    inside::InsideClient,
+    network::pod_gateways,
     parts::Parts,
+    pods::ClusterPod,
     setup::{NodeSetup, Program},
     workload::NAME as WORKLOAD,
 };
 use crate::{
     Answers,
-    address::VIP,
+    address::{Dual, VIP},
     config::Config,
     kubernetes::{ApiServer, ControlPlane},
     plan::Machine,
@@ -180,28 +185,35 @@ impl Cluster {
 
     /// The Pods of the Deployment that are not ending.
     pub fn pods(&self) -> Result<BTreeSet<String>> {
-        let list = self.get(&["pods", "--selector", &format!("app={WORKLOAD}")])?;
-        let pods = list["items"].as_array().into_iter().flatten();
-        let living = pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-        Ok(living.filter_map(|pod| Some(pod["metadata"]["name"].as_str()?.to_owned())).collect())
+        Ok(self.list_pods(WORKLOAD)?.into_iter().map(|pod| pod.name).collect())
     }
 
     /// Waits until every request is answered, and by all Pods that there are, at both VIPs.
     pub fn wait_all_answer(&self) -> Result<()> {
-        VIP.both().into_iter().try_for_each(|vip| self.wait_all_answer_at(vip))
+        self.wait_all_answer_by(VIP, 80)
     }
 
-    /// The same at one.
-    pub fn wait_all_answer_at(&self, vip: IpAddr) -> Result<()> {
+    /// Applies a Service that kube-proxy carries to the same Pods; clients are answered by all of them when this returns.
+    pub fn serve_by_kube_proxy(&self, name: &str, vip: Dual, port: u16) -> Result<()> {
+        self.api_server.apply(&[workload::plain_service(name, vip, port)])?;
+        self.wait_all_answer_by(vip, port)
+    }
+
+    fn wait_all_answer_by(&self, vip: Dual, port: u16) -> Result<()> {
+        vip.both().into_iter().try_for_each(|vip| self.wait_all_answer_at(SocketAddr::new(vip, port)))
+    }
+
+    /// Waits until every request to this address is answered, and by all Pods that there are.
+    pub fn wait_all_answer_at(&self, target: SocketAddr) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let pods = self.pods()?;
-            let answers = self.testbed.send_requests(SocketAddr::new(vip, 80), 10)?;
+            let answers = self.testbed.send_requests(target, 10)?;
             let answering: BTreeSet<_> = answers.per_pod.keys().cloned().collect();
             if answers.all_answered() && answering == pods {
                 return Ok(());
             }
-            ensure!(Instant::now() < deadline, "{vip}, of {pods:?}: {answers:?}");
+            ensure!(Instant::now() < deadline, "{target}, of {pods:?}: {answers:?}");
             thread::sleep(PAUSE);
         }
     }

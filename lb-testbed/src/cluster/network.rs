@@ -28,6 +28,14 @@ pub fn pod_networks(node: &Machine) -> [Cidr; 2] {
     ]
 }
 
+/// What the node itself has on its links to Pods, IPv4, then IPv6: of each network the first address.
+pub fn pod_gateways(node: &Machine) -> [IpAddr; 2] {
+    pod_networks(node).map(|network| match network.address {
+        IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() | 1)),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() | 1)),
+    })
+}
+
 /// As its name ends: `node3`.
 fn node_number(node: &Machine) -> u8 {
     node.name.trim_start_matches(|letter: char| !letter.is_ascii_digit()).parse().unwrap_or_default()

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::images::SERVER;
 use crate::{
-    address::VIP,
-    manifest::{ServiceSpec, service_object},
+    address::{Dual, VIP},
+    manifest::{PortSpec, Protocol, ServiceSpec, service_object},
     servers::HTTP_PORT,
 };
 
@@ -56,11 +56,22 @@ fn container() -> Value {
     })
 }
 
-/// At the VIP that it asks the controller for.
+/// At the VIP that it asks the controller for, which others may share.
 pub fn service() -> Value {
-    let vips = VIP.both().map(|vip| vip.to_string()).join(",");
-    let spec = ServiceSpec::with_all_ports(NAME)
-        .annotation("trigon.dev/load-balancer-ips", &vips)
-        .field("allocateLoadBalancerNodePorts", false.into());
-    service_object(&spec)
+    service_object(&at(VIP, ServiceSpec::with_all_ports(NAME)))
+}
+
+/// One that kube-proxy carries, for HTTP of the same Pods.
+pub fn plain_service(name: &str, vip: Dual, port: u16) -> Value {
+    let ports = vec![PortSpec::new("http", Protocol::Tcp, port, HTTP_PORT)];
+    let spec = at(vip, ServiceSpec::new(name, ports));
+    service_object(&spec.annotation("trigon.dev/dsr", "false").field("selector", json!({"app": NAME})))
+}
+
+/// Asks for these addresses.
+fn at(vip: Dual, spec: ServiceSpec) -> ServiceSpec {
+    let vips = vip.both().map(|vip| vip.to_string()).join(",");
+    spec.annotation("trigon.dev/load-balancer-ips", &vips)
+        .annotation("trigon.dev/allow-shared-ip", NAME)
+        .field("allocateLoadBalancerNodePorts", false.into())
 }

@@ -78,10 +78,9 @@ fn run_as_written(cluster: &Cluster, command: &str) -> Result<String> {
 /// Not kube-proxy answers, which would hide clients from Pods.
 fn check_triangle(cluster: &Cluster) -> Result<()> {
     cluster.wait_agents_ready()?;
-    let vip = IpAddr::from(VIP.v4);
-    cluster.wait_all_answer_at(vip)?;
+    let target = SocketAddr::new(IpAddr::from(VIP.v4), 80);
+    cluster.wait_all_answer_at(target)?;
     let counters = DirectorCounters::attach_to(&cluster.directors())?;
-    let target = SocketAddr::new(vip, 80);
     for _ in 0..PODS {
         let seen: IpAddr = cluster.testbed.get(target, "/echo-addr")?.trim().parse()?;
         ensure!(cluster.client_addresses().contains(&seen), "a Pod sees the client as {seen}");
