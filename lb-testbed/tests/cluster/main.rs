@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod inside;
 mod load;
 mod quick_start;
 
@@ -27,11 +28,18 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Pods are served already, by agents that the manifests run.
 fn with_cluster(pods: usize, test: impl FnOnce(&mut Cluster) -> Result<()>) -> Result<()> {
+    with_agents(|cluster| {
+        cluster.serve(pods)?;
+        test(cluster)
+    })
+}
+
+/// The same without Pods.
+fn with_agents(test: impl FnOnce(&mut Cluster) -> Result<()>) -> Result<()> {
     let Some(parts) = Parts::find_or_skip()? else { return Ok(()) };
     let mut cluster = Cluster::start(&parts, NODES)?;
     run_with_diagnostics(&mut cluster, |cluster| {
         cluster.install()?;
-        cluster.serve(pods)?;
         test(cluster)
     })
 }
@@ -147,10 +155,8 @@ fn draining_a_node_fails_no_request() -> Result<()> {
             cluster.kubectl(&["drain", &node, "--ignore-daemonsets", "--timeout=120s"])?;
             cluster.wait_rolled_out()?;
             wait_for_pods(cluster, PODS)?;
-            let list = cluster.get(&["pods", "--selector", &format!("app={WORKLOAD}")])?;
-            let on_node = list["items"].as_array().context("a list")?.iter();
-            let on_node = on_node.filter(|pod| pod["spec"]["nodeName"] == node.as_str()).count();
-            ensure!(on_node == 0, "{on_node} Pods are still on {node}");
+            let pods = cluster.list_pods(WORKLOAD)?;
+            ensure!(pods.iter().all(|pod| pod.node != node), "some Pods are still on {node}: {pods:?}");
             lasting.check(cluster, "after the drain")?;
             cluster.wait_all_answer()
         })
@@ -197,8 +203,14 @@ fn a_service_that_is_deleted_is_not_answered_until_it_is_back() -> Result<()> {
 
 /// `trigon status` of an agent, by its Pod.
 fn agent_status(cluster: &Cluster, pod: &str) -> Result<Value> {
-    let words = ["exec", "--namespace", NAMESPACE, pod, "--", "/trigon", "status", "--output=json"];
-    serde_json::from_str(&cluster.kubectl(&words)?).context("what `trigon status` prints")
+    ask_agent(cluster, pod, &["status"])
+}
+
+/// What a command of `trigon` prints for programs.
+fn ask_agent(cluster: &Cluster, pod: &str, words: &[&str]) -> Result<Value> {
+    let exec = ["exec", "--namespace", NAMESPACE, pod, "--", "/trigon"];
+    let told = cluster.kubectl(&[&exec[..], words, &["--output=json"]].concat())?;
+    serde_json::from_str(&told).with_context(|| format!("what `trigon {}` prints", words.join(" ")))
 }
 
 /// Waits until there are so many Pods of the Deployment, and none that is ending.
