@@ -189,11 +189,12 @@ fn the_own_node_answers_where_it_is_the_director_too() -> Result<()> {
     check_own_node(Config { directors: 0, node_role: NodeRole::Both, ..Config::l3() })
 }
 
+/// Of directors too.
 fn check_every_owner(config: Config) -> Result<()> {
     run_with_diagnostics(&mut start(Config { nodes: 2, ..config }, &[web()])?, |triangle| {
         let testbed = &triangle.testbed;
-        for node in testbed.nodes() {
-            for client in InsideClient::all_on(testbed, node) {
+        for machine in testbed.machines() {
+            for client in InsideClient::all_on(testbed, machine) {
                 for vip in VIP.both() {
                     let target = socket_address(vip, 80);
                     let answers = testbed.send_requests_in(&client.namespace, target, 3 * REQUESTS)?;
@@ -201,6 +202,8 @@ fn check_every_owner(config: Config) -> Result<()> {
                     ensure!(answers.per_pod.len() == 4, "{} -> {vip}: {answers:?}", client.name);
                 }
             }
+        }
+        for node in testbed.nodes() {
             ensure!(testbed.sum_verdict([node], "egress_return")? > 0, "{}: none came back", node.name);
         }
         Ok(())
