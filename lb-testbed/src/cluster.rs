@@ -37,7 +37,7 @@ pub use self::{
     parts::Parts,
     pods::ClusterPod,
     setup::{NodeSetup, Program},
-    workload::NAME as WORKLOAD,
+    workload::{LINGER, NAME as WORKLOAD},
 };
 use crate::{
     Answers,
@@ -178,14 +178,16 @@ impl Cluster {
         self.api_server.apply(&[workload::deployment(replicas, revision)])
     }
 
-    /// Waits until the Deployment has the Pods that it is to have, all ready.
-    pub fn wait_rolled_out(&self) -> Result<()> {
-        self.kubectl(&["rollout", "status", TIMEOUT, &format!("deployment/{WORKLOAD}")]).map(drop)
+    /// Has the Deployment the Pods that it is to have, all ready?
+    pub fn is_rolled_out(&self) -> Result<bool> {
+        let words = ["rollout", "status", "--watch=false", &format!("deployment/{WORKLOAD}")];
+        let told = self.kubectl(&words)?;
+        Ok(told.contains("successfully rolled out"))
     }
 
-    /// The Pods of the Deployment that are not ending.
-    pub fn pods(&self) -> Result<BTreeSet<String>> {
-        Ok(self.list_pods(WORKLOAD)?.into_iter().map(|pod| pod.name).collect())
+    /// Waits until it has.
+    pub fn wait_rolled_out(&self) -> Result<()> {
+        self.kubectl(&["rollout", "status", TIMEOUT, &format!("deployment/{WORKLOAD}")]).map(drop)
     }
 
     /// Waits until every request is answered, and by all Pods that there are, at both VIPs.
@@ -225,13 +227,6 @@ impl Cluster {
             sum += self.testbed.send_requests(SocketAddr::new(vip, 80), each)?;
         }
         Ok(sum)
-    }
-
-    /// The addresses that all Pods have seen clients come from, as they log them.
-    pub fn client_sources(&self) -> Result<BTreeSet<IpAddr>> {
-        let selector = format!("app={WORKLOAD}");
-        let logs = self.kubectl(&["logs", "--selector", &selector, "--tail=-1", "--max-log-requests=100"])?;
-        Ok(logs.lines().filter_map(|line| line.split(' ').next()?.parse().ok()).collect())
     }
 
     /// All addresses of the client.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{Cluster, TIMEOUT, images::SERVER, pods::ClusterPod, workload};
+use super::{Cluster, TIMEOUT, WORKLOAD, images::SERVER, pods::ClusterPod};
 use crate::{namespace::Namespace, plan::Machine, report::HttpReport};
 
 /// DaemonSet, and the label `app` of its Pods.
@@ -51,7 +51,8 @@ impl Cluster {
         let (pods, nodes) = (self.list_pods(NAME)?, self.testbed.nodes());
         let is_everywhere = nodes.iter().all(|node| pods.iter().any(|pod| pod.node == node.name));
         ensure!(is_everywhere, "not on each node: {pods:?}");
-        let endpoint = self.list_pods(workload::NAME)?.into_iter().next().context("no Pod is served")?;
+        let endpoint = self.list_pods(WORKLOAD)?.into_iter().find(|pod| !pod.is_ending);
+        let endpoint = endpoint.context("no Pod is served")?;
         let pods = pods.into_iter().chain([endpoint]).map(InsideClient::of_pod);
         Ok(pods.chain(nodes.into_iter().map(InsideClient::of_node)).collect())
     }

@@ -1,11 +1,14 @@
 //! Pods of a cluster, as the API server has them.
 
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use anyhow::Result;
 use serde_json::Value;
 
-use super::Cluster;
+use super::{Cluster, WORKLOAD};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterPod {
@@ -14,6 +17,7 @@ pub struct ClusterPod {
     pub node: String,
     /// None as long as it has not begun.
     pub addresses: Vec<IpAddr>,
+    pub is_ending: bool,
 }
 
 impl ClusterPod {
@@ -24,18 +28,44 @@ impl ClusterPod {
             name: text(&object["metadata"]["name"]),
             node: text(&object["spec"]["nodeName"]),
             addresses: addresses.filter_map(|address| address["ip"].as_str()?.parse().ok()).collect(),
+            is_ending: !object["metadata"]["deletionTimestamp"].is_null(),
         }
     }
 }
 
 impl Cluster {
-    /// Those with this label `app` that are not ending.
+    /// Those with this label `app`.
     pub fn list_pods(&self, app: &str) -> Result<Vec<ClusterPod>> {
         let list = self.get(&["pods", "--selector", &format!("app={app}")])?;
-        let pods = list["items"].as_array().into_iter().flatten();
-        let living = pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-        Ok(living.map(ClusterPod::new).collect())
+        Ok(list["items"].as_array().into_iter().flatten().map(ClusterPod::new).collect())
     }
+
+    /// Names of the Deployment's Pods that are not ending.
+    pub fn pods(&self) -> Result<BTreeSet<String>> {
+        let living = self.list_pods(WORKLOAD)?.into_iter().filter(|pod| !pod.is_ending);
+        Ok(living.map(|pod| pod.name).collect())
+    }
+
+    /// The addresses that each Pod of the Deployment has seen clients come from, as it logs them.
+    pub fn client_sources(&self) -> Result<BTreeMap<String, BTreeSet<IpAddr>>> {
+        let selector = format!("app={WORKLOAD}");
+        let words = ["logs", "--selector", &selector, "--prefix", "--tail=-1", "--max-log-requests=100"];
+        Ok(parse_sources(&self.kubectl(&words)?))
+    }
+}
+
+/// Of lines as `[pod/NAME/CONTAINER] ADDRESS ...`.
+fn parse_sources(logs: &str) -> BTreeMap<String, BTreeSet<IpAddr>> {
+    let mut sources: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for line in logs.lines() {
+        let parts = line.strip_prefix("[pod/").and_then(|rest| rest.split_once("] "));
+        let Some((from, said)) = parts else { continue };
+        if let Some(Ok(address)) = said.split(' ').next().map(str::parse) {
+            let pod = from.split('/').next().unwrap_or_default();
+            sources.entry(pod.to_owned()).or_default().insert(address);
+        }
+    }
+    sources
 }
 
 #[cfg(test)]
@@ -43,6 +73,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn addresses_are_told_by_pod() {
+        let logs = "[pod/web-1/servers] listening on 8080\n\
+            [pod/web-1/servers] 198.51.100.10 /\n\
+            [pod/web-2/servers] 2001:db8:c::10\n\
+            [pod/web-1/servers] 198.51.100.10 /echo-addr\n";
+        let told = parse_sources(logs);
+        let told: Vec<_> = told.iter().map(|(pod, sources)| (pod.as_str(), sources.len())).collect();
+        assert_eq!(told, [("web-1", 1), ("web-2", 1)]);
+    }
 
     #[test]
     fn a_pod_that_has_not_begun_has_a_name() {

@@ -1,5 +1,7 @@
 //! What a cluster serves: Pods with all servers of a testbed, and a Service on [`VIP`](crate::VIP).
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::images::SERVER;
@@ -11,8 +13,8 @@ use crate::{
 
 /// Deployment and Service, and the label `app` of Pods.
 pub const NAME: &str = "web";
-/// How long a Pod that ends goes on, in seconds: longer than it takes until everybody knows.
-const LINGER: u32 = 10;
+/// How long a Pod that ends goes on: longer than it takes until everybody knows.
+pub const LINGER: Duration = Duration::from_secs(10);
 
 /// A Deployment of so many Pods, spread over the nodes. `revision` is another one for a rolling update.
 pub fn deployment(replicas: usize, revision: u32) -> Value {
@@ -29,7 +31,7 @@ pub fn deployment(replicas: usize, revision: u32) -> Value {
                 "spec": {
                     "automountServiceAccountToken": false,
                     "enableServiceLinks": false,
-                    "terminationGracePeriodSeconds": 3 * LINGER,
+                    "terminationGracePeriodSeconds": 3 * LINGER.as_secs(),
                     "topologySpreadConstraints": [{
                         "maxSkew": 1,
                         "topologyKey": "kubernetes.io/hostname",
@@ -48,7 +50,7 @@ fn container() -> Value {
         "name": "servers",
         "image": SERVER.reference(),
         "imagePullPolicy": "Never",
-        "args": ["serve", "--name=$(POD_NAME)", format!("--linger={LINGER}")],
+        "args": ["serve", "--name=$(POD_NAME)", format!("--linger={}", LINGER.as_secs())],
         "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         // A large receive buffer, so that no datagram is lost in the server.
         "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}},

@@ -12,17 +12,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use common::{socket_address, streams::check_nothing_lost, wait_at_most};
 use lb_testbed::{
     DirectorCounters, Family, UDP_ECHO_PORT, UdpStream, UdpStreamOptions, VIP,
-    cluster::{Cluster, NAMESPACE, Parts, WORKLOAD},
+    cluster::{Cluster, LINGER, NAMESPACE, Parts, WORKLOAD},
 };
 use load::under_load;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const NODES: usize = 3;
 const PODS: usize = 6;
+/// From each of the client's addresses: that one of 16 never gets to one of the Pods happens once in a million times.
+const REQUESTS: u64 = 100;
 /// For what takes some seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -57,10 +59,11 @@ fn pods_of_a_deployment_see_the_clients_and_answer_them_directly() -> Result<()>
     with_cluster(PODS, |cluster| {
         let counters = DirectorCounters::attach_to(&cluster.directors())?;
         for vip in VIP.both() {
-            let answers = cluster.testbed.send_requests(SocketAddr::new(vip, 80), 25)?;
+            let answers = cluster.testbed.send_requests(SocketAddr::new(vip, 80), REQUESTS)?;
             ensure!(answers.all_answered() && answers.per_pod.len() == PODS, "{vip}: {answers:?}");
         }
-        ensure!(cluster.client_sources()? == cluster.client_addresses(), "{:?}", cluster.client_sources()?);
+        let (seen, addresses) = (cluster.client_sources()?, cluster.client_addresses());
+        ensure!(seen.len() == PODS && seen.values().all(|sources| *sources == addresses), "{seen:?}");
         let count = counters.read()?;
         ensure!(count.packets > 0 && count.reply_packets_in == 0, "{count:?}");
         ensure!(cluster.count_ready_daemonsets()? == 2, "not both DaemonSets are ready");
@@ -121,9 +124,8 @@ fn scaling_breaks_no_connection_to_a_pod_that_stays() -> Result<()> {
         under_load(cluster, |lasting| {
             for pods in [20, 3] {
                 cluster.change(pods, 1)?;
-                cluster.wait_rolled_out()?;
-                wait_for_pods(cluster, pods)?;
-                lasting.check(cluster, &format!("with {pods} Pods"))?;
+                let when = format!("on the way to {pods} Pods");
+                lasting.watch(cluster, &when, || is_settled(cluster, pods))?;
                 cluster.wait_all_answer()?;
             }
             Ok(())
@@ -137,9 +139,7 @@ fn a_rolling_update_fails_no_request() -> Result<()> {
         let before = cluster.pods()?;
         under_load(cluster, |lasting| {
             cluster.change(PODS, 2)?;
-            cluster.wait_rolled_out()?;
-            lasting.check(cluster, "with new Pods")?;
-            wait_for_pods(cluster, PODS)?;
+            lasting.watch(cluster, "while Pods are replaced", || is_settled(cluster, PODS))?;
             ensure!(cluster.pods()?.is_disjoint(&before), "some Pods are the old ones");
             cluster.wait_all_answer()
         })
@@ -150,17 +150,39 @@ fn a_rolling_update_fails_no_request() -> Result<()> {
 #[test]
 fn draining_a_node_fails_no_request() -> Result<()> {
     with_cluster(PODS, |cluster| {
+        let cluster = &*cluster;
         let node = cluster.directors()[0].name.clone();
         under_load(cluster, |lasting| {
-            cluster.kubectl(&["drain", &node, "--ignore-daemonsets", "--timeout=120s"])?;
-            cluster.wait_rolled_out()?;
-            wait_for_pods(cluster, PODS)?;
+            lasting.check(cluster, "before the drain")?;
+            thread::scope(|scope| {
+                let words = ["drain", &node, "--ignore-daemonsets", "--timeout=120s"];
+                let drain = scope.spawn(move || cluster.kubectl(&words));
+                let avoided = wait_until_avoided(cluster, &node)
+                    .and_then(|()| lasting.watch(cluster, "during the drain", || Ok(drain.is_finished())));
+                let drained = drain.join().map_err(|_| anyhow!("`kubectl drain` panicked"))?;
+                drained.and(avoided)
+            })?;
+            lasting.watch(cluster, "while others take over", || is_settled(cluster, PODS))?;
             let pods = cluster.list_pods(WORKLOAD)?;
             ensure!(pods.iter().all(|pod| pod.node != node), "some Pods are still on {node}: {pods:?}");
-            lasting.check(cluster, "after the drain")?;
             cluster.wait_all_answer()
         })
     })
+}
+
+/// Waits until no new connection goes to the Pods of a node that is drained, which would still answer.
+fn wait_until_avoided(cluster: &Cluster, node: &str) -> Result<()> {
+    let ending = || -> Result<Vec<String>> {
+        let pods = cluster.list_pods(WORKLOAD)?.into_iter();
+        Ok(pods.filter(|pod| pod.is_ending && pod.node == node).map(|pod| pod.name).collect())
+    };
+    wait_at_most(PATIENCE, "Pods end", || Ok(!ending()?.is_empty()))?;
+    let took = wait_at_most(LINGER / 2, "new connections go elsewhere", || {
+        let (ending, answers) = (ending()?, cluster.send_requests(2)?);
+        Ok(!ending.iter().any(|pod| answers.per_pod.contains_key(pod)))
+    })?;
+    println!("new connections go elsewhere: after {took:?}");
+    Ok(())
 }
 
 /// Its power fails, and comes back: of what it had, there are only its files.
@@ -184,17 +206,16 @@ fn a_node_that_dies_is_left_out_until_it_is_back() -> Result<()> {
 fn a_service_that_is_deleted_is_not_answered_until_it_is_back() -> Result<()> {
     with_cluster(PODS, |cluster| {
         cluster.kubectl(&["delete", "service", WORKLOAD])?;
-        wait_at_most(PATIENCE, "nobody answers", || {
-            let answers = cluster.testbed.send_requests_from(
-                cluster.testbed.client_addresses()[0].v4.into(),
-                socket_address(VIP.v4.into(), 80),
-                1,
-            )?;
-            Ok(answers.answered == 0)
-        })?;
+        for client in cluster.testbed.client_addresses()[0].both() {
+            let target = socket_address(VIP.get(Family::of(client)), 80);
+            wait_at_most(PATIENCE, &format!("nobody answers at {target}"), || {
+                Ok(cluster.testbed.send_requests_from(client, target, 1)?.answered == 0)
+            })?;
+        }
         for pod in cluster.agent_pods()? {
             wait_at_most(PATIENCE, &format!("{pod} has no Service"), || {
-                Ok(agent_status(cluster, &pod)?["services"]["total"] == 0)
+                let services = ask_agent(cluster, &pod, &["services"])?;
+                Ok(agent_status(cluster, &pod)?["services"]["total"] == 0 && services == json!([]))
             })?;
         }
         cluster.serve(PODS)
@@ -213,14 +234,7 @@ fn ask_agent(cluster: &Cluster, pod: &str, words: &[&str]) -> Result<Value> {
     serde_json::from_str(&told).with_context(|| format!("what `trigon {}` prints", words.join(" ")))
 }
 
-/// Waits until there are so many Pods of the Deployment, and none that is ending.
-fn wait_for_pods(cluster: &Cluster, count: usize) -> Result<()> {
-    let took = wait_at_most(PATIENCE, &format!("{count} Pods"), || {
-        // kubectl is slow enough; the machine is busy with Pods.
-        thread::sleep(Duration::from_millis(500));
-        let list = cluster.get(&["pods", "--selector", &format!("app={WORKLOAD}")])?;
-        Ok(list["items"].as_array().is_some_and(|pods| pods.len() == count))
-    })?;
-    println!("{count} Pods: after {took:?}");
-    Ok(())
+/// Has the Deployment so many Pods, all ready, and none besides that is ending?
+fn is_settled(cluster: &Cluster, pods: usize) -> Result<bool> {
+    Ok(cluster.is_rolled_out()? && cluster.list_pods(WORKLOAD)?.len() == pods)
 }
