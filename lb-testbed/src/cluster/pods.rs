@@ -60,7 +60,7 @@ fn parse_sources(logs: &str) -> BTreeMap<String, BTreeSet<IpAddr>> {
     for line in logs.lines() {
         let parts = line.strip_prefix("[pod/").and_then(|rest| rest.split_once("] "));
         let Some((from, said)) = parts else { continue };
-        if let Some(Ok(address)) = said.split(' ').next().map(str::parse) {
+        if let Some(Ok(address)) = said.split(' ').next().map(str::parse::<IpAddr>) {
             let pod = from.split('/').next().unwrap_or_default();
             sources.entry(pod.to_owned()).or_default().insert(address);
         }

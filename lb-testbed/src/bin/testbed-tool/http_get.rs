@@ -60,7 +60,7 @@ fn parse(answer: &str) -> Result<(String, IpAddr)> {
     ensure!(head.starts_with("HTTP/1.1 200 "), "no success: {answer:?}");
     let pod = head.lines().find_map(|line| line.strip_prefix("X-Pod: "));
     let pod = pod.with_context(|| format!("no Pod: {answer:?}"))?;
-    let source = body.trim().parse().with_context(|| format!("no address: {answer:?}"))?;
+    let source: IpAddr = body.trim().parse().with_context(|| format!("no address: {answer:?}"))?;
     Ok((pod.to_owned(), source))
 }
 
