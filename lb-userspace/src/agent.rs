@@ -30,4 +30,6 @@ pub mod speakers;
 mod testing;
 
 pub use config::{AgentConfig, AnnounceConfig, HealthConfig};
+#[doc(hidden)]
+pub use reporting::crowd;
 pub use run::run;

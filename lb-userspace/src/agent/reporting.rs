@@ -6,6 +6,7 @@
 //! ```
 
 mod content;
+pub mod crowd;
 mod pace;
 
 use std::{
@@ -24,7 +25,7 @@ use tracing::{debug, info, warn};
 
 use self::{
     content::{Report, may_differ},
-    pace::Pace,
+    pace::{Pace, Urgency},
 };
 use super::snapshot::{Facts, Snapshot};
 use crate::{
@@ -46,10 +47,7 @@ pub async fn report(
     fault: watch::Sender<Option<String>>,
 ) {
     let mut looked_at = Arc::clone(&snapshots.borrow_and_update());
-    let seed = fnv1a(&looked_at.me.node) ^ u64::from(std::process::id());
-    let writer = Writer::new(&server, &looked_at.me.node, fault);
-    let mut pace = Pace::new(seed);
-    let mut told: Option<Report> = None;
+    let mut reporter = Reporter::new(&server, &looked_at.me.node, fault);
     loop {
         tokio::select! {
             changed = snapshots.changed() => {
@@ -57,20 +55,50 @@ pub async fn report(
                     return;
                 }
                 if may_differ(&looked_at, &snapshots.borrow_and_update()) {
-                    pace.note_news(Instant::now());
+                    reporter.note_news();
                 }
             }
-            () = wait_until(pace.due()) => {
+            () = wait_until(reporter.due()) => {
                 looked_at = Arc::clone(&snapshots.borrow_and_update());
-                let report = looked_at.report(&facts, told.as_ref());
-                let urgency = report.as_ref().map_or(pace::Urgency::None, |report| report.urgency(told.as_ref()));
-                if let (true, Some(report)) = (pace.is_time(urgency, Instant::now()), report) {
-                    let is_written = writer.write(&report).await;
-                    pace.note_attempt(is_written, Instant::now());
-                    if is_written {
-                        told = Some(report);
-                    }
-                }
+                let report = looked_at.report(&facts, reporter.told.as_ref());
+                reporter.tell(report).await;
+            }
+        }
+    }
+}
+
+/// What was told, and when to look whether there is more to tell.
+struct Reporter {
+    writer: Writer,
+    pace: Pace,
+    /// The last report that was written.
+    told: Option<Report>,
+}
+
+impl Reporter {
+    fn new(server: &ApiServer, node: &str, fault: watch::Sender<Option<String>>) -> Self {
+        let seed = fnv1a(node) ^ u64::from(std::process::id());
+        Self { writer: Writer::new(server, node, fault), pace: Pace::new(seed), told: None }
+    }
+
+    /// Something has happened that may have to be told.
+    fn note_news(&mut self) {
+        self.pace.note_news(Instant::now());
+    }
+
+    /// When to look.
+    fn due(&self) -> Option<Instant> {
+        self.pace.due()
+    }
+
+    /// After a look: writes what it has found, if it is time to. None: there is nothing.
+    async fn tell(&mut self, report: Option<Report>) {
+        let urgency = report.as_ref().map_or(Urgency::None, |report| report.urgency(self.told.as_ref()));
+        if let (true, Some(report)) = (self.pace.is_time(urgency, Instant::now()), report) {
+            let is_written = self.writer.write(&report).await;
+            self.pace.note_attempt(is_written, Instant::now());
+            if is_written {
+                self.told = Some(report);
             }
         }
     }

@@ -32,7 +32,7 @@ pub struct Report {
     pub node_uid: Arc<str>,
     pub spec: AgentReportSpec,
     /// [`crate::agent::snapshot::SourceVersion::requests`], as of `seen`.
-    requests: u64,
+    pub requests: u64,
 }
 
 impl Report {
