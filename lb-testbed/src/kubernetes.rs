@@ -9,6 +9,7 @@ mod identity;
 mod objects;
 mod pods;
 mod programs;
+mod requests;
 
 pub use api_server::{ApiServer, Link};
 pub use chart::{kustomize, manifests_dir, write_chart};
@@ -21,3 +22,4 @@ pub use programs::{
     HELM, HELM_VERSION, Programs, built_helm, built_program, find_go, find_helm, find_helm_or_skip,
     module_dir,
 };
+pub use requests::Writes;
