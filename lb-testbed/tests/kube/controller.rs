@@ -27,7 +27,7 @@ const SLACK: Duration = Duration::from_secs(10);
 pub struct Rig {
     controllers: BTreeMap<&'static str, Process>,
     pub api_server: ApiServer,
-    testbed: Testbed,
+    pub testbed: Testbed,
 }
 
 /// With controllers on these machines.
@@ -72,7 +72,7 @@ impl Rig {
         self.api_server.kubectl(&["apply", "-f", "-"], &object.to_string()).map(drop)
     }
 
-    fn get(&self, words: &[&str]) -> Result<Value> {
+    pub fn get(&self, words: &[&str]) -> Result<Value> {
         let told = self.api_server.kubectl(&[&["get", "-o", "json"], words].concat(), "")?;
         serde_json::from_str(&told).context("an object")
     }

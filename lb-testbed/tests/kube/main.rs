@@ -5,6 +5,7 @@ mod common;
 mod controller;
 mod helm;
 mod manifests;
+mod many_agents;
 mod refused;
 mod reports;
 mod rights;
