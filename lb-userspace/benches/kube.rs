@@ -1,10 +1,15 @@
-//! How long a change takes from the API server to the kernel's maps, and what an agent costs there. Run by
-//! `cargo xtask bench --kube`, as root: API server, agent and maps are real; nodes and endpoints are only objects.
+//! How long a change takes from the API server to the kernel's maps, and what an agent costs there; and what it takes a
+//! controller until Services say that all agents have them. Run by `cargo xtask bench --kube`, as root: API server, agent,
+//! maps and controller are real; nodes and endpoints are only objects.
 //!
-//! One machine, a director. Each Service has ten endpoints on ten nodes.
+//! Of an agent: one machine, a director. Each Service has ten endpoints on ten nodes.
 
 #[path = "kube/cluster.rs"]
 mod cluster;
+#[path = "kube/conditions.rs"]
+mod conditions;
+#[path = "kube/controller.rs"]
+mod controller;
 #[path = "common/layout.rs"]
 mod layout;
 #[path = "common/memory.rs"]
@@ -42,6 +47,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 struct Args {
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
+    /// Only what gives cases whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
     /// What `cargo bench` says.
     #[arg(long, hide = true)]
     bench: bool,
@@ -59,38 +67,60 @@ struct Row {
     case: String,
     p50_ms: f64,
     p99_ms: f64,
-    /// Of the agent, for each change.
+    /// Of the agent or the controller, for each change.
     cpu_ms: f64,
-    /// Of the agent's own memory, when the case was over.
+    /// Of its own memory, when the case was over.
     memory_mib: f64,
+    /// What was written to the API server, for each change.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    writes: Option<controller::Written>,
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    let is_wanted = |cases: &[String]| cases.iter().any(|case| case.contains(&args.only));
     let mut rows = Vec::new();
     for (services, nodes) in SIZES {
-        rows.extend(measure(services, nodes)?);
+        if is_wanted(&cases(services)) {
+            rows.extend(measure(services, nodes)?);
+        }
     }
+    if is_wanted(&controller::cases()) {
+        rows.extend(controller::measure()?);
+    }
+    ensure!(!rows.is_empty(), "--only {}: no case has this in its name", args.only);
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&rows)?),
-        Output::Text => rows.iter().for_each(|row| {
-            println!(
-                "{:<24} median {:>8.1} ms  p99 {:>8.1} ms  {:>8.2} ms CPU  {:>4.0} MiB",
-                row.case, row.p50_ms, row.p99_ms, row.cpu_ms, row.memory_mib
-            );
-        }),
+        Output::Text => rows.iter().for_each(print_row),
     }
     Ok(())
 }
 
+fn print_row(row: &Row) {
+    print!(
+        "{:<47} median {:>8.1} ms  p99 {:>8.1} ms  {:>8.2} ms CPU  {:>4.0} MiB",
+        row.case, row.p50_ms, row.p99_ms, row.cpu_ms, row.memory_mib
+    );
+    if let Some(controller::Written { writes, reports }) = row.writes {
+        print!("  {writes} writes, {reports} reports");
+    }
+    println!();
+}
+
+fn cases(services: usize) -> [String; 2] {
+    [format!("start-{services}"), format!("endpoint-change-{services}")]
+}
+
 fn measure(services: usize, nodes: usize) -> Result<[Row; 2]> {
+    let [start_case, change_case] = cases(services);
     let testbed = Testbed::new(Config { directors: 1, nodes: 0, ..Config::l3() })?;
     let api_server = ApiServer::start(&testbed, Programs::find()?)?;
     let director = testbed.machine("director1")?;
     let kubeconfig = api_server.admin_kubeconfig();
-    let cluster = Cluster::new(testbed.router().clone(), kubeconfig.to_owned(), services, nodes, director);
+    let cluster = Cluster::new(testbed.router().clone(), kubeconfig.to_owned(), services, nodes);
     eprintln!("making {services} Services with {} endpoints on {nodes} nodes", services * cluster::ENDPOINTS);
     cluster.create()?;
+    cluster.create_endpoints(director)?;
 
     let began = Instant::now();
     let agent = start_agent(&testbed, director, &api_server)?;
@@ -98,21 +128,23 @@ fn measure(services: usize, nodes: usize) -> Result<[Row; 2]> {
     let took = millis(began.elapsed());
     let cpu = process::cpu_time(agent.id())?;
     let start = Row {
-        case: format!("start-{services}"),
+        case: start_case,
         p50_ms: took,
         p99_ms: took,
         cpu_ms: millis(cpu),
         memory_mib: memory::own_memory_mib(agent.id())?,
+        writes: None,
     };
 
     let (mut times, cpu) = change_endpoints(&testbed, director, &cluster, &agent)?;
-    times.sort_unstable();
+    let [p50_ms, p99_ms] = percentiles(&mut times);
     let change = Row {
-        case: format!("endpoint-change-{services}"),
-        p50_ms: millis(times[times.len() / 2]),
-        p99_ms: millis(times[times.len() * 99 / 100]),
+        case: change_case,
+        p50_ms,
+        p99_ms,
         cpu_ms: millis(cpu) / times.len() as f64,
         memory_mib: memory::own_memory_mib(agent.id())?,
+        writes: None,
     };
     Ok([start, change])
 }
@@ -168,6 +200,12 @@ fn change_endpoints(
 
 fn service_key(vip: IpAddr) -> ServiceKey {
     ServiceKey { addr: vip.into(), port: cluster::PORT.to_be(), protocol: 6, pad: 0 }
+}
+
+/// The median and the 99th percentile, in milliseconds.
+fn percentiles(times: &mut [Duration]) -> [f64; 2] {
+    times.sort_unstable();
+    [times.len() / 2, times.len() * 99 / 100].map(|rank| millis(times[rank]))
 }
 
 fn millis(time: Duration) -> f64 {

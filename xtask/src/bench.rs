@@ -42,9 +42,10 @@ pub struct BenchArgs {
     /// event to the proof, by stage, for 1,000 and 10,000 Services.
     #[arg(long, conflicts_with_all = ["rounds", "packets", "cpu", "only", "objects"])]
     control: bool,
-    /// Measure agents with a real API server instead: the time from a write to the kernel's map, and CPU and
-    /// memory of the agent, for 1,000 and 10,000 Services.
-    #[arg(long, conflicts_with_all = ["control", "rounds", "packets", "cpu", "only", "objects"])]
+    /// Measure agents and a controller with a real API server instead: the time from a write to the kernel's map, and CPU
+    /// and memory of the agent, for 1,000 and 10,000 Services; the time until 10,000 Services say that 1,000 agents have
+    /// them, and how often that is written. With the controller, some fifteen minutes.
+    #[arg(long, conflicts_with_all = ["control", "rounds", "packets", "cpu", "objects"])]
     kube: bool,
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -57,7 +58,7 @@ pub struct BenchArgs {
     /// The CPU to measure on.
     #[arg(long, default_value_t = 0)]
     cpu: usize,
-    /// Only cases whose name contains this, and the baselines.
+    /// Only cases whose name contains this, and the baselines; with --kube, those that are measured together.
     #[arg(long, default_value = "")]
     only: String,
     /// The directory of the eBPF objects, if they are not to be built.
@@ -94,11 +95,11 @@ impl BenchArgs {
 
 pub fn run(args: BenchArgs) -> Result<()> {
     if args.control {
-        return run_in_userspace("control", args.output);
+        return run_in_userspace("control", args.output, &[]);
     }
     if args.kube {
         kubernetes::run()?;
-        return run_in_userspace("kube", args.output);
+        return run_in_userspace("kube", args.output, &["--only", &args.only]);
     }
     let stats = std::fs::read_to_string("/proc/sys/kernel/bpf_stats_enabled").unwrap_or_default();
     ensure!(
@@ -116,7 +117,7 @@ pub fn run(args: BenchArgs) -> Result<()> {
 }
 
 /// A bench that is in the crate that it measures (`lb-userspace/benches`).
-fn run_in_userspace(name: &str, output: Output) -> Result<()> {
+fn run_in_userspace(name: &str, output: Output, extra: &[&str]) -> Result<()> {
     let format = match output {
         Output::Json => "json",
         Output::Text | Output::Instructions => "text",
@@ -131,7 +132,7 @@ fn run_in_userspace(name: &str, output: Output) -> Result<()> {
         "--bins",
     ]))?;
     let bench = ["bench", "--package", "lb-userspace", "--bench", name, "--", "--output", format];
-    shell::run(shell::cargo().args(bench))
+    shell::run(shell::cargo().args(bench).args(extra))
 }
 
 /// All cases, as often as they are to run.

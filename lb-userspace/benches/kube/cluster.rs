@@ -1,8 +1,10 @@
 //! The objects of a cluster, written to an API server.
 
 use std::{
+    iter,
     path::{Path, PathBuf},
     sync::mpsc,
+    time::Instant,
 };
 
 use anyhow::{Context, Result};
@@ -35,42 +37,65 @@ pub struct Cluster {
     kubeconfig: PathBuf,
     services: usize,
     nodes: usize,
-    director: (String, String),
 }
 
 impl Cluster {
-    pub fn new(
-        namespace: Namespace,
-        kubeconfig: PathBuf,
-        services: usize,
-        nodes: usize,
-        director: &Machine,
-    ) -> Self {
-        let director = (director.name.clone(), director.address.v4.to_string());
-        Self { namespace, kubeconfig, services, nodes, director }
+    pub fn new(namespace: Namespace, kubeconfig: PathBuf, services: usize, nodes: usize) -> Self {
+        Self { namespace, kubeconfig, services, nodes }
     }
 
     pub fn services(&self) -> usize {
         self.services
     }
 
+    /// Nodes and Services.
     pub fn create(&self) -> Result<()> {
-        self.namespace.within(|| {
-            runtime()?.block_on(async {
-                let client = connect(&self.kubeconfig).await?;
-                let (nodes, services, slices) = (
-                    Api::<Node>::all(client.clone()),
-                    Api::<Service>::default_namespaced(client.clone()),
-                    Api::<EndpointSlice>::default_namespaced(client),
-                );
-                let director = node(&self.director.0, &self.director.1, true);
-                let others =
-                    (0..self.nodes).map(|n| node(&format!("n{n}"), &node_address(n).to_string(), false));
-                create_all(&nodes, others.chain([director])).await?;
-                create_all(&services, (0..self.services).map(service)).await?;
-                create_all(&slices, (0..self.services).map(|n| self.slice(n, 0))).await
-            })
+        self.ask(async |client| {
+            let nodes = (0..self.nodes).map(|n| node(&node_name(n), &node_address(n).to_string(), false));
+            create_all(&Api::<Node>::all(client.clone()), nodes).await?;
+            let services = (0..self.services).map(service);
+            create_all(&Api::<Service>::default_namespaced(client), services).await
         })
+    }
+
+    /// The Node of a machine that an agent runs on, and the endpoints of all Services.
+    pub fn create_endpoints(&self, director: &Machine) -> Result<()> {
+        let director = node(&director.name, &director.address.v4.to_string(), true);
+        self.ask(async |client| {
+            create_all(&Api::<Node>::all(client.clone()), iter::once(director)).await?;
+            let slices = (0..self.services).map(|n| self.slice(n, 0));
+            create_all(&Api::<EndpointSlice>::default_namespaced(client), slices).await
+        })
+    }
+
+    /// Has a Service ask for something else than with any other `number`. Returns when that was sent.
+    pub fn change_service(&self, service: usize, number: usize) -> Result<Instant> {
+        self.ask(async |client| {
+            let limit = (100_000 + number).to_string();
+            let patch = json!({"metadata": {"annotations": {"trigon.dev/new-flows-per-second": limit}}});
+            let (services, sent) = (Api::<Service>::default_namespaced(client), Instant::now());
+            services.patch(&service_name(service), &PatchParams::default(), &Patch::Merge(patch)).await?;
+            Ok(sent)
+        })
+    }
+
+    /// Has a Node say, as the node lifecycle controller does, that nobody hears of it any more. Returns when that was sent.
+    pub fn give_up_node(&self, number: usize) -> Result<Instant> {
+        self.ask(async |client| {
+            let ready = json!({
+                "type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown",
+                "message": "Kubelet stopped posting node status.",
+            });
+            let patch = Patch::Merge(json!({"status": {"conditions": [ready]}}));
+            let (nodes, sent) = (Api::<Node>::all(client), Instant::now());
+            nodes.patch_status(&node_name(number), &PatchParams::default(), &patch).await?;
+            Ok(sent)
+        })
+    }
+
+    /// On a thread that is in the API server's namespace.
+    fn ask<T: Send>(&self, what: impl AsyncFnOnce(Client) -> Result<T> + Send) -> Result<T> {
+        self.namespace.within(|| runtime()?.block_on(async { what(connect(&self.kubeconfig).await?).await }))
     }
 
     /// Has one endpoint of each Service that it is told moved to another node.
@@ -100,14 +125,14 @@ impl Cluster {
             let node = (node_of(service, n, self.nodes) + moves) % self.nodes;
             json!({
                 "addresses": [endpoint_address(service * ENDPOINTS + n)],
-                "nodeName": format!("n{node}"),
+                "nodeName": node_name(node),
                 "conditions": {"ready": true, "serving": true, "terminating": false},
                 "targetRef": {"kind": "Pod", "name": format!("s{service}-{n}"), "namespace": "default"},
             })
         };
         json!({
             "metadata": {
-                "name": slice_name(service), "labels": {"kubernetes.io/service-name": format!("s{service}")},
+                "name": slice_name(service), "labels": {"kubernetes.io/service-name": service_name(service)},
             },
             "addressType": "IPv4",
             "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
@@ -134,6 +159,14 @@ impl Mover {
     }
 }
 
+pub fn node_name(number: usize) -> String {
+    format!("n{number}")
+}
+
+pub fn service_name(number: usize) -> String {
+    format!("s{number}")
+}
+
 fn slice_name(service: usize) -> String {
     format!("s{service}-1")
 }
@@ -147,7 +180,7 @@ fn node(name: &str, address: &str, director: bool) -> Value {
 
 fn service(number: usize) -> Value {
     json!({
-        "metadata": {"name": format!("s{number}"), "annotations": {"trigon.dev/dsr": "true"}},
+        "metadata": {"name": service_name(number), "annotations": {"trigon.dev/dsr": "true"}},
         "spec": {
             "type": "LoadBalancer", "loadBalancerClass": "trigon.dev/lb", "allocateLoadBalancerNodePorts": false,
             "ports": [{"name": "http", "port": PORT, "targetPort": 8080}],
@@ -174,7 +207,7 @@ where
     stream::iter(objects).map(create).buffer_unordered(AT_ONCE).try_collect::<()>().await
 }
 
-async fn connect(kubeconfig: &Path) -> Result<Client> {
+pub async fn connect(kubeconfig: &Path) -> Result<Client> {
     let read =
         Kubeconfig::read_from(kubeconfig).with_context(|| format!("reading {}", kubeconfig.display()))?;
     let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
@@ -183,6 +216,6 @@ async fn connect(kubeconfig: &Path) -> Result<Client> {
 }
 
 /// On its thread, which is in the API server's namespace.
-fn runtime() -> Result<Runtime> {
+pub fn runtime() -> Result<Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
