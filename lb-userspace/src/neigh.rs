@@ -39,5 +39,5 @@ pub use link_fault::{LinkFault, LinkFaults};
 pub use next_hop::{Mac, NextHop, NextHops, Reach};
 pub use table_room::TableFault;
 pub use tag::Tag;
-pub use uplinks::find_uplinks;
+pub use uplinks::{find_ports, find_uplinks};
 pub use usable::{LastAnswers, changed_answers};

@@ -1,6 +1,6 @@
 //! `trigon agent`
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
 
 use anyhow::{Context, bail};
 use ipnet::IpNet;
@@ -15,7 +15,7 @@ use crate::{
     cli::args::{AgentArgs, AnnounceArgs, Cli, HealthArgs, SourceArg},
     datapath::kernel::{self, DatapathConfig, LoadError},
     health::{Limits, Probing},
-    neigh::find_uplinks,
+    neigh::{find_ports, find_uplinks},
     objects::source::{ApiServer, Source},
     plan::{Identity, mirror::Capacity},
     protocols::{bgp::speaker::SpeakerConfig, l2::L2Config},
@@ -52,10 +52,23 @@ async fn find_interfaces(args: &AgentArgs) -> anyhow::Result<Vec<String>> {
     }
     let attached = kernel::attached_interfaces(&args.pin.pin_dir);
     let found = match find_uplinks().await {
-        Err(_) if !attached.is_empty() => Vec::new(),
+        Err(error) if !attached.is_empty() => {
+            tracing::warn!(
+                "no uplink can be found by the default routes ({error:#}), those that are attached stay: look at \
+                 `ip route show default`, or name the uplinks with --interface"
+            );
+            Vec::new()
+        }
         found => found.context("--interface: the uplink cannot be found, name it")?,
     };
-    let interfaces = join_uplinks(found, attached);
+    let ports = find_ports(&attached).await.unwrap_or_else(|error| {
+        tracing::warn!(
+            "what is attached stays, though it may be a port of a bond or a bridge by now, which cannot be asked \
+             ({error:#}): start the agent again, or name the uplinks with --interface"
+        );
+        BTreeSet::new()
+    });
+    let interfaces = join_uplinks(found, attached, &ports);
     tracing::info!(
         interfaces = interfaces.join(","),
         "uplinks, by the default routes and by what is attached"
@@ -63,9 +76,13 @@ async fn find_interfaces(args: &AgentArgs) -> anyhow::Result<Vec<String>> {
     Ok(interfaces)
 }
 
-/// A default route may be away while the agent starts, and packets for VIPs come in nevertheless.
-fn join_uplinks(found: Vec<String>, attached: Vec<String>) -> Vec<String> {
-    let others: Vec<_> = attached.into_iter().filter(|name| !found.contains(name)).collect();
+/// A default route may be away while the agent starts, and packets for VIPs come in nevertheless. What has become a port of a
+/// bond or a bridge is no uplink any more, unless there is no other.
+fn join_uplinks(found: Vec<String>, attached: Vec<String>, ports: &BTreeSet<String>) -> Vec<String> {
+    let has_ports_only = found.is_empty() && attached.iter().all(|name| ports.contains(name));
+    let is_uplink = |name: &String| has_ports_only || !ports.contains(name);
+    let others: Vec<_> =
+        attached.into_iter().filter(|name| !found.contains(name) && is_uplink(name)).collect();
     found.into_iter().chain(others).collect()
 }
 
@@ -144,6 +161,20 @@ mod tests {
 
     use super::*;
     use crate::{cli::args::Command, datapath::kernel::map_specs, plan::shortage::Shortage};
+
+    #[test]
+    fn what_is_attached_stays_an_uplink_unless_a_bond_has_it() {
+        let names = |text: &str| -> Vec<_> { text.split_whitespace().map(str::to_owned).collect() };
+        let join = |found, attached, ports: &str| {
+            join_uplinks(names(found), names(attached), &names(ports).into_iter().collect()).join(" ")
+        };
+        assert_eq!(join("eth0", "", ""), "eth0");
+        assert_eq!(join("eth1", "eth0 eth1", ""), "eth1 eth0");
+        assert_eq!(join("bond0", "eth0 eth1 eth2", "eth0 eth1"), "bond0 eth2");
+        // While there is no default route.
+        assert_eq!(join("", "bond0 eth0", "eth0"), "bond0");
+        assert_eq!(join("", "eth0 eth1", "eth0 eth1"), "eth0 eth1");
+    }
 
     fn datapath_with(sizes: &[String]) -> DatapathConfig {
         let always = "trigon agent --role director,node --interface eth0 --source . --node-name node1";

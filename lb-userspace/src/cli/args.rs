@@ -201,8 +201,9 @@ pub struct AgentArgs {
 
     /// The uplink: where requests come in and replies leave, and where VIPs of L2Advertisements are
     /// answered for, unless those name some of them. May be repeated. Without it: the devices by which the
-    /// default routes leave when the agent starts, and those that a former start has attached to; below VLANs, their
-    /// Ethernet device (L2Advertisements for a VLAN have to name it).
+    /// default routes leave when the agent starts, and those that a former start has attached to, unless they
+    /// have become ports of a bond or a bridge; below VLANs, their Ethernet device (L2Advertisements for a VLAN have to
+    /// name it).
     #[arg(long, value_name = "IF")]
     pub interface: Vec<String>,
 

@@ -3,7 +3,10 @@
 use std::{io, net::IpAddr};
 
 use netlink_packet_route::{
-    link::{InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage},
+    link::{
+        InfoData, InfoKind, InfoPortKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType,
+        LinkMessage,
+    },
     neighbour::{
         NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage,
         NeighbourState,
@@ -118,6 +121,15 @@ pub fn link(message: &LinkMessage) -> Option<(u32, Link)> {
         controller: controller.filter(|ifindex| *ifindex != 0),
     };
     Some((header.index, link))
+}
+
+/// Is the link a port of something that takes what it receives: of a bond or a bridge, but not of a VRF?
+pub fn is_port(message: &LinkMessage) -> bool {
+    let infos = message.attributes.iter().filter_map(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => Some(infos),
+        _ => None,
+    });
+    infos.flatten().any(|info| matches!(info, LinkInfo::PortKind(kind) if *kind != InfoPortKind::Vrf))
 }
 
 /// The tag of a VLAN device; None if the link is not a VLAN device.

@@ -174,6 +174,13 @@ impl Netlink {
         Ok(Some(NamedLink { ifindex, link, device }))
     }
 
+    /// See [`decode::is_port`]; false if there is no link of that name.
+    pub async fn is_port(&self, name: &str) -> Result<bool, NetlinkError> {
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        Ok(self.request_links(message, NLM_F_ACK).await?.iter().any(decode::is_port))
+    }
+
     async fn request_links(
         &self,
         mut message: LinkMessage,

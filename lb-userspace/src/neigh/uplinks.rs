@@ -15,11 +15,30 @@ use super::{netlink::Netlink, routing::Links, vlan};
 ///
 /// The socket belongs to the network namespace of the thread that first polls the future.
 pub async fn find_uplinks() -> anyhow::Result<Vec<String>> {
+    ask_kernel(read_uplinks).await
+}
+
+/// Those of these links that are ports of a bond, a bridge or the like, which takes what they receive. A port of a VRF is a link
+/// as any other.
+pub async fn find_ports(names: &[String]) -> anyhow::Result<BTreeSet<String>> {
+    ask_kernel(async |kernel: &Netlink| {
+        let mut ports = BTreeSet::new();
+        for name in names {
+            if kernel.is_port(name).await? {
+                ports.insert(name.clone());
+            }
+        }
+        Ok(ports)
+    })
+    .await
+}
+
+async fn ask_kernel<T>(ask: impl AsyncFnOnce(&Netlink) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let (kernel, connection) = Netlink::open().context("cannot open a netlink socket")?;
     tokio::select! {
         biased;
         () = connection => bail!("the netlink socket has failed"),
-        result = read_uplinks(&kernel) => result,
+        result = ask(&kernel) => result,
     }
 }
 

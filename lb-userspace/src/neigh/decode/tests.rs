@@ -119,6 +119,21 @@ fn link_messages_become_links() {
 }
 
 #[test]
+fn what_a_bond_or_a_bridge_takes_packets_from_is_a_port() {
+    let with = |infos| {
+        let mut message = LinkMessage::default();
+        message.attributes = vec![LinkAttribute::Controller(9), LinkAttribute::LinkInfo(infos)];
+        is_port(&message)
+    };
+    for kind in [InfoPortKind::Bond, InfoPortKind::Bridge, InfoPortKind::Team] {
+        assert!(with(vec![LinkInfo::Kind(InfoKind::Veth), LinkInfo::PortKind(kind)]));
+    }
+    assert!(!with(vec![LinkInfo::PortKind(InfoPortKind::Vrf)]));
+    assert!(!with(vec![LinkInfo::Kind(InfoKind::Bond)]) && !with(vec![]));
+    assert!(!is_port(&LinkMessage::default()));
+}
+
+#[test]
 fn vlan_devices_have_a_tag_and_a_device_below() {
     let vlan = |data| vec![LinkInfo::Kind(InfoKind::Vlan), LinkInfo::Data(InfoData::Vlan(data))];
     let ad = InfoVlan::Protocol(VlanProtocol::Ieee8021Ad);
