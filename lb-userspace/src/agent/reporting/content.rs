@@ -39,11 +39,9 @@ impl Report {
     /// How soon is it to be told, after one that was told before?
     pub fn urgency(&self, told: Option<&Self>) -> Urgency {
         let Some(told) = told else { return Urgency::Soon };
-        let waited_for =
-            |report: &Self| AgentReportSpec { services: ReportedServices::default(), ..report.spec.clone() };
         let is_asked_else =
             self.spec.services.seen != told.spec.services.seen && self.requests != told.requests;
-        if self.node_uid != told.node_uid || waited_for(self) != waited_for(told) || is_asked_else {
+        if self.node_uid != told.node_uid || is_asked_else || !says_the_same(&self.spec, &told.spec) {
             Urgency::Soon
         } else if self.spec.services == told.spec.services {
             Urgency::None
@@ -51,6 +49,13 @@ impl Report {
             Urgency::Later
         }
     }
+}
+
+/// But for the numbers of Services.
+fn says_the_same(one: &AgentReportSpec, other: &AgentReportSpec) -> bool {
+    // With all fields, so that no new one is forgotten.
+    let AgentReportSpec { roles, version, services: _, exceptions, omitted } = one;
+    (roles, version, exceptions, omitted) == (&other.roles, &other.version, &other.exceptions, &other.omitted)
 }
 
 /// May the report of one snapshot be another than that of one before it? Looks only at what both do not share.
