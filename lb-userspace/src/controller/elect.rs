@@ -33,6 +33,7 @@ pub async fn elect(
     leads: watch::Sender<Option<Instant>>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let mut server = Server { api, lease: None };
     let mut log = Log::default();
     loop {
         tokio::select! {
@@ -42,40 +43,52 @@ pub async fn elect(
         // An attempt that is cut off has been made or not: giving the Lease back begins by reading it.
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
-            () = attempt(&api, &mut elector, &mut log) => {}
+            () = attempt(&mut server, &mut elector, &mut log) => {}
         }
         leads.send_replace(elector.leads_until());
         log.note(&elector);
     }
     elector.leave(Instant::now());
     leads.send_replace(None);
-    if timeout(FAREWELL, attempt(&api, &mut elector, &mut log)).await.is_err() {
+    if timeout(FAREWELL, attempt(&mut server, &mut elector, &mut log)).await.is_err() {
         info!("the Lease could not be given back: another takes over once it has run out");
     }
 }
 
-async fn attempt(api: &Api<v1::Lease>, elector: &mut Elector, log: &mut Log) {
+async fn attempt(server: &mut Server, elector: &mut Elector, log: &mut Log) {
     let mut request = Some(elector.begin(Instant::now(), Timestamp::now()));
     while let Some(asked) = request {
-        let answer = ask(api, asked, log).await;
+        let answer = server.ask(asked, log).await;
         request = elector.handle(answer, Instant::now(), Timestamp::now());
     }
 }
 
-async fn ask(api: &Api<v1::Lease>, request: Request, log: &mut Log) -> Answer {
-    let how = PostParams::default();
-    let asked = async {
-        match request {
-            Request::Read => api.get(NAME).await,
-            Request::Create(record) => api.create(&how, &lease(record, None)).await,
-            Request::Replace(Stored { record, version }) => {
-                api.replace(NAME, &how, &lease(record, Some(version))).await
+struct Server {
+    api: Api<v1::Lease>,
+    /// As it was read or written last.
+    lease: Option<v1::Lease>,
+}
+
+impl Server {
+    async fn ask(&mut self, request: Request, log: &mut Log) -> Answer {
+        let how = PostParams::default();
+        let asked = async {
+            match request {
+                Request::Read => self.api.get(NAME).await,
+                Request::Create(record) => self.api.create(&how, &lease(record, v1::Lease::default())).await,
+                Request::Replace(stored) => {
+                    self.api.replace(NAME, &how, &replacement(stored, self.lease.as_ref())).await
+                }
             }
+        };
+        let result = timeout(PATIENCE, asked).await;
+        match result {
+            Ok(result) => {
+                self.lease = result.as_ref().ok().cloned().or(self.lease.take());
+                answer_of(result, log)
+            }
+            Err(_) => log.failure("no answer in time".to_owned()),
         }
-    };
-    match timeout(PATIENCE, asked).await {
-        Ok(result) => answer_of(result, log),
-        Err(_) => log.failure("no answer in time".to_owned()),
     }
 }
 
@@ -89,16 +102,26 @@ fn answer_of(result: kube::Result<v1::Lease>, log: &mut Log) -> Answer {
     }
 }
 
-fn lease(record: Record, version: Option<String>) -> v1::Lease {
-    let metadata =
-        ObjectMeta { name: Some(NAME.to_owned()), resource_version: version, ..ObjectMeta::default() };
+/// What others have in a Lease stays as it was `read`: labels, annotations and owners, say. It is known if it has the version
+/// that is to be replaced.
+fn replacement(Stored { record, version }: Stored, read: Option<&v1::Lease>) -> v1::Lease {
+    let version = Some(version);
+    let mut before =
+        read.filter(|read| read.metadata.resource_version == version).cloned().unwrap_or_default();
+    before.metadata.resource_version = version;
+    lease(record, before)
+}
+
+/// `before`: with what others have in it.
+fn lease(record: Record, before: v1::Lease) -> v1::Lease {
+    let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..before.metadata };
     let spec = LeaseSpec {
         holder_identity: record.holder,
         lease_duration_seconds: Some(i32::try_from(record.duration.as_secs()).unwrap_or(i32::MAX)),
         acquire_time: record.acquired.map(MicroTime),
         renew_time: record.renewed.map(MicroTime),
         lease_transitions: Some(record.transitions),
-        ..LeaseSpec::default()
+        ..before.spec.unwrap_or_default()
     };
     v1::Lease { metadata, spec: Some(spec) }
 }
@@ -154,5 +177,42 @@ impl Log {
             info!("{leader} leads; this one waits");
         }
         self.leader = leader;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_others_have_in_the_lease_stays() -> serde_json::Result<()> {
+        let read: v1::Lease = serde_json::from_value(json!({
+            "metadata": {
+                "name": NAME, "namespace": "trigon-system", "resourceVersion": "7", "uid": "u",
+                "labels": {"app": "x"}, "annotations": {"example.com/note": "y"},
+                "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "z", "uid": "o"}],
+            },
+            "spec": {"holderIdentity": "a", "leaseTransitions": 1, "preferredHolder": "b"},
+        }))?;
+        let record = Record { holder: Some("b".to_owned()), transitions: 2, ..Record::default() };
+        let replaced = |version: &str| -> serde_json::Result<Value> {
+            let stored = Stored { record: record.clone(), version: version.to_owned() };
+            serde_json::to_value(replacement(stored, Some(&read)))
+        };
+        let now = replaced("7")?;
+        assert_eq!(now["metadata"], serde_json::to_value(&read.metadata)?);
+        assert_eq!(
+            (&now["spec"]["holderIdentity"], &now["spec"]["leaseTransitions"]),
+            (&json!("b"), &json!(2))
+        );
+        assert_eq!(now["spec"]["preferredHolder"], "b");
+        // A version that is not known: the API server refuses it, or has nothing of others.
+        assert_eq!(replaced("8")?["metadata"], json!({"name": NAME, "resourceVersion": "8"}));
+        // Given back, it is nobody's.
+        let nobody = lease(Record::default(), read);
+        assert_eq!(nobody.spec.and_then(|spec| spec.holder_identity), None);
+        Ok(())
     }
 }
