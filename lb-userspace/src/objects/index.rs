@@ -201,15 +201,17 @@ impl Index {
             let has_changed = std::mem::take(&mut self.nodes_touched) && self.settle_nodes();
             if !self.touched.is_empty() {
                 self.settle_services();
-                self.nodes_touched = self.nodes.has_leftovers() || self.nodes.has_refused();
+                self.nodes_touched = self.are_nodes_freed();
             } else if !has_changed {
                 break;
             }
         }
         if self.is_synced() {
-            let Self { pinned, claims, services, .. } = self;
+            let Self { pinned, claims, services, nodes, nodes_touched, .. } = self;
             pinned.retain(|frontend, _| {
-                claims.winner_of(frontend).is_some_and(|service| !services.had_settings(service))
+                let stays = claims.winner_of(frontend).is_some_and(|service| !services.had_settings(service));
+                *nodes_touched |= !stays && nodes.is_in_vain(frontend.vip);
+                stays
             });
         }
         if std::mem::take(&mut self.announcing_touched) {
@@ -228,8 +230,7 @@ impl Index {
         let vip_owner = |address: IpAddr| {
             announced.get(&address)?.wishes.keys().next().map(|service| service.to_string())
         };
-        let has_endpoints =
-            |node: &str| self.services.on_node(node).any(|service| self.services.contains(service));
+        let has_endpoints = |node: &str| self.services.are_on_node(node);
         let is_vip =
             |vip| announced.contains_key(&vip) || self.pinned.range(Frontend::all_of(vip)).next().is_some();
         let changes = self.nodes.settle(has_endpoints, vip_owner, is_vip);
@@ -246,6 +247,13 @@ impl Index {
             self.announcing_touched = true;
         }
         !changes.names.is_empty() || !changes.addresses.is_empty()
+    }
+
+    /// After Services have changed: may a Node have what it had not, or go?
+    fn are_nodes_freed(&mut self) -> bool {
+        let vips = self.vips.take_changed();
+        vips.into_iter().any(|vip| self.nodes.is_in_vain(vip))
+            || self.nodes.leftovers().any(|node| !self.services.are_on_node(node))
     }
 
     fn settle_services(&mut self) {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    mem,
     net::IpAddr,
     sync::Arc,
 };
@@ -15,6 +16,8 @@ use crate::objects::{
 #[derive(Default)]
 pub struct Vips {
     of_service: HashMap<ObjectRef, Vec<(IpAddr, Arc<Wish>)>>,
+    /// Those that came, went, or may be another Service's.
+    changed: BTreeSet<IpAddr>,
 }
 
 impl Vips {
@@ -22,6 +25,11 @@ impl Vips {
     pub fn services_of(&self, vips: &BTreeSet<IpAddr>) -> impl Iterator<Item = ObjectRef> {
         let has_any = |wishes: &Vec<(IpAddr, Arc<Wish>)>| wishes.iter().any(|(vip, _)| vips.contains(vip));
         self.of_service.iter().filter(move |(_, wishes)| has_any(wishes)).map(|(service, _)| service.clone())
+    }
+
+    /// Those that came, went, or may be another Service's, since this was asked last.
+    pub fn take_changed(&mut self) -> BTreeSet<IpAddr> {
+        mem::take(&mut self.changed)
     }
 
     /// Replaces all wishes of a Service.
@@ -39,6 +47,9 @@ impl Vips {
         if before == wishes {
             return;
         }
+        let vips =
+            |wishes: &[(IpAddr, Arc<Wish>)]| wishes.iter().map(|(vip, _)| *vip).collect::<BTreeSet<_>>();
+        self.changed.extend(vips(&before).symmetric_difference(&vips(&wishes)));
         let name: Arc<str> = service.full_name().into();
         let announced = &mut Arc::make_mut(cluster).announced;
         for (vip, _) in before {

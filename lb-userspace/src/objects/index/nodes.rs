@@ -24,8 +24,10 @@ pub struct NodeVersions {
     known: Nodes,
     usable: OrdMap<Arc<str>, Arc<Node>>,
     problems: Vec<Problem>,
-    has_leftovers: bool,
-    has_refused: bool,
+    /// Nodes that are gone, and stay because of their endpoints.
+    leftovers: BTreeSet<Arc<str>>,
+    /// Addresses that some Node asks for or lists, and does not have.
+    in_vain: BTreeSet<IpAddr>,
 }
 
 /// The object itself is large and not needed any more.
@@ -101,14 +103,14 @@ impl NodeVersions {
         }
     }
 
-    /// Are there Nodes that don't get an address which they ask for?
-    pub fn has_refused(&self) -> bool {
-        self.has_refused
+    /// Does some Node ask for this address, or list it, and not have it? It may, once that is a VIP no more.
+    pub fn is_in_vain(&self, address: IpAddr) -> bool {
+        self.in_vain.contains(&address)
     }
 
-    /// Are there Nodes that are gone, and stay because of their endpoints?
-    pub fn has_leftovers(&self) -> bool {
-        self.has_leftovers
+    /// Nodes that are gone, and stay because of their endpoints.
+    pub fn leftovers(&self) -> impl Iterator<Item = &str> {
+        self.leftovers.iter().map(|name| &**name)
     }
 
     /// Decides which versions are in effect. `has_endpoints`: are there endpoints on it?
@@ -123,25 +125,26 @@ impl NodeVersions {
             .retain(|name, entry| entry.latest.is_some() || entry.good.is_some() && has_endpoints(name));
         let mut problems = self.own_problems();
         let mut candidates = self.candidates();
-        self.has_leftovers = self.entries.values().any(|entry| entry.latest.is_none());
-        self.has_refused = false;
+        let gone = self.entries.iter().filter(|(_, entry)| entry.latest.is_none());
+        self.leftovers = gone.map(|(name, _)| Arc::clone(name)).collect();
+        self.in_vain.clear();
         loop {
             let losers = self.losers(&candidates, &vip_owner);
             if losers.is_empty() {
                 break;
             }
-            self.has_refused = true;
             for (name, problem) in losers {
                 problems.push(problem);
                 let Some(candidate) = candidates.get_mut(&name) else { continue };
+                self.in_vain.extend(candidate.node.iter().flat_map(|node| &node.addresses));
                 let good = self.entries.get(&name).and_then(|entry| entry.good.clone());
                 candidate.node = good.filter(|_| candidate.is_latest);
                 candidate.is_latest = false;
             }
         }
         let (known, usable) = join(&candidates, is_vip);
-        let mut others = usable.values().flat_map(|node| &node.other_addresses);
-        self.has_refused |= others.any(|address| known.owner(*address).is_none());
+        let others = usable.values().flat_map(|node| &node.other_addresses);
+        self.in_vain.extend(others.filter(|address| known.owner(**address).is_none()));
         for (name, candidate) in candidates.into_iter().filter(|(_, candidate)| candidate.is_latest) {
             if let Some(entry) = self.entries.get_mut(&name)
                 && entry.latest.as_ref().is_some_and(Translated::is_good)

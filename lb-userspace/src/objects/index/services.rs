@@ -160,6 +160,11 @@ impl ServiceVersions {
         self.on_node.get(node).into_iter().flat_map(BTreeMap::keys)
     }
 
+    /// Are there endpoints of Services on a node?
+    pub fn are_on_node(&self, node: &str) -> bool {
+        self.on_node(node).any(|service| self.contains(service))
+    }
+
     /// What is in effect of a Service, if there is one: its objects as they are now, but those that
     /// have a problem as they were last without. An object that was never good is used as far as it is.
     pub fn choose(&self, this: &ObjectRef, context: Context<'_>) -> Option<Choice> {

@@ -245,6 +245,48 @@ fn what_did_not_change_stays_the_same_object() {
 }
 
 #[test]
+fn services_that_free_no_node_have_no_node_looked_at() {
+    let both = json!([
+        {"type": "InternalIP", "address": "10.0.0.1"},
+        // As a machine has it that replies to clients directly.
+        {"type": "ExternalIP", "address": "192.0.2.1"},
+    ]);
+    let with_vip = json!({"metadata": {"name": "n1"}, "status": {"addresses": both}});
+    let mut index = index_of([
+        service("a", "192.0.2.1", 80, None, true),
+        service("b", "192.0.2.2", 80, None, true),
+        slice("s2", "b", 1, "n2"),
+        node("n2", "10.0.0.2", None),
+    ]);
+    index.cluster();
+    put(&mut index, Object::Node(Arc::new(serde_json::from_value(with_vip).unwrap())));
+    index.delete(&ObjectRef::new(Kind::Node, "", "n2"));
+    index.cluster();
+    let owner = |index: &Index| index.nodes.known().owner([192, 0, 2, 1].into()).cloned();
+    assert_eq!((owner(&index), index.faults().len()), (None, 1), "it is a VIP, and n2 has an endpoint");
+    let frees_nodes = |index: &mut Index| {
+        index.settle_services();
+        index.are_nodes_freed()
+    };
+    put(&mut index, service("b", "192.0.2.2", 81, None, true));
+    put(&mut index, service("a", "192.0.2.1", 81, None, true));
+    put(&mut index, slice("s1", "a", 1, "n1"));
+    put(&mut index, slice("s2", "b", 2, "n2"));
+    assert!(!frees_nodes(&mut index));
+    put(&mut index, service("c", "192.0.2.1", 82, None, true));
+    assert!(frees_nodes(&mut index), "it may be another Service's");
+
+    for name in ["a", "c"] {
+        index.delete(&ObjectRef::new(Kind::Service, "default", name));
+    }
+    index.cluster();
+    assert_eq!((owner(&index).as_deref(), index.faults().len()), (Some("n1"), 1));
+    index.delete(&ObjectRef::new(Kind::EndpointSlice, "default", "s2"));
+    index.cluster();
+    assert_eq!((index.faults().len(), index.nodes.known().get("n2")), (0, None));
+}
+
+#[test]
 fn a_node_that_appears_later_completes_its_services() {
     let mut index = Index::default();
     put(&mut index, service("a", "192.0.2.1", 80, None, true));
