@@ -34,7 +34,7 @@ pub struct TranslateConfig {
 pub struct Context<'a> {
     pub nodes: &'a Nodes,
     pub options: TranslateConfig,
-    /// What an earlier agent has in the maps, where no version was good since the start.
+    /// What an earlier agent has in the maps, of Services that had no valid settings since the start.
     pub pinned: &'a BTreeMap<Frontend, PinnedSettings>,
 }
 
@@ -92,48 +92,65 @@ pub fn service<'a>(
             Translated { claims: kube_proxy_claims(this, object, &vips), wishes, ..Translated::default() }
         }
         Carrier::DataPath(settings) => {
-            through_data_path(object, slices, &settings, |_| true, context.nodes, &mut problems)
+            let asked = Asked::read(object, context.nodes, &mut problems);
+            through_data_path(object, slices, &asked, &settings, |_| true, context.nodes, &mut problems)
         }
-        Carrier::Unknown => match settings_of_pinned(object, context) {
-            Some(settings) => {
-                let is_pinned = |frontend: &Frontend| context.pinned.contains_key(frontend);
-                through_data_path(object, slices, &settings, is_pinned, context.nodes, &mut problems)
+        Carrier::Unknown => {
+            let mut found = Vec::new();
+            let asked = Asked::read(object, context.nodes, &mut found);
+            let is_pinned = |frontend: &Frontend| context.pinned.contains_key(frontend);
+            let pinned = asked.frontends().filter_map(|frontend| context.pinned.get(&frontend));
+            match carrier::pinned_settings(object, pinned) {
+                Some(settings) => {
+                    problems.append(&mut found);
+                    let nodes = context.nodes;
+                    through_data_path(object, slices, &asked, &settings, is_pinned, nodes, &mut problems)
+                }
+                // An earlier agent does not serve it.
+                None => Translated::default(),
             }
-            None => Translated::default(),
-        },
+        }
     };
     problems.sort_by(|a, b| (&a.object, &a.field, &a.message).cmp(&(&b.object, &b.field, &b.message)));
     Translated { problems, has_settings, ..translated }
 }
 
-/// The settings by which an earlier agent serves it. None: it does not.
-fn settings_of_pinned(object: &source::Service, context: Context<'_>) -> Option<Settings> {
-    let vips = checked_vips(&object.this, object, context.nodes, &mut Vec::new());
-    let ports = checked_ports(&object.this, object, &mut Vec::new());
-    let frontends = ports.iter().flat_map(|port| vips.iter().map(|(vip, _)| port.at(*vip)));
-    carrier::pinned_settings(object, frontends.filter_map(|frontend| context.pinned.get(&frontend)))
+/// The VIPs, each with its field, and the ports of a Service.
+struct Asked {
+    vips: Vec<(IpAddr, String)>,
+    ports: Vec<ServicePort>,
+}
+
+impl Asked {
+    /// Those that make sense.
+    fn read(object: &source::Service, nodes: &Nodes, problems: &mut Vec<Problem>) -> Self {
+        let vips = checked_vips(&object.this, object, nodes, problems);
+        Self { vips, ports: checked_ports(&object.this, object, problems) }
+    }
+
+    fn frontends(&self) -> impl Iterator<Item = Frontend> {
+        self.ports.iter().flat_map(|port| self.vips.iter().map(move |(vip, _)| port.at(*vip)))
+    }
 }
 
 /// A Service in the data path, as far as its frontends are `wanted`.
 fn through_data_path<'a>(
     object: &source::Service,
     slices: impl IntoIterator<Item = &'a EndpointSlice>,
+    Asked { vips, ports }: &Asked,
     settings: &Settings,
     is_wanted: impl Fn(&Frontend) -> bool,
     nodes: &Nodes,
     problems: &mut Vec<Problem>,
 ) -> Translated {
-    let this = &object.this;
-    let vips = checked_vips(this, object, nodes, problems);
     let slices: Vec<Slice> =
         slices.into_iter().filter_map(|object| translate_slice(object, settings, nodes, problems)).collect();
-    let ports = checked_ports(this, object, problems);
     let has_none = |slice: &&Slice| !slice.members.is_empty() && !ports.iter().any(|port| slice.has(port));
     let unmatched = slices.iter().filter(has_none).map(|slice| slice.this.clone()).collect();
-    let mut claims = data_path_claims(this, &ports, settings, &vips, &slices, problems);
+    let mut claims = data_path_claims(&object.this, ports, settings, vips, &slices, problems);
     claims.retain(|claim| is_wanted(&claim.frontend));
     let vips = vips.iter().map(|(vip, _)| *vip);
-    let served = vips.filter(|vip| ports.is_empty() || claims.iter().any(|claim| claim.frontend.vip == *vip));
+    let served = vips.filter(|vip| claims.iter().any(|claim| claim.frontend.vip == *vip));
     let wishes = wish::data_path_wishes(object, served);
     Translated { claims, wishes, uses_slices: true, unmatched, ..Translated::default() }
 }
