@@ -275,6 +275,10 @@ fn when_a_controller_ends_or_dies_the_other_takes_over() -> Result<()> {
         rig.apply(&service("web", "192.0.2.10"))?;
         rig.wait_service("web", "is assigned", is_assigned(&["192.0.2.10"]))?;
         let (leader, other) = rig.wait_leader()?;
+        // Of somebody else, who has nothing to do with the election.
+        let label =
+            ["label", "lease", "trigon-controller", "--namespace=trigon-system", "example.com/own=yes"];
+        rig.api_server.kubectl(&label, "")?;
         let ended = Instant::now();
         rig.stop(leader)?;
         println!("it took {:?} to end", ended.elapsed());
@@ -294,6 +298,7 @@ fn when_a_controller_ends_or_dies_the_other_takes_over() -> Result<()> {
         ensure!(died.elapsed() < LEASE + RETRY + SLACK, "after SIGKILL: {:?}", died.elapsed());
         let lease = rig.get(&["lease", "trigon-controller", "--namespace=trigon-system"])?;
         ensure!(lease["spec"]["leaseTransitions"] == 2, "{lease}");
+        ensure!(lease["metadata"]["labels"]["example.com/own"] == "yes", "{lease}");
         // Who leads now finds nothing to write: all was decided by what is in the objects.
         ensure!(rig.log(leader)?.matches("Service default/").count() == 1, "{}", rig.log(leader)?);
         Ok(())
