@@ -7,7 +7,8 @@ use aya::util::KernelVersion;
 use rustix::{fs::statfs, mount::MountFlags};
 
 use super::{
-    error::{BPFFS, EnvironmentError},
+    attach::errno_of,
+    error::{BPFFS, EnvironmentError, LoadError},
     pinned::{all_maps_dirs, links_dir, list, maps_dir},
     upgrade::former_maps,
 };
@@ -19,11 +20,25 @@ const OLDEST_KERNEL: (u8, u8) = (5, 10);
 /// `BPF_FS_MAGIC` of `include/uapi/linux/magic.h`.
 const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
 
+/// The first release where maps do not count as locked memory.
+const WITHOUT_LOCKED_MEMORY: KernelVersion = KernelVersion::new(5, 11, 0);
+/// `CAP_SYS_RESOURCE` of `linux/capability.h`: to raise limits.
+const SYS_RESOURCE: u64 = 1 << 24;
+/// `CAP_SYS_ADMIN` of `linux/capability.h`, which stands for the two that were taken out of it (5.8).
+const SYS_ADMIN: u64 = 1 << 21;
+/// What programs and maps take, and the bits of which any will do.
+const CAPABILITIES: [(&str, u64); 3] = [
+    ("CAP_BPF", (1 << 39) | SYS_ADMIN),
+    ("CAP_NET_ADMIN", 1 << 12),
+    // Programs subtract pointers, which tells where a packet is in the kernel's memory.
+    ("CAP_PERFMON", (1 << 38) | SYS_ADMIN),
+];
+
 /// Checks the kernel release and the privileges of the process.
 pub fn check_environment() -> Result<(), EnvironmentError> {
     let version = KernelVersion::current().map_err(|e| EnvironmentError::UnknownKernel(e.to_string()))?;
     check_kernel(version.code())?;
-    if is_permitted() { Ok(()) } else { Err(EnvironmentError::Privilege) }
+    check_capabilities(effective_capabilities())
 }
 
 /// Make the pin directory if need be.
@@ -60,16 +75,27 @@ fn check_kernel(code: u32) -> Result<(), EnvironmentError> {
     if (major, minor) < OLDEST_KERNEL { Err(EnvironmentError::OldKernel(major, minor)) } else { Ok(()) }
 }
 
-/// By the effective capabilities (`/proc/self/status`), which root in a container may lack.
-fn is_permitted() -> bool {
-    const CAP_NET_ADMIN: u32 = 12;
-    const CAP_SYS_ADMIN: u32 = 21;
-    const CAP_BPF: u32 = 39;
+fn check_capabilities(effective: u64) -> Result<(), EnvironmentError> {
+    let missing = CAPABILITIES.iter().filter(|(_, any)| effective & any == 0);
+    let missing: Vec<_> = missing.map(|(name, _)| *name).collect();
+    if missing.is_empty() { Ok(()) } else { Err(EnvironmentError::Privilege(missing.join(", "))) }
+}
+
+/// Of this process, by their numbers. Root in a container may lack some.
+fn effective_capabilities() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or_default();
-    let has = |capability: u32| effective & (1 << capability) != 0;
-    has(CAP_NET_ADMIN) && (has(CAP_BPF) || has(CAP_SYS_ADMIN))
+    effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or_default()
+}
+
+/// The kernel says only "not permitted" to maps for which there is not enough locked memory.
+pub fn name_locked_memory(error: LoadError) -> LoadError {
+    let is_counted = KernelVersion::current().is_ok_and(|version| version < WITHOUT_LOCKED_MEMORY);
+    let is_limited = is_counted && effective_capabilities() & SYS_RESOURCE == 0;
+    if is_limited && errno_of(&error) == Some(libc::EPERM) {
+        return EnvironmentError::LockedMemory(error.to_string()).into();
+    }
+    error
 }
 
 /// Minimal systems do not mount it. If mounting fails, the check of the pin directory
@@ -106,6 +132,21 @@ mod tests {
         assert!(check_kernel(code(5, 9)).is_err());
         assert!(check_kernel(code(5, 10)).is_ok());
         assert!(check_kernel(code(6, 1)).is_ok());
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let missing = |effective| match check_capabilities(effective) {
+            Ok(()) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        let (bpf, net_admin, perfmon) = (1 << 39, 1 << 12, 1 << 38);
+        assert_eq!(missing(bpf | net_admin | perfmon), "");
+        assert_eq!(missing(SYS_ADMIN | net_admin), "");
+        assert!(missing(net_admin | perfmon).contains("give CAP_BPF;"));
+        assert!(missing(bpf | perfmon).contains("give CAP_NET_ADMIN;"));
+        assert!(missing(bpf | net_admin).contains("give CAP_PERFMON;"));
+        assert!(missing(0).contains("give CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON;"));
     }
 
     #[test]

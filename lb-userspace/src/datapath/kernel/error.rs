@@ -22,10 +22,15 @@ pub enum EnvironmentError {
     #[error("kernel: its release cannot be read: {0}")]
     UnknownKernel(String),
     #[error(
-        "process: not permitted to use BPF: run as root, or give CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; \
-         in a container, its seccomp profile has to allow bpf(2)"
+        "process: not permitted to use BPF: run as root, or give {0}; in a container, its seccomp profile has to \
+         allow bpf(2)"
     )]
-    Privilege,
+    Privilege(String),
+    #[error(
+        "process: not permitted to lock as much memory as maps take, which count as such before Linux 5.11: give \
+         CAP_SYS_RESOURCE, or no limit (`ulimit -l unlimited`): {0}"
+    )]
+    LockedMemory(String),
     #[error(
         "--pin-dir {path}: not on a BPF file system; use a directory below {BPFFS}, and if nothing is mounted there, \
          `mount -t bpf bpf {BPFFS}`"

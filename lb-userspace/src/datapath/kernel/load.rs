@@ -81,7 +81,7 @@ pub fn load(options: &DatapathConfig) -> Result<Datapath, LoadError> {
     let lock = lock::lock_pin_dir(&options.pin_dir)?;
     let adopted =
         map_pin(&options.pin_dir, names::SERVICES).exists() || former_maps(&options.pin_dir).is_some();
-    let loaded = load_pinned(options, lock, adopted);
+    let loaded = load_pinned(options, lock, adopted).map_err(environment::name_locked_memory);
     if loaded.is_err() && !adopted {
         // A first start that fails leaves nothing pinned. The error of the start is returned, not of this.
         let _ = attach::unload(&options.pin_dir);

@@ -42,6 +42,9 @@ impl Listeners {
                 Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
                     debug!(port, is_v6, "this machine does not support the address family");
                 }
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    warn!(%error, port, "routers can't connect to us; the agent needs CAP_NET_BIND_SERVICE");
+                }
                 Err(error) => warn!(
                     %error,
                     port,
