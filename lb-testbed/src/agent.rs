@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Command, Output},
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lb_common::maps::names;
 use serde_json::Value;
 
-use crate::{plan::Machine, process::Process, run, testbed::Testbed};
+use crate::{capabilities, plan::Machine, process::Process, run, testbed::Testbed};
 
 /// Long enough for the verifier of an old kernel in a slow virtual machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,13 +27,26 @@ impl Testbed {
         source: &Path,
         extra: &[&str],
     ) -> Result<Process> {
-        let mut command = machine.namespace.command(self.trigon_path()?)?;
+        let mut command = self.agent_command(machine)?;
         command.arg("--socket").arg(self.socket_path(machine)).arg("agent");
         command.args(["--role", roles, "--interface", machine.interface, "--node-name", &machine.name]);
         command.arg("--source").arg(source);
         command.arg("--pin-dir").arg(self.pin_dir(machine));
         command.args(&self.config().agent_args).args(extra);
         Process::spawn(self.site(), &format!("{}.agent", machine.name), command)
+    }
+
+    /// `trigon`, with the capabilities that agents have here.
+    fn agent_command(&self, machine: &Machine) -> Result<Command> {
+        let trigon = self.trigon_path()?;
+        let Some(capabilities) = &self.config().agent_capabilities else {
+            return machine.namespace.command(trigon);
+        };
+        let words = capabilities::words_to_limit(capabilities);
+        let (program, arguments) = words.split_first().context("no words")?;
+        let mut command = machine.namespace.command(program)?;
+        command.args(arguments).arg(trigon);
+        Ok(command)
     }
 
     /// Starts a controller on a machine, of the machine's name; its log is `<label>.log`.

@@ -90,6 +90,8 @@ pub struct Config {
     pub source: ObjectSource,
     /// For every agent, beside the arguments that all need.
     pub agent_args: Vec<String>,
+    /// Of root's, those that agents have ([`capabilities`](crate::capabilities)). Without: all.
+    pub agent_capabilities: Option<Vec<String>>,
     /// The program under test. Without: `TRIGON_BIN`, else beside this program.
     pub trigon: Option<PathBuf>,
     /// The clients and servers. Without: `TESTBED_TOOL_BIN`, else beside this program.
@@ -112,6 +114,7 @@ impl Default for Config {
             pod_offload: false,
             source: ObjectSource::default(),
             agent_args: Vec::new(),
+            agent_capabilities: None,
             trigon: None,
             tool: None,
         }

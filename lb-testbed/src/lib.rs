@@ -16,6 +16,7 @@ mod address;
 mod agent;
 mod assemble;
 mod bird;
+pub mod capabilities;
 mod capture;
 pub mod churn;
 mod clients;
