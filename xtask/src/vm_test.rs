@@ -22,8 +22,12 @@ use table::Outcome;
 const RELEASES: &[&str] = &["bullseye", "bookworm", "trixie"];
 
 /// What the testbed runs.
-const PACKAGES: &[Package] =
-    &[Package::new("iproute2", "ip"), Package::new("nftables", "nft"), Package::new("ethtool", "ethtool")];
+const PACKAGES: &[Package] = &[
+    Package::new("iproute2", "ip"),
+    Package::new("nftables", "nft"),
+    Package::new("ethtool", "ethtool"),
+    Package::new("util-linux", "setpriv"),
+];
 
 /// Links, the rules that a CNI would have on a node, and filters at egress.
 const MODULES: &[&str] = &[
@@ -67,7 +71,7 @@ pub fn run(args: VmTestArgs) -> Result<()> {
         programs: &["trigon", "testbed-tool", "vm-smoke"],
         files: std::slice::from_ref(&object),
         applets: &["sh", "mount", "insmod", "poweroff", "rm", "sleep"],
-        tools: &["ip", "tc", "nft", "ethtool"],
+        tools: &["ip", "tc", "nft", "ethtool", "prlimit", "setpriv"],
     })?;
     let chosen =
         |release: &&&str| args.releases.is_empty() || args.releases.iter().any(|one| one == *release);

@@ -1,6 +1,7 @@
 //! What has to work on every kernel: the programs load in each role, real
-//! agents carry real traffic round the triangle, whose connections outlive
-//! them, and leave nothing behind.
+//! agents, with the capabilities that the manifests give them, carry real
+//! traffic round the triangle, whose connections outlive them, and leave
+//! nothing behind.
 //!
 //! Says `smoke: STEP: ok` or `smoke: STEP: failed` for each step, which
 //! `cargo xtask vm-test` makes a table of. With `--guest` it ends the virtual
@@ -8,6 +9,7 @@
 
 mod agent;
 mod attached;
+mod capabilities;
 mod guest;
 mod load;
 mod triangle;
@@ -19,8 +21,13 @@ use lb_common::roles;
 use triangle::Triangle;
 
 fn main() -> ExitCode {
+    let is_asked = |option: &str| std::env::args().any(|argument| argument == option);
+    if is_asked(capabilities::LOAD) {
+        let loaded = capabilities::load_plain().inspect_err(|error| eprintln!("{error:#}"));
+        return if loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let passed = everything().is_some();
-    if std::env::args().any(|argument| argument == "--guest") {
+    if is_asked("--guest") {
         guest::end(passed);
     }
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -31,6 +38,7 @@ fn everything() -> Option<()> {
     let loaded =
         [("director", roles::DIRECTOR), ("node", roles::NODE), ("both", roles::DIRECTOR | roles::NODE)]
             .map(|(name, roles)| step(name, || load::verify(roles)));
+    let rights = step("rights", capabilities::check);
     let mut triangle = step("ready", Triangle::start)?;
     let mut held = step("traffic", || triangle.traffic())?;
     step("inside", || triangle.inside())?;
@@ -38,7 +46,7 @@ fn everything() -> Option<()> {
     step("restart", || triangle.restart(held))?;
     step("demote", || triangle.demote())?;
     step("unload", || triangle.unload())?;
-    loaded.into_iter().collect()
+    loaded.into_iter().chain([rights]).collect()
 }
 
 fn step<T>(name: &str, act: impl FnOnce() -> Result<T>) -> Option<T> {

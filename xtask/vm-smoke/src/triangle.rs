@@ -10,7 +10,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use lb_testbed::{
     Config, EndpointState, Namespace, PortSpec, Process, Protocol, ServiceSpec, TCP_ECHO_PORT, TcpHold,
-    TcpHoldOptions, Testbed, UDP_ECHO_PORT, UdpStreamOptions, VIP, render_manifest, write_manifest,
+    TcpHoldOptions, Testbed, UDP_ECHO_PORT, UdpStreamOptions, VIP, capabilities::agent_capabilities,
+    render_manifest, write_manifest,
 };
 
 use crate::agent::Agent;
@@ -50,7 +51,14 @@ pub type Held = Vec<TcpHold>;
 impl Triangle {
     /// Returns when all agents are ready.
     pub fn start() -> Result<Self> {
-        let config = Config { directors: 1, nodes: 2, pods_per_node: 1, clients: 1, ..Config::l2() };
+        let config = Config {
+            directors: 1,
+            nodes: 2,
+            pods_per_node: 1,
+            clients: 1,
+            agent_capabilities: Some(agent_capabilities()?),
+            ..Config::l2()
+        };
         let testbed = Testbed::new(config)?;
         testbed.route_vips_via(&[testbed.machine("director1")?, testbed.machine("node2")?])?;
         let mut servers = Vec::new();
