@@ -7,7 +7,10 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use common::{TOOL, run_with_diagnostics, socket_address, wait_at_most};
-use lb_testbed::{Config, HTTP_PORT, Layer, Machine, NodeRole, Process, ServiceSpec, Triangle, VIP};
+use lb_testbed::{
+    Config, HTTP_PORT, Layer, Machine, NodeRole, Process, ServiceSpec, Triangle, VIP,
+    capabilities::agent_capabilities,
+};
 
 const PATIENCE: Duration = Duration::from_secs(8);
 const SERVERS: [&str; 2] = ["node1", "node2"];
@@ -88,7 +91,8 @@ fn is_dead_by_tcp(dead: &BTreeSet<String>) -> bool {
 /// director reports that none answers. Both are used again after they return.
 fn check_servers_die_and_return(layer: Layer, delivery: &str) -> Result<()> {
     let service = ServiceSpec::bare("bare", &SERVERS).delivery(delivery);
-    run_with_diagnostics(&mut Triangle::start(config(layer), &[service])?, |triangle| {
+    let config = Config { agent_capabilities: Some(agent_capabilities()?), ..config(layer) };
+    run_with_diagnostics(&mut Triangle::start(config, &[service])?, |triangle| {
         let _decapsulators = if delivery == "ipip" { start_decapsulators(triangle)? } else { Vec::new() };
         wait_until_all_are_alive(triangle)?;
         triangle.kill_pod("node1")?;

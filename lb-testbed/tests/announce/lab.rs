@@ -3,7 +3,10 @@
 use std::{process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use lb_testbed::{Bird, Config, Frr, Route, ServiceSpec, Testbed, Triangle, VIP, run, write_manifest};
+use lb_testbed::{
+    Bird, Config, Frr, Route, ServiceSpec, Testbed, Triangle, VIP, capabilities::agent_capabilities, run,
+    write_manifest,
+};
 use serde_json::Value;
 
 use super::common::wait_at_most;
@@ -210,6 +213,8 @@ impl Lab {
 const ANNOUNCEMENTS: &str = "announcements.yaml";
 
 fn start_cluster(config: Config, objects: &str) -> Result<Triangle> {
+    // Sessions and their passwords, BFD and its port: all of it is to go with these.
+    let config = Config { agent_capabilities: Some(agent_capabilities()?), ..config };
     let triangle = Triangle::start(config, &[ServiceSpec::with_all_ports("web")])?;
     // Without static routes, the router knows only the VIPs that are announced to it.
     triangle.testbed.route_vips_via(&[])?;

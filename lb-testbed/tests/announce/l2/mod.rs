@@ -11,7 +11,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use lb_testbed::{Capture, Config, Frame, Machine, ServiceSpec, Triangle, VIP, write_manifest};
+use lb_testbed::{
+    Capture, Config, Frame, Machine, ServiceSpec, Triangle, VIP, capabilities::agent_capabilities,
+    write_manifest,
+};
 use serde_json::Value;
 
 use super::{
@@ -37,7 +40,13 @@ fn start_announced_cluster() -> Result<Triangle> {
 
 /// The same, with nothing announced yet.
 fn start_cluster() -> Result<Triangle> {
-    let config = Config { directors: 3, nodes: 2, pods_per_node: 1, ..Config::l2() };
+    let config = Config {
+        directors: 3,
+        nodes: 2,
+        pods_per_node: 1,
+        agent_capabilities: Some(agent_capabilities()?),
+        ..Config::l2()
+    };
     let triangle = Triangle::start(config, &[ServiceSpec::with_all_ports("web")])?;
     for network in ["192.0.2.0/24", "2001:db8:1::/64"] {
         triangle.testbed.router().ip(&format!("route replace {network} dev {LINK}"))?;
