@@ -291,4 +291,11 @@ mod tests {
             "{first:?} {last:?}"
         );
     }
+    #[test]
+    fn delays_are_other_ones_each_time() {
+        let first = || ByTime::new().next().expect("a delay");
+        let delays: Vec<_> = (0..8).map(|_| first()).collect();
+        assert!(delays.iter().all(|delay| (FIRST_DELAY..=FIRST_DELAY * 2).contains(delay)), "{delays:?}");
+        assert!(delays.iter().any(|delay| *delay != delays[0]), "agents come all at once: {delays:?}");
+    }
 }
