@@ -73,6 +73,25 @@ mod tests {
         }
     }
 
+    /// Other programs read them.
+    #[test]
+    fn keys_are_those_that_were_promised() {
+        let value = serde_json::to_value(good()).unwrap();
+        let mut keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        let mut promised = [
+            "nodes_ready",
+            "daemonsets_ready",
+            "requests",
+            "answered",
+            "per_pod",
+            "client_address_preserved",
+            "replies_via_directors",
+        ];
+        promised.sort_unstable();
+        assert_eq!(keys, promised);
+    }
+
     #[test]
     fn whatever_is_not_as_it_should_be_is_told() {
         assert_eq!(list_defects(&good(), 3), Vec::<&str>::new());
