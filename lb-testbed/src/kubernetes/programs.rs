@@ -3,7 +3,9 @@
 
 use std::{
     collections::hash_map::DefaultHasher,
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     hash::{Hash, Hasher},
     path::{Path, PathBuf},
     process::Command,
@@ -31,10 +33,14 @@ pub enum Programs {
 impl Programs {
     /// An error that says what to run, if there are none.
     pub fn find() -> Result<Self> {
-        if let Some(dir) = env::var_os(ASSETS) {
+        Self::find_in(env::var_os(ASSETS), built_program()?)
+    }
+
+    /// What the environment names goes first.
+    fn find_in(assets: Option<OsString>, built: PathBuf) -> Result<Self> {
+        if let Some(dir) = assets {
             return Ok(Self::Directory(dir.into()));
         }
-        let built = built_program()?;
         if !built.is_file() {
             bail!("there is no {}: run `cargo xtask kubernetes`, which builds it", built.display());
         }
@@ -116,8 +122,13 @@ pub fn find_helm_or_skip() -> Result<Option<PathBuf>> {
 }
 
 fn or_skip<T>(found: Result<T>) -> Result<Option<T>> {
+    let may_lack = found.is_err() && env::var_os("CI").is_none() && find_go().is_none();
+    skip_where(may_lack, found)
+}
+
+fn skip_where<T>(may_lack: bool, found: Result<T>) -> Result<Option<T>> {
     match found {
-        Err(error) if env::var_os("CI").is_none() && find_go().is_none() => {
+        Err(error) if may_lack => {
             println!("skipped: {error:#}");
             Ok(None)
         }
@@ -148,6 +159,29 @@ pub(super) fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_are_those_of_the_environment_or_those_that_were_built() {
+        let (assets, missing) = (OsString::from("/opt/assets"), PathBuf::from("/nowhere/kube"));
+        let of_assets = Programs::find_in(Some(assets), missing.clone()).unwrap();
+        assert_eq!(of_assets.command("etcd"), (PathBuf::from("/opt/assets/etcd"), None));
+        let error = of_assets.ensure_has(&["kube-controller-manager"]).unwrap_err().to_string();
+        assert!(error.contains(ASSETS) && error.contains("`kube-controller-manager`"), "{error}");
+
+        let there = env::current_exe().unwrap();
+        let built = Programs::find_in(None, there.clone()).unwrap();
+        assert_eq!(built.command("etcd"), (there, Some("etcd")));
+        let error = Programs::find_in(None, missing).unwrap_err().to_string();
+        assert!(error.contains("cargo xtask kubernetes"), "{error}");
+    }
+
+    #[test]
+    fn what_is_missing_is_skipped_only_where_it_may_be() {
+        let missing = || -> Result<()> { bail!("there is none") };
+        assert!(skip_where(true, missing()).unwrap().is_none());
+        assert!(skip_where(false, missing()).is_err());
+        assert!(skip_where(true, Ok(())).unwrap().is_some());
+    }
 
     #[test]
     fn the_minor_version_of_go_is_read() {
