@@ -12,6 +12,8 @@ mod memory;
 mod site;
 #[path = "control/stages.rs"]
 mod stages;
+#[path = "common/target.rs"]
+mod target;
 #[path = "control/targets.rs"]
 mod targets;
 
@@ -93,7 +95,7 @@ fn main() -> Result<()> {
         Output::Text => {
             rows.iter().for_each(print_row);
             println!();
-            targets::judge_all(&rows).iter().for_each(|line| println!("{line}"));
+            target::judge_all(&targets::TARGETS, &rows).iter().for_each(|line| println!("{line}"));
         }
     }
     Ok(())

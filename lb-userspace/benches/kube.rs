@@ -16,6 +16,10 @@ mod layout;
 mod memory;
 #[path = "kube/process.rs"]
 mod process;
+#[path = "common/target.rs"]
+mod target;
+#[path = "kube/targets.rs"]
+mod targets;
 
 use std::{
     net::IpAddr,
@@ -91,7 +95,10 @@ fn main() -> Result<()> {
     ensure!(!rows.is_empty(), "--only {}: no case has this in its name", args.only);
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&rows)?),
-        Output::Text => rows.iter().for_each(print_row),
+        Output::Text => {
+            rows.iter().for_each(print_row);
+            target::judge_all(&targets::TARGETS, &rows).iter().for_each(|line| println!("{line}"));
+        }
     }
     Ok(())
 }

@@ -1,17 +1,9 @@
 //! What a change may cost, and whether it does.
 
-use super::{Row, SIZES};
-
-struct Target {
-    what: &'static str,
-    /// None: it was not measured.
-    value: fn(&[Row]) -> Option<f64>,
-    unit: &'static str,
-    at_most: f64,
-}
+use super::{Row, SIZES, target::Target};
 
 /// Of the largest size.
-const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target<Row>; 6] = [
     Target {
         what: "endpoint change in the engine",
         value: |rows| {
@@ -54,16 +46,6 @@ const TARGETS: [Target; 6] = [
         at_most: 1.5,
     },
 ];
-
-/// A line for each target.
-pub fn judge_all(rows: &[Row]) -> Vec<String> {
-    TARGETS.iter().filter_map(|target| Some(judge(target, (target.value)(rows)?))).collect()
-}
-
-fn judge(Target { what, unit, at_most, .. }: &Target, value: f64) -> String {
-    let verdict = if value <= *at_most { "met" } else { "missed" };
-    format!("{what}: {value:.2} {unit}, at most {at_most}: {verdict}")
-}
 
 fn find<'a>(rows: &'a [Row], services: usize, case: &str, stage: &str) -> Option<&'a Row> {
     rows.iter().find(|row| row.services == services && row.case == case && row.stage == stage)
