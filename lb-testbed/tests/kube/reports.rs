@@ -86,6 +86,31 @@ fn is_of_all(condition: &Value) -> bool {
     is_true(condition) && condition["message"] == "2 of 2 directors, 3 of 3 nodes"
 }
 
+/// Events about a Service, for this reason.
+fn events(triangle: &mut Triangle, service: &str, reason: &str) -> Result<Vec<Value>> {
+    let events = get(triangle, &["events.events.k8s.io", "--namespace=default"])?;
+    let is_wanted = |event: &&Value| event["reason"] == reason && event["regarding"]["name"] == service;
+    Ok(events["items"].as_array().context("a list")?.iter().filter(is_wanted).cloned().collect())
+}
+
+/// Waits until `web` is programmed with this warning, and one Event has told so.
+fn wait_for_warning(triangle: &mut Triangle, reason: &str, part: &str) -> Result<()> {
+    wait_for_condition(triangle, "web", reason, |condition| {
+        let message = condition["message"].as_str().unwrap_or_default();
+        is_true(condition) && condition["reason"] == "ProgrammedWithWarnings" && message.contains(part)
+    })?;
+    wait_at_most(PATIENCE, "an Event", || {
+        let told = events(triangle, "web", reason)?;
+        let is_warning = |event: &Value| {
+            let note = event["note"].as_str().unwrap_or_default();
+            event["type"] == "Warning" && note.contains(part)
+        };
+        ensure!(told.len() <= 1 && told.iter().all(is_warning), "{told:?}");
+        Ok(!told.is_empty())
+    })
+    .map(drop)
+}
+
 #[test]
 fn a_service_is_programmed_when_all_agents_have_told_so() -> Result<()> {
     with_controller(|triangle, _| {
@@ -160,18 +185,39 @@ fn a_machine_that_has_no_room_is_named() -> Result<()> {
                 && message.contains("--max-services")
         })?;
         wait_for_condition(triangle, "web", "has it", is_true)?;
-        let events = get(triangle, &["events.events.k8s.io", "--namespace=default"])?;
-        let told = events["items"]
-            .as_array()
-            .context("a list")?
-            .iter()
-            .filter(|event| event["reason"] == "NotProgrammed" && event["regarding"]["name"] == "other");
-        ensure!(told.count() == 1, "{events}");
+        let told = events(triangle, "other", "NotProgrammed")?;
+        ensure!(told.len() == 1, "{told:?}");
 
         triangle.agent(SMALL)?.kill()?;
         triangle.start_agent(SMALL, &["--max-services", "64"])?;
         wait_for_condition(triangle, "other", "has room", is_true)?;
         wait_for_one(triangle, SMALL, PATIENCE, "all is there", has_services(9)).map(drop)
+    })
+}
+
+/// A path that has become narrow, and backends of which none answers.
+#[test]
+fn what_an_operator_must_know_is_told_by_events() -> Result<()> {
+    with_controller(|triangle, _| {
+        wait_for_condition(triangle, "web", "is programmed", is_of_all)?;
+        let director = triangle.testbed.machine("director1")?.clone();
+        let set_mtu = |mtu: u32| {
+            let words = format!("link set {} mtu {mtu}", director.interface);
+            director.namespace.ip(&words).map(drop)
+        };
+        set_mtu(1500)?;
+        wait_for_warning(triangle, "PathMtuTooSmall", "director1: the path to ")?;
+        set_mtu(1600)?;
+        wait_for_condition(triangle, "web", "is well", |condition| condition["reason"] == "Programmed")?;
+
+        let set_links = |triangle: &Triangle, up| {
+            let nodes = triangle.testbed.nodes();
+            nodes.into_iter().try_for_each(|node| triangle.testbed.set_link(node, up))
+        };
+        set_links(triangle, false)?;
+        wait_for_warning(triangle, "NoBackendReachable", "none of its backends answers")?;
+        set_links(triangle, true)?;
+        wait_for_condition(triangle, "web", "is well again", |condition| condition["reason"] == "Programmed")
     })
 }
 
