@@ -277,6 +277,45 @@ fn a_service_that_is_wrong_loses_nothing_when_agents_restart() -> Result<()> {
     })
 }
 
+/// The first InternalIP of a node is of a network that directors do not reach.
+#[test]
+fn tunnels_end_at_the_address_that_a_node_says() -> Result<()> {
+    const OTHER: &str = "203.0.113.1";
+    with_api_server(|triangle| {
+        let node = triangle.testbed.machine("node1")?;
+        let (name, [v4, v6]) = (node.name.clone(), node.addresses());
+        let addresses = [OTHER.to_owned(), v4.to_string(), v6.to_string()];
+        let addresses = addresses.map(|address| json!({"type": "InternalIP", "address": address}));
+        let status = json!({"status": {"addresses": addresses}}).to_string();
+        let patch = ["patch", "node", &name, "--subresource=status", "--type=merge", "-p", &status];
+        triangle.api_server()?.kubectl(&patch, "")?;
+        wait_for_backend(triangle, OTHER, true)?;
+
+        let said = format!("trigon.dev/node-address={v4},{v6}");
+        triangle.api_server()?.kubectl(&["annotate", "node", &name, &said], "")?;
+        wait_for_backend(triangle, OTHER, false)?;
+        wait_for(triangle, PATIENCE, "all is well", is_well)?;
+        wait_at_most(PATIENCE, "all Pods answer", || {
+            let names: Vec<_> = triangle.testbed.pods().iter().map(|pod| pod.name.as_str()).collect();
+            check_pods(triangle, &names).map(|()| true)
+        })?;
+        Round::of_all_pods(triangle).run(triangle)
+    })
+}
+
+/// Waits until all directors have this backend, or none of them.
+fn wait_for_backend(triangle: &Triangle, address: &str, wanted: bool) -> Result<()> {
+    for director in triangle.testbed.directors() {
+        wait_at_most(PATIENCE, &format!("{}: {address}: {wanted}", director.name), || {
+            let backends = triangle.testbed.run_trigon_json(director, &["backends"])?;
+            let has = backends.as_array().into_iter().flatten().any(|backend| backend["address"] == address);
+            ensure!(has == wanted, "{backends}");
+            Ok(true)
+        })?;
+    }
+    Ok(())
+}
+
 #[test]
 fn a_kind_that_the_api_server_does_not_know_is_named() -> Result<()> {
     with_api_server(|triangle| {
