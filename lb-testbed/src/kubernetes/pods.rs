@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::{manifest::Protocol, testbed::Testbed};
 
-/// A Pod at the node and the addresses of one of the testbed's, for `fakelet` to run.
+/// A Pod at the node and the addresses of one of the testbed's, or in the network of a node, for `fakelet` to run.
 #[derive(Clone, Debug)]
 pub struct PodSpec {
     pub name: String,
-    /// The testbed's: `pod1_1`.
+    /// The testbed's: `pod1_1`; or `node1`, for one with `hostNetwork`.
     pub place: String,
     /// Its label `app`: it is behind the Service of this name.
     pub app: String,
@@ -59,13 +59,21 @@ impl PodSpec {
 }
 
 pub fn pod_object(testbed: &Testbed, spec: &PodSpec) -> Result<Value> {
-    let place = testbed.pod(&spec.place)?;
-    let [v4, v6] = place.addresses();
-    let annotations = BTreeMap::from([
-        ("fake/ip", format!("{v4},{v6}")),
+    let host = testbed.machine(&spec.place).ok();
+    let mut annotations = BTreeMap::from([
         ("fake/ready", spec.ready.to_string()),
         ("fake/linger", spec.linger_seconds.to_string()),
     ]);
+    let node = match host {
+        // Its addresses are those of its Node.
+        Some(machine) => &machine.name,
+        None => {
+            let place = testbed.pod(&spec.place)?;
+            let [v4, v6] = place.addresses();
+            annotations.insert("fake/ip", format!("{v4},{v6}"));
+            &place.node
+        }
+    };
     let port = |(name, protocol, number): &(&str, Protocol, u16)| json!({"name": name, "protocol": protocol.name(), "containerPort": number});
     Ok(json!({
         "apiVersion": "v1",
@@ -77,7 +85,8 @@ pub fn pod_object(testbed: &Testbed, spec: &PodSpec) -> Result<Value> {
             "annotations": annotations,
         },
         "spec": {
-            "nodeName": place.node,
+            "nodeName": node,
+            "hostNetwork": host.is_some(),
             "containers": [{
                 "name": "server",
                 "image": "server",

@@ -144,6 +144,27 @@ fn pods_by_udp(triangle: &Triangle, target: SocketAddr) -> Result<BTreeSet<Strin
     Ok(pods)
 }
 
+/// Beside one that has a network of its own, and on the same node too.
+#[test]
+fn pods_in_the_network_of_their_node_are_served() -> Result<()> {
+    with_controllers(&[web()], |triangle| {
+        let hosts = ["node1", "node2"].map(|name| triangle.testbed.machine(name));
+        let hosts = hosts.into_iter().map(|host| Ok(triangle.testbed.host_pod(host?)));
+        let hosts = hosts.collect::<Result<Vec<_>>>()?;
+        let servers = hosts.iter().map(|host| triangle.testbed.start_http(host));
+        let _servers = servers.collect::<Result<Vec<_>>>()?;
+        triangle.apply_pods(&web_pods(&["node1", "node2", "pod1_1"]))?;
+        wait_for_pods(triangle, &["node1", "node2", "pod1_1"])?;
+        let pod = get(triangle, &["pod", "node1"])?;
+        ensure!(
+            pod["spec"]["hostNetwork"] == true && pod["status"]["podIP"] == pod["status"]["hostIP"],
+            "{pod}"
+        );
+        delete_pod(triangle, "node1")?;
+        wait_for_pods(triangle, &["node2", "pod1_1"])
+    })
+}
+
 #[test]
 fn only_ready_pods_get_new_connections() -> Result<()> {
     with_controllers(&[web()], |triangle| {
