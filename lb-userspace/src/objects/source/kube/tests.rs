@@ -70,7 +70,10 @@ fn service() -> impl Strategy<Value = Value> {
         let annotations: BTreeMap<_, _> = annotations.into_iter().collect();
         let mut spec = json!({
             "type": "LoadBalancer", "loadBalancerClass": "trigon.dev/lb", "clusterIP": "10.96.0.1",
-            "ports": [{"name": "http", "port": 80, "targetPort": 8080, "nodePort": 30080, "protocol": "TCP"}],
+            "ports": [
+                {"name": "http", "port": 80, "targetPort": 8080, "nodePort": 30080, "protocol": "TCP"},
+                {"name": "dns", "port": 53, "targetPort": "dns", "nodePort": 30053, "protocol": "UDP"},
+            ],
         });
         for (name, value) in fields {
             spec[name] = value;
@@ -85,33 +88,46 @@ fn service() -> impl Strategy<Value = Value> {
 }
 
 fn slice() -> impl Strategy<Value = Value> {
-    let endpoint = (1..9_u8, 0..4, any::<[Option<bool>; 3]>()).prop_map(|(host, node, conditions)| {
-        let [ready, serving, terminating] = conditions;
-        json!({
-            "addresses": [format!("10.1.0.{host}")], "nodeName": format!("n{node}"),
-            "conditions": {"ready": ready, "serving": serving, "terminating": terminating},
-            "targetRef": {"kind": "Pod", "name": "p", "namespace": "default"}, "zone": "a",
-        })
-    });
-    (0..6, 0..4, prop::collection::vec(endpoint, 0..4)).prop_map(|(number, owner, endpoints)| {
+    let endpoint = (1..9_u8, 0..4, any::<[Option<bool>; 3]>());
+    let ports = prop::sample::subsequence(vec![("http", 8080, "TCP"), ("dns", 5353, "UDP")], 1..=2);
+    let all = (0..6, 0..4, any::<bool>(), ports, prop::collection::vec(endpoint, 0..4));
+    all.prop_map(|(number, owner, is_v6, ports, endpoints)| {
         let labels = json!({"labels": {"kubernetes.io/service-name": format!("s{owner}")}});
+        let network = if is_v6 { "fd01::" } else { "10.1.0." };
+        let endpoints = endpoints.into_iter().map(|(host, node, [ready, serving, terminating])| {
+            json!({
+                "addresses": [format!("{network}{host}")], "nodeName": format!("n{node}"),
+                "conditions": {"ready": ready, "serving": serving, "terminating": terminating},
+                "targetRef": {"kind": "Pod", "name": "p", "namespace": "default"}, "zone": "a",
+            })
+        });
+        let port = |(name, port, protocol)| json!({"name": name, "port": port, "protocol": protocol});
         json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-            "metadata": metadata(&format!("e{number}"), 1, labels), "endpoints": endpoints,
-            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "addressType": if is_v6 { "IPv6" } else { "IPv4" },
+            "metadata": metadata(&format!("e{number}"), 1, labels),
+            "endpoints": endpoints.collect::<Vec<_>>(),
+            "ports": ports.into_iter().map(port).collect::<Vec<_>>(),
         })
     })
 }
 
 fn node() -> impl Strategy<Value = Value> {
-    (0..4, 1..9_u8, 0..9_u32, any::<bool>()).prop_map(|(number, host, born, is_director)| {
+    let told = prop::option::of(1..9_u8);
+    (0..4, 1..9_u8, 0..9_u32, any::<bool>(), told).prop_map(|(number, host, born, is_director, told)| {
         let labels = if is_director { json!({"trigon.dev/director": "true"}) } else { json!({}) };
-        let address = format!("10.0.0.{host}");
-        let mut meta = metadata(&format!("n{number}"), born, json!({"labels": labels}));
+        let told = told.map(|host| ("trigon.dev/node-address", format!("10.0.2.{host}, fd00::2:{host}")));
+        let annotations: BTreeMap<_, _> = told.into_iter().collect();
+        // Of those of one family, the first.
+        let addresses = [format!("10.0.0.{host}"), format!("10.0.1.{host}"), format!("fd00::{host}")];
+        let addresses = addresses.map(|address| json!({"type": "InternalIP", "address": address}));
+        let more = json!({"labels": labels, "annotations": annotations});
+        let mut meta = metadata(&format!("n{number}"), born, more);
         meta.as_object_mut().expect("fields").remove("namespace");
+        let name = [json!({"type": "Hostname", "address": "n"})];
         json!({
             "apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": {"podCIDR": "10.1.0.0/24"},
-            "status": {"addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": "n"}]},
+            "status": {"addresses": [&addresses[..], &name].concat()},
         })
     })
 }
