@@ -7,6 +7,7 @@ mod load;
 mod quick_start;
 
 use std::{
+    fs,
     net::SocketAddr,
     thread,
     time::{Duration, Instant},
@@ -15,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 use common::{socket_address, streams::check_nothing_lost, wait_at_most};
 use lb_testbed::{
-    DirectorCounters, Family, UDP_ECHO_PORT, UdpStream, UdpStreamOptions, VIP,
+    DirectorCounters, Family, Machine, UDP_ECHO_PORT, UdpStream, UdpStreamOptions, VIP,
     cluster::{Cluster, LINGER, NAMESPACE, Parts, WORKLOAD},
 };
 use load::under_load;
@@ -104,6 +105,33 @@ fn no_datagram_is_lost_when_all_agents_are_replaced() -> Result<()> {
         ensure!(are_new, "some were not replaced: {before:?}, {after:?}");
         check_nothing_lost(streams)
     })
+}
+
+/// The liveness probe tells the truth of it, and traffic goes on by what is pinned.
+#[test]
+fn an_agent_that_hangs_is_replaced_and_no_datagram_lost() -> Result<()> {
+    with_cluster(PODS, |cluster| {
+        let director = cluster.directors()[0].clone();
+        let hung = agent_process(&director)?;
+        let streams = start_streams(cluster, PATIENCE)?;
+        director.namespace.run(&["kill", "-s", "STOP", &hung])?;
+        // Three probes fail within 35 s; then it has 30 s to end by itself.
+        let took = wait_at_most(PATIENCE, "another agent", || Ok(agent_process(&director)? != hung))?;
+        println!("another agent: after {took:?}");
+        cluster.wait_agents_ready()?;
+        check_nothing_lost(streams)
+    })
+}
+
+/// The process of a node's agent, as this machine numbers it.
+fn agent_process(node: &Machine) -> Result<String> {
+    let processes = node.namespace.run(&["ip", "netns", "pids", &node.namespace.name])?;
+    let is_agent = |id: &&str| {
+        let words = fs::read(format!("/proc/{id}/cmdline"));
+        words.is_ok_and(|words| words.starts_with(b"/trigon\0agent\0"))
+    };
+    let found = processes.split_whitespace().find(is_agent);
+    found.map(str::to_owned).with_context(|| format!("no agent on {}", node.name))
 }
 
 /// One from each of the client's addresses; a thousand datagrams a second of all together.
