@@ -139,11 +139,16 @@ impl Cluster {
 
     /// Labels the directors and applies `manifests/base`; all agents are ready when this returns.
     pub fn install(&self) -> Result<()> {
+        self.label_directors()?;
+        self.api_server.apply_manifests()?;
+        self.wait_agents_ready()
+    }
+
+    pub fn label_directors(&self) -> Result<()> {
         for director in self.directors() {
             self.kubectl(&["label", "--overwrite", "node", &director.name, "trigon.dev/director=true"])?;
         }
-        self.api_server.apply_manifests()?;
-        self.wait_agents_ready()
+        Ok(())
     }
 
     /// The DaemonSets, and on how many nodes each is to be.
@@ -154,9 +159,18 @@ impl Cluster {
     /// Waits for all agents, and for the controllers.
     pub fn wait_agents_ready(&self) -> Result<()> {
         for (name, count) in self.daemonsets() {
-            let wanted = format!("--for=jsonpath={{.status.numberReady}}={count}");
-            self.wait(&["--namespace", NAMESPACE, &wanted, "daemonset", name])?;
+            self.wait_daemonset(name, count)?;
         }
+        self.wait_controllers()
+    }
+
+    /// Waits until so many of a DaemonSet's Pods are ready.
+    pub fn wait_daemonset(&self, name: &str, count: usize) -> Result<()> {
+        let wanted = format!("--for=jsonpath={{.status.numberReady}}={count}");
+        self.wait(&["--namespace", NAMESPACE, &wanted, "daemonset", name])
+    }
+
+    pub fn wait_controllers(&self) -> Result<()> {
         self.wait(&["--namespace", NAMESPACE, "--for=condition=Available", "deployment/trigon-controller"])
     }
 

@@ -4,6 +4,7 @@
 mod common;
 mod inside;
 mod load;
+mod overlays;
 mod quick_start;
 
 use std::{
@@ -39,12 +40,16 @@ fn with_cluster(pods: usize, test: impl FnOnce(&mut Cluster) -> Result<()>) -> R
 
 /// The same without Pods.
 fn with_agents(test: impl FnOnce(&mut Cluster) -> Result<()>) -> Result<()> {
-    let Some(parts) = Parts::find_or_skip()? else { return Ok(()) };
-    let mut cluster = Cluster::start(&parts, NODES)?;
-    run_with_diagnostics(&mut cluster, |cluster| {
+    with_nodes(|cluster| {
         cluster.install()?;
         test(cluster)
     })
+}
+
+/// The same without anything of ours.
+fn with_nodes(test: impl FnOnce(&mut Cluster) -> Result<()>) -> Result<()> {
+    let Some(parts) = Parts::find_or_skip()? else { return Ok(()) };
+    run_with_diagnostics(&mut Cluster::start(&parts, NODES)?, test)
 }
 
 /// An error comes with what the cluster and its agents know.

@@ -40,7 +40,7 @@ fn its_commands_have_a_service_answered_from_outside() -> Result<()> {
 }
 
 /// What it takes for given: Pods, and a Service that has them answer inside of the cluster.
-fn expose_inside(cluster: &Cluster) -> Result<()> {
+pub fn expose_inside(cluster: &Cluster) -> Result<()> {
     cluster.change(PODS, 1)?;
     cluster.wait_rolled_out()?;
     let target = format!("--target-port={HTTP_PORT}");
