@@ -33,14 +33,15 @@ pub enum Programs {
 impl Programs {
     /// An error that says what to run, if there are none.
     pub fn find() -> Result<Self> {
-        Self::find_in(env::var_os(ASSETS), built_program()?)
+        Self::find_in(env::var_os(ASSETS), built_program)
     }
 
     /// What the environment names goes first.
-    fn find_in(assets: Option<OsString>, built: PathBuf) -> Result<Self> {
+    fn find_in(assets: Option<OsString>, built: impl FnOnce() -> Result<PathBuf>) -> Result<Self> {
         if let Some(dir) = assets {
             return Ok(Self::Directory(dir.into()));
         }
+        let built = built()?;
         if !built.is_file() {
             bail!("there is no {}: run `cargo xtask kubernetes`, which builds it", built.display());
         }
@@ -162,14 +163,14 @@ mod tests {
 
     #[test]
     fn programs_are_those_of_the_environment_or_those_that_were_built() {
-        let (assets, missing) = (OsString::from("/opt/assets"), PathBuf::from("/nowhere/kube"));
-        let of_assets = Programs::find_in(Some(assets), missing.clone()).unwrap();
+        let missing = || Ok(PathBuf::from("/nowhere/kube"));
+        let of_assets = Programs::find_in(Some("/opt/assets".into()), missing).unwrap();
         assert_eq!(of_assets.command("etcd"), (PathBuf::from("/opt/assets/etcd"), None));
         let error = of_assets.ensure_has(&["kube-controller-manager"]).unwrap_err().to_string();
         assert!(error.contains(ASSETS) && error.contains("`kube-controller-manager`"), "{error}");
 
         let there = env::current_exe().unwrap();
-        let built = Programs::find_in(None, there.clone()).unwrap();
+        let built = Programs::find_in(None, || Ok(there.clone())).unwrap();
         assert_eq!(built.command("etcd"), (there, Some("etcd")));
         let error = Programs::find_in(None, missing).unwrap_err().to_string();
         assert!(error.contains("cargo xtask kubernetes"), "{error}");
