@@ -1,5 +1,6 @@
 //! The endpoints on a node, and the flows to them.
 
+use super::FlowKey;
 use crate::Addr;
 
 /// `ENDPOINTS`: one of a service's endpoints on this node, by number. The value is an index of
@@ -163,6 +164,17 @@ impl Reply {
     #[inline(always)]
     pub const fn is_inside(&self) -> bool {
         self.marked_service & INSIDE != 0
+    }
+
+    /// The flow whose replies have this key.
+    #[inline(always)]
+    pub const fn flow(&self, key: &ReplyKey) -> FlowKey {
+        FlowKey {
+            client: if self.is_inside() { self.other } else { key.client },
+            service: self.service(),
+            client_port: self.client_port,
+            incarnation: self.incarnation,
+        }
     }
 }
 

@@ -223,6 +223,18 @@ pub fn leaving_reply(key: &ReplyKey) -> Option<&'static Reply> {
     if reply.is_none() && has_former_replies() { find_lru(&FORMER_REPLIES, key) } else { reply }
 }
 
+/// The flow that has a reply key, if it still goes to that endpoint, from that port. `flow` is what the
+/// entry says: [`Reply::flow`].
+#[inline(always)]
+pub fn flow_of_reply(key: &ReplyKey, flow: &FlowKey) -> Option<&'static NodeFlow> {
+    let found = node_flow(flow)?;
+    let endpoint = &held_slot(found.slot(), found.epoch, flow.service)?.endpoint;
+    let is_there = found.client_port == key.client_port
+        && endpoint.port == key.endpoint_port
+        && endpoint.addr.words() == key.endpoint.words();
+    is_there.then_some(found)
+}
+
 #[inline(always)]
 pub fn affinity(client: &FlowKey) -> Option<&'static Affinity> {
     find_lru(&AFFINITIES, client)

@@ -4,7 +4,7 @@
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
     Verdict, hash,
-    maps::{Endpoint, FlowKey, NodeFlow, Reply, ReplyKey, Service, marked, memory, service_flags},
+    maps::{NodeFlow, Reply, ReplyKey, Service, marked, memory, service_flags},
 };
 use lb_ebpf::parse::Packet;
 
@@ -153,20 +153,6 @@ fn taken_by(scratch: &mut FlowScratch) -> Option<&'static NodeFlow> {
     if is_own {
         return None;
     }
-    scratch.other = FlowKey {
-        client: if reply.is_inside() { reply.other } else { scratch.flow.client },
-        service: reply.service(),
-        client_port: reply.client_port,
-        incarnation: reply.incarnation,
-    };
-    let other = maps::node_flow(&scratch.other)?;
-    let slot = maps::held_slot(other.slot(), other.epoch, reply.service())?;
-    let is_there =
-        other.client_port == scratch.node_flow.client_port && is_same(&slot.endpoint, &scratch.endpoint);
-    is_there.then_some(other)
-}
-
-#[inline(always)]
-fn is_same(a: &Endpoint, b: &Endpoint) -> bool {
-    a.port == b.port && a.addr.words() == b.addr.words()
+    scratch.other = reply.flow(&scratch.reply_key);
+    maps::flow_of_reply(&scratch.reply_key, &scratch.other)
 }
