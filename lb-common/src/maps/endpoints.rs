@@ -72,7 +72,8 @@ pub struct NodeFlow {
     /// flow of the client's to another service has it there. Network byte order.
     pub client_port: u16,
     /// When its last packet came, if the client is inside, or it is UDP and the endpoint drains:
-    /// seconds of `CLOCK_MONOTONIC`, 0 none.
+    /// seconds of `CLOCK_MONOTONIC`, 0 none. Of all other TCP, the sequence number of its last SYN, in
+    /// host byte order; 0 if it is not known.
     pub seen: u32,
 }
 

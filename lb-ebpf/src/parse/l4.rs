@@ -45,6 +45,23 @@ pub fn is_syn(cursor: &Cursor, packet: &Packet) -> bool {
     tcp_flags(cursor, packet).is_some_and(|flags| flags & (SYN | ACK) == SYN)
 }
 
+/// The sequence number of a packet that opens a TCP connection, in host byte order.
+#[inline(always)]
+pub fn syn_sequence(cursor: &Cursor, packet: &Packet) -> Option<u32> {
+    if !is_syn(cursor, packet) {
+        return None;
+    }
+    let header = cursor.window::<{ tcp::SEQUENCE + 4 }>(packet.l4())?;
+    Some(u32::from_be(header.get::<u32, { tcp::SEQUENCE }>()))
+}
+
+/// Can an acknowledgment number be that of an answer to the SYN with this sequence number, both in host
+/// byte order? It is the next one, or beyond as much data as the SYN may have had (RFC 7413).
+#[inline(always)]
+pub const fn acknowledges(acknowledgment: u32, sequence: u32) -> bool {
+    acknowledgment.wrapping_sub(sequence).wrapping_sub(1) <= u16::MAX as u32
+}
+
 #[inline(always)]
 fn flow<'a>(cursor: &Cursor, packet: &'a mut Packet) -> Parsed<'a> {
     let Some(header) = cursor.window::<{ ports::LEN }>(packet.l4()) else {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    header::{ipv4, ipv6, protocol},
+    header::{ipv4, ipv6, protocol, tcp},
     testing::{Flow, error, flows, on, on_flow, parsed, put},
 };
 
@@ -95,6 +95,17 @@ proptest! {
     }
 
     #[test]
+    fn a_syn_has_a_sequence_number((flow, []) in flows::<0>(), flags: u8, sequence: u32) {
+        prop_assume!(flow.protocol == protocol::TCP);
+        let mut frame = flow.frame();
+        let at = eth::LEN + flow.l3_len();
+        put(&mut frame, at + tcp::FLAGS, &[flags]);
+        put(&mut frame, at + tcp::SEQUENCE, &sequence.to_be_bytes());
+        let (read, _) = on_flow(&frame, |cursor, packet| l4::syn_sequence(cursor, packet));
+        prop_assert_eq!(read, (flags & (tcp::SYN | tcp::ACK) == tcp::SYN).then_some(sequence));
+    }
+
+    #[test]
     fn mapped_addresses_are_none_of_ours((flow, []) in flows::<0>(), mapped: u32) {
         prop_assume!(!flow.is_v4());
         for at in [ipv6::SRC, ipv6::DST] {
@@ -155,4 +166,21 @@ fn other_protocols_are_unfit() {
         })
     });
     assert_eq!(why.flatten(), Some(Verdict::DropOtherProtocol));
+}
+
+#[test]
+fn an_answer_acknowledges_a_syn_and_what_data_it_had() {
+    for (sequence, acknowledgment, is_answer) in [
+        (7, 8, true),
+        (7, 1408, true),
+        (7, 8 + 65_535, true),
+        (7, 8 + 65_536, false),
+        (7, 7, false),
+        (7, 0, false),
+        (u32::MAX, 0, true),
+        (u32::MAX, 65_535, true),
+        (u32::MAX, u32::MAX, false),
+    ] {
+        assert_eq!(l4::acknowledges(acknowledgment, sequence), is_answer, "{acknowledgment} to {sequence}");
+    }
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use lb_common::Verdict;
 
 use crate::{
-    bystanders, case::Case, checks, cut, director, egress, egress_inside, egress_mss, headers, hostile, icmp,
-    kube_proxy, limit, node, owners, ranges, vlan,
+    bystanders, case::Case, checks, cut, director, egress, egress_inside, egress_mss, egress_past_vip,
+    headers, hostile, icmp, kube_proxy, limit, node, owners, ranges, vlan,
 };
 
 /// The cases of all tables in which no packet depends on another.
@@ -22,6 +22,7 @@ pub fn all_cases() -> Vec<Case> {
         egress::cases(),
         egress_inside::cases(),
         egress_mss::cases(),
+        egress_past_vip::cases(),
         checks::cases(),
         bystanders::cases(),
         cut::cases(),

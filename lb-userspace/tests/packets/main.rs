@@ -18,6 +18,7 @@ mod dry_run;
 mod egress;
 mod egress_inside;
 mod egress_mss;
+mod egress_past_vip;
 mod expect;
 mod fragments;
 mod fuzz;

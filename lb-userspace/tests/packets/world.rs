@@ -142,6 +142,12 @@ impl Request {
         self
     }
 
+    /// Of TCP.
+    pub fn with_sequence(mut self, sequence: u32) -> Self {
+        self.ip.transport().set_tcp_numbers(sequence, 0);
+        self
+    }
+
     pub fn without_checksum(mut self) -> Self {
         self.ip.transport().remove_checksum();
         self

@@ -34,6 +34,14 @@ pub fn remember_new<K, V, const N: usize, const F: usize>(
     table.insert(key, value, BPF_NOEXIST as u64).is_ok()
 }
 
+/// Remove from a table of flows, if it is there.
+#[inline(always)]
+pub fn forget<K, V, const N: usize, const F: usize>(table: &LruHashMap<K, V, N, F>, key: &K) {
+    if !dry_run() {
+        let _ = table.remove(key);
+    }
+}
+
 /// Tell something if this is a dry run. Is it?
 #[inline(always)]
 pub fn tell(note: impl FnOnce(&mut Story)) -> bool {

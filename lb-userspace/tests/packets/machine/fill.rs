@@ -115,13 +115,14 @@ pub fn new_flows_entry(second: u32, count: u32) -> u64 {
 pub const MSS: u16 = 1400;
 
 /// Write the entries of a flow that `Kind::request(LOCAL)` opened, of every kind; those of replies to
-/// this table.
-pub fn open_flows(ebpf: &mut Ebpf, replies: &str) {
+/// this table. Of TCP, the SYN had this sequence number; 0 if it is not known.
+pub fn open_flows(ebpf: &mut Ebpf, replies: &str, sequence: u32) {
     for request in KINDS.map(|kind| kind.request(LOCAL)) {
         let (key, reply) = reply_entry(&request, pod(1));
         let reply = Reply { mss: MSS, ..reply };
         hash_map::<ReplyKey, Reply>(ebpf, replies).insert(key, reply, 0).unwrap();
         let (key, flow) = flow_entry(&request, pod(1));
+        let flow = NodeFlow { seen: if request.kind.is_tcp { sequence } else { 0 }, ..flow };
         hash_map::<FlowKey, NodeFlow>(ebpf, names::NODE_FLOWS).insert(key, flow, 0).unwrap();
     }
 }
@@ -171,7 +172,7 @@ pub fn reply_entry(request: &Request, pod: Host) -> (ReplyKey, Reply) {
     )
 }
 
-/// What `NODE_FLOWS` has of a request that went to this endpoint.
+/// What `NODE_FLOWS` has of a request that went to this endpoint; nothing of its SYN.
 pub fn flow_entry(request: &Request, pod: Host) -> (FlowKey, NodeFlow) {
     let client_port = request.client_port().to_be();
     let slot = slot_of(request.service(), pod);

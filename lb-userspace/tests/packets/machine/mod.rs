@@ -21,10 +21,13 @@ pub use pool::{LentMachine, lend_machine};
 pub use setup::{
     AS_BOTH, AS_DIRECTOR, AS_NODE, Condition, DIRECTOR_AT_LIMIT, FLOWS_FULL, NODE_AT_LIMIT,
     NODE_WITHOUT_HEADROOM, REPLIES_FULL, SPREADING, Setup, WITH_FLOWS, WITH_FORMER_REPLIES,
-    WITH_INSIDE_FLOWS, WITH_PORTS_TAKEN, WITHOUT_HEADROOM, WITHOUT_STRAYS,
+    WITH_INSIDE_FLOWS, WITH_PORTS_TAKEN, WITH_SYNS, WITHOUT_HEADROOM, WITHOUT_STRAYS,
 };
 
-use crate::{packet::ETH_LEN, services::NEW_FLOWS};
+use crate::{
+    packet::{ETH_LEN, SEQUENCE},
+    services::NEW_FLOWS,
+};
 
 /// The programs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -96,9 +99,10 @@ impl Machine {
         };
         fill::write_all_maps(&mut ebpf);
         match setup.condition {
-            Condition::FlowsOpen => fill::open_flows(&mut ebpf, names::NODE_REPLIES),
+            Condition::FlowsOpen => fill::open_flows(&mut ebpf, names::NODE_REPLIES, 0),
+            Condition::SynsNoted => fill::open_flows(&mut ebpf, names::NODE_REPLIES, SEQUENCE),
             Condition::InsideFlowsOpen => fill::open_inside_flows(&mut ebpf),
-            Condition::RepliesGrown => fill::open_flows(&mut ebpf, names::FORMER_REPLIES),
+            Condition::RepliesGrown => fill::open_flows(&mut ebpf, names::FORMER_REPLIES, SEQUENCE),
             Condition::AtLimit => fill::set_flows_begun(&mut ebpf, NEW_FLOWS),
             Condition::PortsTaken => fill::take_all_ports(&mut ebpf),
             _ => {}

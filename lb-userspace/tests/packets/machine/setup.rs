@@ -31,9 +31,11 @@ pub enum Condition {
     Ordinary,
     /// A client has opened a flow of each kind, all to the same endpoint.
     FlowsOpen,
-    /// The same from a client on this node.
+    /// The same, and the SYNs of these connections are known.
+    SynsNoted,
+    /// As `FlowsOpen`, from a client on this node.
     InsideFlowsOpen,
-    /// As `FlowsOpen`, but the table of replies has just grown, and the former one has theirs.
+    /// As `SynsNoted`, but the table of replies has just grown, and the former one has theirs.
     RepliesGrown,
     /// The client's other flows have all ports that could stand for its own.
     PortsTaken,
@@ -59,6 +61,7 @@ pub const AS_DIRECTOR: Setup = ordinary(roles::DIRECTOR);
 pub const AS_NODE: Setup = ordinary(roles::NODE);
 pub const AS_BOTH: Setup = ordinary(roles::DIRECTOR | roles::NODE);
 pub const WITH_FLOWS: Setup = Setup { roles: roles::NODE, condition: Condition::FlowsOpen };
+pub const WITH_SYNS: Setup = Setup { roles: roles::NODE, condition: Condition::SynsNoted };
 pub const WITH_INSIDE_FLOWS: Setup = Setup { roles: roles::NODE, condition: Condition::InsideFlowsOpen };
 pub const WITH_FORMER_REPLIES: Setup = Setup { roles: roles::NODE, condition: Condition::RepliesGrown };
 pub const NODE_AT_LIMIT: Setup = Setup { roles: roles::NODE, condition: Condition::AtLimit };

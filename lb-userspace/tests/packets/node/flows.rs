@@ -13,7 +13,7 @@ use crate::{
     case::{arrives, leaves},
     expect::{at_endpoint, from_director, from_vip, reply},
     machine::{AS_BOTH, AS_NODE, Machine, flow_entry, reply_entry},
-    packet::frame,
+    packet::{SEQUENCE, frame},
     services::{self, LOCAL, LOCAL_THREE, monotonic_seconds},
     world::{Host, KINDS, Kind, LEAVING, Request, pod},
 };
@@ -58,9 +58,11 @@ impl NodeFlowStory {
         self.machine.map(names::NODE_REPLIES).iter().map(Result::unwrap).collect()
     }
 
-    /// Exactly one flow, to this endpoint, and its reply.
-    fn remembers(&mut self, request: &Request, pod: Host) {
-        assert_eq!(self.flows(), [flow_entry(request, pod)]);
+    /// Exactly one flow, to this endpoint, and its reply; of TCP, the SYN with this sequence number.
+    fn remembers(&mut self, request: &Request, pod: Host, sequence: u32) {
+        let (key, flow) = flow_entry(request, pod);
+        let seen = if self.kind.is_tcp { sequence } else { 0 };
+        assert_eq!(self.flows(), [(key, NodeFlow { seen, ..flow })]);
         assert_eq!(self.replies(), [reply_entry(request, pod)]);
     }
 }
@@ -71,7 +73,7 @@ fn both_directions_of_a_flow_are_remembered() {
         let mut story = NodeFlowStory::new(kind);
         let request = kind.request(LOCAL);
         story.goes_to(&request, pod(1));
-        story.remembers(&request, pod(1));
+        story.remembers(&request, pod(1), SEQUENCE);
         story.is_answered_from_the_vip(&request, pod(1));
     }
 }
@@ -84,7 +86,7 @@ fn a_flow_stays_with_its_endpoint_when_endpoints_change() {
         story.goes_to(&request, pod(1));
         story.machine.set_endpoint((kind, LOCAL), 0, pod(2));
         story.goes_to(&request.clone().into_later_packet(), pod(1));
-        story.remembers(&request, pod(1));
+        story.remembers(&request, pod(1), SEQUENCE);
         story.goes_to(&kind.request(LOCAL).with_client_port(40_002), pod(2));
         story.goes_to(&request.clone().into_later_packet(), pod(1));
         story.is_answered_from_the_vip(&request.into_later_packet(), pod(1));
@@ -193,7 +195,7 @@ fn a_flow_met_in_the_middle_gets_an_endpoint_and_a_reply() {
         let mut story = NodeFlowStory::new(kind);
         let request = kind.request(LOCAL).into_later_packet();
         story.goes_to(&request, pod(1));
-        story.remembers(&request, pod(1));
+        story.remembers(&request, pod(1), 0);
         story.is_answered_from_the_vip(&request, pod(1));
     }
 }
@@ -208,7 +210,7 @@ fn it_is_one_flow_however_the_packets_come() {
             let given = arrives(format!("{kind}, {outer:?}"), AS_BOTH, input);
             given.becomes(Deliver, output.clone()).for_service(&request).assert_on(&story.machine);
         }
-        story.remembers(&request, pod(1));
+        story.remembers(&request, pod(1), SEQUENCE);
     }
 }
 

@@ -13,5 +13,5 @@ pub use frame::{ETH_LEN, Macs, Tag, ethernet, frame, tagged, untagged};
 pub use gue::Gue;
 pub use icmp::Icmp;
 pub use ip::{Extension, Ip, Payload};
-pub use transport::{ACK, FIN, RST, SYN, Transport};
+pub use transport::{ACK, FIN, RST, SEQUENCE, SYN, Transport};
 pub use verify::verify_frame_checksums;

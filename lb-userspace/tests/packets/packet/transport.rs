@@ -9,6 +9,10 @@ pub const SYN: u8 = 0x02;
 pub const RST: u8 = 0x04;
 pub const ACK: u8 = 0x10;
 
+/// The sequence number of segments that are given no other one.
+pub const SEQUENCE: u32 = 0x0123_4567;
+const ACKNOWLEDGMENT: u32 = 0x89ab_cdef;
+
 /// A segment or a datagram.
 #[derive(Clone, Debug)]
 pub struct Transport {
@@ -29,6 +33,8 @@ enum TransportKind {
 #[derive(Clone, Copy, Debug)]
 struct Tcp {
     flags: u8,
+    sequence: u32,
+    acknowledgment: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +45,8 @@ struct Udp {
 
 impl Transport {
     pub fn tcp(flags: u8) -> Self {
-        Self::new(TransportKind::Tcp(Tcp { flags }), b"GET / HTTP/1.1")
+        let tcp = Tcp { flags, sequence: SEQUENCE, acknowledgment: ACKNOWLEDGMENT };
+        Self::new(TransportKind::Tcp(tcp), b"GET / HTTP/1.1")
     }
 
     pub fn udp() -> Self {
@@ -62,8 +69,20 @@ impl Transport {
 
     /// Of a TCP segment.
     pub fn set_tcp_flags(&mut self, flags: u8) {
-        assert!(matches!(self.kind, TransportKind::Tcp(_)), "no TCP segment: {self:?}");
-        self.kind = TransportKind::Tcp(Tcp { flags });
+        self.tcp_fields().flags = flags;
+    }
+
+    /// The same.
+    pub fn set_tcp_numbers(&mut self, sequence: u32, acknowledgment: u32) {
+        let tcp = self.tcp_fields();
+        (tcp.sequence, tcp.acknowledgment) = (sequence, acknowledgment);
+    }
+
+    fn tcp_fields(&mut self) -> &mut Tcp {
+        match &mut self.kind {
+            TransportKind::Tcp(tcp) => tcp,
+            TransportKind::Udp(_) => panic!("no TCP segment"),
+        }
     }
 
     pub fn protocol(&self) -> u8 {
@@ -95,8 +114,8 @@ impl Transport {
 
     fn tcp_header(&self, tcp: Tcp) -> Vec<u8> {
         let mut header = self.ports();
-        header.extend(0x0123_4567u32.to_be_bytes());
-        header.extend(0x89ab_cdefu32.to_be_bytes());
+        header.extend(tcp.sequence.to_be_bytes());
+        header.extend(tcp.acknowledgment.to_be_bytes());
         let words = (20 + self.options.len()) / 4;
         header.extend([(words << 4) as u8, tcp.flags, 0xfa, 0xf0, 0, 0, 0, 0]);
         header.extend(&self.options);

@@ -7,6 +7,7 @@
 //! through the kernel's helpers, which know.
 
 mod mss;
+mod past_vip;
 mod turn;
 
 use aya_ebpf::{
@@ -74,12 +75,16 @@ fn reply(ctx: &TcContext) -> Verdict {
     let endpoint = Endpoint { addr: packet.src, port: packet.src_port, pad: 0 };
     let key = ReplyKey::new(endpoint, packet.dst.addr, packet.dst.port, packet.dst.protocol);
     let Some(reply) = maps::leaving_reply(&key) else { return Verdict::EgressPass };
+    let flags = l4::tcp_flags(&cursor, packet).unwrap_or(0);
+    if past_vip::may_answer_syn(flags) && past_vip::is_answer(&cursor, packet, &key, reply) {
+        return Verdict::EgressPass;
+    }
     if packet.fragment == Fragment::First {
         fragments::remember(packet);
     }
     let is_inside = reply.is_inside();
     let vip = if is_inside { packet.dst.addr } else { reply.other };
-    match rewrite(ctx, &cursor, packet, &vip, reply) {
+    match rewrite(ctx, &cursor, packet, &vip, reply, flags) {
         Ok(()) if is_inside => turn::round(ctx, packet, &reply.other),
         Ok(()) => Verdict::EgressReply,
         Err(_) => Verdict::EgressDropRewrite,
@@ -113,9 +118,16 @@ fn check(cursor: &Cursor, packet: &Packet) -> Option<(usize, u64)> {
 
 /// Rewrite the source address to the VIP, and both ports.
 #[inline(always)]
-fn rewrite(ctx: &TcContext, cursor: &Cursor, packet: &Packet, vip: &Addr, reply: &Reply) -> Result<(), i64> {
+fn rewrite(
+    ctx: &TcContext,
+    cursor: &Cursor,
+    packet: &Packet,
+    vip: &Addr,
+    reply: &Reply,
+    flags: u8,
+) -> Result<(), i64> {
+    const SYN_ACK: u8 = tcp::SYN | tcp::ACK;
     let l4 = packet.l4();
-    let is_syn_ack = reply.mss != 0 && is_syn_ack(cursor, packet);
     let check = check(cursor, packet);
     let (mut old, mut new) = (packet.src.words(), vip.words());
     // The upper words of mapped addresses are alike: they add nothing.
@@ -137,11 +149,5 @@ fn rewrite(ctx: &TcContext, cursor: &Cursor, packet: &Packet, vip: &Addr, reply:
         return Ok(());
     }
     ctx.store(l4, &new_ports, 0)?;
-    if is_syn_ack { mss::lower(ctx, l4, reply.mss) } else { Ok(()) }
-}
-
-#[inline(always)]
-fn is_syn_ack(cursor: &Cursor, packet: &Packet) -> bool {
-    const BOTH: u8 = tcp::SYN | tcp::ACK;
-    l4::tcp_flags(cursor, packet).is_some_and(|flags| flags & BOTH == BOTH)
+    if reply.mss != 0 && flags & SYN_ACK == SYN_ACK { mss::lower(ctx, l4, reply.mss) } else { Ok(()) }
 }

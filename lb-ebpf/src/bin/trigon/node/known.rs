@@ -60,3 +60,18 @@ fn note_packet(key: &FlowKey, drained: u32) -> bool {
     }
     true
 }
+
+/// Notes the SYN that the flow's connection begins with, by its sequence number: what the endpoint answers
+/// to another SYN is none of the flow's (`egress::past_vip`). Not of clients inside, whose flows have a time
+/// there; nobody but them has the VIP as an address.
+#[inline(never)]
+pub fn note_syn(key: &FlowKey, sequence: u32) {
+    if dry_run::dry_run() {
+        return;
+    }
+    let Some(flow) = NODE_FLOWS.get_ptr_mut(key) else { return };
+    // SAFETY: as in `note_packet`. Should the element have become another flow's by now, that one counts as
+    // seen until its next packet says when; or, if a connection of it is just being opened, begins anew when
+    // the client tries again.
+    unsafe { (&raw mut (*flow).seen).write(sequence) }
+}

@@ -61,6 +61,11 @@ fn find(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -
         Some(_) if owners::found(service, &scratch.arrival) => return Verdict::HandOn,
         Some((flow, slot)) => {
             dry_run::tell(|story| story.memory = memory::HERE);
+            if !flow.is_inside()
+                && let Some(sequence) = l4::syn_sequence(cursor, packet)
+            {
+                known::note_syn(&scratch.flow, sequence);
+            }
             (flow, &slot.endpoint)
         }
         None => {
@@ -80,7 +85,8 @@ fn find(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -
             if packet.quote != 0 {
                 return Verdict::DropIcmpFlow;
             }
-            match begin::flow(ctx, scratch, packet, service, Start { opens, is_kept }) {
+            let sequence = l4::syn_sequence(cursor, packet).unwrap_or(0);
+            match begin::flow(ctx, scratch, packet, service, Start { opens, is_kept, sequence }) {
                 Ok(()) => (&scratch.node_flow, &scratch.endpoint),
                 // The one that drains is better than none.
                 Err(Verdict::DropNoEndpoint) => match known::idle_flow(&scratch.flow) {
