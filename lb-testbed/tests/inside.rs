@@ -6,7 +6,7 @@ mod common;
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     thread,
     time::Duration,
 };
@@ -18,9 +18,10 @@ use common::{
     run_with_diagnostics, socket_address,
 };
 use lb_testbed::{
-    Config, EndpointState, Machine, Namespace, NodeRole, PodNetwork, ServiceSpec, TCP_ECHO_PORT, TcpHold,
-    TcpHoldOptions, Testbed, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP,
+    Config, EndpointState, Machine, Namespace, NodeRole, Pod, PodNetwork, ServiceSpec, TCP_ECHO_PORT,
+    TcpHold, TcpHoldOptions, Testbed, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP,
 };
+use socket2::{Domain, Socket, Type};
 
 /// From each client to each VIP.
 const REQUESTS: u64 = 20;
@@ -240,6 +241,50 @@ fn pods_with_one_source_port_get_answers_of_their_own() -> Result<()> {
                 let report = stream.finish()?;
                 ensure!(report.lost == 0 && report.duplicates == 0, "{pod} -> {vip}: {report:?}");
                 println!("{pod} -> {vip}: {} of {} answered", report.received, report.sent);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// An address of the family of `like`.
+fn address_like(pod: &Pod, like: IpAddr) -> Result<IpAddr> {
+    let found = pod.addresses().into_iter().find(|address| address.is_ipv4() == like.is_ipv4());
+    found.with_context(|| format!("{} has no address like {like}", pod.name))
+}
+
+/// An echo, by a connection that ends with an RST, so that its port is free at once.
+fn check_connection(from: SocketAddr, to: SocketAddr) -> Result<()> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_linger(Some(Duration::ZERO))?;
+    socket.bind(&from.into())?;
+    socket
+        .connect_timeout(&to.into(), PATIENCE)
+        .with_context(|| format!("connecting to {to} from {from}"))?;
+    exchange_bulk(socket.into(), 1000, PATIENCE).with_context(|| format!("{to} from {from}"))
+}
+
+/// From one port to the VIP, to the Pod past it, and back: the node remembers flows longer than they last.
+#[test]
+fn a_pod_answers_past_the_vip_from_a_port_that_was_used_towards_it() -> Result<()> {
+    let config = Config { nodes: 2, pod_network: PodNetwork::Routed, ..Config::l3() };
+    run_with_diagnostics(&mut start(config, &[web().pods(&["pod1_1"])])?, |triangle| {
+        let testbed = &triangle.testbed;
+        let on_other_node = testbed.pod("pod2_1")?;
+        for vip in VIP.both() {
+            let pod = address_like(testbed.pod("pod1_1")?, vip)?;
+            let outside = client_addresses(triangle, vip)[0];
+            let clients =
+                [(&on_other_node.namespace, address_like(on_other_node, vip)?), (testbed.client(), outside)];
+            for (client, source) in clients {
+                client.within(|| {
+                    let targets = [vip, pod, pod, vip, vip, pod].map(|ip| socket_address(ip, TCP_ECHO_PORT));
+                    targets
+                        .into_iter()
+                        .try_for_each(|to| check_connection(socket_address(source, 41_000), to))
+                })?;
+                println!("{source} is answered by {vip} and by {pod}");
             }
         }
         Ok(())
