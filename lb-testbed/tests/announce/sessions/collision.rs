@@ -104,6 +104,10 @@ fn of_two_connections_that_of_the_higher_identifier_remains() -> Result<()> {
     let pair = SessionPair::new()
         .replace("peerAddress: 10.77.1.1\n", "peerAddress: 10.77.1.1\n  routerID: 1.1.1.1\n")
         .replace("peerAddress: fd77:1::1\n", "peerAddress: fd77:1::1\n  routerID: 223.1.1.1\n")
+        // An attempt of ours outlasts the drops, and the kernel sends its SYN again. One that we gave up at the
+        // moment at which it succeeds would stay in the queue of the router, which hangs; BIRD would then take
+        // that dead connection, and refuse the other as a duplicate.
+        .replace("connectTime: 1s", "connectTime: 10s")
         // The router tries only once to connect.
         .replace("connect retry time 1;", "connect retry time 120;")
         .replace("timers connect 1\n", "timers connect 120\n");
