@@ -1,9 +1,10 @@
 //! `cargo xtask demo`: real HTTP and UDP through two directors to Pods on three
-//! nodes, over a router and on one link.
+//! nodes, over a router and on one link. The router learns its routes to them by BGP.
 
 mod hints;
 mod play;
 mod report;
+mod router;
 mod summary;
 
 use std::time::Instant;
@@ -18,6 +19,7 @@ use crate::{
     test,
 };
 use play::Act;
+use router::BgpRouter;
 use summary::Summary;
 
 #[derive(clap::Args)]
@@ -38,6 +40,7 @@ enum Output {
 pub fn run(args: DemoArgs) -> Result<()> {
     need_root()?;
     apt::install(test::PACKAGES, "the demo")?;
+    let has_bird = router::install_bird();
     build_ebpf::run()?;
     say("building trigon and the testbed");
     run_quietly(cargo().args([
@@ -50,8 +53,8 @@ pub fn run(args: DemoArgs) -> Result<()> {
         "--bins",
     ]))?;
     let start = Instant::now();
-    let (routed, hints) = run_routed(args.keep)?;
-    let acts = [routed, run_switched()?];
+    let (routed, hints) = run_routed(has_bird, args.keep)?;
+    let acts = [routed, run_switched(has_bird)?];
     let summary = Summary::from_acts(&acts);
     match args.output {
         Output::Text => print!("{}", report::text(&acts, &summary, start.elapsed())),
@@ -69,29 +72,48 @@ pub fn run(args: DemoArgs) -> Result<()> {
     Ok(())
 }
 
+/// A testbed, and BIRD on its router.
+struct Stage {
+    // Declared first, to be dropped before the namespaces that it runs in.
+    router: Option<BgpRouter>,
+    triangle: Triangle,
+}
+
+impl Stage {
+    /// Without BIRD, routes are static.
+    fn build(config: Config, delivery: &str, has_bird: bool) -> Result<Self> {
+        let triangle = Triangle::start(config, &[ServiceSpec::with_all_ports("web").delivery(delivery)])?;
+        let router = has_bird.then(|| BgpRouter::start(&triangle)).transpose();
+        let router = router.with_context(|| triangle.describe_agents())?;
+        Ok(Self { router, triangle })
+    }
+
+    fn run_act(&self, place: &'static str, delivery: &'static str) -> Result<Act> {
+        let mut act = play::run_act(place, delivery, &self.triangle)?;
+        act.bgp_routes = self.router.as_ref().map(BgpRouter::read_routes).transpose()?;
+        Ok(act)
+    }
+}
+
 /// Over a router, in an outer header; and what to try if it is to be kept.
-fn run_routed(keep: bool) -> Result<(Act, Option<String>)> {
+fn run_routed(has_bird: bool, keep: bool) -> Result<(Act, Option<String>)> {
     say("over a router, delivery ipip: building namespaces, starting nginx in 6 Pods and 5 agents");
-    let mut triangle = start_triangle(Config::l3(), "ipip")?;
-    let act = play::run_act("over a router", "ipip", &triangle).and_then(|mut act| {
-        play::run_downloads(&triangle, &mut act)?;
+    let mut stage = Stage::build(Config::l3(), "ipip", has_bird)?;
+    let act = stage.run_act("over a router", "ipip").and_then(|mut act| {
+        play::run_downloads(&stage.triangle, &mut act)?;
         Ok(act)
     });
-    let act = act.with_context(|| triangle.describe_agents());
-    let hints = keep.then(|| hints::text(&mut triangle)).transpose()?;
+    let act = act.with_context(|| stage.triangle.describe_agents());
+    let hints = keep.then(|| hints::text(&mut stage.triangle, has_bird)).transpose()?;
     if keep {
-        triangle.keep()?;
+        stage.triangle.keep()?;
     }
     Ok((act?, hints))
 }
 
 /// On one link, by MAC address.
-fn run_switched() -> Result<Act> {
+fn run_switched(has_bird: bool) -> Result<Act> {
     say("on one link, delivery l2: the same again");
-    let triangle = start_triangle(Config::l2(), "l2")?;
-    play::run_act("on one link", "l2", &triangle).with_context(|| triangle.describe_agents())
-}
-
-fn start_triangle(config: Config, delivery: &str) -> Result<Triangle> {
-    Triangle::start(config, &[ServiceSpec::with_all_ports("web").delivery(delivery)])
+    let stage = Stage::build(Config::l2(), "l2", has_bird)?;
+    stage.run_act("on one link", "l2").with_context(|| stage.triangle.describe_agents())
 }

@@ -34,13 +34,14 @@ pub const PACKAGES: &[Package] = &[
     Package::new("iperf3", "iperf3"),
     Package::new("iputils-ping", "ping"),
     Package::new("bpftool", "bpftool"),
-    Package::new("bird2", "bird"),
-    Package::new("frr", "/usr/lib/frr/bgpd"),
     Package::new("arping", "arping"),
     Package::new("ndisc6", "ndisc6"),
     Package::new("procps", "sysctl"),
     Package::new("util-linux", "nsenter"),
 ];
+
+/// Routers that VIPs are announced to.
+const ROUTERS: &[Package] = &[Package::new("bird2", "bird"), Package::new("frr", "/usr/lib/frr/bgpd")];
 
 /// A workspace of its own; its library is tested on the host.
 const EBPF: &str = "lb-ebpf/Cargo.toml";
@@ -49,6 +50,7 @@ const EBPF_TESTS: &[&str] = &["test", "--quiet", "--manifest-path", EBPF, "--lib
 pub fn run(args: TestArgs) -> Result<()> {
     need_root()?;
     apt::install(PACKAGES, "the tests")?;
+    apt::install(ROUTERS, "tests with routers")?;
     build_ebpf::run()?;
     shell::run(cargo().args(["build", "--quiet", "--workspace", "--bins"]))?;
     let is_to_run = |file: &str| args.filter.as_deref().is_none_or(|filter| filter == file);

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use lb_testbed::{Triangle, VIP, locate_program};
 
-/// Commands that work as they are printed.
-pub fn text(triangle: &mut Triangle) -> Result<String> {
+/// Commands that work as they are printed. `has_bird`: directors announce the VIPs to the router's BIRD.
+pub fn text(triangle: &mut Triangle, has_bird: bool) -> Result<String> {
     let agent = triangle.agent("director1")?.id();
     let testbed = &triangle.testbed;
     let (trigon, tool) =
@@ -17,6 +17,12 @@ pub fn text(triangle: &mut Triangle) -> Result<String> {
         sockets.each_ref().map(|socket| format!("{trigon} --socket {}", socket.display()));
     let maps = testbed.maps_dir(director);
     let objects = triangle.objects_path();
+    let without_director1 = if has_bird {
+        format!("{at_director} drain")
+    } else {
+        let left = testbed.machine("director2")?.address.v4;
+        format!("ip -n {} route replace {} via {left}", testbed.router().name, VIP.v4)
+    };
     Ok(format!(
         "
 It is left standing: 2 directors, 3 nodes, 6 Pods. Try, as root:
@@ -28,13 +34,14 @@ It is left standing: 2 directors, 3 nodes, 6 Pods. Try, as root:
   {at_director} status
   {at_director} services
   {at_director} backends
+  {at_director} bgp
   {at_node} drops --all
 
   bpftool map dump name SERVICES                 # of all agents
   bpftool map dump pinned {maps}/SERVICES
 
   kill -9 {agent}     # the agent of director1: traffic goes on
-  ip -n {router} route replace {v4} via {left}     # without director1: traffic goes on
+  {without_director1}     # without director1: traffic goes on
 
 Its objects: {objects}; edit them, and all agents follow.
 To tear it down:
@@ -44,8 +51,6 @@ To tear it down:
         v4 = VIP.v4,
         v6 = VIP.v6,
         maps = maps.display(),
-        router = testbed.router().name,
-        left = testbed.machine("director2")?.address.v4,
         objects = objects.display(),
         pid = std::process::id(),
     ))

@@ -11,6 +11,7 @@ use lb_testbed::{
     Answers, DirectorCounters, Dual, Machine, Testbed, Triangle, UDP_ECHO_PORT, UdpStreamOptions, VIP,
 };
 
+use super::router::BgpRoutes;
 use crate::shell::say;
 
 const HTTP_PORT: u16 = 80;
@@ -31,6 +32,8 @@ pub struct Act {
     pub delivered_as_asked: bool,
     pub legs: Legs,
     pub download: Option<Download>,
+    /// None: the router's routes are static.
+    pub bgp_routes: Option<BgpRoutes>,
 }
 
 /// What was seen in one family.
@@ -75,6 +78,7 @@ pub fn run_act(place: &'static str, delivery: &'static str, triangle: &Triangle)
         delivered_as_asked: is_delivered_as_asked(testbed, delivery)?,
         legs: links.read_legs(testbed)?,
         download: None,
+        bgp_routes: None,
     })
 }
 

@@ -1,9 +1,10 @@
 //! The outcome for people.
 
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write, net::IpAddr, time::Duration};
 
 use super::{
     play::{Act, Download, InFamily, Legs},
+    router::BgpRoutes,
     summary::{Summary, list_defects},
 };
 
@@ -37,6 +38,7 @@ fn act_text(act: &Act) -> String {
     if let Some(download) = &act.download {
         text += &download_text(download);
     }
+    text += &routes_text(act.bgp_routes.as_ref());
     text + "\n"
 }
 
@@ -86,6 +88,16 @@ fn download_text(download: &Download) -> String {
         download.took.as_secs_f64(),
         grouped(download.by_directors),
     )
+}
+
+fn routes_text(routes: Option<&BgpRoutes>) -> String {
+    let Some(routes) = routes else { return "  routes      static\n".to_owned() };
+    let mut text = String::new();
+    for (vip, next_hops) in routes {
+        let next_hops: Vec<_> = next_hops.iter().map(IpAddr::to_string).collect();
+        let _ = writeln!(text, "  routes      {vip} by {}: from BGP, in BIRD", next_hops.join(" and "));
+    }
+    text
 }
 
 /// 1234567 -> `1,234,567`

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use lb_testbed::{Answers, DOWNLOAD_BYTES};
 use serde::Serialize;
 
-use super::play::{Act, InFamily};
+use super::{
+    play::{Act, InFamily},
+    router::BgpRoutes,
+};
 
 /// `--output json`
 #[derive(Serialize)]
@@ -23,6 +26,8 @@ pub struct Summary {
     pub udp_ok: bool,
     pub l2_ok: bool,
     pub ipip_ok: bool,
+    /// Over a router: the next hops to each VIP in BIRD's table. Empty: routes are static, without BIRD.
+    pub bgp_routes: BgpRoutes,
 }
 
 impl Summary {
@@ -44,6 +49,7 @@ impl Summary {
             udp_ok: families().all(has_answered_udp),
             l2_ok: delivered("l2"),
             ipip_ok: delivered("ipip"),
+            bgp_routes: acts.iter().find_map(|act| act.bgp_routes.clone()).unwrap_or_default(),
         }
     }
 }
@@ -79,6 +85,10 @@ fn defects_of_act(act: &Act) -> Vec<String> {
     unless(act.legs.by_directors == 0, "replies came by the directors");
     unless(act.legs.delivered == act.legs.to_nodes, "requests were lost between directors and nodes");
     unless(act.legs.to_client > 0, "no reply came from the nodes");
+    if let Some(routes) = &act.bgp_routes {
+        let is_spread = routes.values().all(|next_hops| next_hops.len() > 1);
+        unless(is_spread, "the router does not spread the VIPs over the directors");
+    }
     if let Some(download) = &act.download {
         unless(download.bytes == 2 * DOWNLOAD_BYTES, "the downloads are incomplete");
         unless(download.by_directors < download.bytes / 5, "the directors carry more than the small leg");
@@ -107,6 +117,11 @@ mod tests {
     use super::*;
     use crate::demo::play::{Download, Legs};
 
+    fn routes_by(next_hops: &[&str]) -> BgpRoutes {
+        let next_hops: Vec<_> = next_hops.iter().map(|hop| hop.parse().unwrap()).collect();
+        [("192.0.2.10".parse().unwrap(), next_hops)].into()
+    }
+
     fn good() -> Act {
         let family = |vip: &str| InFamily {
             vip: vip.parse().unwrap(),
@@ -126,13 +141,14 @@ mod tests {
                 by_directors: 1,
                 took: Duration::from_secs(1),
             }),
+            bgp_routes: Some(routes_by(&["10.77.1.2", "10.77.2.2"])),
         }
     }
 
     #[test]
     fn whatever_is_not_as_it_should_be_is_told() {
         assert_eq!(list_defects(&[good()]), Vec::<String>::new());
-        let defects: [fn(&mut Act); 9] = [
+        let defects: [fn(&mut Act); 10] = [
             |act| act.families[1].http.answered = 8,
             |act| act.families[0].datagrams_answered = 4,
             |act| act.families[0].datagrams = 0,
@@ -142,6 +158,7 @@ mod tests {
             |act| act.legs.delivered = 6,
             |act| act.legs.to_client = 0,
             |act| act.download = Some(Download { by_directors: DOWNLOAD_BYTES, ..Download::default() }),
+            |act| act.bgp_routes = Some(routes_by(&["10.77.2.2"])),
         ];
         for (number, defect) in defects.iter().enumerate() {
             let mut act = good();
@@ -156,5 +173,15 @@ mod tests {
             Summary::from_acts(&[good(), Act { delivery: "l2", delivered_as_asked: false, ..good() }]);
         assert!(summary.ipip_ok && !summary.l2_ok);
         assert_eq!((summary.requests, summary.answered), (36, 36));
+    }
+
+    #[test]
+    fn routes_are_those_of_bird_and_none_are_told_without_it() {
+        let routed = Summary::from_acts(&[good()]);
+        let told = serde_json::to_value(&routed).unwrap();
+        assert_eq!(told["bgp_routes"], serde_json::json!({"192.0.2.10": ["10.77.1.2", "10.77.2.2"]}));
+        let fixed = Act { bgp_routes: None, ..good() };
+        assert_eq!(list_defects(std::slice::from_ref(&fixed)), Vec::<String>::new());
+        assert!(Summary::from_acts(&[fixed]).bgp_routes.is_empty());
     }
 }
