@@ -14,6 +14,8 @@ use crate::{
 };
 
 const DAEMONS: &str = "/usr/lib/frr";
+/// Of the package frr-pythontools.
+const RELOAD: &str = "/usr/lib/frr/frr-reload.py";
 
 /// Running daemons, killed when dropped.
 #[derive(Debug)]
@@ -74,6 +76,19 @@ impl Frr {
         let mut vtysh = self.vtysh_command()?;
         vtysh.arg("-f").arg(&path);
         run(vtysh, "").map(drop)
+    }
+
+    /// Replaces the configuration by FRR's own program, which looks for what differs from the one that runs.
+    pub fn reload(&self, config: &str) -> Result<()> {
+        let path = self.dir.join("reload.conf");
+        fs::write(&path, config).with_context(|| format!("writing {}", path.display()))?;
+        let mut reload = self.namespace.command(RELOAD)?;
+        reload.args(["--reload", "--stdout"]);
+        for option in ["--vty_socket", "--confdir", "--rundir"] {
+            reload.arg(option).arg(&self.dir);
+        }
+        reload.arg(&path);
+        run(reload, "").map(drop)
     }
 
     /// What the daemons wrote.

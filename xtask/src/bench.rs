@@ -31,10 +31,18 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
-use crate::{build_ebpf, kubernetes, shell};
+use crate::{
+    apt::{self, Package},
+    build_ebpf, kubernetes,
+    shell::{self, need_root},
+    test,
+};
 use cases::Case;
 use measure::Subject;
 use tables::Scale;
+
+/// What reloads the configuration of FRR.
+const RELOAD: &[Package] = &[Package::new("frr-pythontools", "/usr/lib/frr/frr-reload.py")];
 
 #[derive(clap::Args)]
 pub struct BenchArgs {
@@ -42,6 +50,10 @@ pub struct BenchArgs {
     /// event to the proof, by stage, for 1,000 and 10,000 Services.
     #[arg(long, conflicts_with_all = ["rounds", "packets", "cpu", "only", "objects"])]
     control: bool,
+    /// Measure announcements instead: the time from a new Service to the table of a router (BIRD), beside that of FRR whose
+    /// configuration is reloaded; 50 of each.
+    #[arg(long, conflicts_with_all = ["control", "kube", "rounds", "packets", "cpu", "only", "objects"])]
+    announce: bool,
     /// Measure agents and a controller with a real API server instead: the time from a write to the kernel's map, and CPU
     /// and memory of the agent, for 1,000 and 10,000 Services; the time until 10,000 Services say that 1,000 agents have
     /// them, and how often that is written. With the controller, some fifteen minutes.
@@ -96,6 +108,13 @@ impl BenchArgs {
 pub fn run(args: BenchArgs) -> Result<()> {
     if args.control {
         return run_in_userspace("control", args.output, &[]);
+    }
+    if args.announce {
+        need_root()?;
+        for packages in [test::PACKAGES, test::ROUTERS, RELOAD] {
+            apt::install(packages, "announcements")?;
+        }
+        return run_in_userspace("announce", args.output, &[]);
     }
     if args.kube {
         kubernetes::run()?;

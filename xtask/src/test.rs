@@ -41,7 +41,7 @@ pub const PACKAGES: &[Package] = &[
 ];
 
 /// Routers that VIPs are announced to.
-const ROUTERS: &[Package] = &[Package::new("bird2", "bird"), Package::new("frr", "/usr/lib/frr/bgpd")];
+pub const ROUTERS: &[Package] = &[Package::new("bird2", "bird"), Package::new("frr", "/usr/lib/frr/bgpd")];
 
 /// A workspace of its own; its library is tested on the host.
 const EBPF: &str = "lb-ebpf/Cargo.toml";
