@@ -35,8 +35,11 @@ pub fn build_routes(
     let mut by_peer = RoutesByPeer::new();
     let mut places = HashSet::new();
     for (name, peer) in &cluster.announcing.peers {
+        if !peer.nodes.matches(here.labels) || peer.is_at(here.addresses) {
+            continue;
+        }
         // Of two peers at one place, which a change of Node labels can bring together, the first by name.
-        if !peer.nodes.matches(here.labels) || !places.insert(peer.endpoint_key()) {
+        if !places.insert(peer.endpoint_key()) {
             continue;
         }
         let telling: Vec<usize> =

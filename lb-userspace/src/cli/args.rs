@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::{
     datapath::kernel::XdpMode,
     objects::{crds, translate::TranslateConfig},
-    protocols::l2,
+    protocols::{bgp, l2},
 };
 
 /// Trigon: a layer-4 load balancer for Kubernetes on bare metal, with Direct
@@ -323,7 +323,7 @@ pub struct HealthArgs {
 #[command(next_help_heading = "Announcements")]
 pub struct AnnounceArgs {
     /// TCP port to be called on by BGP peers; 0: only call.
-    #[arg(long, value_name = "PORT", default_value_t = 179)]
+    #[arg(long, value_name = "PORT", default_value_t = bgp::config::PORT)]
     pub bgp_port: u16,
 
     /// UDP port by which agents tell each other that they live, to elect who announces on a

@@ -13,10 +13,11 @@ const GOOD: &str = include_str!("good.yaml");
 const BAD: &str = include_str!("bad.yaml");
 
 /// Of each problem: the object, the field and a part of the remedy.
-const EXPECTED_PROBLEMS: [[&str; 3]; 5] = [
+const EXPECTED_PROBLEMS: [[&str; 3]; 6] = [
     ["BgpPeer default/worse-both-as", "spec.dynamicASN", "remove one of the two"],
     ["BgpPeer default/worse-profile", "spec.bfdProfile", "add the BfdProfile"],
     ["BgpPeer default/worse-password", "spec.password", "1 to 80 bytes"],
+    ["BgpPeer default/worse-self", "spec.peerAddress", "write the router's address"],
     ["AddressPool default/worse-pool", "spec.addresses[0]", "addresses of its own"],
     ["BgpAdvertisement default/worse-advertisement", "spec.localPref", "write the same in both"],
 ];

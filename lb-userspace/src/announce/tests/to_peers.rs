@@ -87,6 +87,20 @@ fn a_node_has_its_own_peers_and_sends_each_the_routes_for_it() {
     assert_eq!(route_lines(&plan_on(&cluster, "node2")), expected);
 }
 
+/// Of a peer that is a node, the other nodes have a session with it.
+#[test]
+fn no_node_is_its_own_peer() {
+    let text = object("BgpPeer", "itself", "myASN: 64512, peerASN: 64512, peerAddress: 10.0.0.12")
+        + &bgp_advertisement("all", "");
+    let loaded = read_text(&format!("{WORLD}{}{text}", services())).unwrap();
+    let (cluster, problems) = load_cluster(&loaded, TranslateConfig::default(), &Cluster::default()).unwrap();
+    let problems: Vec<_> = problems.iter().map(|problem| (&*problem.field, &*problem.message)).collect();
+    let expected = ("spec.peerAddress", "this is Node director2 itself, which does without this peer");
+    assert_eq!(problems, [expected]);
+    let has_peer = |node: &str| plan_on(&cluster, node).bgp.peers.contains_key("itself");
+    assert_eq!(["director1", "director2", "node2"].map(has_peer), [true, false, true]);
+}
+
 #[test]
 fn advertisements_choose_pools_and_services() {
     let table: &[(&str, &[&str])] = &[

@@ -15,7 +15,7 @@ use crate::protocols::{
     bfd,
     bgp::{
         Attributes, LargeCommunity, Remote, RemoteAs,
-        config::{Families, Password},
+        config::{Families, PORT, Password},
     },
 };
 
@@ -128,6 +128,12 @@ impl BgpPeer {
     /// Remote, port and source address: a node has at most one session for each of these.
     pub fn endpoint_key(&self) -> (&Remote, u16, Option<IpAddr>) {
         (&self.remote, self.port, self.source)
+    }
+
+    /// Would a node with these addresses be its own peer? At another port there may be another daemon.
+    pub fn is_at(&self, addresses: &[IpAddr]) -> bool {
+        let Remote::Address { address, .. } = &self.remote else { return false };
+        self.port == PORT && addresses.contains(address)
     }
 }
 

@@ -13,6 +13,9 @@ use serde::Serialize;
 
 use crate::protocols::bfd;
 
+/// The TCP port of BGP.
+pub const PORT: u16 = 179;
+
 /// All that a speaker is to do; passed anew whenever anything changes.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BgpOrders {
