@@ -47,6 +47,87 @@ fn the_higher_identifier_or_as_keeps_the_connection_that_it_made() {
     }
 }
 
+/// While there are two connections: on none of them, or on one, the peer's OPEN has come. (The second
+/// OPEN resolves the collision, so that both are never in OpenConfirm.) What follows from each event,
+/// if our identifier is the higher one, and if it is the lower.
+#[test]
+fn every_event_of_two_connections_has_its_outcome() {
+    use ConnectionRole::{Incoming, Outgoing};
+    let now = Instant::now();
+    let (low, high) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 9));
+    let open = |their_id| Message::Open(their_open_with(65_002, their_id));
+    let lost = || ConnectionEvent::Lost("reset".into());
+    let events = |their_id| {
+        [
+            received_on(Outgoing, open(their_id)),
+            received_on(Incoming, open(their_id)),
+            received_on(Outgoing, Message::KeepAlive),
+            received_on(Incoming, Message::KeepAlive),
+            PeerEvent::Of(Outgoing, lost()),
+            PeerEvent::Of(Incoming, lost()),
+            PeerEvent::Accepted,
+        ]
+    };
+    let same = |outcome: &'static str| [outcome; 2];
+    let table = [
+        (
+            None,
+            [
+                same("out KEEPALIVE | OpenConfirm"),
+                same("in KEEPALIVE | OpenConfirm"),
+                same("out 5/1, close out, ended out sent | OpenSent"),
+                same("in 5/1, close in, ended in sent | OpenSent"),
+                same("close out, ended out lost | OpenSent"),
+                same("close in, ended in lost | OpenSent"),
+                same("close in, ended in lost, adopt in, in OPEN | OpenSent"),
+            ],
+        ),
+        (
+            Some(Outgoing),
+            [
+                same("out 5/2, close out, ended out sent | OpenSent"),
+                [
+                    "in 6/7, close in, ended in sent | OpenConfirm",
+                    "out 6/7, close out, ended out sent, in KEEPALIVE | OpenConfirm",
+                ],
+                same("in 6/7, close in, ended in sent, up out | Established"),
+                same("in 5/1, close in, ended in sent | OpenConfirm"),
+                same("close out, ended out lost | OpenSent"),
+                same("close in, ended in lost | OpenConfirm"),
+                same("close in, ended in lost, adopt in, in OPEN | OpenConfirm"),
+            ],
+        ),
+        (
+            Some(Incoming),
+            [
+                [
+                    "in 6/7, close in, ended in sent, out KEEPALIVE | OpenConfirm",
+                    "out 6/7, close out, ended out sent | OpenConfirm",
+                ],
+                same("in 5/2, close in, ended in sent | OpenSent"),
+                same("out 5/1, close out, ended out sent | OpenConfirm"),
+                same("out 6/7, close out, ended out sent, up in | Established"),
+                same("close out, ended out lost | OpenConfirm"),
+                same("close in, ended in lost | OpenSent"),
+                same("close in, ended in lost, adopt in, in OPEN | OpenSent"),
+            ],
+        ),
+    ];
+    for (opened, outcomes) in table {
+        for (rank, (our_id, their_id)) in [(high, low), (low, high)].into_iter().enumerate() {
+            for (event, outcome) in events(their_id).into_iter().zip(outcomes) {
+                let mut peer = peer_with_two_connections(our_id, 65_001, now);
+                if let Some(role) = opened {
+                    peer.process(received_on(role, open(their_id)), now);
+                }
+                let actions = actions_text(&peer.process(event.clone(), now));
+                let found = format!("{actions} | {:?}", peer.state());
+                assert_eq!(found, outcome[rank], "{event:?}, OPEN has come: {opened:?}, we are {our_id}");
+            }
+        }
+    }
+}
+
 /// How far the older connection is when the OPEN of the newer comes.
 #[test]
 fn an_established_session_outlives_every_newcomer() {
