@@ -25,6 +25,17 @@ fn wait_refused(lab: &Lab, peer: usize, sent: bool) -> Result<()> {
     .map(drop)
 }
 
+/// What is logged of a session is in the span of its peer.
+fn check_refusals_are_logged_by_peer(lab: &mut Lab) -> Result<()> {
+    let log = lab.triangle.agent("director1")?.log();
+    for peer in PEERS {
+        let span = format!("bgp{{peer={peer}}}");
+        let is_told = log.lines().any(|line| line.contains(&span) && line.contains("Bad Peer AS"));
+        ensure!(is_told, "{peer} is not in the log:\n{log}");
+    }
+    Ok(())
+}
+
 /// With these AS fields in our `BgpPeer`s; the router is of AS 64513.
 fn pair_with_as_fields(v4: &str, v6: &str) -> SessionPair {
     let [v4, v6] = [v4, v6].map(|fields| format!("{fields}\n  peerAddress: "));
@@ -49,6 +60,7 @@ fn a_dynamic_as_must_be_of_its_kind() -> Result<()> {
     pair.run_with_both(|lab| {
         wait_refused(lab, 0, true)?;
         wait_refused(lab, 1, true)?;
+        check_refusals_are_logged_by_peer(lab)?;
         lab.write_objects(&right.objects)?;
         wait_sessions(lab, 1)
     })

@@ -14,13 +14,13 @@ const BIRD: &str = include_str!("bird.conf");
 const OBJECTS: &str = include_str!("objects.yaml");
 
 /// Packets a second of each stream.
-const RATE: u32 = 500;
+const RATE: u32 = 1000;
 /// From each address of the client. Each stream goes by one of two directors: they must be so many
 /// that some go by the one that dies.
 const STREAMS: usize = 2;
 /// Packets that a stream may lose when a director is killed, 400 ms: BFD's detection time of three
 /// times 100 ms, and the router's own work.
-const MOST_LOST: u64 = 200;
+const MOST_LOST: u64 = 400;
 /// Time for routes and streams to settle before a test acts.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
