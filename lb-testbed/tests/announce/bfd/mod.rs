@@ -10,6 +10,7 @@ use super::{
 };
 
 mod admin;
+mod busy;
 mod held;
 mod hops;
 mod passive;

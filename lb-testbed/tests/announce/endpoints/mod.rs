@@ -50,6 +50,27 @@ fn a_vip_is_withdrawn_when_its_endpoints_go_and_comes_back_with_them() -> Result
     })
 }
 
+/// A director without a route to the only node withdraws the VIPs, and keeps its session.
+#[test]
+fn a_vip_is_withdrawn_while_no_backend_can_be_reached() -> Result<()> {
+    Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(|lab| {
+        lab.wait_announced()?;
+        let director = lab.triangle.testbed.machine("director1")?;
+        director.namespace.ip("-4 route delete default")?;
+        director.namespace.ip("-6 route delete default")?;
+        for prefix in vip_prefixes() {
+            lab.wait_routes(&prefix, <[_]>::is_empty)?;
+        }
+        for gateway in director.gateway.both() {
+            director.namespace.ip(&format!("route add default via {gateway} dev {}", director.interface))?;
+        }
+        lab.wait_announced()?;
+        let told = lab.peer_status("director1", "of-director1")?;
+        ensure!(told["established"] == 1 && told["state"] == "Established", "the session was reset: {told}");
+        Ok(())
+    })
+}
+
 /// A Service that kube-proxy carries, with Pods that are ready or not.
 fn kube_proxy_service(name: &str, vip: Ipv4Addr, policy: &str, ready: [bool; 2]) -> ServiceSpec {
     let port = PortSpec::new("udp-echo", Protocol::Udp, UDP_ECHO_PORT, UDP_ECHO_PORT);

@@ -70,11 +70,16 @@ fn wait_route_counts(lab: &mut Lab, wanted: u64) -> Result<()> {
     Ok(())
 }
 
+/// Adds 5,000 VIPs, and waits until the router has all of them, by one session for each family.
+pub fn announce_many(lab: &mut Lab) -> Result<()> {
+    lab.triangle.write_objects(&many_services())?;
+    wait_route_counts(lab, u64::from(VIPS_PER_FAMILY) + 1)
+}
+
 fn check_many_vips_come_and_go(lab: &mut Lab) -> Result<()> {
     wait_route_counts(lab, 1)?;
     let sessions = lab.times_established("director1", "router")?;
-    lab.triangle.write_objects(&many_services())?;
-    wait_route_counts(lab, u64::from(VIPS_PER_FAMILY) + 1)?;
+    announce_many(lab)?;
     lab.wait_peer("director1", "router", "all sent", |told| {
         told["routes_sent"] == 2 * (VIPS_PER_FAMILY + 1) && told["routes_pending"] == 0
     })?;
