@@ -95,7 +95,9 @@ fn connect_twice(lab: &mut Lab) -> Result<()> {
     wait_connections(lab, "established", [OURS; 2])?;
     drop_calls(lab, false, false)?;
     wait_connections(lab, "established", [BOTH; 2])?;
-    wait_open_unread(lab)
+    wait_open_unread(lab)?;
+    // The router would take a dead one first.
+    wait_connections(lab, "close-wait", [Connections::default(); 2])
 }
 
 #[test]
