@@ -40,8 +40,8 @@ It is left standing: 2 directors, 3 nodes, 6 Pods. Try, as root:
   bpftool map dump name SERVICES                 # of all agents
   bpftool map dump pinned {maps}/SERVICES
 
-  kill -9 {agent}     # the agent of director1: traffic goes on
   {without_director1}     # without director1: traffic goes on
+  kill -9 {agent}     # the agent of director1: traffic goes on
 
 Its objects: {objects}; edit them, and all agents follow.
 To tear it down:
