@@ -202,7 +202,8 @@ fn a_peer_is_not_the_only_node_that_it_is_for() {
         )
     };
     let (all, problems) = announcing_of(&at_port(""));
-    let expected = "BgpPeer default/x: spec.peerAddress: this is Node node1 itself; write the router's address";
+    let expected =
+        "BgpPeer default/x: spec.peerAddress: this is Node node1 itself; write the router's address";
     assert!(problems.len() == 1 && problems[0].contains(expected), "{problems:#?}");
     assert_eq!(all, good_announcing(BASE));
     // Another daemon on the Node
