@@ -121,13 +121,14 @@ fn node() -> impl Strategy<Value = Value> {
         // Of those of one family, the first.
         let addresses = [format!("10.0.0.{host}"), format!("10.0.1.{host}"), format!("fd00::{host}")];
         let addresses = addresses.map(|address| json!({"type": "InternalIP", "address": address}));
+        let name = [json!({"type": "Hostname", "address": "n"})];
+        let addresses = [&addresses[..], &name].concat();
         let more = json!({"labels": labels, "annotations": annotations});
         let mut meta = metadata(&format!("n{number}"), born, more);
         meta.as_object_mut().expect("fields").remove("namespace");
-        let name = [json!({"type": "Hostname", "address": "n"})];
         json!({
             "apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": {"podCIDR": "10.1.0.0/24"},
-            "status": {"addresses": [&addresses[..], &name].concat()},
+            "status": {"addresses": addresses},
         })
     })
 }

@@ -291,6 +291,7 @@ mod tests {
             "{first:?} {last:?}"
         );
     }
+
     #[test]
     fn delays_are_other_ones_each_time() {
         let first = || ByTime::new().next().expect("a delay");
