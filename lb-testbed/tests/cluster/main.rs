@@ -86,46 +86,46 @@ fn pods_of_a_deployment_see_the_clients_and_answer_them_directly() -> Result<()>
     })
 }
 
-/// What is pinned on the nodes carries the traffic from one Pod of an agent to the next.
+/// What is pinned on the nodes carries the traffic from one Pod of an agent to the next, and while an agent hangs.
 #[test]
-fn no_datagram_is_lost_when_all_agents_are_replaced() -> Result<()> {
-    /// Each agent may take 6 s to end, 5 s to be ready, and 15 s to stay it.
+fn no_datagram_is_lost_when_agents_are_replaced_or_hang() -> Result<()> {
+    /// Each agent may take 6 s to end, 5 s to be ready, and 15 s to stay it; one that hangs is there for 65 s.
     const LENGTH: Duration = Duration::from_secs(180);
     with_cluster(PODS, |cluster| {
-        let before = cluster.agent_pods()?;
         let streams = start_streams(cluster, LENGTH)?;
         let start = Instant::now();
-        let sets = cluster.daemonsets().map(|(name, _)| format!("daemonset/{name}"));
-        for set in &sets {
-            cluster.kubectl(&["--namespace", NAMESPACE, "rollout", "restart", set])?;
-        }
-        for set in &sets {
-            cluster.kubectl(&["--namespace", NAMESPACE, "rollout", "status", set, "--timeout=180s"])?;
-        }
+        replace_all_agents(cluster)?;
         println!("all agents replaced after {:?}", start.elapsed());
+        have_hung_agent_replaced(cluster)?;
+        println!("and one that hung, after {:?}", start.elapsed());
         ensure!(start.elapsed() < LENGTH, "the streams were over after {LENGTH:?}");
-        let after = cluster.agent_pods()?;
-        ensure!(after.len() == before.len(), "{after:?}");
-        let are_new = after.iter().all(|pod| !before.contains(pod));
-        ensure!(are_new, "some were not replaced: {before:?}, {after:?}");
         check_nothing_lost(streams)
     })
 }
 
-/// The liveness probe tells the truth of it, and traffic goes on by what is pinned.
-#[test]
-fn an_agent_that_hangs_is_replaced_and_no_datagram_lost() -> Result<()> {
-    with_cluster(PODS, |cluster| {
-        let director = cluster.directors()[0].clone();
-        let hung = agent_process(&director)?;
-        let streams = start_streams(cluster, PATIENCE)?;
-        director.namespace.run(&["kill", "-s", "STOP", &hung])?;
-        // Three probes fail within 35 s; then it has 30 s to end by itself.
-        let took = wait_at_most(PATIENCE, "another agent", || Ok(agent_process(&director)? != hung))?;
-        println!("another agent: after {took:?}");
-        cluster.wait_agents_ready()?;
-        check_nothing_lost(streams)
-    })
+fn replace_all_agents(cluster: &Cluster) -> Result<()> {
+    let before = cluster.agent_pods()?;
+    let sets = cluster.daemonsets().map(|(name, _)| format!("daemonset/{name}"));
+    for set in &sets {
+        cluster.kubectl(&["--namespace", NAMESPACE, "rollout", "restart", set])?;
+    }
+    for set in &sets {
+        cluster.kubectl(&["--namespace", NAMESPACE, "rollout", "status", set, "--timeout=180s"])?;
+    }
+    let after = cluster.agent_pods()?;
+    ensure!(after.len() == before.len(), "{after:?}");
+    let are_new = after.iter().all(|pod| !before.contains(pod));
+    ensure!(are_new, "some were not replaced: {before:?}, {after:?}");
+    Ok(())
+}
+
+/// By its liveness probe: three fail within 35 s; then it has 30 s to end by itself.
+fn have_hung_agent_replaced(cluster: &Cluster) -> Result<()> {
+    let director = cluster.directors()[0];
+    let hung = agent_process(director)?;
+    director.namespace.run(&["kill", "-s", "STOP", &hung])?;
+    wait_at_most(PATIENCE, "another agent", || Ok(agent_process(director)? != hung))?;
+    cluster.wait_agents_ready()
 }
 
 /// The process of a node's agent, as this machine numbers it.

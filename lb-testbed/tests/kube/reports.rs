@@ -199,7 +199,8 @@ fn a_machine_that_has_no_room_is_named() -> Result<()> {
 #[test]
 fn what_an_operator_must_know_is_told_by_events() -> Result<()> {
     with_controller(|triangle, _| {
-        wait_for_condition(triangle, "web", "is programmed", is_of_all)?;
+        wait_for_reports(triangle)?;
+        wait_for_condition(triangle, "web", "is programmed", is_true)?;
         let director = triangle.testbed.machine("director1")?.clone();
         let set_mtu = |mtu: u32| {
             let words = format!("link set {} mtu {mtu}", director.interface);
