@@ -29,12 +29,10 @@ pub struct Start {
     pub opens: bool,
     /// The client stays with the endpoint that is in `scratch.affinity`.
     pub is_kept: bool,
-    /// That of its SYN, in host byte order; 0 without.
-    pub sequence: u32,
 }
 
 /// Choose an endpoint for a new flow, `scratch.flow`, and remember it. It is in `scratch.endpoint` and
-/// `scratch.node_flow` then.
+/// `scratch.node_flow` then; before, the latter has the sequence number of its SYN, 0 without.
 ///
 /// A flow that is not new, but which no former owner knows, comes here too:
 /// its endpoint will answer with an RST, and the entry in `NODE_REPLIES` lets
@@ -69,7 +67,7 @@ pub fn flow(
     scratch.endpoint = held.endpoint;
     let is_inside = inside::is_client(ctx);
     let marked_slot = marked(slot, is_inside);
-    let seen = if is_inside { clock::seconds() } else { start.sequence };
+    let seen = if is_inside { clock::seconds() } else { scratch.node_flow.seen };
     scratch.node_flow = NodeFlow { marked_slot, epoch, client_port, seen };
     let (client, other) =
         if is_inside { (packet.dst.addr, packet.src) } else { (packet.src, packet.dst.addr) };

@@ -85,8 +85,9 @@ fn find(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -
             if packet.quote != 0 {
                 return Verdict::DropIcmpFlow;
             }
-            let sequence = l4::syn_sequence(cursor, packet).unwrap_or(0);
-            match begin::flow(ctx, scratch, packet, service, Start { opens, is_kept, sequence }) {
+            // Not an argument, which would need stack while an endpoint is chosen.
+            scratch.node_flow.seen = l4::syn_sequence(cursor, packet).unwrap_or(0);
+            match begin::flow(ctx, scratch, packet, service, Start { opens, is_kept }) {
                 Ok(()) => (&scratch.node_flow, &scratch.endpoint),
                 // The one that drains is better than none.
                 Err(Verdict::DropNoEndpoint) => match known::idle_flow(&scratch.flow) {
