@@ -67,7 +67,9 @@ fn agents_serve_what_a_config_map_says() -> Result<()> {
         cluster.change(fewer, 1)?;
         wait_at_most(PATIENCE, "fewer Pods", || is_settled(cluster, fewer))?;
         write_config_map(cluster, "replace", fewer)?;
-        // A kubelet looks at ConfigMaps every 60 to 90 s.
+        // A kubelet looks at ConfigMaps every 60 to 90 s, and when a Pod changes that reads one.
+        let annotate = ["annotate", "--namespace", NAMESPACE, "pods", "--all", "trigon.dev/looked-at=now"];
+        cluster.kubectl(&annotate)?;
         cluster.wait_all_answer_at(target)
     })
 }
