@@ -228,6 +228,7 @@ fn start(files: &Path, pin_dir: &Path) -> Result<ControlPlane> {
         asks_former_owners: true,
         bare_sources: [].into(),
         answer_echo: true,
+        bgp_port: None,
     };
     let capacity = Capacity {
         services: 16_384,

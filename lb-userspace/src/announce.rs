@@ -46,8 +46,9 @@ pub struct Announcements {
     /// The sessions with peers whose address is configured. That of an unnumbered
     /// peer is added when its address is found.
     pub bfd: BTreeMap<bfd::SessionKey, bfd::Profile>,
-    /// Advertisements that contradict each other for one route, which shows only
-    /// with the Services that exist. The first by name is followed.
+    /// Peers that are this node itself, which it does without; and advertisements that
+    /// contradict each other for one route, which shows only with the Services that
+    /// exist. The first by name is followed.
     pub problems: Vec<Problem>,
 }
 
@@ -58,7 +59,7 @@ pub struct Announcements {
 pub fn plan(cluster: &Cluster, me: &Identity, carried: &BTreeSet<IpAddr>, leaving: Leaving) -> Announcements {
     let here = Site::of_this_node(me, cluster);
     let advertisements = Advertisements::new(&cluster.announcing);
-    let (routes, problems) = routes::build_routes(cluster, &here, carried, &advertisements);
+    let (routes, problems) = routes::build_routes(cluster, &here, me.bgp_port, carried, &advertisements);
     let peers = peers::build_peer_orders(cluster, &here, &routes);
     // If two peers have the same key, the first by name gives the profile: it is inserted last.
     let bfd = peers.values().rev().filter_map(|PeerOrders { config, .. }| {

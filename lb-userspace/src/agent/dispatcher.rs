@@ -50,7 +50,7 @@ pub struct Dispatcher {
 pub struct AnnouncementStatus {
     departure: Departure,
     speakers: SpeakerStatus,
-    /// Where advertisements contradict each other.
+    /// Peers that are this node itself, and where advertisements contradict each other.
     problems: Arc<[String]>,
     /// VIPs that cannot be shared as asked, and VIPs that nobody announces.
     vip_problems: Arc<[String]>,

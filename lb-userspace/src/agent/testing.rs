@@ -68,6 +68,7 @@ pub fn reconciler(tables: MemoryTables, room: Capacity) -> Reconciler<MemoryTabl
         asks_former_owners: true,
         bare_sources: Arc::default(),
         answer_echo: false,
+        bgp_port: None,
     };
     Reconciler::new(me, tables, room).unwrap()
 }

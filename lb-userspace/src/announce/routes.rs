@@ -20,11 +20,12 @@ use crate::{
 /// For each peer, by its name.
 pub type RoutesByPeer = BTreeMap<Arc<str>, Arc<Routes>>;
 
-/// The routes that this node sends to each peer, and a problem for each two
-/// advertisements that contradict each other.
+/// The routes that this node sends to each peer; and a problem for each peer that is this node itself,
+/// and for each two advertisements that contradict each other. `listens`: the port that peers call.
 pub fn build_routes(
     cluster: &Cluster,
     here: &Site<'_>,
+    listens: Option<u16>,
     carried: &BTreeSet<IpAddr>,
     all: &Advertisements<'_>,
 ) -> (RoutesByPeer, Vec<Problem>) {
@@ -34,8 +35,13 @@ pub fn build_routes(
     let mut shared_routes: BTreeMap<Vec<usize>, Arc<Routes>> = BTreeMap::new();
     let mut by_peer = RoutesByPeer::new();
     let mut places = HashSet::new();
+    let mut problems = Vec::new();
     for (name, peer) in &cluster.announcing.peers {
-        if !peer.nodes.matches(here.labels) || peer.is_at(here.addresses) {
+        if !peer.nodes.matches(here.labels) {
+            continue;
+        }
+        if listens.is_some_and(|port| peer.is_at(here.addresses, port)) {
+            problems.push(own_peer_problem(name, here));
             continue;
         }
         // Of two peers at one place, which a change of Node labels can bring together, the first by name.
@@ -53,7 +59,8 @@ pub fn build_routes(
         });
         by_peer.insert(Arc::clone(name), Arc::clone(routes));
     }
-    (by_peer, combined.problems.into_values().collect())
+    problems.extend(combined.problems.into_values());
+    (by_peer, problems)
 }
 
 /// The prefixes that this node announces, each with the advertisements that ask for it.
@@ -106,6 +113,19 @@ impl CombinedAttributes<'_> {
         }
         self.cache.insert(by, Arc::clone(&attributes));
         Some(attributes)
+    }
+}
+
+/// What calls this node at the port that it listens on would be answered by itself.
+fn own_peer_problem(peer: &str, here: &Site<'_>) -> Problem {
+    Problem {
+        object: format!("BgpPeer {peer}"),
+        field: "spec.peerAddress".to_owned(),
+        message: format!("this is Node {} itself, which does without this peer", here.name),
+        remedy: "write the router's address, or choose other nodes by nodeSelectors; if another BGP daemon on the \
+                 Node has that port, start the agent with another --bgp-port"
+            .to_owned(),
+        ..Problem::default()
     }
 }
 

@@ -124,6 +124,7 @@ fn identity(name: &str) -> Identity {
         asks_former_owners: true,
         bare_sources: Arc::default(),
         answer_echo: false,
+        bgp_port: Some(bgp::config::PORT),
     }
 }
 

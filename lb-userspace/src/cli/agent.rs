@@ -96,6 +96,7 @@ fn agent_config(cli: &Cli, args: &AgentArgs, source: Source, interfaces: &[Strin
             asks_former_owners: !args.no_former_owners,
             bare_sources: args.bare_source_prefix.iter().map(IpNet::addr).collect(),
             answer_echo: args.answer_echo,
+            bgp_port: bgp_port(args),
         },
         source,
         socket: cli.socket.clone(),
@@ -128,14 +129,19 @@ fn agent_config(cli: &Cli, args: &AgentArgs, source: Source, interfaces: &[Strin
 }
 
 fn announce_config(args: &AgentArgs, interfaces: &[String]) -> AnnounceConfig {
-    let AnnounceArgs { bgp_port, l2_port, drain_time, settle_time } = args.announcing;
+    let AnnounceArgs { l2_port, drain_time, settle_time, .. } = args.announcing;
     AnnounceConfig {
         speakers: SpeakersConfig {
-            bgp: SpeakerConfig { listen: Some(bgp_port).filter(|port| *port != 0), restarted: false },
+            bgp: SpeakerConfig { listen: bgp_port(args), restarted: false },
             l2: L2Config { interfaces: interfaces.to_vec(), port: l2_port },
         },
         drain_times: DrainTimes { drain: drain_time, settle: settle_time },
     }
+}
+
+/// None: peers cannot call us.
+fn bgp_port(args: &AgentArgs) -> Option<u16> {
+    Some(args.announcing.bgp_port).filter(|port| *port != 0)
 }
 
 fn health_config(args: &HealthArgs) -> Option<HealthConfig> {

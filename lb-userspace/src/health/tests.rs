@@ -62,6 +62,7 @@ fn me(roles: u32) -> Identity {
         asks_former_owners: true,
         bare_sources: Arc::default(),
         answer_echo: false,
+        bgp_port: None,
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Identity {
     pub bare_sources: Arc<[IpAddr]>,
     /// Answer echo requests to VIPs, as a director.
     pub answer_echo: bool,
+    /// The TCP port that BGP peers call (`--bgp-port`). None: they cannot.
+    pub bgp_port: Option<u16>,
 }
 
 /// Uses of a backend that have the same key share one entry of `BACKENDS`.

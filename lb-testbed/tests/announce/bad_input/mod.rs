@@ -17,7 +17,7 @@ const EXPECTED_PROBLEMS: [[&str; 3]; 6] = [
     ["BgpPeer default/worse-both-as", "spec.dynamicASN", "remove one of the two"],
     ["BgpPeer default/worse-profile", "spec.bfdProfile", "add the BfdProfile"],
     ["BgpPeer default/worse-password", "spec.password", "1 to 80 bytes"],
-    ["BgpPeer default/worse-self", "spec.peerAddress", "write the router's address"],
+    ["BgpPeer worse-self", "spec.peerAddress", "write the router's address"],
     ["AddressPool default/worse-pool", "spec.addresses[0]", "addresses of its own"],
     ["BgpAdvertisement default/worse-advertisement", "spec.localPref", "write the same in both"],
 ];

@@ -147,6 +147,7 @@ fn identity(roles: u32) -> Identity {
         asks_former_owners: true,
         bare_sources: Arc::default(),
         answer_echo: false,
+        bgp_port: None,
     }
 }
 

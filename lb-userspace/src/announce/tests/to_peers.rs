@@ -90,15 +90,36 @@ fn a_node_has_its_own_peers_and_sends_each_the_routes_for_it() {
 /// Of a peer that is a node, the other nodes have a session with it.
 #[test]
 fn no_node_is_its_own_peer() {
-    let text = object("BgpPeer", "itself", "myASN: 64512, peerASN: 64512, peerAddress: 10.0.0.12")
-        + &bgp_advertisement("all", "");
-    let loaded = read_text(&format!("{WORLD}{}{text}", services())).unwrap();
-    let (cluster, problems) = load_cluster(&loaded, TranslateConfig::default(), &Cluster::default()).unwrap();
-    let problems: Vec<_> = problems.iter().map(|problem| (&*problem.field, &*problem.message)).collect();
-    let expected = ("spec.peerAddress", "this is Node director2 itself, which does without this peer");
-    assert_eq!(problems, [expected]);
-    let has_peer = |node: &str| plan_on(&cluster, node).bgp.peers.contains_key("itself");
-    assert_eq!(["director1", "director2", "node2"].map(has_peer), [true, false, true]);
+    let cluster = world(&object("BgpPeer", "itself", "myASN: 64512, peerASN: 64512, peerAddress: 10.0.0.12"));
+    for (node, is_peer) in [("director1", true), ("director2", false), ("node2", true)] {
+        let plan = plan_on(&cluster, node);
+        assert_eq!(plan.bgp.peers.contains_key("itself"), is_peer, "{node}");
+        let problems: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
+        let expected = "BgpPeer itself: spec.peerAddress: this is Node director2 itself, which does without this \
+                        peer; write the router's address";
+        assert_eq!(problems.len(), usize::from(!is_peer), "{problems:?}");
+        assert!(problems.iter().all(|problem| problem.starts_with(expected)), "{problems:?}");
+    }
+}
+
+/// At a port that the agent does not listen on, there may be another daemon.
+#[test]
+fn another_daemon_on_the_node_may_be_a_peer() {
+    let peer = "myASN: 64512, peerASN: 64513, peerAddress: 10.0.0.12";
+    let at_port = |port: &str| world(&object("BgpPeer", "daemon", &format!("{peer}{port}")));
+    let table = [
+        ("", Some(179), false),
+        ("", Some(1179), true),
+        ("", None, true),
+        (", peerPort: 1179", Some(179), true),
+        (", peerPort: 1179", Some(1179), false),
+    ];
+    for (port, listens, is_peer) in table {
+        let me = Identity { bgp_port: listens, ..identity("director2") };
+        let plan = plan(&at_port(port), &me, &BTreeSet::new(), Leaving::No);
+        assert_eq!(plan.bgp.peers.contains_key("daemon"), is_peer, "`{port}`, {listens:?}");
+        assert_eq!(plan.problems.is_empty(), is_peer, "`{port}`, {listens:?}");
+    }
 }
 
 #[test]

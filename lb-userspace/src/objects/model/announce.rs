@@ -15,7 +15,7 @@ use crate::protocols::{
     bfd,
     bgp::{
         Attributes, LargeCommunity, Remote, RemoteAs,
-        config::{Families, PORT, Password},
+        config::{Families, Password},
     },
 };
 
@@ -130,10 +130,10 @@ impl BgpPeer {
         (&self.remote, self.port, self.source)
     }
 
-    /// Would a node with these addresses be its own peer? At another port there may be another daemon.
-    pub fn is_at(&self, addresses: &[IpAddr]) -> bool {
+    /// Is it one of these addresses, at this port?
+    pub fn is_at(&self, addresses: &[IpAddr], port: u16) -> bool {
         let Remote::Address { address, .. } = &self.remote else { return false };
-        self.port == PORT && addresses.contains(address)
+        self.port == port && addresses.contains(address)
     }
 }
 

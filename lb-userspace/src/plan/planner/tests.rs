@@ -113,6 +113,7 @@ fn me(name: &str, roles: u32) -> Identity {
         asks_former_owners: true,
         bare_sources: Arc::default(),
         answer_echo: true,
+        bgp_port: None,
     }
 }
 

@@ -235,6 +235,7 @@ fn plans(cluster: &Cluster) -> Vec<(u32, Plan)> {
             asks_former_owners: true,
             bare_sources: Arc::default(),
             answer_echo: true,
+            bgp_port: None,
         };
         let (before, dead) = (Plan::default(), Dead::default());
         (roles, Planner::default().plan(&before, cluster, &me, &hops, &dead, Instant::now()))

@@ -85,39 +85,9 @@ pub fn read(
     })
 }
 
-/// A peer conflicts with others, and with nodes that it is itself.
-pub fn check_fit(
-    this: &ObjectRef,
-    peer: &model::BgpPeer,
-    others: &Admitted<model::BgpPeer>,
-    nodes: &NodesByName,
-) -> Fit {
-    match (check_others(this, peer, others, nodes), check_nodes(this, peer, nodes)) {
-        (Fit::Well, fit) | (Fit::Partly(_), fit @ Fit::Not(_)) => fit,
-        (fit, _) => fit,
-    }
-}
-
-/// A node whose own address the peer has would be its own peer.
-fn check_nodes(this: &ObjectRef, peer: &model::BgpPeer, nodes: &NodesByName) -> Fit {
-    let chosen = || nodes.values().filter(|node| peer.nodes.matches(&node.labels));
-    let Some(same) = chosen().find(|node| peer.is_at(&node.addresses)) else { return Fit::Well };
-    let problem = |also: &str| {
-        let message = format!("this is Node {} itself{also}", same.name);
-        let remedy = "write the router's address, or choose other nodes by nodeSelectors; a BGP daemon on the Node \
-                      needs another port (peerPort)";
-        this.problem("spec.peerAddress", message, remedy)
-    };
-    if chosen().all(|node| peer.is_at(&node.addresses)) {
-        Fit::Not(problem(""))
-    } else {
-        Fit::Partly(problem(", which does without this peer"))
-    }
-}
-
 /// A peer conflicts with one of the same address, port and source: a node that has both would
 /// have two sessions with one router.
-fn check_others(
+pub fn check_fit(
     this: &ObjectRef,
     peer: &model::BgpPeer,
     others: &Admitted<model::BgpPeer>,

@@ -192,25 +192,6 @@ fn what_is_written_wrong_about_the_kind_is_told_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_peer_is_not_the_only_node_that_it_is_for() {
-    let at_port = |port: &str| {
-        base_with(
-            "BgpPeer",
-            &format!(
-                "metadata: {{name: x}}\nspec: {{myASN: 64512, peerASN: 64512, peerAddress: 10.0.0.1{port}}}"
-            ),
-        )
-    };
-    let (all, problems) = announcing_of(&at_port(""));
-    let expected =
-        "BgpPeer default/x: spec.peerAddress: this is Node node1 itself; write the router's address";
-    assert!(problems.len() == 1 && problems[0].contains(expected), "{problems:#?}");
-    assert_eq!(all, good_announcing(BASE));
-    // Another daemon on the Node
-    assert!(good_announcing(&at_port(", peerPort: 1179")).peers.contains_key("x"));
-}
-
-#[test]
 fn the_same_address_may_be_another_peer_on_other_nodes() {
     let peer = |rack: &str| {
         let selector = format!("nodeSelectors: [{{matchLabels: {{rack: {rack}}}}}]");
