@@ -80,7 +80,8 @@ impl Frr {
 
     /// Replaces the configuration by FRR's own program, which looks for what differs from the one that runs.
     pub fn reload(&self, config: &str) -> Result<()> {
-        let path = self.dir.join("reload.conf");
+        // From a file of another name, it would write a copy to this one.
+        let path = self.dir.join("frr.conf");
         fs::write(&path, config).with_context(|| format!("writing {}", path.display()))?;
         let mut reload = self.namespace.command(RELOAD)?;
         reload.args(["--reload", "--stdout"]);

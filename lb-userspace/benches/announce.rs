@@ -3,6 +3,7 @@
 //! as root: agent, maps, FRR and router are real. Whatever makes FRR's configuration from objects costs nothing here.
 
 use std::{
+    fs,
     net::{IpAddr, Ipv4Addr},
     panic,
     path::{Path, PathBuf},
@@ -99,6 +100,8 @@ fn print_row(row: &Row) {
 /// By turns, so that both meet the same machine.
 fn measure() -> Result<[Row; 2]> {
     let site = Site::start()?;
+    let before = site.sessions()?;
+    ensure!(before.len() == 2, "the router has other sessions than two: {before:?}");
     let (mut by_trigon, mut by_frr) = (Vec::new(), Vec::new());
     for number in 1..=WARM_UP + VIPS {
         by_trigon.push(site.announce_by_trigon(number)?);
@@ -106,8 +109,8 @@ fn measure() -> Result<[Row; 2]> {
         by_frr.push(site.announce_by_frr(number)?);
         thread::sleep(PAUSE);
     }
-    let is_same = site.router.run_query("show protocols")?.matches("Established").count() == 2;
-    ensure!(is_same, "a session has ended: {}", site.router.log());
+    let after = site.sessions()?;
+    ensure!(after == before, "a session has ended: {before:?}, {after:?}\n{}", site.router.log());
     Ok([row("trigon", by_trigon), row("frr-reload", by_frr)])
 }
 
@@ -125,6 +128,7 @@ struct Site {
     frr: Frr,
     _agent: Process,
     source: PathBuf,
+    hostname: String,
     testbed: Testbed,
 }
 
@@ -141,8 +145,9 @@ impl Site {
         // On the node there is no agent that would answer.
         let mut agent = testbed.start_agent(director, "director", &source, &["--no-probing"])?;
         testbed.wait_ready(director, &mut agent)?;
-        let frr = Frr::start(&testbed, &testbed.machine("node1")?.namespace, &frr_config(0))?;
-        let site = Self { router, frr, _agent: agent, source, testbed };
+        let hostname = fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_owned();
+        let frr = Frr::start(&testbed, &testbed.machine("node1")?.namespace, &frr_config(&hostname, 0))?;
+        let site = Self { router, frr, _agent: agent, source, hostname, testbed };
         site.wait_route(vip_of_trigon(0), Instant::now())?;
         site.wait_route(vip_of_frr(0), Instant::now())?;
         Ok(site)
@@ -157,7 +162,7 @@ impl Site {
 
     /// A network more, in the file that FRR reloads. The router may have it before the reload has ended.
     fn announce_by_frr(&self, number: u8) -> Result<Duration> {
-        let config = frr_config(number);
+        let config = frr_config(&self.hostname, number);
         let began = Instant::now();
         thread::scope(|scope| {
             let reloading = scope.spawn(|| self.frr.reload(&config));
@@ -165,6 +170,12 @@ impl Site {
             reloading.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))?;
             took
         })
+    }
+
+    /// What the router says of each session that is established: among others, since when.
+    fn sessions(&self) -> Result<Vec<String>> {
+        let told = self.router.run_query("show protocols")?;
+        Ok(told.lines().filter(|line| line.contains("Established")).map(ToOwned::to_owned).collect())
     }
 
     /// Waits until the router has a route; how long that took since `began`.
@@ -195,12 +206,14 @@ fn write_services(testbed: &Testbed, source: &Path, last: u8) -> Result<()> {
     write_manifest(source, "cluster.yaml", &render_manifest(testbed, &services)?).map(drop)
 }
 
-/// The configuration with all networks up to that one.
-fn frr_config(last: u8) -> String {
+/// The configuration with all networks up to that one. Without `hostname`, which FRR has by itself, each
+/// reload would begin by removing it.
+fn frr_config(hostname: &str, last: u8) -> String {
     let networks: Vec<_> =
         (0..=last).map(|number| format!("  network {}/32\n", vip_of_frr(number))).collect();
     format!(
-        "router bgp 64514\n\
+        "hostname {hostname}\n\
+         router bgp 64514\n\
          \x20no bgp ebgp-requires-policy\n\
          \x20no bgp network import-check\n\
          \x20neighbor 10.77.2.1 remote-as 64513\n\
