@@ -70,7 +70,7 @@ fn wait_route_counts(lab: &mut Lab, wanted: u64) -> Result<()> {
     Ok(())
 }
 
-/// Adds 5,000 VIPs, and waits until the router has all of them, by one session for each family.
+/// Adds 5,000 VIPs, and waits until the router has all of them and the one that was there.
 pub fn announce_many(lab: &mut Lab) -> Result<()> {
     lab.triangle.write_objects(&many_services())?;
     wait_route_counts(lab, u64::from(VIPS_PER_FAMILY) + 1)
