@@ -40,8 +40,9 @@ pub const PACKAGES: &[Package] = &[
     Package::new("util-linux", "nsenter"),
 ];
 
+pub const BIRD: Package = Package::new("bird2", "bird");
 /// Routers that VIPs are announced to.
-pub const ROUTERS: &[Package] = &[Package::new("bird2", "bird"), Package::new("frr", "/usr/lib/frr/bgpd")];
+pub const ROUTERS: &[Package] = &[BIRD, Package::new("frr", "/usr/lib/frr/bgpd")];
 
 /// A workspace of its own; its library is tested on the host.
 const EBPF: &str = "lb-ebpf/Cargo.toml";

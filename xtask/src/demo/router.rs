@@ -10,12 +10,7 @@ use std::{
 use anyhow::{Result, ensure};
 use lb_testbed::{Bird, Family, Machine, Testbed, Triangle, VIP, write_manifest};
 
-use crate::{
-    apt::{self, Package},
-    shell::say,
-};
-
-const PACKAGES: &[Package] = &[Package::new("bird2", "bird")];
+use crate::{apt, shell::say, test};
 
 const ROUTER_AS: u32 = 64513;
 const DIRECTORS_AS: u32 = 64512;
@@ -48,7 +43,7 @@ pub type BgpRoutes = BTreeMap<IpAddr, Vec<IpAddr>>;
 
 /// Installs BIRD, if it is missing. False: it cannot be installed, so routes have to be static.
 pub fn install_bird() -> bool {
-    let installed = apt::install(PACKAGES, "the demo's router");
+    let installed = apt::install(&[test::BIRD], "the demo's router");
     if let Err(error) = &installed {
         say(format!("BIRD cannot be installed, so the routes to the VIPs are static: {error:#}"));
     }
