@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use lb_testbed::{
     Bird, Config, Frr, PortSpec, Process, Protocol, ServiceSpec, Testbed, UDP_ECHO_PORT, render_manifest,
@@ -100,8 +100,7 @@ fn print_row(row: &Row) {
 /// By turns, so that both meet the same machine.
 fn measure() -> Result<[Row; 2]> {
     let site = Site::start()?;
-    let before = site.sessions()?;
-    ensure!(before.len() == 2, "the router has other sessions than two: {before:?}");
+    let before = site.count_establishments()?;
     let (mut by_trigon, mut by_frr) = (Vec::new(), Vec::new());
     for number in 1..=WARM_UP + VIPS {
         by_trigon.push(site.announce_by_trigon(number)?);
@@ -109,8 +108,12 @@ fn measure() -> Result<[Row; 2]> {
         by_frr.push(site.announce_by_frr(number)?);
         thread::sleep(PAUSE);
     }
-    let after = site.sessions()?;
-    ensure!(after == before, "a session has ended: {before:?}, {after:?}\n{}", site.router.log());
+    let after = site.count_establishments()?;
+    ensure!(
+        after == before,
+        "a session has ended: {before:?}, {after:?}; BIRD wrote:\n{}",
+        site.router.log()
+    );
     Ok([row("trigon", by_trigon), row("frr-reload", by_frr)])
 }
 
@@ -172,10 +175,14 @@ impl Site {
         })
     }
 
-    /// What the router says of each session that is established: among others, since when.
-    fn sessions(&self) -> Result<Vec<String>> {
-        let told = self.router.run_query("show protocols")?;
-        Ok(told.lines().filter(|line| line.contains("Established")).map(ToOwned::to_owned).collect())
+    /// How often the session of each was established: Trigon's, FRR's.
+    fn count_establishments(&self) -> Result<[u64; 2]> {
+        let trigon = self.testbed.run_trigon_json(self.testbed.machine("director1")?, &["bgp"])?;
+        let frr = self.frr.run_vtysh_json("show bgp neighbors json")?;
+        let trigon = trigon[0]["established"].as_u64().context("no count of Trigon's sessions")?;
+        let frr =
+            frr["10.77.2.1"]["connectionsEstablished"].as_u64().context("no count of FRR's sessions")?;
+        Ok([trigon, frr])
     }
 
     /// Waits until the router has a route; how long that took since `began`.
