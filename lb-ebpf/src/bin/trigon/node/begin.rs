@@ -32,7 +32,7 @@ pub struct Start {
 }
 
 /// Choose an endpoint for a new flow, `scratch.flow`, and remember it. It is in `scratch.endpoint` and
-/// `scratch.node_flow` then; before, the latter has the sequence number of its SYN, 0 without.
+/// `scratch.node_flow` then.
 ///
 /// A flow that is not new, but which no former owner knows, comes here too:
 /// its endpoint will answer with an RST, and the entry in `NODE_REPLIES` lets
@@ -67,7 +67,7 @@ pub fn flow(
     scratch.endpoint = held.endpoint;
     let is_inside = inside::is_client(ctx);
     let marked_slot = marked(slot, is_inside);
-    let seen = if is_inside { clock::seconds() } else { scratch.node_flow.seen };
+    let seen = if is_inside { clock::seconds() } else { 0 };
     scratch.node_flow = NodeFlow { marked_slot, epoch, client_port, seen };
     let (client, other) =
         if is_inside { (packet.dst.addr, packet.src) } else { (packet.src, packet.dst.addr) };

@@ -1,11 +1,16 @@
 //! Flows that this node knows.
 
 use lb_common::maps::{EndpointSlot, FlowKey, NodeFlow};
-use lb_ebpf::{header::protocol, parse::Packet};
+use lb_ebpf::{
+    cursor::Cursor,
+    header::protocol,
+    parse::{Packet, l4},
+};
 
 use crate::{
     clock, dry_run,
     maps::{self, NODE_FLOWS},
+    scratch,
 };
 
 /// A UDP flow has no end that a node could see. When its endpoint drains, it begins anew after this
@@ -65,13 +70,20 @@ fn note_packet(key: &FlowKey, drained: u32) -> bool {
 /// to another SYN is none of the flow's (`egress::past_vip`). Not of clients inside, whose flows have a time
 /// there; nobody but them has the VIP as an address.
 #[inline(never)]
-pub fn note_syn(key: &FlowKey, sequence: u32) {
+pub fn note_syn(cursor: &Cursor, packet: &Packet) {
+    let Some(sequence) = l4::syn_sequence(cursor, packet) else { return };
     if dry_run::dry_run() {
         return;
     }
-    let Some(flow) = NODE_FLOWS.get_ptr_mut(key) else { return };
+    // Both found anew: the caller has no room on the stack to keep them.
+    let Some(scratch) = scratch::flow() else { return };
+    let Some(flow) = NODE_FLOWS.get_ptr_mut(&scratch.flow) else { return };
     // SAFETY: as in `note_packet`. Should the element have become another flow's by now, that one counts as
     // seen until its next packet says when; or, if a connection of it is just being opened, begins anew when
     // the client tries again.
-    unsafe { (&raw mut (*flow).seen).write(sequence) }
+    unsafe {
+        if !(*flow).is_inside() {
+            (&raw mut (*flow).seen).write(sequence);
+        }
+    }
 }

@@ -61,11 +61,6 @@ fn find(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -
         Some(_) if owners::found(service, &scratch.arrival) => return Verdict::HandOn,
         Some((flow, slot)) => {
             dry_run::tell(|story| story.memory = memory::HERE);
-            if !flow.is_inside()
-                && let Some(sequence) = l4::syn_sequence(cursor, packet)
-            {
-                known::note_syn(&scratch.flow, sequence);
-            }
             (flow, &slot.endpoint)
         }
         None => {
@@ -85,8 +80,6 @@ fn find(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -
             if packet.quote != 0 {
                 return Verdict::DropIcmpFlow;
             }
-            // Not an argument, which would need stack while an endpoint is chosen.
-            scratch.node_flow.seen = l4::syn_sequence(cursor, packet).unwrap_or(0);
             match begin::flow(ctx, scratch, packet, service, Start { opens, is_kept }) {
                 Ok(()) => (&scratch.node_flow, &scratch.endpoint),
                 // The one that drains is better than none.
@@ -105,6 +98,7 @@ fn find(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -
     if packet.quote != 0 {
         return Verdict::Deliver;
     }
+    known::note_syn(cursor, packet);
     let to = Target { endpoint, client_port: flow.client_port };
     let is_done = destination::rewrite(cursor, packet, &to)
         && (!flow.is_inside() || inside::hide_client(cursor, packet));
