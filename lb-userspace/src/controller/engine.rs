@@ -28,6 +28,9 @@ const REWORD: Duration = Duration::from_secs(60);
 /// The same of all Services together: there are many, each agent reads each write, and little depends on how many
 /// machines there are by now.
 const REWORD_ANY: Duration = Duration::from_secs(1);
+/// With more Services than that, those that are well keep the numbers of machines that they were told: each machine that
+/// comes or goes changes them in all.
+const MOST_RECOUNTED: usize = 1000;
 /// For how long it is waited for agents, before a Service that has no condition yet gets one that says so.
 const FIRST_WORD: Duration = Duration::from_secs(10);
 /// For how long one that does not lead keeps what there is to tell: who led before may not have come to it.
@@ -154,7 +157,7 @@ impl Engine {
             };
             let version = service.version.clone();
             let target = self.target(service);
-            if target.need(&service.status) == Need::Nothing {
+            if self.need(&target, service) == Need::Nothing {
                 self.queue.end(&this, now);
                 if target.programmed.is_some() {
                     self.looks.add(&this, now + REWORD);
@@ -212,10 +215,17 @@ impl Engine {
         Target { addresses: self.addresses.wanted(service), programmed }
     }
 
+    fn need(&self, target: &Target, service: &Service) -> Need {
+        match target.need(&service.status) {
+            Need::OtherNumbers if self.programmed.len() > MOST_RECOUNTED => Need::Nothing,
+            need => need,
+        }
+    }
+
     fn enqueue(&mut self, this: &ObjectRef, now: Instant) {
         let service = self.addresses.service(this);
-        let target = service.map(|service| (self.target(service), &service.status));
-        let need = target.as_ref().map_or(Need::Nothing, |(target, status)| target.need(status));
+        let target = service.map(|service| (self.target(service), service));
+        let need = target.as_ref().map_or(Need::Nothing, |(target, service)| self.need(target, service));
         let has_words = target.is_some_and(|(target, _)| target.programmed.is_some());
         let is_urgent = need == Need::Addresses;
         if need != Need::Now && !is_urgent {
@@ -227,7 +237,7 @@ impl Engine {
         match need {
             Need::Now | Need::Addresses => self.queue.add(this, is_urgent, now),
             Need::FirstWord => self.looks.add(this, now + FIRST_WORD),
-            Need::OtherWords => self.looks.add(this, now + REWORD),
+            Need::OtherNumbers | Need::OtherWords => self.looks.add(this, now + REWORD),
             Need::Nothing if has_words => self.looks.add(this, now + REWORD),
             Need::Nothing => self.looks.remove(this),
         }
@@ -238,8 +248,8 @@ impl Engine {
         while let Some(this) = self.looks.take_due(now) {
             let Some(service) = self.addresses.service(&this) else { continue };
             let target = self.target(service);
-            match target.need(&service.status) {
-                Need::OtherWords => self.reword_in_turn(&this, now),
+            match self.need(&target, service) {
+                Need::OtherNumbers | Need::OtherWords => self.reword_in_turn(&this, now),
                 Need::Nothing if target.programmed.is_none() => {}
                 Need::Nothing => self.looks.add(&this, now + REWORD),
                 need => self.queue.add(&this, need == Need::Addresses, now),

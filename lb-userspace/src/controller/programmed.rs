@@ -101,6 +101,11 @@ impl Programmed {
         mem::take(&mut self.begun)
     }
 
+    /// How many Services there are in the data path.
+    pub fn len(&self) -> usize {
+        self.services.len()
+    }
+
     /// None: there is nothing to program of it.
     pub fn verdict(&self, this: &ObjectRef) -> Option<Verdict> {
         let asked = self.services.get(this)?;

@@ -14,7 +14,9 @@ pub struct Target {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Need {
     Nothing,
-    /// Only words: how many machines there are by now, say.
+    /// Only how many machines there are by now, all of which have it.
+    OtherNumbers,
+    /// Only words.
     OtherWords,
     /// That machines have not told of a new Service yet; mostly they have in a moment.
     FirstWord,
@@ -39,6 +41,8 @@ impl Target {
             Need::Now
         } else if told.message == verdict.message {
             Need::Nothing
+        } else if verdict.is_well() {
+            Need::OtherNumbers
         } else {
             Need::OtherWords
         }

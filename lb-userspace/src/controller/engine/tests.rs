@@ -59,7 +59,7 @@ impl Rig {
 
     /// Until there is nothing to write any more.
     fn settle(&mut self) {
-        for _ in 0..1000 {
+        for _ in 0..10_000 {
             while self.step() {}
             // Conditions that are not True are looked at for ever.
             let Some(due) = self.engine.queue.due() else { return };

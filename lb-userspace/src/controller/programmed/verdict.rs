@@ -43,6 +43,11 @@ impl Verdict {
         new(known.unwrap_or(UNKNOWN), &condition.reason, condition.message.clone())
     }
 
+    /// Have all machines it, and none has anything to say?
+    pub fn is_well(&self) -> bool {
+        self.reason == PROGRAMMED
+    }
+
     /// Has it only just been asked for, as far as one can tell?
     pub fn is_pending(&self) -> bool {
         self.reason == PENDING

@@ -172,6 +172,28 @@ fn words_of_many_services_are_one_write_a_second() {
     assert!(last < rig.now + Duration::from_secs(300), "{:?}", last - rig.now);
 }
 
+/// A machine that dies is in the words of all of them.
+#[test]
+fn numbers_of_machines_are_put_right_where_services_are_few() {
+    for (count, is_put_right) in [(MOST_RECOUNTED, true), (MOST_RECOUNTED + 1, false)] {
+        let mut rig = Rig::with_director();
+        for number in 0..count {
+            let address = format!("192.0.{}.{}", number / 200, number % 200 + 1);
+            rig.apply(dsr(service(&format!("s{number}"), 1, &address)));
+        }
+        rig.report("d1", DIRECTOR, &[]);
+        rig.change(node("n1", &[]));
+        rig.report("n1", NODE, &[]);
+        let writes = rig.api.writes;
+        rig.now += REWORD;
+        rig.settle();
+        assert_eq!(rig.api.writes > writes, is_put_right, "{count} Services");
+        // What a machine lacks is told in any case.
+        rig.report("n1", NODE, &[("s0", "NotProgrammed")]);
+        assert_eq!(rig.programmed("s0"), told("False", "NotProgrammed"));
+    }
+}
+
 #[test]
 fn what_begins_is_told_by_one_event() {
     let mut rig = Rig::with_director();
