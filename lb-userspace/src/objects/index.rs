@@ -203,21 +203,29 @@ impl Index {
                 self.settle_services();
                 self.nodes_touched = self.are_nodes_freed();
             } else if !has_changed {
-                break;
+                self.drop_pinned();
+                if !self.nodes_touched {
+                    break;
+                }
             }
-        }
-        if self.is_synced() {
-            let Self { pinned, claims, services, nodes, nodes_touched, .. } = self;
-            pinned.retain(|frontend, _| {
-                let stays = claims.winner_of(frontend).is_some_and(|service| !services.had_settings(service));
-                *nodes_touched |= !stays && nodes.is_in_vain(frontend.vip);
-                stays
-            });
         }
         if std::mem::take(&mut self.announcing_touched) {
             self.translate_announcing();
         }
         &self.cluster
+    }
+
+    /// Drops what was adopted for Services that have settings of their own by now, or are not there.
+    fn drop_pinned(&mut self) {
+        if !self.is_synced() {
+            return;
+        }
+        let Self { pinned, claims, services, nodes, nodes_touched, .. } = self;
+        pinned.retain(|frontend, _| {
+            let stays = claims.winner_of(frontend).is_some_and(|service| !services.had_settings(service));
+            *nodes_touched |= !stays && nodes.is_in_vain(frontend.vip);
+            stays
+        });
     }
 
     fn context(&self) -> Context<'_> {

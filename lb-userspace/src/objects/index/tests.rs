@@ -244,14 +244,38 @@ fn what_did_not_change_stays_the_same_object() {
     assert!(Arc::ptr_eq(index.cluster(), &after));
 }
 
-#[test]
-fn services_that_free_no_node_have_no_node_looked_at() {
+/// `n1`, with a VIP as a machine has it that replies to clients directly.
+fn node_with_vip() -> Object {
     let both = json!([
         {"type": "InternalIP", "address": "10.0.0.1"},
-        // As a machine has it that replies to clients directly.
         {"type": "ExternalIP", "address": "192.0.2.1"},
     ]);
-    let with_vip = json!({"metadata": {"name": "n1"}, "status": {"addresses": both}});
+    let node = json!({"metadata": {"name": "n1"}, "status": {"addresses": both}});
+    Object::Node(Arc::new(serde_json::from_value(node).unwrap()))
+}
+
+/// The Node that has the VIP.
+fn vip_owner(index: &Index) -> Option<Arc<str>> {
+    index.nodes.known().owner([192, 0, 2, 1].into()).cloned()
+}
+
+/// With the change that drops what was adopted, not with the next one.
+#[test]
+fn a_node_gets_the_vip_of_a_service_that_went_while_no_agent_ran() {
+    let mut index = index_of([node_with_vip()]);
+    let frontend = Frontend { vip: [192, 0, 2, 1].into(), port: 80, protocol: model::Protocol::Tcp };
+    let settings =
+        PinnedSettings { delivery: model::DeliveryMode::L2, bare: false, policy: model::Policy::default() };
+    index.adopt_pinned(BTreeMap::from([(frontend, settings)]));
+    index.cluster();
+    assert_eq!(vip_owner(&index), None);
+    index.apply_changes(Kind::ALL.map(Change::Synced).into());
+    index.cluster();
+    assert_eq!(vip_owner(&index).as_deref(), Some("n1"));
+}
+
+#[test]
+fn services_that_free_no_node_have_no_node_looked_at() {
     let mut index = index_of([
         service("a", "192.0.2.1", 80, None, true),
         service("b", "192.0.2.2", 80, None, true),
@@ -259,11 +283,10 @@ fn services_that_free_no_node_have_no_node_looked_at() {
         node("n2", "10.0.0.2", None),
     ]);
     index.cluster();
-    put(&mut index, Object::Node(Arc::new(serde_json::from_value(with_vip).unwrap())));
+    put(&mut index, node_with_vip());
     index.delete(&ObjectRef::new(Kind::Node, "", "n2"));
     index.cluster();
-    let owner = |index: &Index| index.nodes.known().owner([192, 0, 2, 1].into()).cloned();
-    assert_eq!((owner(&index), index.faults().len()), (None, 1), "it is a VIP, and n2 has an endpoint");
+    assert_eq!((vip_owner(&index), index.faults().len()), (None, 1), "it is a VIP, and n2 has an endpoint");
     let frees_nodes = |index: &mut Index| {
         index.settle_services();
         index.are_nodes_freed()
@@ -280,7 +303,7 @@ fn services_that_free_no_node_have_no_node_looked_at() {
         index.delete(&ObjectRef::new(Kind::Service, "default", name));
     }
     index.cluster();
-    assert_eq!((owner(&index).as_deref(), index.faults().len()), (Some("n1"), 1));
+    assert_eq!((vip_owner(&index).as_deref(), index.faults().len()), (Some("n1"), 1));
     index.delete(&ObjectRef::new(Kind::EndpointSlice, "default", "s2"));
     index.cluster();
     assert_eq!((index.faults().len(), index.nodes.known().get("n2")), (0, None));
