@@ -20,8 +20,8 @@ use super::PATIENCE;
 /// Requests at once, and how often.
 const BURST: u64 = 10;
 const TICK: Duration = Duration::from_millis(200);
-/// In a second: the machine, which is busy with Pods, may make only half of the 50 that are due.
-const RATE: f64 = 25.0;
+/// In a second: of the 50 that are due, the last ones may be late.
+const RATE: f64 = 45.0;
 /// Of both families together.
 const LASTING: usize = 200;
 /// Between an echo and the next line.
