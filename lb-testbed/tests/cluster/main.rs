@@ -90,7 +90,7 @@ fn pods_of_a_deployment_see_the_clients_and_answer_them_directly() -> Result<()>
 #[test]
 fn no_datagram_is_lost_when_agents_are_replaced_or_hang() -> Result<()> {
     /// Each agent may take 6 s to end, 5 s to be ready, and 15 s to stay it; one that hangs is there for 65 s.
-    const LENGTH: Duration = Duration::from_secs(180);
+    const LENGTH: Duration = Duration::from_secs(150);
     with_cluster(PODS, |cluster| {
         let streams = start_streams(cluster, LENGTH)?;
         let start = Instant::now();
