@@ -77,7 +77,7 @@ pub fn note_syn(cursor: &Cursor, packet: &Packet) {
     }
     // Both found anew: the caller has no room on the stack to keep them.
     let Some(scratch) = scratch::flow() else { return };
-    let Some(flow) = NODE_FLOWS.get_ptr_mut(&scratch.flow) else { return };
+    let Some(flow) = NODE_FLOWS.get_ptr_mut(scratch.flow) else { return };
     // SAFETY: as in `note_packet`. Should the element have become another flow's by now, that one counts as
     // seen until its next packet says when; or, if a connection of it is just being opened, begins anew when
     // the client tries again.
