@@ -2,11 +2,11 @@
 //! 2,000 connections live.
 
 use anyhow::Result;
-use clap::ValueEnum;
 use lb_testbed::churn::{Churn, ChurnSize, TABLE_HEADER};
 
 use crate::{
     apt, build_ebpf,
+    output::Output,
     shell::{cargo, need_root, run_quietly, say},
     test,
 };
@@ -23,12 +23,6 @@ pub struct ChurnArgs {
     /// event that breaks connections.
     #[arg(long)]
     no_former_owners: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 pub fn run(args: ChurnArgs) -> Result<()> {

@@ -7,7 +7,6 @@ mod summary;
 use std::{collections::BTreeSet, time::Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::ValueEnum;
 use lb_testbed::{
     DirectorCounters,
     cluster::{Cluster, Parts},
@@ -16,6 +15,7 @@ use lb_testbed::{
 use crate::{
     apt::{self, Package},
     kubernetes,
+    output::Output,
     shell::{cargo, need_root, run_quietly, say},
     test,
 };
@@ -31,12 +31,6 @@ pub struct ClusterArgs {
     /// Leave the cluster standing, and tell what to try in it.
     #[arg(long)]
     keep: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 /// Of containers.

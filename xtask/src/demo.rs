@@ -10,11 +10,11 @@ mod summary;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
 use lb_testbed::{Config, ServiceSpec, Triangle};
 
 use crate::{
     apt, build_ebpf,
+    output::Output,
     shell::{cargo, need_root, run_quietly, say},
     test,
 };
@@ -29,12 +29,6 @@ pub struct DemoArgs {
     /// Leave the routed testbed standing, and tell what to try in it.
     #[arg(long)]
     keep: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 pub fn run(args: DemoArgs) -> Result<()> {

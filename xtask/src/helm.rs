@@ -14,7 +14,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub fn run() -> Result<()> {
     if !kubernetes::build()? {
-        bail!("kustomize and Helm are built with Go 1.21 or newer (https://go.dev/dl)");
+        bail!("{}", kubernetes::WITHOUT_GO);
     }
     let target = workspace_root().join("target");
     let chart = target.join("helm/trigon");

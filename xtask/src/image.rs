@@ -10,11 +10,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     build_ebpf,
+    output::Output,
     shell::{self, cargo, say, workspace_root},
 };
 use archive::{Archive, Image};
@@ -33,12 +33,6 @@ pub struct ImageArgs {
     name: String,
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 /// What was made.

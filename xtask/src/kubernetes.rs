@@ -7,8 +7,8 @@ use lb_testbed::kubernetes::{HELM, HELM_VERSION, built_helm, built_program, find
 
 use crate::shell::{run_quietly, say};
 
-pub const WITHOUT_GO: &str =
-    "tests with Kubernetes need Go 1.21 or newer (https://go.dev/dl), or KUBEBUILDER_ASSETS";
+pub const WITHOUT_GO: &str = "Kubernetes and Helm are built with Go 1.21 or newer (https://go.dev/dl); KUBEBUILDER_ASSETS \
+                              may name programs of Kubernetes instead";
 
 pub fn run() -> Result<()> {
     if !build()? {
@@ -41,7 +41,7 @@ fn do_without_go(is_ci: bool) -> Result<bool> {
     if is_ci {
         bail!("{WITHOUT_GO}");
     }
-    say(format!("skipped: {WITHOUT_GO}"));
+    say(format!("skipped: tests with Kubernetes: {WITHOUT_GO}"));
     Ok(false)
 }
 

@@ -13,6 +13,7 @@ mod helm;
 mod icount;
 mod image;
 mod kubernetes;
+mod output;
 mod shell;
 mod style;
 mod test;
