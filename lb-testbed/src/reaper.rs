@@ -7,6 +7,7 @@
 use std::{
     io::Write,
     process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -134,6 +135,9 @@ pub fn teardown_abandoned() -> Result<Vec<String>> {
 
 /// Tears down those whose builder died without its reaper.
 pub fn reap_stale() -> Result<Vec<String>> {
+    // Of two that do it at once, each would find what the other has not removed yet.
+    static REAPING: Mutex<()> = Mutex::new(());
+    let _reaping = REAPING.lock().unwrap_or_else(PoisonError::into_inner);
     teardown_matching(Prefix::is_stale)
 }
 

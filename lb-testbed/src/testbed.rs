@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -195,6 +195,9 @@ impl Testbed {
 
 /// Pinned objects need a BPF file system, which minimal systems don't mount.
 fn mount_bpffs() -> Result<()> {
+    // A second mount would hide what is pinned in the first.
+    static MOUNTING: Mutex<()> = Mutex::new(());
+    let _mounting = MOUNTING.lock().unwrap_or_else(PoisonError::into_inner);
     let mounts = fs::read_to_string("/proc/self/mounts").context("reading /proc/self/mounts")?;
     if mounts.lines().any(|line| line.split(' ').nth(1) == Some("/sys/fs/bpf")) {
         return Ok(());
