@@ -1,8 +1,8 @@
 //! A cluster that announces its VIPs to a router, BIRD or FRR.
 
-use std::{process::Command, time::Duration};
+use std::{process::Command, thread, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use lb_testbed::{
     Bird, Config, Frr, Route, ServiceSpec, Testbed, Triangle, VIP, capabilities::agent_capabilities, run,
     write_manifest,
@@ -207,6 +207,23 @@ impl Lab {
             }
             error.context(format!("{story}\n{}", self.router.log()))
         })
+    }
+}
+
+/// Runs a test with BIRD and the same with FRR, in two labs at once: both mostly wait. Not where times are
+/// measured, or lost packets counted.
+pub fn side_by_side(
+    with_bird: impl FnOnce() -> Result<()> + Send,
+    with_frr: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let (bird, frr) = thread::scope(|scope| {
+        let bird = scope.spawn(with_bird);
+        let frr = with_frr();
+        (bird.join().unwrap_or_else(|_| Err(anyhow!("the test with BIRD panicked"))), frr)
+    });
+    match (bird, frr) {
+        (Err(bird), Err(frr)) => bail!("{bird:?}\n{frr:?}"),
+        (bird, frr) => bird.and(frr),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 
-use super::lab::{Lab, small_config, vip_prefixes};
+use super::lab::{Lab, side_by_side, small_config, vip_prefixes};
 
 /// The names of the sessions in our objects and in BIRD.
 pub const PEERS: [&str; 2] = ["v4", "v6"];
@@ -64,10 +64,9 @@ impl SessionPair {
             .context("with FRR")
     }
 
-    /// The same with both routers.
-    pub fn run_with_both(&self, test: impl Fn(&mut Lab) -> Result<()>) -> Result<()> {
-        self.run_with_bird(&test)?;
-        self.run_with_frr(&test)
+    /// The same with both routers, side by side.
+    pub fn run_with_both(&self, test: impl Fn(&mut Lab) -> Result<()> + Sync) -> Result<()> {
+        side_by_side(|| self.run_with_bird(&test), || self.run_with_frr(&test))
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use lb_testbed::{Bird, Frr};
 
 use crate::{
-    lab::{Lab, Router, small_config},
+    lab::{Lab, Router, side_by_side, small_config},
     pair::{PEERS, SessionPair, wait_sessions},
 };
 
@@ -25,14 +25,19 @@ fn check_established_only_with(pair: &SessionPair, wrong: &str, right: &str) -> 
         lab.write_objects(&right)?;
         wait_sessions(lab, 1)
     };
-    let bird = Lab::start(small_config(), &wrong, |testbed| {
-        Ok(Router::Bird(Bird::start(testbed, testbed.client(), &pair.bird)?))
-    });
-    bird?.run_with_diagnostics(stands).context("with BIRD")?;
-    let frr = Lab::start(small_config(), &wrong, |testbed| {
-        Ok(Router::Frr(Frr::start(testbed, testbed.client(), &pair.frr)?))
-    });
-    frr?.run_with_diagnostics(stands).context("with FRR")
+    let with_bird = || {
+        let lab = Lab::start(small_config(), &wrong, |testbed| {
+            Ok(Router::Bird(Bird::start(testbed, testbed.client(), &pair.bird)?))
+        });
+        lab?.run_with_diagnostics(stands).context("with BIRD")
+    };
+    let with_frr = || {
+        let lab = Lab::start(small_config(), &wrong, |testbed| {
+            Ok(Router::Frr(Frr::start(testbed, testbed.client(), &pair.frr)?))
+        });
+        lab?.run_with_diagnostics(stands).context("with FRR")
+    };
+    side_by_side(with_bird, with_frr)
 }
 
 fn check_never_established(lab: &Lab) -> Result<()> {
