@@ -76,11 +76,18 @@ pub struct UdpStreamOptions {
 #[derive(Debug)]
 pub struct UdpStream {
     process: Process,
+    stdin: ChildStdin,
     stdout: ChildStdout,
     length: Duration,
 }
 
 impl UdpStream {
+    /// Has it send no more, if it is not over yet; [`Self::finish`] waits for the last answers.
+    pub fn cut_short(&mut self) {
+        // An error: it is over.
+        let _ = writeln!(self.stdin, "stop");
+    }
+
     /// Waits for its end.
     pub fn finish(mut self) -> Result<UdpReport> {
         let mut text = String::new();
@@ -131,8 +138,8 @@ impl Testbed {
             command.args(["--source-address", &source.to_string()]);
         }
         let mut process = Process::spawn_piped(self.site(), "udp-stream", command)?;
-        let (_, stdout) = process.take_pipes()?;
-        Ok(UdpStream { process, stdout, length: options.length })
+        let (stdin, stdout) = process.take_pipes()?;
+        Ok(UdpStream { process, stdin, stdout, length: options.length })
     }
 }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Result, ensure};
 use common::{
     client_addresses, held::HeldConnections, run_with_diagnostics, socket_address,
-    streams::check_nothing_lost, wait_at_most,
+    streams::check_all_answered, wait_at_most,
 };
 use lb_testbed::{
     Config, HTTP_PORT, Machine, PortSpec, Process, Protocol, ServiceSpec, TcpHold, TcpHoldOptions, Triangle,
@@ -95,7 +95,7 @@ fn check_udp(triangle: &Triangle) -> Result<()> {
         let options = UdpStreamOptions { target, rate: 100, length, source, source_port: 0 };
         streams.push(triangle.testbed.start_udp_stream(&options)?);
     }
-    check_nothing_lost(streams)
+    check_all_answered(streams)
 }
 
 /// What commands say of kube-proxy's port, on a machine that got packets to it.

@@ -96,6 +96,27 @@ fn ten_thousand_datagrams_a_second_are_all_answered() {
 }
 
 #[test]
+fn a_stream_that_is_cut_short_counts_what_it_has_sent() {
+    let testbed = Testbed::new(Config { nodes: 1, ..Config::l3() }).unwrap();
+    let pod = testbed.pod("pod1_1").unwrap();
+    let _server = testbed.start_udp_echo(pod, UDP_ECHO_PORT).unwrap();
+    let options = UdpStreamOptions {
+        target: SocketAddr::new(pod.address.v4.into(), UDP_ECHO_PORT),
+        rate: 100,
+        length: Duration::from_secs(60),
+        source: None,
+        source_port: 0,
+    };
+    let node = &testbed.node_of(pod).unwrap().namespace;
+    let mut stream = testbed.start_udp_stream_from(node, &options).unwrap();
+    wait_until("a datagram", || testbed.udp_sources(pod).is_ok_and(|sources| !sources.is_empty()));
+    stream.cut_short();
+    let report = stream.finish().unwrap();
+    assert!((1..6000).contains(&report.sent), "{report:?}");
+    assert_eq!((report.received, report.lost), (report.sent, 0), "{report:?}");
+}
+
+#[test]
 fn lost_datagrams_are_counted() {
     let testbed = Testbed::new(Config { nodes: 1, ..Config::l3() }).unwrap();
     let options = UdpStreamOptions {

@@ -1,8 +1,12 @@
 //! `udp-stream`
 
 use std::{
-    io::ErrorKind,
+    io::{self, BufRead, ErrorKind},
     net::{IpAddr, SocketAddr, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -48,9 +52,21 @@ pub fn run(options: &UdpStreamArgs) -> Result<()> {
     let socket = sockets::udp_client(options.source_address, options.port, options.target)?;
     socket.set_nonblocking(true)?;
     let mut stream = Stream::new(socket, total);
-    stream.send_all(options.rate)?;
+    stream.send_all(options.rate, &is_told_to_stop())?;
     println!("{}", serde_json::to_string(&stream.finish())?);
     Ok(())
+}
+
+/// Becomes true when a line of stdin says `stop`. The end of stdin says nothing.
+fn is_told_to_stop() -> Arc<AtomicBool> {
+    let is_told = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_told);
+    thread::spawn(move || {
+        if io::stdin().lock().lines().map_while(Result::ok).any(|line| line == "stop") {
+            told.store(true, Ordering::Relaxed);
+        }
+    });
+    is_told
 }
 
 struct Stream {
@@ -74,10 +90,11 @@ impl Stream {
         }
     }
 
-    fn send_all(&mut self, rate: u32) -> Result<()> {
+    /// Sends until all are sent, or `is_told_to_stop`.
+    fn send_all(&mut self, rate: u32, is_told_to_stop: &AtomicBool) -> Result<()> {
         let start = Instant::now();
         let total = self.answered.len() as u64;
-        while self.report.sent < total {
+        while self.report.sent < total && !is_told_to_stop.load(Ordering::Relaxed) {
             let due = (start.elapsed().as_secs_f64() * f64::from(rate)) as u64 + 1;
             let until = due.min(total).min(self.report.sent + BURST);
             while self.report.sent < until {
@@ -87,7 +104,7 @@ impl Stream {
             thread::sleep(TICK);
         }
         let end = Instant::now() + STRAGGLERS;
-        while Instant::now() < end && self.report.received < total {
+        while Instant::now() < end && self.report.received < self.report.sent {
             self.receive();
             thread::sleep(TICK);
         }
@@ -145,7 +162,8 @@ impl Stream {
     }
 
     fn finish(mut self) -> UdpReport {
-        let lost = (0..).zip(&self.answered).filter(|(_, answered)| !**answered).map(|(number, _)| number);
+        let sent = (0..self.report.sent).zip(&self.answered);
+        let lost = sent.filter(|(_, answered)| !**answered).map(|(number, _)| number);
         self.report.first_lost = lost.take(SAMPLES).collect();
         self.report.lost = self.report.sent - self.report.received;
         self.report.max_gap_ms = self.max_gap.as_millis() as u64;
@@ -153,7 +171,7 @@ impl Stream {
     }
 }
 
-fn is_about_earlier(error: &std::io::Error) -> bool {
+fn is_about_earlier(error: &io::Error) -> bool {
     use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, WouldBlock};
     matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | WouldBlock)
 }
