@@ -78,12 +78,12 @@ impl Testbed {
 
     /// The same from another namespace.
     pub fn get_download_in(&self, from: &Namespace, target: SocketAddr) -> Result<u64> {
+        let sent = self.download_file()?;
         let (url, copy) = (format!("http://{target}/download"), self.dir().join("downloaded"));
         let path = copy.to_string_lossy();
         let words = ["curl", "--silent", "--show-error", "--fail", "--max-time", "60", "-o", &path, &url];
         from.run(&words)?;
         let got = fs::read(&copy).with_context(|| format!("reading {}", copy.display()))?;
-        let sent = self.download_file()?;
         let sent = fs::read(&sent).with_context(|| format!("reading {}", sent.display()))?;
         ensure!(got == sent, "the download from {target} differs from what was sent");
         Ok(got.len() as u64)

@@ -23,12 +23,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Testbed {
     /// nginx in a Pod, on port 8080 of both families: `/` says the Pod's name,
-    /// `/echo-addr` the client's address, `/download` is long.
+    /// `/echo-addr` the client's address, `/download` is long, and there once [`Self::download_file`] was called.
     pub fn start_http(&self, pod: &Pod) -> Result<Process> {
         let dir = self.dir().join(format!("{}.nginx", pod.name));
         fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         let config = dir.join("nginx.conf");
-        let text = nginx_config(pod, &dir, &self.http_log(pod), &self.download_file()?);
+        let text = nginx_config(pod, &dir, &self.http_log(pod), &self.download_path());
         fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;
         let config = config.to_string_lossy();
         let server = pod.namespace.spawn(
@@ -74,9 +74,9 @@ impl Testbed {
         read_addresses(&self.sources_log(pod, "tcp-echo"))
     }
 
-    /// What `/download` serves, to compare with.
+    /// What `/download` serves, to compare with. It is there once this was called: few testbeds need it.
     pub fn download_file(&self) -> Result<PathBuf> {
-        let path = self.dir().join("download");
+        let path = self.download_path();
         if !path.exists() {
             write_noise(&path, DOWNLOAD_BYTES).with_context(|| format!("writing {}", path.display()))?;
         }
@@ -90,6 +90,10 @@ impl Testbed {
         let server = pod.namespace.spawn(&label, self.tool_path()?, &arguments)?;
         // Not by a connection: it would be among the sources.
         wait_until_ready(server, |server| server.log().contains("listening"))
+    }
+
+    fn download_path(&self) -> PathBuf {
+        self.dir().join("download")
     }
 
     fn http_log(&self, pod: &Pod) -> PathBuf {

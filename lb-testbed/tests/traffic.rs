@@ -38,12 +38,10 @@ fn http_servers_answer_and_log_where_requests_came_from() {
 }
 
 fn assert_download_is_intact(testbed: &Testbed, node: &Machine, pod: &Pod) {
+    let sent = testbed.download_file().unwrap();
     let (url, copy) = (format!("http://{}:{HTTP_PORT}/download", pod.address.v4), testbed.dir().join("copy"));
     node.namespace.run(&["curl", "-sS", "--fail", "-o", &copy.to_string_lossy(), &url]).unwrap();
-    assert!(
-        fs::read(copy).unwrap() == fs::read(testbed.download_file().unwrap()).unwrap(),
-        "the download differs"
-    );
+    assert!(fs::read(copy).unwrap() == fs::read(sent).unwrap(), "the download differs");
 }
 
 #[test]

@@ -33,6 +33,7 @@ pub struct SlowDownload {
 impl SlowDownload {
     /// Begins to get a VIP's `/download`, of this Pod.
     pub fn start(triangle: &Triangle, vip: IpAddr, pod: &str) -> Result<Self> {
+        triangle.testbed.download_file()?;
         for _ in 0..TRIES {
             let (from, stream) = triangle.testbed.client().within(|| request_download(vip))?;
             if from == pod {

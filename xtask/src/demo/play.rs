@@ -85,6 +85,8 @@ pub fn run_act(place: &'static str, delivery: &'static str, triangle: &Triangle)
 /// Downloads over both families, while packets on the directors' links are counted.
 pub fn run_downloads(triangle: &Triangle, act: &mut Act) -> Result<()> {
     let testbed = &triangle.testbed;
+    // Made before the time is taken.
+    testbed.download_file()?;
     let counters = DirectorCounters::attach(testbed)?;
     let (mut bytes, start) = (0, Instant::now());
     for vip in VIP.both() {
