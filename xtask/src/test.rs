@@ -88,7 +88,7 @@ pub fn run_unit_tests(filter: Option<&str>) -> Result<()> {
 /// Runs packet tables and real traffic, then `next` if no test failed twice. Flaky
 /// tests are named last.
 fn run_traffic_tests(targets: &[&str], options: &[&str], next: impl FnOnce() -> Result<()>) -> Result<()> {
-    say("packet tables and real traffic, one test at a time");
+    say("packet tables and real traffic");
     let judgement = traffic::run(targets, options)?;
     let result = traffic::ensure_none_failed(&judgement).and_then(|()| next());
     traffic::print_flaky(&judgement);

@@ -13,7 +13,7 @@ use lb_testbed::{
 };
 use serde_json::{Value, json};
 
-use super::{PATIENCE, common::wait_at_most};
+use super::{PATIENCE, common::wait_at_most, turns};
 
 /// Two machines for two controllers.
 const BOTH: [&str; 2] = ["director1", "node1"];
@@ -32,6 +32,17 @@ pub struct Rig {
 
 /// With controllers on these machines.
 pub fn with_rig(machines: &[&'static str], test: impl FnOnce(&mut Rig) -> Result<()>) -> Result<()> {
+    let _turn = turns::beside_others();
+    run_with_rig(machines, test)
+}
+
+/// Without controllers, and without tests beside this one.
+pub fn alone_with_rig(test: impl FnOnce(&mut Rig) -> Result<()>) -> Result<()> {
+    let _turn = turns::alone();
+    run_with_rig(&[], test)
+}
+
+fn run_with_rig(machines: &[&'static str], test: impl FnOnce(&mut Rig) -> Result<()>) -> Result<()> {
     let Some(programs) = Programs::find_or_skip()? else { return Ok(()) };
     let testbed = Testbed::new(Config { directors: 1, nodes: 1, pods_per_node: 0, ..Config::l3() })?;
     let api_server = ApiServer::start(&testbed, programs)?;

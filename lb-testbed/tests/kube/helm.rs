@@ -9,7 +9,7 @@ use lb_testbed::{
 };
 use serde_json::{Value, json};
 
-use super::manifests::path_between;
+use super::{manifests::path_between, turns};
 
 /// Values, as arguments; and the kustomization that gives the same.
 type Row = (&'static [&'static str], fn() -> Kustomization);
@@ -62,6 +62,7 @@ const ROWS: &[Row] = &[
 
 #[test]
 fn helm_and_kustomize_give_the_same_objects() -> Result<()> {
+    let _turn = turns::beside_others();
     let Some(rig) = Rig::new()? else { return Ok(()) };
     for (values, kustomization) in ROWS {
         let from_helm = rig.render(values).with_context(|| format!("{values:?}"))?;
@@ -73,6 +74,7 @@ fn helm_and_kustomize_give_the_same_objects() -> Result<()> {
 
 #[test]
 fn the_chart_leaves_out_the_namespace_of_its_release_and_refuses_what_it_does_not_know() -> Result<()> {
+    let _turn = turns::beside_others();
     let Some(rig) = Rig::new()? else { return Ok(()) };
     let mut expected = rig.kustomize(&plain("base"))?;
     expected.retain(|object| object["kind"] != "Namespace");

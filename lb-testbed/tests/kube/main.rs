@@ -10,6 +10,7 @@ mod refused;
 mod reports;
 mod rights;
 mod service;
+mod turns;
 
 use std::{
     net::IpAddr,
@@ -42,6 +43,16 @@ fn web() -> ServiceSpec {
 }
 
 fn with_api_server(test: impl FnOnce(&mut Triangle) -> Result<()>) -> Result<()> {
+    let _turn = turns::beside_others();
+    run_with_api_server(test)
+}
+
+fn alone_with_api_server(test: impl FnOnce(&mut Triangle) -> Result<()>) -> Result<()> {
+    let _turn = turns::alone();
+    run_with_api_server(test)
+}
+
+fn run_with_api_server(test: impl FnOnce(&mut Triangle) -> Result<()>) -> Result<()> {
     let Some(programs) = Programs::find_or_skip()? else { return Ok(()) };
     let config = Config { source: ObjectSource::Kubernetes(programs), ..Config::l3() };
     run_with_diagnostics(&mut Triangle::start(config, &[web()])?, test)
@@ -140,7 +151,7 @@ fn what_is_applied_is_served_and_what_is_deleted_is_not() -> Result<()> {
 
 #[test]
 fn nothing_is_lost_while_the_api_server_is_away() -> Result<()> {
-    with_api_server(|triangle| {
+    alone_with_api_server(|triangle| {
         let mut held = HeldConnections::open(triangle)?;
         let streams = start_streams(triangle, 500, Duration::from_secs(25))?;
         triangle.api_server()?.kill()?;
@@ -171,7 +182,7 @@ fn nothing_is_lost_while_the_api_server_is_away() -> Result<()> {
 /// To agents it is not there at all; others reach it again, and change things.
 #[test]
 fn after_a_minute_without_the_api_server_agents_have_what_changed_meanwhile() -> Result<()> {
-    with_api_server(|triangle| {
+    alone_with_api_server(|triangle| {
         let other = ServiceSpec::with_all_ports("other").vips(["192.0.2.11".parse()?]);
         triangle.write_objects(&[web(), other])?;
         wait_for(triangle, PROMISED, "two Services", |status| is_well(status) && has_services(9)(status))?;
@@ -209,7 +220,7 @@ fn after_a_minute_without_the_api_server_agents_have_what_changed_meanwhile() ->
 /// A change after the one that the agents saw last is forgotten, so they have to list all again (410 Gone).
 #[test]
 fn agents_list_again_what_the_api_server_has_forgotten() -> Result<()> {
-    with_api_server(|triangle| {
+    alone_with_api_server(|triangle| {
         let other = ServiceSpec::with_all_ports("other").vips(["192.0.2.11".parse()?]);
         triangle.write_objects(&[web(), other])?;
         let api_server = triangle.api_server()?;
@@ -248,7 +259,7 @@ fn agents_list_again_what_the_api_server_has_forgotten() -> Result<()> {
 /// Nobody who starts has seen a version of it that was good: it is served as the maps have it.
 #[test]
 fn a_service_that_is_wrong_loses_nothing_when_agents_restart() -> Result<()> {
-    with_api_server(|triangle| {
+    alone_with_api_server(|triangle| {
         triangle.api_server()?.remove_policies()?;
         let mut held = HeldConnections::open(triangle)?;
         let streams = start_streams(triangle, 500, Duration::from_secs(10))?;

@@ -16,6 +16,8 @@ use lb_testbed::{
 use lb_userspace::cli::args::{AgentArgs, Cli, Command, Role, SourceArg};
 use serde_json::{Map, Value, json};
 
+use super::turns;
+
 const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests");
 const IMAGE: &str = concat!("localhost/trigon:", env!("CARGO_PKG_VERSION"));
 const LABEL: &str = "trigon.dev/director";
@@ -26,6 +28,7 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 #[test]
 fn an_api_server_takes_the_manifests_and_trigon_their_arguments() -> Result<()> {
+    let _turn = turns::beside_others();
     let Some(programs) = Programs::find_or_skip()? else { return Ok(()) };
     let config = Config { directors: 1, nodes: 1, pods_per_node: 1, clients: 1, ..Config::l3() };
     let testbed = Testbed::new(config)?;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     PATIENCE,
     common::wait_at_most,
-    controller::{Rig, with_rig},
+    controller::{Rig, alone_with_rig},
 };
 
 const AGENTS: usize = 200;
@@ -90,7 +90,7 @@ fn check_written(rig: &Rig, what: &str, wanted: usize) -> Result<()> {
 #[test]
 fn a_verdict_of_many_agents_is_one_write() -> Result<()> {
     const MACHINE: &str = "director1";
-    with_rig(&[], |rig| {
+    alone_with_rig(|rig| {
         let nodes = (0..AGENTS).map(
             |number| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node_name(number)}}),
         );

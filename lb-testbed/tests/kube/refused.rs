@@ -21,7 +21,7 @@ use objects::{GOOD, NODE, OBJECTS, SERVICE, changed};
 use wrong::{NODES, REQUESTS, SERVICES};
 use wrong_kinds::KINDS;
 
-use super::{PATIENCE, common::wait_at_most};
+use super::{PATIENCE, common::wait_at_most, turns};
 
 #[test]
 fn what_is_wrong_is_refused_and_nothing_else() -> Result<()> {
@@ -105,6 +105,7 @@ fn what_was_wrong_before_can_still_be_changed() -> Result<()> {
 
 /// One in which the policies are in effect, and a directory.
 fn with_api_server(test: impl FnOnce(&ApiServer, &Path) -> Result<()>) -> Result<()> {
+    let _turn = turns::beside_others();
     let Some(programs) = Programs::find_or_skip()? else { return Ok(()) };
     let config = Config { directors: 1, nodes: 1, pods_per_node: 1, clients: 1, ..Config::l3() };
     let testbed = Testbed::new(config)?;

@@ -23,11 +23,12 @@ use serde_json::{Value, json};
 use super::{
     PATIENCE, PROMISED, check_pods,
     common::{client_addresses, held::HeldConnections, run_with_diagnostics, socket_address, wait_at_most},
-    has_services, is_well, wait_for, wait_for_one, web,
+    has_services, is_well, turns, wait_for, wait_for_one, web,
 };
 
 /// Starts without Pods.
 fn with_controllers(services: &[ServiceSpec], test: impl FnOnce(&mut Triangle) -> Result<()>) -> Result<()> {
+    let _turn = turns::beside_others();
     let Some(programs) = Programs::find_or_skip()? else { return Ok(()) };
     let config = Config { source: ObjectSource::Controllers(programs), ..Config::l3() };
     run_with_diagnostics(&mut Triangle::start(config, services)?, test)

@@ -47,7 +47,7 @@ fn failed_tests(output: &str) -> Vec<String> {
     list.lines().filter_map(|line| line.strip_prefix("    ")).map(str::to_owned).collect()
 }
 
-/// With one thread, libtest names each test before it runs: `test NAME ... `.
+/// With one thread, libtest names each test before it runs: `test NAME ... `; with more, when it has ended.
 fn last_begun(output: &str) -> Option<String> {
     let name = |line: &str| Some(line.strip_prefix("test ")?.split_once(" ...")?.0.to_owned());
     output.lines().rev().find_map(name)

@@ -1,5 +1,5 @@
-//! Packet tables and real traffic: the binaries of `tests/`, one test at a time,
-//! and those that failed once more.
+//! Packet tables and real traffic: the binaries of `tests/`, one test at a time
+//! or two, and those that failed once more.
 
 use std::{
     fs,
@@ -15,6 +15,10 @@ use super::{
     stream,
 };
 use crate::shell::{say, workspace_root};
+
+/// The file of which two tests run at a time: most of them mostly wait, and those that must not run beside others
+/// see to it themselves.
+const TWO_AT_A_TIME: &str = "kube";
 
 /// Runs the binaries that `targets` select, of their tests those that `options` do.
 pub fn run(targets: &[&str], options: &[&str]) -> Result<Judgement> {
@@ -51,7 +55,8 @@ pub fn ensure_none_failed(judgement: &Judgement) -> Result<()> {
 /// In the directory, and with the variable of the environment, that `cargo test` gives.
 fn run_binary(binary: &Binary, options: &[&str]) -> Result<stream::Run> {
     let mut command = Command::new(&binary.path);
-    command.args(options).arg("--test-threads=1");
+    let threads = if binary.name == TWO_AT_A_TIME { 2 } else { 1 };
+    command.args(options).arg(format!("--test-threads={threads}"));
     command.current_dir(&binary.package).env("CARGO_MANIFEST_DIR", &binary.package);
     stream::run(&mut command, &workspace_root().join("target/test.log"))
 }
