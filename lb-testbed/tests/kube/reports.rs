@@ -24,9 +24,10 @@ const CHANGING: Duration = Duration::from_secs(30);
 /// The controller's writes of one Service meanwhile: after 0.2 s, and each time twice as much.
 const MOST_WRITES: usize = 12;
 
-/// With a controller.
+/// With a controller that finds the reports of all agents: of those that came later, its words would be told after a minute.
 fn with_controller(test: impl FnOnce(&mut Triangle, &Process) -> Result<()>) -> Result<()> {
     with_api_server(|triangle| {
+        wait_for_reports(triangle)?;
         let kubeconfig = triangle.api_server()?.controllers_kubeconfig();
         let machine = triangle.testbed.machine(MACHINE)?;
         let controller = triangle.testbed.start_controller(machine, "controller", &kubeconfig)?;
@@ -69,7 +70,7 @@ fn wait_for_condition(
     Ok(())
 }
 
-/// Of all agents: a Service is programmed as soon as those that have reported say so.
+/// Of all agents.
 fn wait_for_reports(triangle: &mut Triangle) -> Result<()> {
     for name in triangle.agent_names() {
         wait_at_most(PATIENCE, &format!("AgentReport {name}"), || report(triangle, &name).map(|_| true))?;
@@ -116,12 +117,17 @@ fn a_service_is_programmed_when_all_agents_have_told_so() -> Result<()> {
     with_controller(|triangle, _| {
         wait_for_condition(triangle, "web", "is programmed", is_of_all)?;
         for name in triangle.agent_names() {
-            let (report, node) = (report(triangle, &name)?, get(triangle, &["node", &name])?);
-            let owner = &report["metadata"]["ownerReferences"][0];
-            ensure!(owner["kind"] == "Node" && owner["uid"] == node["metadata"]["uid"], "{report}");
-            let spec = &report["spec"];
-            ensure!(spec["services"]["programmed"] == 6 && spec["services"]["total"] == 6, "{report}");
-            ensure!(spec["exceptions"].is_null() && spec["omitted"].is_null(), "{report}");
+            let node = get(triangle, &["node", &name])?;
+            // Mere numbers may follow later.
+            wait_at_most(WORDS, &format!("the report of {name}"), || {
+                let report = report(triangle, &name)?;
+                let owner = &report["metadata"]["ownerReferences"][0];
+                ensure!(owner["kind"] == "Node" && owner["uid"] == node["metadata"]["uid"], "{report}");
+                let spec = &report["spec"];
+                ensure!(spec["services"]["programmed"] == 6 && spec["services"]["total"] == 6, "{report}");
+                ensure!(spec["exceptions"].is_null() && spec["omitted"].is_null(), "{report}");
+                Ok(true)
+            })?;
         }
         let table =
             triangle.api_server()?.kubectl(&["get", "agentreports", "--namespace=trigon-system"], "")?;
@@ -199,7 +205,6 @@ fn a_machine_that_has_no_room_is_named() -> Result<()> {
 #[test]
 fn what_an_operator_must_know_is_told_by_events() -> Result<()> {
     with_controller(|triangle, _| {
-        wait_for_reports(triangle)?;
         wait_for_condition(triangle, "web", "is programmed", is_true)?;
         let director = triangle.testbed.machine("director1")?.clone();
         let set_mtu = |mtu: u32| {
@@ -225,7 +230,6 @@ fn what_an_operator_must_know_is_told_by_events() -> Result<()> {
 #[test]
 fn two_changes_a_second_are_few_writes() -> Result<()> {
     with_controller(|triangle, controller| {
-        wait_for_reports(triangle)?;
         wait_for_condition(triangle, "web", "is programmed", is_true)?;
         let generations = |triangle: &mut Triangle| -> Result<Vec<u64>> {
             let names = triangle.agent_names();
