@@ -210,6 +210,19 @@ impl Lab {
     }
 }
 
+/// Runs a test with BIRD and with FRR, each with its configuration, side by side.
+pub fn run_with_both(
+    bird: &str,
+    frr: &str,
+    objects: &str,
+    test: impl Fn(&mut Lab) -> Result<()> + Sync,
+) -> Result<()> {
+    side_by_side(
+        || Lab::start_bird(small_config(), bird, objects)?.run_with_diagnostics(&test).context("with BIRD"),
+        || Lab::start_frr(small_config(), frr, objects)?.run_with_diagnostics(&test).context("with FRR"),
+    )
+}
+
 /// Runs a test with BIRD and the same with FRR, in two labs at once: both mostly wait. Not where times are
 /// measured, or lost packets counted.
 pub fn side_by_side(

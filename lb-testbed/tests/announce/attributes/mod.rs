@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use lb_testbed::Route;
 
-use super::lab::{Lab, small_config, vip_prefixes};
+use super::lab::{Lab, run_with_both, vip_prefixes};
 
 mod wide_as;
 
@@ -57,11 +57,6 @@ fn check_attributes(lab: &mut Lab) -> Result<()> {
 }
 
 #[test]
-fn bird_sees_attributes() -> Result<()> {
-    Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(check_attributes)
-}
-
-#[test]
-fn frr_sees_attributes() -> Result<()> {
-    Lab::start_frr(small_config(), FRR, OBJECTS)?.run_with_diagnostics(check_attributes)
+fn routers_see_attributes() -> Result<()> {
+    run_with_both(BIRD, FRR, OBJECTS, check_attributes)
 }

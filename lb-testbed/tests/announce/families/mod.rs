@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::{
     common::round::Round,
-    lab::{Lab, small_config, vip_prefixes},
+    lab::{Lab, run_with_both, vip_prefixes},
 };
 
 const V4: &str = include_str!("over_v4.yaml");
@@ -41,34 +41,19 @@ fn check_ipv6_next_hops(lab: &mut Lab) -> Result<()> {
 }
 
 #[test]
-fn bird_learns_both_families_over_ipv4() -> Result<()> {
-    Lab::start_bird(small_config(), V4_BIRD, V4)?.run_with_diagnostics(check_next_hops_of_own_family)
+fn routers_learn_both_families_over_ipv4() -> Result<()> {
+    run_with_both(V4_BIRD, V4_FRR, V4, check_next_hops_of_own_family)
 }
 
 #[test]
-fn frr_learns_both_families_over_ipv4() -> Result<()> {
-    Lab::start_frr(small_config(), V4_FRR, V4)?.run_with_diagnostics(check_next_hops_of_own_family)
+fn routers_learn_both_families_over_ipv6() -> Result<()> {
+    run_with_both(V6_BIRD, V6_FRR, V6, check_ipv6_next_hops)
 }
 
+/// Routers that take no IPv6 next hops for IPv4 get our IPv4 address on the same link.
 #[test]
-fn bird_learns_both_families_over_ipv6() -> Result<()> {
-    Lab::start_bird(small_config(), V6_BIRD, V6)?.run_with_diagnostics(check_ipv6_next_hops)
-}
-
-#[test]
-fn frr_learns_both_families_over_ipv6() -> Result<()> {
-    Lab::start_frr(small_config(), V6_FRR, V6)?.run_with_diagnostics(check_ipv6_next_hops)
-}
-
-/// A router that takes no IPv6 next hops for IPv4 gets our IPv4 address on the same link.
-#[test]
-fn bird_without_extended_next_hops_gets_ipv4_ones_over_ipv6() -> Result<()> {
-    let plain = V6_BIRD.replace("extended next hop on; ", "");
-    Lab::start_bird(small_config(), &plain, V6)?.run_with_diagnostics(check_next_hops_of_own_family)
-}
-
-#[test]
-fn frr_without_extended_next_hops_gets_ipv4_ones_over_ipv6() -> Result<()> {
-    let plain = V6_FRR.replace(" neighbor fd77:1::2 capability extended-nexthop\n", "");
-    Lab::start_frr(small_config(), &plain, V6)?.run_with_diagnostics(check_next_hops_of_own_family)
+fn routers_without_extended_next_hops_get_ipv4_ones_over_ipv6() -> Result<()> {
+    let bird = V6_BIRD.replace("extended next hop on; ", "");
+    let frr = V6_FRR.replace(" neighbor fd77:1::2 capability extended-nexthop\n", "");
+    run_with_both(&bird, &frr, V6, check_next_hops_of_own_family)
 }

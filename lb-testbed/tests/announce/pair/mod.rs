@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 
-use super::lab::{Lab, side_by_side, small_config, vip_prefixes};
+use super::lab::{Lab, run_with_both, small_config, vip_prefixes};
 
 /// The names of the sessions in our objects and in BIRD.
 pub const PEERS: [&str; 2] = ["v4", "v6"];
@@ -66,7 +66,7 @@ impl SessionPair {
 
     /// The same with both routers, side by side.
     pub fn run_with_both(&self, test: impl Fn(&mut Lab) -> Result<()> + Sync) -> Result<()> {
-        side_by_side(|| self.run_with_bird(&test), || self.run_with_frr(&test))
+        run_with_both(&self.bird, &self.frr, &self.objects, test)
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{
     common::wait_at_most,
-    lab::{Lab, Router, SOON, small_config},
+    lab::{Lab, Router, SOON, run_with_both},
     wire::{BgpCapture, Message, ROUTE_REFRESH},
 };
 
@@ -78,11 +78,6 @@ fn check_routes_come_again(lab: &mut Lab) -> Result<()> {
 }
 
 #[test]
-fn bird_gets_routes_again_on_request() -> Result<()> {
-    Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(check_routes_come_again)
-}
-
-#[test]
-fn frr_gets_routes_again_on_request() -> Result<()> {
-    Lab::start_frr(small_config(), FRR, OBJECTS)?.run_with_diagnostics(check_routes_come_again)
+fn routers_get_routes_again_on_request() -> Result<()> {
+    run_with_both(BIRD, FRR, OBJECTS, check_routes_come_again)
 }

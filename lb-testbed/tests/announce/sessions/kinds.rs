@@ -5,7 +5,7 @@ use lb_testbed::Route;
 
 use crate::{
     common::round::Round,
-    lab::{Lab, small_config, vip_prefixes},
+    lab::{Lab, run_with_both, vip_prefixes},
     pair::{SessionPair, wait_sessions},
 };
 
@@ -43,13 +43,8 @@ fn check_routes_and_traffic(lab: &mut Lab) -> Result<()> {
 }
 
 #[test]
-fn bird_learns_vips_on_an_interface() -> Result<()> {
-    Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(check_routes_and_traffic)
-}
-
-#[test]
-fn frr_learns_vips_on_an_interface() -> Result<()> {
-    Lab::start_frr(small_config(), FRR, OBJECTS)?.run_with_diagnostics(check_routes_and_traffic)
+fn routers_learn_vips_on_an_interface() -> Result<()> {
+    run_with_both(BIRD, FRR, OBJECTS, check_routes_and_traffic)
 }
 
 const KEY: &str = "correct-horse";
@@ -67,14 +62,9 @@ fn check_password_is_needed(lab: &mut Lab) -> Result<()> {
 }
 
 #[test]
-fn bird_wants_a_password_on_an_interface() -> Result<()> {
+fn routers_want_a_password_on_an_interface() -> Result<()> {
     let bird = BIRD.replace("  local as 64513;\n", &format!("  local as 64513;\n  password \"{KEY}\";\n"));
-    Lab::start_bird(small_config(), &bird, OBJECTS)?.run_with_diagnostics(check_password_is_needed)
-}
-
-#[test]
-fn frr_wants_a_password_on_an_interface() -> Result<()> {
     let remote = " neighbor director1 interface remote-as external\n";
     let frr = FRR.replace(remote, &format!("{remote} neighbor director1 password {KEY}\n"));
-    Lab::start_frr(small_config(), &frr, OBJECTS)?.run_with_diagnostics(check_password_is_needed)
+    run_with_both(&bird, &frr, OBJECTS, check_password_is_needed)
 }

@@ -5,7 +5,7 @@ use lb_testbed::VIP;
 
 use super::{
     common::round::Round,
-    lab::{Lab, small_config, vip_prefixes},
+    lab::{Lab, run_with_both, vip_prefixes},
 };
 
 mod collision;
@@ -31,11 +31,6 @@ fn check_routes_and_traffic(lab: &mut Lab) -> Result<()> {
 }
 
 #[test]
-fn bird_learns_vips_over_both_families() -> Result<()> {
-    Lab::start_bird(small_config(), BIRD, OBJECTS)?.run_with_diagnostics(check_routes_and_traffic)
-}
-
-#[test]
-fn frr_learns_vips_over_both_families() -> Result<()> {
-    Lab::start_frr(small_config(), FRR, OBJECTS)?.run_with_diagnostics(check_routes_and_traffic)
+fn routers_learn_vips_over_both_families() -> Result<()> {
+    run_with_both(BIRD, FRR, OBJECTS, check_routes_and_traffic)
 }
