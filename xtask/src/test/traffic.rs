@@ -16,9 +16,9 @@ use super::{
 };
 use crate::shell::{say, workspace_root};
 
-/// The file of which two tests run at a time: most of them mostly wait, and those that must not run beside others
-/// see to it themselves.
-const TWO_AT_A_TIME: &str = "kube";
+/// The files of which two tests run at a time. Those of `kube` mostly wait, and those of them that must not run beside
+/// others see to it themselves. Those of `packets` keep one core busy, with machines that share nothing.
+const TWO_AT_A_TIME: [&str; 2] = ["kube", "packets"];
 
 /// Runs the binaries that `targets` select, of their tests those that `options` do.
 pub fn run(targets: &[&str], options: &[&str]) -> Result<Judgement> {
@@ -55,7 +55,7 @@ pub fn ensure_none_failed(judgement: &Judgement) -> Result<()> {
 /// In the directory, and with the variable of the environment, that `cargo test` gives.
 fn run_binary(binary: &Binary, options: &[&str]) -> Result<stream::Run> {
     let mut command = Command::new(&binary.path);
-    let threads = if binary.name == TWO_AT_A_TIME { 2 } else { 1 };
+    let threads = if TWO_AT_A_TIME.contains(&binary.name.as_str()) { 2 } else { 1 };
     command.args(options).arg(format!("--test-threads={threads}"));
     command.current_dir(&binary.package).env("CARGO_MANIFEST_DIR", &binary.package);
     stream::run(&mut command, &workspace_root().join("target/test.log"))
