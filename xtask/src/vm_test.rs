@@ -5,9 +5,14 @@
 
 mod table;
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Instant,
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 
 use crate::{
     apt::{self, Package},
@@ -43,6 +48,9 @@ const MODULES: &[&str] = &[
     "cls_bpf",
 ];
 
+/// So many kernels are tried at a time: a virtual machine has one CPU.
+const AT_A_TIME: usize = 2;
+
 /// What QEMU ends with when `vm-smoke` passed (`guest.rs` there).
 const PASSED: i32 = 33;
 
@@ -75,47 +83,89 @@ pub fn run(args: VmTestArgs) -> Result<()> {
     })?;
     let chosen =
         |release: &&&str| args.releases.is_empty() || args.releases.iter().any(|one| one == *release);
-    let mut outcomes = Vec::new();
-    for release in RELEASES.iter().filter(chosen) {
-        outcomes.push(try_in_machine(release, args.refresh, &base));
-    }
+    let in_machine = |release: &&str| Trial::in_machine(release, args.refresh, &base);
+    let mut trials: Vec<_> = RELEASES.iter().filter(chosen).map(in_machine).collect();
     if args.releases.is_empty() {
-        outcomes.push(try_here(&base, &object));
+        trials.push(Trial::here(&base, &object));
+    }
+    let mut outcomes = Vec::new();
+    for some in trials.chunks(AT_A_TIME) {
+        outcomes.extend(run_side_by_side(some)?);
     }
     table::print(&outcomes);
     ensure!(outcomes.iter().all(Outcome::has_passed), "not all kernels passed");
     Ok(())
 }
 
-/// On a release's kernel. Whatever goes wrong is the outcome.
-fn try_in_machine(release: &str, refresh: bool, base: &initramfs::Base) -> Outcome {
-    let outcome = debian::get_kernel(release, refresh).and_then(|kernel| {
-        let initramfs = base.with_modules(&kernel, MODULES)?;
-        let command = machine::qemu_command(&kernel, &initramfs, "");
-        watch_smoke_test(&command, &kernel.version, &base.log_path(&kernel.version), PASSED)
-    });
-    outcome.unwrap_or_else(|error| Outcome::not_run(release, &error))
+fn run_side_by_side(trials: &[Trial]) -> Result<Vec<Outcome>> {
+    thread::scope(|scope| {
+        let running: Vec<_> = trials.iter().map(|trial| scope.spawn(move || trial.run())).collect();
+        running.into_iter().map(|one| one.join().map_err(|_| anyhow!("a trial panicked"))).collect()
+    })
 }
 
-/// On the kernel that runs here: the testbed makes network namespaces of its own.
-fn try_here(base: &initramfs::Base, object: &Path) -> Outcome {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let name = format!("{} (here)", release.trim());
-    let outcome = initramfs::path_beside_us("vm-smoke").and_then(|program| {
-        let mut command = Command::new(program);
-        watch_smoke_test(command.env("TRIGON_EBPF_OBJECT", object), &name, &base.log_path("here"), 0)
-    });
-    outcome.unwrap_or_else(|error| Outcome::not_run(&name, &error))
+/// A kernel to try.
+struct Trial {
+    /// Of the release, or of the kernel that runs here.
+    name: String,
+    /// Or why there is none.
+    test: Result<SmokeTest>,
 }
 
-fn watch_smoke_test(command: &Command, name: &str, log: &Path, passed: i32) -> Result<Outcome> {
-    let start = Instant::now();
-    let (status, said) = machine::run_with_timeout(command, name, log)?;
-    let ended = match status.code() {
-        Some(code) if code == passed => None,
-        Some(machine::HUNG) => Some(format!("it hung: not done within {} s", machine::PATIENCE)),
-        Some(0) => Some("the kernel panicked".to_owned()),
-        _ => Some(format!("it failed ({status})")),
-    };
-    Ok(Outcome::new(name, &said, start.elapsed(), ended.map(|why| format!("{why}; see {}", log.display()))))
+impl Trial {
+    /// On a release's kernel.
+    fn in_machine(release: &str, refresh: bool, base: &initramfs::Base) -> Self {
+        let test = debian::get_kernel(release, refresh).and_then(|kernel| {
+            let initramfs = base.with_modules(&kernel, MODULES)?;
+            let command = machine::qemu_command(&kernel, &initramfs, "");
+            let log = base.log_path(&kernel.version);
+            Ok(SmokeTest { kernel: kernel.version, command, log, passed: PASSED })
+        });
+        Self { name: release.to_owned(), test }
+    }
+
+    /// On the kernel that runs here: the testbed makes network namespaces of its own.
+    fn here(base: &initramfs::Base, object: &Path) -> Self {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let name = format!("{} (here)", release.trim());
+        let test = initramfs::path_beside_us("vm-smoke").map(|program| {
+            let mut command = Command::new(program);
+            command.env("TRIGON_EBPF_OBJECT", object);
+            SmokeTest { kernel: name.clone(), command, log: base.log_path("here"), passed: 0 }
+        });
+        Self { name, test }
+    }
+
+    /// Whatever goes wrong is the outcome.
+    fn run(&self) -> Outcome {
+        match self.test.as_ref().map(SmokeTest::run) {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => Outcome::not_run(&self.name, &error),
+            Err(error) => Outcome::not_run(&self.name, error),
+        }
+    }
+}
+
+/// A run of `vm-smoke`.
+struct SmokeTest {
+    kernel: String,
+    command: Command,
+    log: PathBuf,
+    /// What it ends with when it passed.
+    passed: i32,
+}
+
+impl SmokeTest {
+    fn run(&self) -> Result<Outcome> {
+        let start = Instant::now();
+        let (status, said) = machine::run_with_timeout(&self.command, &self.kernel, &self.log)?;
+        let ended = match status.code() {
+            Some(code) if code == self.passed => None,
+            Some(machine::HUNG) => Some(format!("it hung: not done within {} s", machine::PATIENCE)),
+            Some(0) => Some("the kernel panicked".to_owned()),
+            _ => Some(format!("it failed ({status})")),
+        };
+        let ended = ended.map(|why| format!("{why}; see {}", self.log.display()));
+        Ok(Outcome::new(&self.kernel, &said, start.elapsed(), ended))
+    }
 }

@@ -70,7 +70,7 @@ impl Base {
         let archive = pack_archive(&root, &self.dir.join("modules.cpio"))?;
         let mut whole = fs::read(&self.archive)?;
         whole.extend(fs::read(archive)?);
-        let path = self.dir.join("initramfs.cpio");
+        let path = self.dir.join(format!("{}.cpio", kernel.version));
         fs::write(&path, whole).with_context(|| format!("writing {}", path.display()))?;
         Ok(path)
     }
