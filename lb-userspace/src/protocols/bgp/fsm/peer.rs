@@ -126,10 +126,7 @@ impl PeerFsm {
     pub fn process(&mut self, input: PeerEvent, now: Instant) -> Vec<PeerAction> {
         let mut out = Vec::new();
         match input {
-            PeerEvent::Start => {
-                self.is_stopped = false;
-                self.leave_idle(now, &mut out);
-            }
+            PeerEvent::Start => self.on_start(now, &mut out),
             PeerEvent::Stop(notification) => {
                 self.is_stopped = true;
                 self.go_idle(&notification, now, &mut out);
@@ -171,6 +168,15 @@ impl PeerFsm {
             let connection = self.connection(role)?;
             (connection.state() == State::Established).then_some((role, connection))
         })
+    }
+
+    fn on_start(&mut self, now: Instant, out: &mut Vec<PeerAction>) {
+        // While we were stopped, a peer that speaks BFD only beside BGP had to fall silent: that is
+        // no failure, and it says nothing more before we call it.
+        if std::mem::take(&mut self.is_stopped) && self.bfd.is_silent() {
+            self.bfd.release_hold();
+        }
+        self.leave_idle(now, out);
     }
 
     /// Leaves Idle unless the peer is stopped or held down.

@@ -116,6 +116,12 @@ fn bfd(state: bfd::SessionState, remote: bfd::SessionState, downs: u64) -> PeerE
     PeerEvent::Bfd(Some(SessionStatus { state, remote, downs, heard: true }))
 }
 
+/// BFD is down for the first time, and no packet comes.
+fn bfd_silence() -> PeerEvent {
+    let down = bfd::SessionState::Down;
+    PeerEvent::Bfd(Some(SessionStatus { state: down, remote: down, downs: 1, heard: false }))
+}
+
 #[test]
 fn a_session_falls_with_its_bfd_and_is_held_down_until_it_is_back() {
     use bfd::SessionState::*;
@@ -161,7 +167,7 @@ fn bfd_that_never_was_or_is_administratively_down_is_no_failure() {
 #[test]
 fn a_peer_that_falls_silent_in_bfd_is_called_again_after_a_while() {
     use bfd::SessionState::*;
-    let silent = PeerEvent::Bfd(Some(SessionStatus { state: Down, remote: Down, downs: 1, heard: false }));
+    let silent = bfd_silence();
     let now = Instant::now();
     let mut peer = peer_with(testing::config(), now);
     peer.process(bfd(Up, Up, 0), now);
@@ -183,6 +189,44 @@ fn a_peer_that_falls_silent_in_bfd_is_called_again_after_a_while() {
     // From now on it counts again.
     peer.process(bfd(Down, Down, 2), due);
     assert_eq!(peer.state(), State::Idle);
+}
+
+/// Such a peer ends its BFD session when a drain of ours ends the BGP session.
+#[test]
+fn a_peer_that_fell_silent_in_bfd_while_we_were_stopped_is_called_at_the_start() {
+    use bfd::SessionState::*;
+    let now = Instant::now();
+    let stop = || PeerEvent::Stop(cease());
+    let orders = [
+        [stop(), bfd(Down, Up, 1), bfd_silence()],
+        [bfd(Down, Up, 1), stop(), bfd_silence()],
+        [bfd(Down, Up, 1), bfd_silence(), stop()],
+    ];
+    for events in orders {
+        let mut peer = peer_with(testing::config(), now);
+        establish(&mut peer, now);
+        peer.process(bfd(Up, Up, 0), now);
+        for event in &events {
+            peer.process(event.clone(), now);
+        }
+        assert_eq!((peer.state(), peer.next_deadline()), (State::Idle, None), "{events:?}");
+        assert_eq!(actions_text(&peer.process(PeerEvent::Start, now)), "connect", "{events:?}");
+    }
+}
+
+#[test]
+fn a_peer_that_speaks_bfd_but_is_not_up_is_held_down_after_the_start() {
+    use bfd::SessionState::*;
+    let now = Instant::now();
+    let mut peer = peer_with(testing::config(), now);
+    peer.process(bfd(Up, Up, 0), now);
+    peer.process(PeerEvent::Stop(cease()), now);
+    peer.process(bfd(Down, Down, 1), now);
+    assert_eq!(peer.process(PeerEvent::Start, now), []);
+    assert_eq!((peer.state(), peer.next_deadline()), (State::Idle, None));
+    // It falls silent after all.
+    assert_eq!(peer.process(bfd_silence(), now), []);
+    assert_eq!(peer.next_deadline(), Some(now + 10 * SECOND));
 }
 
 #[test]
