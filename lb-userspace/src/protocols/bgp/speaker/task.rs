@@ -193,8 +193,20 @@ impl RunningPeer {
             ready = wait_ready(&self.outgoing) => self.read_messages(ConnectionRole::Outgoing, ready),
             ready = wait_ready(&self.incoming) => self.read_messages(ConnectionRole::Incoming, ready),
             address = wait_for_router(&mut self.discovery) => self.on_router_found(address),
-            () = wait_until(deadline) => self.process(PeerEvent::Timer),
+            () = wait_for_deadline(deadline) => {}
         }
+        // Also after another event: a socket that can always be read would keep timers waiting.
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.on_deadline();
+        }
+    }
+
+    fn on_deadline(&mut self) {
+        // If we were busy for long, KEEPALIVEs lie unread, and they put off the hold timer.
+        for role in ConnectionRole::BOTH {
+            self.read_messages(role, Ok(()));
+        }
+        self.process(PeerEvent::Timer);
     }
 
     fn execute_commands(&mut self, commands: Vec<PeeringCommand>) {
@@ -357,6 +369,13 @@ async fn connect(config: Arc<PeerConfig>, address: Option<IpAddr>) -> io::Result
 async fn add_local_addresses(stream: TcpStream) -> io::Result<NewConnection> {
     let addresses = addresses::read(stream.local_addr()?).await?;
     Ok((stream, addresses))
+}
+
+/// Waits until the deadline, and then for the runtime to look at the sockets: before that, a socket
+/// that can be read does not say so.
+async fn wait_for_deadline(deadline: Option<Instant>) {
+    wait_until(deadline).await;
+    tokio::task::yield_now().await;
 }
 
 async fn wait_for_connection(making: &mut Option<PendingConnection>) -> io::Result<NewConnection> {

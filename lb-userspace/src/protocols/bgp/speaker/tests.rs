@@ -167,9 +167,9 @@ async fn connections_from_unknown_addresses_are_closed() {
     assert!(link.read_bytes().is_err());
 }
 
-/// A peer that establishes a session, goes on sending KEEPALIVEs, and reads nothing more.
-async fn run_peer_that_stops_reading(listener: tokio::net::TcpListener) {
-    let (stream, _) = listener.accept().await.unwrap();
+/// A peer of AS 65042 that establishes a session with a hold time of 3 s, goes on sending KEEPALIVEs,
+/// and reads nothing more.
+async fn run_peer_that_stops_reading(stream: tokio::net::TcpStream) {
     let mut link = link::PeerLink::new(stream);
     let capabilities = vec![Capability::MultiProtocol(Family::Ipv4)];
     let open = Open::new(65_042, 3, Ipv4Addr::new(127, 0, 0, 42), capabilities);
@@ -200,7 +200,10 @@ async fn the_session_with_a_peer_that_reads_nothing_is_ended() {
     socket.bind("127.0.0.42:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let deaf = tokio::spawn(run_peer_that_stops_reading(listener));
+    let deaf = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        run_peer_that_stops_reading(stream).await;
+    });
     // More than all the buffers between hold: each route has a message of its own.
     let route = |i: u32| {
         let attributes =
@@ -218,4 +221,39 @@ async fn the_session_with_a_peer_that_reads_nothing_is_ended() {
     let status = one.wait_for_status("deaf", is_given_up).await;
     assert_eq!(status.established, 1);
     deaf.await.unwrap();
+}
+
+#[tokio::test]
+async fn keepalives_that_came_while_we_were_busy_count_before_the_hold_timer() {
+    // Of one session, the socket might be looked at first by chance.
+    const PEERS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    const BUSY: Duration = Duration::from_secs(4);
+    let mut one = Speaker::start(43);
+    let listener = TcpListener::bind("127.0.0.44:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // The peers go on while this thread is busy.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            listener.set_nonblocking(true).unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let mut peers = tokio::task::JoinSet::new();
+            for _ in PEERS {
+                peers.spawn(run_peer_that_stops_reading(listener.accept().await.unwrap().0));
+            }
+            peers.join_all().await;
+        });
+    });
+    for name in PEERS {
+        one.add_peer(name, one.config(65_042, Ipv4Addr::new(127, 0, 0, 44), port), &Routes::new());
+    }
+    for name in PEERS {
+        one.wait_for_status(name, is_up).await;
+    }
+    std::thread::sleep(BUSY);
+    for name in PEERS {
+        let is_over = |status: &PeerStatus| status.seconds >= BUSY.as_secs() || status.last_error.is_some();
+        let status = one.wait_for_status(name, is_over).await;
+        assert_eq!((status.last_error, status.established), (None, 1), "{name}");
+    }
 }
