@@ -3,6 +3,7 @@
 
 pub mod memory;
 pub mod moment;
+pub mod panics;
 pub mod priority;
 pub mod random;
 pub mod signals;

@@ -112,6 +112,11 @@ impl Peering {
         self.address = Some(address);
     }
 
+    /// Sets the last error of before this peering, and when it happened.
+    pub fn set_last_error(&mut self, error: Option<(Instant, LastError)>) {
+        self.last_error = error;
+    }
+
     /// Sets our addresses on a connection that was just made or accepted. To be called before
     /// `process` gets the event of the connection.
     pub fn set_addresses(&mut self, role: ConnectionRole, addresses: LocalAddresses) {

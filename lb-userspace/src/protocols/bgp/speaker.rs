@@ -11,6 +11,7 @@ mod config;
 mod discovery;
 mod link;
 mod listeners;
+mod revival;
 mod socket;
 mod supervisor;
 mod task;

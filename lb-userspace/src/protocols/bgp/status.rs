@@ -65,3 +65,16 @@ pub struct LastError {
     /// Seconds since it happened.
     pub seconds_ago: u64,
 }
+
+impl LastError {
+    /// The session's task has panicked with this text.
+    pub fn of_panic(detail: String) -> Self {
+        Self {
+            name: "Internal Error".into(),
+            detail,
+            remedy: "This is a fault of Trigon: report it, with the agent's log. The session begins anew by itself."
+                .into(),
+            ..Self::default()
+        }
+    }
+}

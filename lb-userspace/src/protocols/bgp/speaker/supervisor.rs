@@ -162,6 +162,7 @@ impl Supervisor {
             reports: self.reports.0.clone(),
             restarted: self.options.restarted,
             jitter: Jitter::seeded(random_seed()),
+            reported: PeerStatus::default(),
         };
         self.tasks.spawn(task.run().instrument(info_span!("bgp", peer = %name)));
         self.peers.insert(name.clone(), PeerHandle { config, orders, incoming: calls, status: None });

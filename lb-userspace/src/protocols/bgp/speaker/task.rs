@@ -24,6 +24,7 @@ use crate::{
         fsm::{ConnectionEvent, ConnectionRole, Jitter, PeerEvent, Restart},
         peering::{Peering, PeeringCommand, RouteOrders},
         rib::LocalAddresses,
+        status::LastError,
         wire::{Notification, code},
     },
 };
@@ -56,6 +57,8 @@ pub struct PeerTask {
     pub reports: mpsc::UnboundedSender<StatusReport>,
     pub restarted: bool,
     pub jitter: Jitter,
+    /// What was reported last; without a name, the next status is reported whatever it is.
+    pub reported: PeerStatus,
 }
 
 /// A new connection, and our addresses on it.
@@ -78,12 +81,14 @@ struct RunningPeer {
 }
 
 impl PeerTask {
-    pub async fn run(mut self) {
+    /// Speaks with the peer until it is removed, or the sender of its orders is gone. `restart` and
+    /// `last_error`: what is left of before.
+    pub async fn speak(&mut self, mut restart: Restart, mut last_error: Option<(Instant, LastError)>) {
         let mut orders = self.orders.borrow_and_update().clone();
-        let mut restart = Restart { restarted: self.restarted, forwarding: self.restarted };
         while let Some(TaskOrders { config, route_orders }) = orders {
             let now = Instant::now();
-            let peering = Peering::new(config.clone(), route_orders, restart, self.jitter.split(), now);
+            let mut peering = Peering::new(config.clone(), route_orders, restart, self.jitter.split(), now);
+            peering.set_last_error(last_error.take());
             let mut running = RunningPeer::new(peering, now);
             let Some(changed) = self.run_session(&mut running).await else { return };
             match &changed {
@@ -103,13 +108,13 @@ impl PeerTask {
     /// orders. None: the sender is gone.
     async fn run_session(&mut self, running: &mut RunningPeer) -> Option<Option<TaskOrders>> {
         let mut tick = ticks_every(Duration::from_secs(1));
-        let mut reported = PeerStatus::default();
+        self.reported.name.clear();
         running.update_bfd(&self.bfd.borrow_and_update().clone());
         loop {
             running.flush_updates();
             let status = running.peering.status(&self.name, Instant::now());
-            if is_worth_report(&reported, &status) {
-                reported = status.clone();
+            if is_worth_report(&self.reported, &status) {
+                self.reported = status.clone();
                 let _ = self.reports.send(StatusReport { name: self.name.clone(), status });
             }
             tokio::select! {
@@ -125,9 +130,8 @@ impl PeerTask {
                 Ok(()) = self.bfd.changed() => running.update_bfd(&self.bfd.borrow_and_update().clone()),
                 Some(call) = self.incoming.recv() => running.on_incoming(call),
                 () = running.wait_and_process() => {}
-                // Once a second, also report counters and times: an empty name differs from any
-                // status, so the next check sends a report.
-                _ = tick.tick() => reported.name.clear(),
+                // Once a second, also report counters and times.
+                _ = tick.tick() => self.reported.name.clear(),
             }
         }
     }

@@ -7,15 +7,20 @@ use std::{
 };
 
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::{sleep, timeout},
 };
 
-use super::*;
+use super::{
+    task::{PeerTask, StatusReport, TaskOrders},
+    *,
+};
 use crate::protocols::bgp::{
     BgpOrders, PeerStatus, State,
-    config::{Attributes, PeerConfig, PeerOrders, Remote, RemoteAs, Routes},
+    config::{Attributes, Leaving, PeerConfig, PeerOrders, Remote, RemoteAs, Routes},
+    fsm::Jitter,
+    peering::RouteOrders,
     testing,
     wire::{Capability, Family, Message, Open, code},
 };
@@ -256,4 +261,53 @@ async fn keepalives_that_came_while_we_were_busy_count_before_the_hold_timer() {
         let status = one.wait_for_status(name, is_over).await;
         assert_eq!((status.last_error, status.established), (None, 1), "{name}");
     }
+}
+
+/// Waits until a task reports this state, and returns the name and the detail of the last error.
+async fn wait_for_report(
+    reports: &mut mpsc::UnboundedReceiver<StatusReport>,
+    state: State,
+) -> Option<(String, String)> {
+    let found = timeout(Duration::from_secs(30), async {
+        loop {
+            let status = reports.recv().await.unwrap().status;
+            if status.state == state {
+                return status.last_error.map(|error| (error.name, error.detail));
+            }
+        }
+    });
+    found.await.unwrap()
+}
+
+/// On a runtime without IO a task panics when it connects.
+#[test]
+fn a_task_that_panics_tells_of_it_and_begins_anew() {
+    let listener = TcpListener::bind("127.0.0.51:0").unwrap();
+    let config = PeerConfig {
+        remote: Remote::Address { address: Ipv4Addr::new(127, 0, 0, 51).into(), interface: None },
+        port: listener.local_addr().unwrap().port(),
+        ..testing::config()
+    };
+    let route_orders = RouteOrders { routes: Arc::default(), leaving: Leaving::No, complete: true };
+    let (_orders, orders) = watch::channel(Some(TaskOrders { config: config.into(), route_orders }));
+    let (reports, mut reported) = mpsc::unbounded_channel();
+    let task = PeerTask {
+        name: "router".into(),
+        orders,
+        bfd: watch::channel(BfdStates::default()).1,
+        incoming: mpsc::unbounded_channel().1,
+        reports,
+        restarted: false,
+        jitter: Jitter::seeded(1),
+        reported: PeerStatus::default(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        tokio::spawn(task.run());
+        assert_eq!(wait_for_report(&mut reported, State::Connect).await, None);
+        let (name, detail) = wait_for_report(&mut reported, State::Idle).await.unwrap();
+        assert_eq!(name, "Internal Error");
+        assert!(detail.contains("IO is disabled"), "{detail}");
+        assert_eq!(wait_for_report(&mut reported, State::Connect).await, Some((name, detail)));
+    });
 }
