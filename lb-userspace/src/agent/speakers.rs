@@ -9,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tokio::sync::watch;
 use tracing::{error, warn};
 
 use crate::{
     announce::Announcements,
+    os::panics::catch_panic,
     protocols::{
         bfd,
         bgp::{self, PeerStatus, speaker},
@@ -132,20 +133,24 @@ fn spawn_thread<F: Future<Output = ()>>(
     thread.with_context(|| format!("a thread for {name}"))
 }
 
-/// Runs a speaker, and again a while after each failure, until it ends without error or
+/// Runs a speaker, and again a while after each failure or panic, until it ends without error or
 /// the sender of `wanted` is gone.
 async fn keep_running<T, R: Future<Output = anyhow::Result<()>>>(
     name: &str,
     wanted: watch::Receiver<T>,
     run: impl Fn() -> R,
 ) {
-    while let Err(error) = run().await {
+    while let Err(error) = catch_panic(run()).await.unwrap_or_else(|panic| Err(fault(&panic))) {
         warn!("{name}: {error:#}; trying again in a second");
         if wanted.has_changed().is_err() {
             return;
         }
         tokio::time::sleep(RETRY_DELAY).await;
     }
+}
+
+fn fault(panic: &str) -> anyhow::Error {
+    anyhow!("panicked: {panic}; this is a fault of Trigon, please report it")
 }
 
 /// Sends the BFD sessions that are ordered, and those with unnumbered peers whose
@@ -183,4 +188,27 @@ fn set_if_new<T: Clone + PartialEq>(cell: &watch::Sender<T>, wanted: &T) {
         }
         differs
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use anyhow::ensure;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_speaker_that_fails_or_panics_is_started_again() {
+        let (_orders, wanted) = watch::channel(());
+        let starts = &Cell::new(0);
+        let run = move || async move {
+            starts.set(starts.get() + 1);
+            ensure!(starts.get() != 1, "the first start fails");
+            assert!(starts.get() != 2, "the second start panics");
+            Ok(())
+        };
+        keep_running("test", wanted, run).await;
+        assert_eq!(starts.get(), 3);
+    }
 }
