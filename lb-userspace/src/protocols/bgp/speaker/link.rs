@@ -1,9 +1,9 @@
 //! A TCP connection with buffers, so that reading and writing never wait.
 
-use std::{io, net::Shutdown, time::Duration};
+use std::{io, net::Shutdown, sync::Arc, time::Duration};
 
 use socket2::SockRef;
-use tokio::{io::Interest, net::TcpStream, time::timeout};
+use tokio::{io::Interest, net::TcpStream, sync::Semaphore, time::timeout};
 
 use crate::protocols::bgp::wire::{Decoder, Message, Notification};
 
@@ -11,6 +11,9 @@ use crate::protocols::bgp::wire::{Decoder, Message, Notification};
 const MAX_QUEUED_BYTES: usize = 64 * 1024;
 /// Time limit for sending what is left, and for the peer to close as well.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many connections of a peer may be closing at once. Of one that connects over and over, the
+/// others end at once.
+pub const MAX_CLOSING: usize = 8;
 
 pub struct PeerLink {
     stream: TcpStream,
@@ -95,7 +98,7 @@ impl PeerLink {
 
     /// Sends what is left, closes, and waits a moment for the peer to close too. With unread
     /// bytes the kernel would reset the connection, and the last message would be lost.
-    pub async fn close(mut self) {
+    async fn close(mut self) {
         self.has_more = false;
         let finish = async {
             while !self.out.is_empty() {
@@ -113,6 +116,29 @@ impl PeerLink {
         if result.is_err() {
             // The kernel would keep trying for long to send to a peer that reads nothing.
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+/// The connections of a peer that are closing.
+pub struct ClosingLinks(Arc<Semaphore>);
+
+impl Default for ClosingLinks {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_CLOSING)))
+    }
+}
+
+impl ClosingLinks {
+    /// Closes a connection once everything has been sent on it.
+    pub fn close(&self, mut link: PeerLink) {
+        // Write at once, since our process may end before the spawned task runs.
+        let _ = link.write_queued();
+        if let Ok(permit) = self.0.clone().try_acquire_owned() {
+            tokio::spawn(async move {
+                link.close().await;
+                drop(permit);
+            });
         }
     }
 }

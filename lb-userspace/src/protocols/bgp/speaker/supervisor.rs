@@ -33,6 +33,8 @@ use crate::{
 
 /// Time until a listener that could not be opened is tried again.
 const REOPEN: Duration = Duration::from_secs(10);
+/// How many connections of a peer may wait for its task.
+const MAX_WAITING: usize = 8;
 /// Pause after an incoming connection that could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -66,7 +68,7 @@ struct Supervisor {
 struct PeerHandle {
     config: Arc<PeerConfig>,
     orders: watch::Sender<Option<TaskOrders>>,
-    incoming: mpsc::UnboundedSender<IncomingConnection>,
+    incoming: mpsc::Sender<IncomingConnection>,
     status: Option<PeerStatus>,
 }
 
@@ -153,7 +155,7 @@ impl Supervisor {
     fn start_task(&mut self, name: &Arc<str>, orders: TaskOrders) {
         let config = orders.config.clone();
         let (orders, receiver) = watch::channel(Some(orders));
-        let (calls, called) = mpsc::unbounded_channel();
+        let (calls, called) = mpsc::channel(MAX_WAITING);
         let task = PeerTask {
             name: name.clone(),
             orders: receiver,
@@ -209,8 +211,9 @@ impl Supervisor {
                 debug!(peer = %name, %from, "a connection without TCP MD5 signature is refused");
             }
             Some((name, handle)) => {
-                debug!(peer = %name, %from, "the peer has connected");
-                let _ = handle.incoming.send(IncomingConnection { stream, from: from.ip() });
+                let connection = IncomingConnection { stream, from: from.ip() };
+                let is_refused = handle.incoming.try_send(connection).is_err();
+                debug!(peer = %name, %from, is_refused, "the peer has connected");
             }
             None => debug!(%from, "a connection from an address that is no peer's is refused"),
         }

@@ -15,7 +15,12 @@ use tokio::{
 };
 use tracing::{debug, info};
 
-use super::{BfdStates, addresses, discovery::Discovery, link::PeerLink, socket};
+use super::{
+    BfdStates, addresses,
+    discovery::Discovery,
+    link::{ClosingLinks, PeerLink},
+    socket,
+};
 use crate::{
     os::moment::{ticks_every, wait_until},
     protocols::bgp::{
@@ -53,7 +58,7 @@ pub struct PeerTask {
     /// gone, the task ends without one.
     pub orders: watch::Receiver<Option<TaskOrders>>,
     pub bfd: watch::Receiver<BfdStates>,
-    pub incoming: mpsc::UnboundedReceiver<IncomingConnection>,
+    pub incoming: mpsc::Receiver<IncomingConnection>,
     pub reports: mpsc::UnboundedSender<StatusReport>,
     pub restarted: bool,
     pub jitter: Jitter,
@@ -71,6 +76,7 @@ struct RunningPeer {
     address: Option<IpAddr>,
     outgoing: Option<PeerLink>,
     incoming: Option<PeerLink>,
+    closing: ClosingLinks,
     /// The connection that we are making.
     connecting: Option<PendingConnection>,
     /// A connection of the peer whose addresses are being read.
@@ -149,6 +155,7 @@ impl RunningPeer {
             address: None,
             outgoing: None,
             incoming: None,
+            closing: ClosingLinks::default(),
             connecting: None,
             accepting: None,
             new_stream: None,
@@ -230,10 +237,8 @@ impl RunningPeer {
                     }
                 }
                 PeeringCommand::Close(role) => {
-                    if let Some(mut link) = self.link_mut(role).take() {
-                        // Write at once, since our process may end before the spawned task runs.
-                        let _ = link.write_queued();
-                        tokio::spawn(link.close());
+                    if let Some(link) = self.link_mut(role).take() {
+                        self.closing.close(link);
                     }
                 }
             }

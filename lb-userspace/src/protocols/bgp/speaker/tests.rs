@@ -1,7 +1,8 @@
 //! Two speakers, or one and a peer that misbehaves, over loopback.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, TcpListener},
+    io::Write,
+    net::{IpAddr, Ipv4Addr, TcpListener, TcpStream},
     sync::Arc,
     time::Duration,
 };
@@ -295,7 +296,7 @@ fn a_task_that_panics_tells_of_it_and_begins_anew() {
         name: "router".into(),
         orders,
         bfd: watch::channel(BfdStates::default()).1,
-        incoming: mpsc::unbounded_channel().1,
+        incoming: mpsc::channel(1).1,
         reports,
         restarted: false,
         jitter: Jitter::seeded(1),
@@ -310,4 +311,26 @@ fn a_task_that_panics_tells_of_it_and_begins_anew() {
         assert!(detail.contains("IO is disabled"), "{detail}");
         assert_eq!(wait_for_report(&mut reported, State::Connect).await, Some((name, detail)));
     });
+}
+
+#[tokio::test]
+async fn few_connections_of_a_peer_that_connects_over_and_over_are_kept() {
+    let listener = TcpListener::bind("127.0.0.61:0").unwrap();
+    let closing = link::ClosingLinks::default();
+    let mut ends = Vec::new();
+    for _ in 0..50 {
+        ends.push(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        closing.close(link::PeerLink::new(tokio::net::TcpStream::from_std(stream).unwrap()));
+    }
+    // A connection that has ended answers the first byte with a reset. Nothing is awaited, so that
+    // the others stay.
+    let is_kept = |end: &mut TcpStream| {
+        (0..20).all(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            end.write_all(b"x").is_ok()
+        })
+    };
+    assert_eq!(ends.iter_mut().map(is_kept).filter(|is_kept| *is_kept).count(), link::MAX_CLOSING);
 }
