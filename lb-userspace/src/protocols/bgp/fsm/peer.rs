@@ -200,6 +200,12 @@ impl PeerFsm {
         OutgoingState::Connecting(now + self.retries.connect_timeout())
     }
 
+    /// Are we connecting, or waiting to?
+    fn is_about_to_call(&self) -> bool {
+        let Phase::Open { calling, .. } = &self.phase else { return false };
+        matches!(calling, OutgoingState::Waiting(_) | OutgoingState::Connecting(_))
+    }
+
     fn wait_to_call(&self, until: Instant) -> OutgoingState {
         if self.config.passive { OutgoingState::Dormant } else { OutgoingState::Waiting(until) }
     }
@@ -404,6 +410,10 @@ impl PeerFsm {
             connection.state() == State::OpenSent && matches!(end, ConnectionEnd(Cause::Lost(_)));
         self.hang_up(role, end, now, out);
         if self.connection(role.other()).is_some() {
+            return;
+        }
+        // A caller that hangs up before its OPEN, such as a health check, does not put off our call.
+        if was_refused && self.is_about_to_call() {
             return;
         }
         self.abandon_attempt(out);

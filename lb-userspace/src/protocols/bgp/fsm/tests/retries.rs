@@ -96,6 +96,26 @@ fn a_peer_that_only_refuses_our_calls_may_still_call() {
 }
 
 #[test]
+fn a_caller_that_hangs_up_before_its_open_does_not_put_off_our_call() {
+    let now = Instant::now();
+    let mut peer = peer_with(testing::config(), now);
+    peer.process(PeerEvent::ConnectFailed("refused".into()), now);
+    let due = peer.next_deadline();
+    let call_and_hang_up = |peer: &mut PeerFsm, at| {
+        peer.process(PeerEvent::Accepted, at);
+        let lost = ConnectionEvent::Lost("closed by the peer".into());
+        let ended = peer.process(PeerEvent::Of(ConnectionRole::Incoming, lost), at);
+        assert_eq!(actions_text(&ended), "close in, ended in lost");
+    };
+    call_and_hang_up(&mut peer, now + SECOND / 2);
+    assert_eq!((peer.state(), peer.next_deadline()), (State::Active, due));
+    let due = due.unwrap();
+    assert_eq!(actions_text(&peer.process(PeerEvent::Timer, due)), "connect");
+    call_and_hang_up(&mut peer, due);
+    assert_eq!(actions_text(&peer.process(PeerEvent::Connected, due)), "adopt out, out OPEN");
+}
+
+#[test]
 fn a_passive_peer_never_calls() {
     let now = Instant::now();
     let mut peer = PeerFsm::new(
