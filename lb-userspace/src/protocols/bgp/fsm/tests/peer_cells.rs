@@ -4,7 +4,7 @@ use super::*;
 use crate::protocols::bfd;
 
 /// Where a peer can be.
-const PLACES: [&str; 9] = [
+const PLACES: [&str; 13] = [
     "stopped",
     "held by BFD",
     "damped",
@@ -14,6 +14,10 @@ const PLACES: [&str; 9] = [
     "talking out",
     "talking in",
     "established",
+    "opened out",
+    "connecting and talking in",
+    "waiting and talking in",
+    "established out",
 ];
 
 fn peer_at(place: &str, now: Instant) -> PeerFsm {
@@ -63,6 +67,26 @@ fn peer_at(place: &str, now: Instant) -> PeerFsm {
             peer.process(PeerEvent::Accepted, now);
             peer
         }
+        "opened out" => {
+            let mut peer = peer_at("talking out", now);
+            peer.process(PeerEvent::Of(ConnectionRole::Outgoing, received(Message::Open(their_open()))), now);
+            peer
+        }
+        "connecting and talking in" => {
+            let mut peer = peer();
+            peer.process(PeerEvent::Accepted, now);
+            peer
+        }
+        "waiting and talking in" => {
+            let mut peer = peer_at("waiting", now);
+            peer.process(PeerEvent::Accepted, now);
+            peer
+        }
+        "established out" => {
+            let mut peer = peer_at("opened out", now);
+            peer.process(PeerEvent::Of(ConnectionRole::Outgoing, received(Message::KeepAlive)), now);
+            peer
+        }
         _ => {
             let mut peer = peer_at("talking in", now);
             peer.process(
@@ -95,6 +119,10 @@ fn every_event_has_its_outcome_in_every_phase() {
         ("OPEN on in", PeerEvent::Of(ConnectionRole::Incoming, received(Message::Open(their_open())))),
         ("lost out", PeerEvent::Of(ConnectionRole::Outgoing, ConnectionEvent::Lost("reset".into()))),
         ("lost in", PeerEvent::Of(ConnectionRole::Incoming, ConnectionEvent::Lost("reset".into()))),
+        ("BFD down and up", bfd(bfd::SessionState::Up, 1)),
+        ("BFD off", PeerEvent::Bfd(None)),
+        ("KEEPALIVE on out", PeerEvent::Of(ConnectionRole::Outgoing, received(Message::KeepAlive))),
+        ("KEEPALIVE on in", PeerEvent::Of(ConnectionRole::Incoming, received(Message::KeepAlive))),
     ];
     let mut table = String::new();
     for place in PLACES {
@@ -121,9 +149,12 @@ stopped | accepted | refuse in | Idle
 held by BFD | connected | refuse out | Idle
 held by BFD | accepted | refuse in | Idle
 held by BFD | BFD up | connect | Connect
+held by BFD | BFD down and up | connect | Connect
+held by BFD | BFD off | connect | Connect
 damped | connected | refuse out | Idle
 damped | accepted | refuse in | Idle
 damped | much later | connect | Connect
+damped | BFD down and up | connect | Connect
 dormant | stop |  | Idle
 dormant | connected | refuse out | Active
 dormant | accepted | adopt in, in OPEN | OpenSent
@@ -134,12 +165,14 @@ waiting | accepted | adopt in, in OPEN | OpenSent
 waiting | found | connect | Connect
 waiting | BFD down |  | Idle
 waiting | much later | connect | Connect
+waiting | BFD down and up | connect | Connect
 connecting | stop | abandon | Idle
 connecting | connected | adopt out, out OPEN | OpenSent
 connecting | failed | ended none lost | Active
 connecting | accepted | adopt in, in OPEN | OpenSent
 connecting | BFD down | abandon | Idle
 connecting | much later | abandon, ended none lost | Active
+connecting | BFD down and up | abandon, connect | Connect
 talking out | stop | out 6/2, close out, ended out sent | Idle
 talking out | connected | refuse out | OpenSent
 talking out | accepted | adopt in, in OPEN | OpenSent
@@ -147,6 +180,8 @@ talking out | BFD down | out 6/10, close out, ended out sent | Idle
 talking out | much later | out 4/0, close out, ended out sent | Active
 talking out | OPEN on out | out KEEPALIVE | OpenConfirm
 talking out | lost out | close out, ended out lost | Active
+talking out | BFD down and up | out 6/10, close out, ended out sent, connect | Connect
+talking out | KEEPALIVE on out | out 5/1, close out, ended out sent | Active
 talking in | stop | in 6/2, close in, ended in sent | Idle
 talking in | connected | refuse out | OpenSent
 talking in | accepted | close in, ended in lost, adopt in, in OPEN | OpenSent
@@ -154,6 +189,8 @@ talking in | BFD down | in 6/10, close in, ended in sent | Idle
 talking in | much later | in 4/0, close in, ended in sent | Active
 talking in | OPEN on in | in KEEPALIVE | OpenConfirm
 talking in | lost in | close in, ended in lost | Active
+talking in | BFD down and up | in 6/10, close in, ended in sent | Active
+talking in | KEEPALIVE on in | in 5/1, close in, ended in sent | Active
 established | stop | in 6/2, close in, down in sent | Idle
 established | connected | refuse out | Established
 established | accepted | refuse in, in KEEPALIVE | Established
@@ -161,4 +198,41 @@ established | BFD down | in 6/10, close in, down in sent | Idle
 established | much later | in 4/0, close in, down in sent | Active
 established | OPEN on in | in 5/3, close in, down in sent | Active
 established | lost in | close in, down in lost | Active
+established | BFD down and up | in 6/10, close in, down in sent | Active
+opened out | stop | out 6/9, close out, ended out sent | Idle
+opened out | connected | refuse out | OpenConfirm
+opened out | accepted | adopt in, in OPEN | OpenConfirm
+opened out | BFD down | out 6/9, close out, ended out sent | Idle
+opened out | much later | out 4/0, close out, ended out sent | Active
+opened out | OPEN on out | out 5/2, close out, ended out sent | Active
+opened out | lost out | close out, ended out lost | Active
+opened out | BFD down and up | out 6/9, close out, ended out sent, connect | Connect
+opened out | KEEPALIVE on out | up out | Established
+connecting and talking in | stop | in 6/2, close in, ended in sent, abandon | Idle
+connecting and talking in | connected | adopt out, out OPEN | OpenSent
+connecting and talking in | failed | ended none lost | OpenSent
+connecting and talking in | accepted | close in, ended in lost, adopt in, in OPEN | OpenSent
+connecting and talking in | BFD down | in 6/10, close in, ended in sent, abandon | Idle
+connecting and talking in | much later | abandon, ended none lost, in 4/0, close in, ended in sent | Active
+connecting and talking in | OPEN on in | in KEEPALIVE | OpenConfirm
+connecting and talking in | lost in | close in, ended in lost | Connect
+connecting and talking in | BFD down and up | in 6/10, close in, ended in sent, abandon, connect | Connect
+connecting and talking in | KEEPALIVE on in | in 5/1, close in, ended in sent, abandon | Active
+waiting and talking in | stop | in 6/2, close in, ended in sent | Idle
+waiting and talking in | connected | refuse out | OpenSent
+waiting and talking in | accepted | close in, ended in lost, adopt in, in OPEN | OpenSent
+waiting and talking in | BFD down | in 6/10, close in, ended in sent | Idle
+waiting and talking in | much later | in 4/0, close in, ended in sent | Active
+waiting and talking in | OPEN on in | in KEEPALIVE | OpenConfirm
+waiting and talking in | lost in | close in, ended in lost | Active
+waiting and talking in | BFD down and up | in 6/10, close in, ended in sent, connect | Connect
+waiting and talking in | KEEPALIVE on in | in 5/1, close in, ended in sent | Active
+established out | stop | out 6/9, close out, down out sent | Idle
+established out | connected | refuse out | Established
+established out | accepted | refuse in, out KEEPALIVE | Established
+established out | BFD down | out 6/9, close out, down out sent | Idle
+established out | much later | out 4/0, close out, down out sent | Active
+established out | OPEN on out | out 5/3, close out, down out sent | Active
+established out | lost out | close out, down out lost | Active
+established out | BFD down and up | out 6/9, close out, down out sent, connect | Connect
 ";
