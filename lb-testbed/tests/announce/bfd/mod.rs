@@ -11,6 +11,7 @@ use super::{
 
 mod admin;
 mod busy;
+mod drained;
 mod held;
 mod hops;
 mod passive;

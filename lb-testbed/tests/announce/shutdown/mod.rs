@@ -30,7 +30,8 @@ fn is_warned(route: &Route) -> bool {
         && (!route.as_path.is_empty() || route.local_pref == Some(0))
 }
 
-fn drain_director(lab: &Lab, argument: &str) -> Result<()> {
+/// Runs `trigon drain` with this argument.
+pub fn drain_director(lab: &Lab, argument: &str) -> Result<()> {
     let testbed = &lab.triangle.testbed;
     let told = testbed.run_trigon(testbed.machine("director1")?, &["drain", argument])?;
     ensure!(told.status.success(), "{told:?}");
