@@ -63,3 +63,12 @@ fn gtsm_counts_the_routers_between() -> Result<()> {
         .frr_setting("ttl-security hops 2");
     check_established_only_with(&pair, "ttlSecurity: 1", "ttlSecurity: 2")
 }
+
+#[test]
+fn ibgp_crosses_a_router_without_multihop() -> Result<()> {
+    let pair = far_pair().replace("64513", "64512").replace("peerASN: 64512", "dynamicASN: internal");
+    let bird = Lab::start(small_config(), &pair.objects, |testbed| {
+        Ok(Router::Bird(Bird::start(testbed, testbed.client(), &pair.bird)?))
+    });
+    bird?.run_with_diagnostics(|lab| wait_sessions(lab, 1))
+}
