@@ -117,7 +117,7 @@ impl PeerTask {
         self.reported.name.clear();
         running.update_bfd(&self.bfd.borrow_and_update().clone());
         loop {
-            running.flush_updates();
+            running.flush_updates().await;
             let status = running.peering.status(&self.name, Instant::now());
             if is_worth_report(&self.reported, &status) {
                 self.reported = status.clone();
@@ -325,7 +325,7 @@ impl RunningPeer {
     }
 
     /// Makes UPDATEs as fast as the peer reads, and writes them.
-    fn flush_updates(&mut self) {
+    async fn flush_updates(&mut self) {
         while self
             .peering
             .role()
@@ -346,7 +346,10 @@ impl RunningPeer {
                     );
                 }
                 Some(Err(error)) => {
-                    self.process_connection_event(role, ConnectionEvent::Lost(error.to_string()))
+                    // A NOTIFICATION that has come says why, once the runtime has looked at the socket.
+                    tokio::task::yield_now().await;
+                    self.read_messages(role, Ok(()));
+                    self.process_connection_event(role, ConnectionEvent::Lost(error.to_string()));
                 }
                 Some(Ok(None)) | None => {}
             }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -23,7 +24,7 @@ use crate::protocols::bgp::{
     fsm::Jitter,
     peering::RouteOrders,
     testing,
-    wire::{Capability, Family, Message, Open, code},
+    wire::{Capability, Family, Message, Notification, Open, code},
 };
 
 struct Speaker {
@@ -173,9 +174,8 @@ async fn connections_from_unknown_addresses_are_closed() {
     assert!(link.read_bytes().is_err());
 }
 
-/// A peer of AS 65042 that establishes a session with a hold time of 3 s, goes on sending KEEPALIVEs,
-/// and reads nothing more.
-async fn run_peer_that_stops_reading(stream: tokio::net::TcpStream) {
+/// Establishes a session with a hold time of 3 s, as a peer of AS 65042.
+async fn establish_as_peer(stream: tokio::net::TcpStream) -> link::PeerLink {
     let mut link = link::PeerLink::new(stream);
     let capabilities = vec![Capability::MultiProtocol(Family::Ipv4)];
     let open = Open::new(65_042, 3, Ipv4Addr::new(127, 0, 0, 42), capabilities);
@@ -188,6 +188,14 @@ async fn run_peer_that_stops_reading(stream: tokio::net::TcpStream) {
             link.write_queued().unwrap();
         }
     }
+    link.queue_bytes(&Message::KeepAlive.encode(true).unwrap());
+    link.write_queued().unwrap();
+    link
+}
+
+/// A peer that goes on sending KEEPALIVEs, but reads nothing more.
+async fn run_peer_that_stops_reading(stream: tokio::net::TcpStream) {
+    let mut link = establish_as_peer(stream).await;
     let keepalive = Message::KeepAlive.encode(true).unwrap();
     loop {
         link.queue_bytes(&keepalive);
@@ -333,4 +341,28 @@ async fn few_connections_of_a_peer_that_connects_over_and_over_are_kept() {
         })
     };
     assert_eq!(ends.iter_mut().map(is_kept).filter(|is_kept| *is_kept).count(), link::MAX_CLOSING);
+}
+
+/// As of a router that has had enough prefixes while we send more.
+#[tokio::test]
+async fn a_notification_that_has_come_is_read_though_writing_fails() {
+    let mut one = Speaker::start(71);
+    let listener = tokio::net::TcpListener::bind("127.0.0.72:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    one.add_peer("router", one.config(65_042, Ipv4Addr::new(127, 0, 0, 72), port), &Routes::new());
+    let stream = listener.accept().await.unwrap().0.into_std().unwrap();
+    let mut twin = stream.try_clone().unwrap();
+    // What waits for an acknowledgment (RFC 896) would be gone with the connection.
+    twin.set_nodelay(true).unwrap();
+    let link = establish_as_peer(tokio::net::TcpStream::from_std(stream).unwrap()).await;
+    one.wait_for_status("router", is_up).await;
+    let enough = Message::Notification(Notification::new((6, 1)));
+    twin.write_all(&enough.encode(true).unwrap()).unwrap();
+    // The last one to close the connection resets it.
+    SockRef::from(&twin).set_linger(Some(Duration::ZERO)).unwrap();
+    drop((link, twin));
+    // As nothing was awaited, the task gets its orders before the runtime looks at the socket.
+    one.set_routes("router", routes(1));
+    let status = one.wait_for_status("router", |status| status.last_error.is_some()).await;
+    assert_eq!(status.last_error.unwrap().name, "Cease: Maximum Number of Prefixes Reached");
 }
