@@ -156,20 +156,26 @@ async fn a_stopped_speaker_sends_no_notification_so_that_its_routes_are_kept() {
     assert_eq!((lost.name.as_str(), lost.code), ("Connection Lost", None));
 }
 
-#[tokio::test]
-async fn connections_from_unknown_addresses_are_closed() {
-    let (one, absent) = (Speaker::start(31), Speaker::start(32));
-    one.add_peer("absent", PeerConfig { passive: true, ..one.config_for(&absent) }, &Routes::new());
+/// Connects to a speaker, once it listens.
+async fn call_from(source: Ipv4Addr, speaker: &Speaker) -> tokio::net::TcpStream {
     let call = async {
         loop {
-            match tokio::net::TcpStream::connect((one.address, one.port)).await {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind((source, 0).into()).unwrap();
+            match socket.connect((speaker.address, speaker.port).into()).await {
                 Ok(stream) => return stream,
                 Err(_) => sleep(Duration::from_millis(20)).await,
             }
         }
     };
-    let stranger = timeout(Duration::from_secs(10), call).await.unwrap();
-    let mut link = link::PeerLink::new(stranger);
+    timeout(Duration::from_secs(10), call).await.unwrap()
+}
+
+#[tokio::test]
+async fn connections_from_unknown_addresses_are_closed() {
+    let (one, absent) = (Speaker::start(31), Speaker::start(32));
+    one.add_peer("absent", PeerConfig { passive: true, ..one.config_for(&absent) }, &Routes::new());
+    let mut link = link::PeerLink::new(call_from(Ipv4Addr::LOCALHOST, &one).await);
     link.wait_ready().await.unwrap();
     assert!(link.read_bytes().is_err());
 }
@@ -365,4 +371,43 @@ async fn a_notification_that_has_come_is_read_though_writing_fails() {
     one.set_routes("router", routes(1));
     let status = one.wait_for_status("router", |status| status.last_error.is_some()).await;
     assert_eq!(status.last_error.unwrap().name, "Cease: Maximum Number of Prefixes Reached");
+}
+
+/// Sends these bytes, and returns all messages that come until the connection is closed.
+async fn send_and_listen(stream: tokio::net::TcpStream, bytes: &[u8]) -> Vec<Message> {
+    let mut link = link::PeerLink::new(stream);
+    link.queue_bytes(bytes);
+    link.write_queued().unwrap();
+    let mut heard = Vec::new();
+    loop {
+        link.wait_ready().await.unwrap();
+        let end = link.read_bytes();
+        while let Some(message) = link.next_message(true).unwrap() {
+            heard.push(message);
+        }
+        if end.is_err() {
+            return heard;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_was_rude_may_call_again() {
+    let mut one = Speaker::start(81);
+    let address = Ipv4Addr::new(127, 0, 0, 82);
+    let config = PeerConfig { passive: true, ..one.config(65_042, address, 179) };
+    one.add_peer("rude", config, &Routes::new());
+    let web = call_from(address, &one).await;
+    let heard = send_and_listen(web, b"GET / HTTP/1.1\r\nHost: director1\r\n\r\n").await;
+    let [Message::Open(_), Message::Notification(answer)] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!(answer.code, code::CONNECTION_NOT_SYNCHRONIZED);
+    // Half a header, silence, and nothing at all.
+    let mut half = link::PeerLink::new(call_from(address, &one).await);
+    half.queue_bytes(&[0xff; 9]);
+    half.write_queued().unwrap();
+    let silent = call_from(address, &one).await;
+    drop(call_from(address, &one).await);
+    let link = establish_as_peer(call_from(address, &one).await).await;
+    assert_eq!(one.wait_for_status("rude", is_up).await.established, 1);
+    drop((half, silent, link));
 }
