@@ -51,7 +51,7 @@ fn some_input() -> impl Strategy<Value = PeerEvent> {
         2 => Just(PeerEvent::ConnectFailed("refused".into())),
         4 => Just(PeerEvent::Accepted),
         1 => Just(PeerEvent::Found),
-        1 => some_bfd().prop_map(PeerEvent::Bfd),
+        4 => some_bfd().prop_map(PeerEvent::Bfd),
         4 => Just(PeerEvent::Timer),
         16 => (role(), some_event()).prop_map(|(role, event)| PeerEvent::Of(role, event)),
     ]
@@ -110,6 +110,7 @@ proptest! {
         let config = PeerConfig { passive, ..testing::config() };
         let mut peer = PeerFsm::new(config.into(), Restart::default(), Jitter::seeded(7));
         driver.follow_actions(&peer.process(PeerEvent::Start, now));
+        let (mut is_stopped, mut is_heard) = (false, false);
         for (input, millis) in inputs {
             now += Duration::from_millis(millis);
             // A driver hears of deadlines before anything else.
@@ -122,11 +123,19 @@ proptest! {
                 continue;
             }
             let is_stop = matches!(input, PeerEvent::Stop(_));
+            is_stopped = is_stop || is_stopped && input != PeerEvent::Start;
+            if let PeerEvent::Bfd(status) = &input {
+                is_heard = status.is_some_and(|status| status.heard);
+            }
             driver.follow_actions(&peer.process(input, now));
 
             if is_stop {
                 prop_assert_eq!(peer.state(), State::Idle);
                 prop_assert!(driver.open.is_empty() && !driver.is_connecting);
+            }
+            // BFD holds a session down for long only if the peer speaks BFD.
+            if !is_stopped && !is_heard && peer.state() == State::Idle {
+                prop_assert!(peer.next_deadline().is_some(), "it stays down for good");
             }
             prop_assert_eq!(peer.state() == State::Established, driver.up.len() == 1);
             prop_assert_eq!(driver.open.is_empty(), peer.state() <= State::Active);
