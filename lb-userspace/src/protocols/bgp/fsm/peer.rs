@@ -100,9 +100,9 @@ impl PeerFsm {
         [calling, incoming].into_iter().flatten().min()
     }
 
-    /// Does BFD hold the session down?
+    /// Does BFD hold the session down, which would come up without it?
     pub fn is_held_down(&self) -> bool {
-        self.bfd.is_down()
+        self.bfd.is_down() && !self.is_stopped
     }
 
     /// Do AS numbers in UPDATEs on that connection have four bytes?

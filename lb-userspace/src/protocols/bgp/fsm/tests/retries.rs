@@ -230,6 +230,7 @@ fn a_peer_that_fell_silent_in_bfd_while_we_were_stopped_is_called_at_the_start()
             peer.process(event.clone(), now);
         }
         assert_eq!((peer.state(), peer.next_deadline()), (State::Idle, None), "{events:?}");
+        assert!(!peer.is_held_down(), "{events:?}");
         assert_eq!(actions_text(&peer.process(PeerEvent::Start, now)), "connect", "{events:?}");
     }
 }
@@ -244,6 +245,7 @@ fn a_peer_that_speaks_bfd_but_is_not_up_is_held_down_after_the_start() {
     peer.process(bfd(Down, Down, 1), now);
     assert_eq!(peer.process(PeerEvent::Start, now), []);
     assert_eq!((peer.state(), peer.next_deadline()), (State::Idle, None));
+    assert!(peer.is_held_down());
     // It falls silent after all.
     assert_eq!(peer.process(bfd_silence(), now), []);
     assert_eq!(peer.next_deadline(), Some(now + 10 * SECOND));
