@@ -168,10 +168,15 @@ impl Reply {
     }
 
     /// The flow whose replies have this key.
+    ///
+    /// The client is copied word by word: a copy of the struct becomes a call of `memmove`, which takes a stack
+    /// frame of its own.
     #[inline(always)]
     pub const fn flow(&self, key: &ReplyKey) -> FlowKey {
+        let client = if self.is_inside() { &self.other } else { &key.client };
+        let [a, b, c, d] = client.words();
         FlowKey {
-            client: if self.is_inside() { self.other } else { key.client },
+            client: Addr::from_words([a, b, c, d]),
             service: self.service(),
             client_port: self.client_port,
             incarnation: self.incarnation,
