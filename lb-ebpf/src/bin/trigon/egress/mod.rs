@@ -31,7 +31,7 @@ pub use turn::back;
 
 /// Ethernet with two tags.
 const L3: usize = eth::LEN + 2 * eth::TAG_LEN;
-/// With IPv6 and TCP: what has to lie in the linear part.
+/// With IPv6 and TCP: what is read of most packets.
 const HEADERS: u32 = (L3 + ipv6::LEN + tcp::LEN) as u32;
 /// All of them together, at their longest.
 const ALL_HEADERS: u32 = (L3 + parse::L3_MAX + tcp::LEN) as u32;
@@ -41,19 +41,23 @@ pub fn packet(ctx: &TcContext) -> Verdict {
     if !role(roles::NODE) {
         return Verdict::EgressPass;
     }
-    // Fails for shorter packets, which then have all they have in place.
-    let _ = ctx.pull_data(HEADERS);
-    match reply(ctx) {
-        // Perhaps there is more, only not in the linear part.
-        Verdict::DropTruncated => {
-            let _ = ctx.pull_data(ctx.len().min(ALL_HEADERS));
-            match reply(ctx) {
-                Verdict::DropTruncated => Verdict::EgressPass,
-                verdict => verdict,
-            }
-        }
-        verdict => verdict,
+    pull(ctx, HEADERS);
+    let mut verdict = reply(ctx);
+    // Perhaps there is more, only not in the linear part.
+    if matches!(verdict, Verdict::DropTruncated) && pull(ctx, ALL_HEADERS) {
+        verdict = reply(ctx);
     }
+    if matches!(verdict, Verdict::DropTruncated) { Verdict::EgressPass } else { verdict }
+}
+
+/// Bring so many bytes into the linear part, or all there are. False if they are there, as nearly always.
+///
+/// Only then: the kernel makes them writable too, and so copies every segment that TCP keeps to send it again. What
+/// is rewritten, its helpers make writable.
+#[inline(always)]
+fn pull(ctx: &TcContext, len: u32) -> bool {
+    let len = ctx.len().min(len);
+    Cursor::of_tc(ctx).len() < len as usize && ctx.pull_data(len).is_ok()
 }
 
 #[inline(never)]
