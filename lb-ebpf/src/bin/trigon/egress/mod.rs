@@ -120,6 +120,18 @@ fn check(cursor: &Cursor, packet: &Packet) -> Option<(usize, u64)> {
     }
 }
 
+/// What has to be added to checksums when an address becomes another one: see `checksum::difference`.
+///
+/// By the kernel, from where they lie: their words would take room on the stack.
+#[inline(always)]
+fn difference(old: &Addr, new: &Addr) -> u64 {
+    const LEN: u32 = size_of::<Addr>() as u32;
+    let (old, new) = (&raw const *old, &raw const *new);
+    // The upper words of mapped addresses are alike: they add nothing.
+    // SAFETY: the helper reads so many bytes of each, and writes none.
+    unsafe { bpf_csum_diff(old.cast_mut().cast(), LEN, new.cast_mut().cast(), LEN, 0) as u64 }
+}
+
 /// Rewrite the source address to the VIP, and both ports.
 #[inline(always)]
 fn rewrite(
@@ -133,10 +145,7 @@ fn rewrite(
     const SYN_ACK: u8 = tcp::SYN | tcp::ACK;
     let l4 = packet.l4();
     let check = check(cursor, packet);
-    let (mut old, mut new) = (packet.src.words(), vip.words());
-    // The upper words of mapped addresses are alike: they add nothing.
-    // SAFETY: reads 16 bytes of each of two arrays that have as many.
-    let difference = unsafe { bpf_csum_diff(old.as_mut_ptr(), 16, new.as_mut_ptr(), 16, 0) } as u64;
+    let difference = difference(&packet.src, vip);
     let old_ports = pair(packet.src_port, packet.dst.port);
     let new_ports = pair(reply.port, reply.client_port);
     if let Some((at, flags)) = check {
@@ -145,9 +154,9 @@ fn rewrite(
     }
     if packet.is_v4 {
         ctx.l3_csum_replace(packet.l3 + ipv4::CHECK, 0, difference, 0)?;
-        ctx.store(packet.l3 + ipv4::SRC, &new[3], 0)?;
+        ctx.store(packet.l3 + ipv4::SRC, &vip.words()[3], 0)?;
     } else {
-        ctx.store(packet.l3 + ipv6::SRC, &new, 0)?;
+        ctx.store(packet.l3 + ipv6::SRC, vip, 0)?;
     }
     if packet.is_later_fragment() {
         return Ok(());

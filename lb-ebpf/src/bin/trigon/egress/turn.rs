@@ -3,7 +3,7 @@
 
 use aya_ebpf::{
     bindings::{BPF_F_INGRESS, BPF_F_PSEUDO_HDR},
-    helpers::{bpf_csum_diff, bpf_redirect},
+    helpers::bpf_redirect,
     programs::TcContext,
 };
 use lb_common::{Addr, Verdict};
@@ -42,17 +42,15 @@ fn rewrite(ctx: &TcContext, packet: &Packet, client: &Addr) -> Result<(), i64> {
     let cursor = Cursor::of_tc(ctx);
     let check = super::check(&cursor, packet);
     let macs = cursor.window::<{ eth::LEN }>(0).ok_or(0)?.macs::<{ eth::DST }>();
-    let (mut old, mut new) = (packet.dst.addr.words(), client.words());
-    // SAFETY: reads 16 bytes of each of two arrays that have as many.
-    let difference = unsafe { bpf_csum_diff(old.as_mut_ptr(), 16, new.as_mut_ptr(), 16, 0) } as u64;
+    let difference = super::difference(&packet.dst.addr, client);
     if let Some((at, flags)) = check {
         ctx.l4_csum_replace(at, 0, difference, flags | BPF_F_PSEUDO_HDR as u64)?;
     }
     if packet.is_v4 {
         ctx.l3_csum_replace(packet.l3 + ipv4::CHECK, 0, difference, 0)?;
-        ctx.store(packet.l3 + ipv4::DST, &new[3], 0)?;
+        ctx.store(packet.l3 + ipv4::DST, &client.words()[3], 0)?;
     } else {
-        ctx.store(packet.l3 + ipv6::DST, &new, 0)?;
+        ctx.store(packet.l3 + ipv6::DST, client, 0)?;
     }
     // Else it would be somebody else's to the kernel: its destination is the next hop. That is
     // right for a VLAN device with a MAC address of its own as well.
