@@ -1,18 +1,19 @@
 //! Path MTU discovery (RFC 1191, RFC 8201): connections with large packets work whatever the MTU of the links on
-//! their way. Also pings to a VIP.
+//! their way. Also pings to a VIP, and what clients are told of closed ports.
 
 mod common;
 
 use std::{
     collections::BTreeSet,
     fmt::Write,
-    net::{IpAddr, TcpStream},
+    io::ErrorKind,
+    net::{IpAddr, SocketAddr, TcpStream, UdpSocket},
     time::Duration,
 };
 
 use anyhow::{Result, ensure};
 use common::{client_addresses, round::exchange_bulk, run_with_diagnostics, socket_address};
-use lb_testbed::{Config, ServiceSpec, TCP_ECHO_PORT, Triangle, VIP, assume_peer_mss};
+use lb_testbed::{Config, PortSpec, Protocol, ServiceSpec, TCP_ECHO_PORT, Triangle, VIP, assume_peer_mss};
 
 /// Bytes that a connection sends and gets back.
 const LEN: usize = 10 << 20;
@@ -204,6 +205,29 @@ fn directors_answer_pings() -> Result<()> {
         for vip in VIP.both() {
             let output = ping(triangle, vip)?;
             ensure!(!output.status.success(), "{vip}: {}", String::from_utf8_lossy(&output.stdout));
+        }
+        Ok(())
+    })
+}
+
+/// The client takes the Pod's error for its own only if it is about what the client has sent to the VIP.
+#[test]
+fn a_closed_udp_port_is_refused() -> Result<()> {
+    const PORT: u16 = 9053;
+    const CLOSED_PORT: u16 = 9054;
+    let ports = vec![PortSpec::new("closed", Protocol::Udp, PORT, CLOSED_PORT)];
+    let services = [ServiceSpec::new("udp", ports)];
+    run_with_diagnostics(&mut Triangle::start(one_node_config(), &services)?, |triangle| {
+        for vip in VIP.both() {
+            for client in client_addresses(triangle, vip) {
+                let source = SocketAddr::new(client, 0);
+                let socket = triangle.testbed.client().within(|| Ok(UdpSocket::bind(source)?))?;
+                socket.connect(socket_address(vip, PORT))?;
+                socket.set_read_timeout(Some(PATIENCE))?;
+                socket.send(b"a question")?;
+                let answer = socket.recv(&mut [0; 64]).map_err(|error| error.kind());
+                ensure!(answer == Err(ErrorKind::ConnectionRefused), "{client} -> {vip}: {answer:?}");
+            }
         }
         Ok(())
     })

@@ -47,7 +47,7 @@ fn error(request: &Request, (kind, code): (u8, u8), about: &Ip, len: usize) -> I
 }
 
 /// The header of a fragment that begins so many times eight bytes into the packet.
-fn fragment(ip: &Ip, offset: u16, more: bool) -> Ip {
+pub fn fragment(ip: &Ip, offset: u16, more: bool) -> Ip {
     if ip.is_v4() {
         return Ip { fragment: u16::from(more) << 13 | offset, ..ip.clone() };
     }
@@ -69,7 +69,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// How much may be quoted: ports alone, a header, more, all.
-fn quoted_lengths(request: &Request) -> [(&'static str, usize); 5] {
+pub fn quoted_lengths(request: &Request) -> [(&'static str, usize); 5] {
     let header = request.kind.header_len();
     let transport = if request.kind.is_tcp { 20 } else { 8 };
     [

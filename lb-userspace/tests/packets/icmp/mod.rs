@@ -2,6 +2,7 @@
 
 mod echo;
 mod errors;
+mod leaving;
 mod others;
 mod too_big;
 
@@ -12,7 +13,10 @@ use crate::{
 };
 
 pub fn cases() -> Vec<Case> {
-    [echo::cases(), errors::cases(), others::cases(), too_big::cases()].into_iter().flatten().collect()
+    [echo::cases(), errors::cases(), leaving::cases(), others::cases(), too_big::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// From the client to the VIP.

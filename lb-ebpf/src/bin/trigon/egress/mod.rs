@@ -1,11 +1,12 @@
 //! Replies on their way out: the Pod's address becomes the VIP's again, and the
-//! client's port its own. A client on this node has no other way to its reply: it
-//! is turned round here.
+//! client's port its own; in errors too. A client on this node has no other way to
+//! its reply: it is turned round here.
 //!
 //! Unlike XDP, this sees packets whose checksum is still to be completed by
 //! the device and segments that are still to be cut, so the checksums go
 //! through the kernel's helpers, which know.
 
+mod error;
 mod mss;
 mod past_vip;
 mod turn;
@@ -23,7 +24,7 @@ use lb_common::{
 use lb_ebpf::{
     cursor::Cursor,
     header::{eth, ipv4, ipv6, pair, protocol, tcp, udp},
-    parse::{self, Fragment, Packet, Parsed, Room, l4},
+    parse::{self, Fragment, Packet, Parsed, Room, icmp, l4},
 };
 
 use crate::{constants::role, fragments, maps, vlan};
@@ -73,12 +74,21 @@ fn reply(ctx: &TcContext) -> Verdict {
             }
             packet
         }
+        Parsed::Icmp(packet) if matches!(icmp::message(&cursor, packet), icmp::Message::Error) => {
+            if !error::quotes_flow(&cursor, packet) {
+                return Verdict::DropTruncated;
+            }
+            packet
+        }
         Parsed::Unfit(_, Verdict::DropTruncated) => return Verdict::DropTruncated,
         _ => return Verdict::EgressPass,
     };
     let endpoint = Endpoint { addr: packet.src, port: packet.src_port, pad: 0 };
     let key = ReplyKey::new(endpoint, packet.dst.addr, packet.dst.port, packet.dst.protocol);
     let Some(reply) = maps::leaving_reply(&key) else { return Verdict::EgressPass };
+    if packet.quote != 0 {
+        return error::from_vip(ctx, packet, reply);
+    }
     let flags = l4::tcp_flags(&cursor, packet).unwrap_or(0);
     if past_vip::may_answer_syn(flags) && past_vip::is_answer(&cursor, packet, &key, reply) {
         return Verdict::EgressPass;

@@ -19,7 +19,7 @@ use lb_ebpf::{
 /// Not inlined: other replies have no use for its stack.
 #[inline(never)]
 pub fn round(ctx: &TcContext, packet: &Packet, client: &Addr) -> Verdict {
-    match rewrite(ctx, packet, client) {
+    match rewrite(ctx, packet, client).and_then(|()| frame(ctx)) {
         Ok(()) => Verdict::EgressReturn,
         Err(_) => Verdict::EgressDropRewrite,
     }
@@ -41,18 +41,22 @@ pub fn back(ctx: &TcContext) -> i32 {
 fn rewrite(ctx: &TcContext, packet: &Packet, client: &Addr) -> Result<(), i64> {
     let cursor = Cursor::of_tc(ctx);
     let check = super::check(&cursor, packet);
-    let macs = cursor.window::<{ eth::LEN }>(0).ok_or(0)?.macs::<{ eth::DST }>();
     let difference = super::difference(&packet.dst.addr, client);
     if let Some((at, flags)) = check {
         ctx.l4_csum_replace(at, 0, difference, flags | BPF_F_PSEUDO_HDR as u64)?;
     }
     if packet.is_v4 {
         ctx.l3_csum_replace(packet.l3 + ipv4::CHECK, 0, difference, 0)?;
-        ctx.store(packet.l3 + ipv4::DST, &client.words()[3], 0)?;
+        ctx.store(packet.l3 + ipv4::DST, &client.words()[3], 0)
     } else {
-        ctx.store(packet.l3 + ipv6::DST, client, 0)?;
+        ctx.store(packet.l3 + ipv6::DST, client, 0)
     }
-    // Else it would be somebody else's to the kernel: its destination is the next hop. That is
-    // right for a VLAN device with a MAC address of its own as well.
+}
+
+/// Makes the frame one from the next hop. Else it would be somebody else's to the kernel: its destination is the
+/// next hop. That is right for a VLAN device with a MAC address of its own as well.
+#[inline(always)]
+pub fn frame(ctx: &TcContext) -> Result<(), i64> {
+    let macs = Cursor::of_tc(ctx).window::<{ eth::LEN }>(0).ok_or(0)?.macs::<{ eth::DST }>();
     ctx.store(eth::DST, &macs::swapped(macs), 0)
 }
