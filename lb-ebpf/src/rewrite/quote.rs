@@ -5,7 +5,7 @@
 
 use lb_common::checksum;
 
-use super::destination::Target;
+use super::{address::update_udp, destination::Target};
 use crate::{
     cursor::{Cursor, Window},
     header::{icmp, ipv4, ipv6, ports, protocol, tcp, udp},
@@ -68,7 +68,7 @@ fn checks(cursor: &Cursor, packet: &Packet, at: usize, difference: u64) -> Optio
     if packet.dst.protocol == protocol::TCP {
         return Some(in_tcp(cursor, packet, at, difference));
     }
-    Some(in_udp(&cursor.window::<{ ports::LEN }>(at)?, difference))
+    Some(in_udp(&cursor.window::<{ udp::LEN }>(at)?, difference))
 }
 
 /// The message's own checksum, looked up last for the sake of the stack.
@@ -111,14 +111,11 @@ fn in_tcp(cursor: &Cursor, packet: &Packet, at: usize, difference: u64) -> u64 {
     cursor.window::<LEN>(at).map_or(0, |header| change::<{ tcp::CHECK }, LEN>(&header, difference))
 }
 
-/// Zero stands for none.
 #[inline(always)]
-fn in_udp(header: &Window<{ ports::LEN }>, difference: u64) -> u64 {
-    if header.get::<u16, { udp::CHECK }>() == 0 {
-        0
-    } else {
-        change::<{ udp::CHECK }, { ports::LEN }>(header, difference)
-    }
+fn in_udp(header: &Window<{ udp::LEN }>, difference: u64) -> u64 {
+    let old = header.get::<u16, { udp::CHECK }>();
+    update_udp(header, difference);
+    checksum::difference(&[old as u32], &[header.get::<u16, { udp::CHECK }>() as u32])
 }
 
 /// Bring the checksum at byte `AT` up to date; what that changes in the sum of

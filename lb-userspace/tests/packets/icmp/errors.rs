@@ -9,7 +9,10 @@ use lb_common::Verdict::{
 use super::icmp_protocol;
 use crate::{
     case::{Case, arrives, check_all},
-    expect::{encapsulated_in_gue, encapsulated_in_ip, from_director, from_vip, reply, with_decremented_ttl},
+    expect::{
+        encapsulated_in_gue, encapsulated_in_ip, from_director, from_vip, reply, with_decremented_ttl,
+        with_zero_checksum,
+    },
     machine::{AS_BOTH, AS_DIRECTOR, AS_NODE, Machine, WITH_FLOWS},
     packet::{Extension, Icmp, Ip, Payload, frame},
     services::{
@@ -118,6 +121,13 @@ fn at_node(kind: Kind) -> Vec<Case> {
     }
     let part_quoted = |about: &Ip| error(&request, what, &fragment(about, 0, true), kind.header_len() + 16);
     delivered("a first fragment quoted".into(), &part_quoted(&seen), &part_quoted(&sent));
+    let sent_with_zero = with_zero_checksum(sent.clone(), Ip::clone);
+    let make = |about: &Ip| error(&request, what, about, usize::MAX);
+    delivered(
+        "a checksum quoted that comes out as zero".into(),
+        &make(&from_vip(&request, &sent_with_zero)),
+        &make(&sent_with_zero),
+    );
     if !kind.is_tcp && kind.family == Family::V4 {
         let without_checksum = |about: &Ip| {
             let mut about = about.clone();
