@@ -54,6 +54,10 @@ impl EndpointSlot {
 /// endpoint nor service by it: such a flow begins anew there.
 const INSIDE: u32 = 1 << 31;
 
+/// Another one: the flow's endpoint has ended its connection. A release that does not know the bit begins the
+/// flow anew.
+const ENDED: u32 = 1 << 30;
+
 /// A slot or a service's id, with the mark of a flow whose client is inside, if it is.
 #[inline(always)]
 pub const fn marked(number: u32, is_inside: bool) -> u32 {
@@ -64,7 +68,7 @@ pub const fn marked(number: u32, is_inside: bool) -> u32 {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct NodeFlow {
-    /// [`Self::slot`], [`marked`] if the client is inside.
+    /// [`Self::slot`], [`marked`] if the client is inside; see [`Self::has_ended`].
     pub marked_slot: u32,
     /// [`EndpointSlot::epoch`] when it began: with another one the endpoint is gone.
     pub epoch: u16,
@@ -81,13 +85,33 @@ impl NodeFlow {
     /// Index of `ENDPOINT_SLOTS`.
     #[inline(always)]
     pub const fn slot(&self) -> u32 {
-        self.marked_slot & !INSIDE
+        self.marked_slot & !(INSIDE | ENDED)
     }
 
     /// Is the client on this node?
     #[inline(always)]
     pub const fn is_inside(&self) -> bool {
         self.marked_slot & INSIDE != 0
+    }
+
+    /// Has the endpoint sent a FIN or an RST since the last SYN? Then the client's next connection from that port
+    /// is a flow of its own.
+    #[inline(always)]
+    pub const fn has_ended(&self) -> bool {
+        self.marked_slot & ENDED != 0
+    }
+
+    /// Is it unlike most: inside, or ended?
+    #[inline(always)]
+    pub const fn is_marked(&self) -> bool {
+        self.marked_slot & (INSIDE | ENDED) != 0
+    }
+
+    /// The same flow, ended or not.
+    #[inline(always)]
+    pub const fn with_end(&self, has_ended: bool) -> Self {
+        let marked_slot = if has_ended { self.marked_slot | ENDED } else { self.marked_slot & !ENDED };
+        Self { marked_slot, epoch: self.epoch, client_port: self.client_port, seen: self.seen }
     }
 }
 

@@ -11,6 +11,7 @@ pub const FLAGS: usize = 13;
 pub const CHECK: usize = 16;
 
 /// Flags.
+pub const FIN: u8 = 0x01;
 pub const SYN: u8 = 0x02;
 pub const RST: u8 = 0x04;
 pub const ACK: u8 = 0x10;

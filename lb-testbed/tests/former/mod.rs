@@ -99,8 +99,9 @@ impl Maps {
         let slots = Array::<_, Slot>::try_from(Map::Array(open(&self.now, names::ENDPOINT_SLOTS)?))?;
         let slots = slots.iter().collect::<Result<Vec<_>, _>>()?;
         let held = |slot: &[u8], epoch: &[u8]| -> Result<Option<Slot>> {
-            let slot = slots[u32::from_ne_bytes(slot.try_into()?) as usize];
-            Ok((slot[28..30] == *epoch).then_some(slot))
+            // None: a mark in the number says that the flow has ended, and nobody needs it.
+            let slot = slots.get(u32::from_ne_bytes(slot.try_into()?) as usize).copied();
+            Ok(slot.filter(|slot| slot[28..30] == *epoch))
         };
         self.copy::<20, 44>(names::SERVICES)?;
         self.copy::<16, 4>(names::VIPS)?;

@@ -8,6 +8,7 @@ mod full;
 mod gue;
 mod inside;
 mod local;
+mod port_reuse;
 mod probes;
 mod refusals;
 mod rewrite;

@@ -1,12 +1,12 @@
 //! What begins at once, whoever had the slot before: a connection, and a
 //! datagram when it is long ago.
 
-use lb_common::Verdict::DropNoEndpoint;
+use lb_common::{Verdict::DropNoEndpoint, maps::names};
 
 use super::{FOUND, OVER, direct_trail, kinds_between_nodes, story::SearchStory, trail_of};
 use crate::{
     machine::{AS_BOTH, AS_NODE},
-    services::{self, FORMERLY, LEFT, OWN_BACKEND, OWNED, port_over},
+    services::{self, FORMERLY, LEFT, OWN_BACKEND, OWNED, fellow_id, port_over},
     world::{Family, Kind, NODE, fellow},
 };
 
@@ -56,6 +56,25 @@ fn a_node_without_endpoints_hands_a_new_connection_to_the_owner() {
             .comes_from_fellow(2, &trail_of(&[fellow(2)]), &syn)
             .goes_to_fellow(1, &trail_of(&[fellow(2)]).with_word(OVER));
         assert_eq!(story.flows(), []);
+    }
+}
+
+/// Else what follows of the new connection would meet the one that the client had from its port before.
+#[test]
+fn a_node_that_hands_a_new_connection_on_forgets_the_one_that_has_ended() {
+    for way in kinds_of_protocol(true) {
+        let mut story = SearchStory::on_node(OWNED, way);
+        let (syn, later) = (story.first_packet(), story.later_packet());
+        story.comes_from_director(&syn).stays_here();
+        let (key, flow) = story.flows()[0];
+        story.machine.map(names::NODE_FLOWS).insert(key, flow.with_end(true), 0).unwrap();
+        story.machine.set_service((way.0, port_over(way.1, OWNED)), |service| service.endpoints = 0);
+        story.machine.set_owners(port_over(way.1, OWNED), &[fellow_id(way.1, 1), OWN_BACKEND]);
+        story.comes_from_director(&later).stays_here();
+        let next = syn.with_sequence(5);
+        story.comes_from_director(&next).goes_to_fellow(1, &trail_of(&[]).with_word(OVER));
+        assert_eq!(story.flows(), []);
+        story.comes_from_director(&later).goes_to_fellow(1, &trail_of(&[NODE]));
     }
 }
 

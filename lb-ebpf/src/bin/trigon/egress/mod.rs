@@ -6,6 +6,7 @@
 //! the device and segments that are still to be cut, so the checksums go
 //! through the kernel's helpers, which know.
 
+mod end;
 mod error;
 mod mss;
 mod past_vip;
@@ -92,6 +93,9 @@ fn reply(ctx: &TcContext) -> Verdict {
     let flags = l4::tcp_flags(&cursor, packet).unwrap_or(0);
     if past_vip::may_answer_syn(flags) && past_vip::is_answer(&cursor, packet, &key, reply) {
         return Verdict::EgressPass;
+    }
+    if flags & (tcp::FIN | tcp::RST) != 0 {
+        end::note(&key, reply);
     }
     if packet.fragment == Fragment::First {
         fragments::remember(packet);

@@ -23,13 +23,35 @@ const NEVER_IDLE: u32 = u32::MAX;
 /// The flow, and the slot of its endpoint. None: it is not known, its endpoint is gone, or it is to begin
 /// anew.
 #[inline(always)]
-pub fn flow(key: &FlowKey, packet: &Packet) -> Option<(&'static NodeFlow, &'static EndpointSlot)> {
+pub fn flow(
+    key: &FlowKey,
+    cursor: &Cursor,
+    packet: &Packet,
+) -> Option<(&'static NodeFlow, &'static EndpointSlot)> {
     let (flow, slot) = any_flow(key)?;
     let may_end = slot.drained != 0 && packet.dst.protocol == protocol::UDP;
     // An error about a flow is none of its packets.
-    let is_noted = (may_end || flow.is_inside()) && packet.quote == 0;
+    let is_noted = (may_end || flow.is_marked()) && packet.quote == 0;
     let drained = if may_end { slot.drained } else { NEVER_IDLE };
-    (!is_noted || note_packet(key, drained)).then_some((flow, slot))
+    (!is_noted || continues(key, flow, cursor, packet, drained)).then_some((flow, slot))
+}
+
+/// Does the packet go on with a flow, or does it open another connection than the one that the flow has ended with?
+/// The same SYN may come twice; of clients inside it is not known, and they have been told of the end.
+#[inline(never)]
+fn continues(key: &FlowKey, flow: &NodeFlow, cursor: &Cursor, packet: &Packet, drained: u32) -> bool {
+    let opens_next = |sequence| flow.is_inside() || sequence != flow.seen;
+    if flow.has_ended() && l4::syn_sequence(cursor, packet).is_some_and(opens_next) {
+        return false;
+    }
+    let has_time = flow.is_inside() || drained != NEVER_IDLE;
+    !has_time || note_packet(key, drained)
+}
+
+/// The flow begins anew on another node: what follows of its next connection is not for the endpoint here.
+#[inline(always)]
+pub fn forget(key: &FlowKey) {
+    dry_run::forget(&NODE_FLOWS, key);
 }
 
 /// A flow that was to begin anew and cannot, since no endpoint takes it.
@@ -68,7 +90,7 @@ fn note_packet(key: &FlowKey, drained: u32) -> bool {
 
 /// Notes the SYN that the flow's connection begins with, by its sequence number: what the endpoint answers
 /// to another SYN is none of the flow's (`egress::past_vip`). Not of clients inside, whose flows have a time
-/// there; nobody but them has the VIP as an address.
+/// there; nobody but them has the VIP as an address. The flow has not ended then, even if it had.
 #[inline(never)]
 pub fn note_syn(cursor: &Cursor, packet: &Packet) {
     let Some(sequence) = l4::syn_sequence(cursor, packet) else { return };
@@ -77,13 +99,18 @@ pub fn note_syn(cursor: &Cursor, packet: &Packet) {
     }
     // Both found anew: the caller has no room on the stack to keep them.
     let Some(scratch) = scratch::flow() else { return };
-    let Some(flow) = NODE_FLOWS.get_ptr_mut(scratch.flow) else { return };
+    let key = &scratch.flow;
+    let Some(flow) = NODE_FLOWS.get_ptr_mut(key) else { return };
     // SAFETY: as in `note_packet`. Should the element have become another flow's by now, that one counts as
     // seen until its next packet says when; or, if a connection of it is just being opened, begins anew when
     // the client tries again.
     unsafe {
         if !(*flow).is_inside() {
             (&raw mut (*flow).seen).write(sequence);
+        }
+        if (*flow).has_ended() {
+            // As a whole, for the same reason as in `egress::end`.
+            let _ = dry_run::remember(&NODE_FLOWS, key, &(*flow).with_end(false));
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::scratch;
 #[inline(never)]
 pub fn destination(cursor: &Cursor, packet: &Packet) -> Verdict {
     let Some(scratch) = scratch::flow() else { return Verdict::DropFlowTable };
-    let Some((flow, slot)) = known::flow(&scratch.flow, packet) else { return Verdict::DropIcmpFlow };
+    let Some((flow, slot)) = known::flow(&scratch.flow, cursor, packet) else { return Verdict::DropIcmpFlow };
     let to = Target { endpoint: &slot.endpoint, client_port: flow.client_port };
     let is_done = quote::rewrite(cursor, packet, &to).is_some()
         && (!flow.is_inside() || quote::hide_client(cursor, packet).is_some());

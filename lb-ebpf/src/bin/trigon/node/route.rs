@@ -7,6 +7,7 @@ use lb_common::{
 };
 use lb_ebpf::{
     cursor::Cursor,
+    header::protocol,
     parse::{Packet, l4},
     rewrite::destination::{self, Target},
 };
@@ -57,7 +58,7 @@ pub fn packet(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Serv
 fn find(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
     let Some(scratch) = scratch::flow() else { return Verdict::DropFlowTable };
     scratch.flow = packet.flow_key(service);
-    let (flow, endpoint) = match known::flow(&scratch.flow, packet) {
+    let (flow, endpoint) = match known::flow(&scratch.flow, cursor, packet) {
         Some(_) if owners::found(service, &scratch.arrival) => return Verdict::HandOn,
         Some((flow, slot)) => {
             dry_run::tell(|story| story.memory = memory::HERE);
@@ -72,6 +73,9 @@ fn find(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -
             if !(is_kept && opens) {
                 let verdict = owners::next(packet, service, scratch, opens);
                 if !matches!(verdict, Verdict::Deliver) {
+                    if opens && packet.dst.protocol == protocol::TCP {
+                        known::forget(&scratch.flow);
+                    }
                     return verdict;
                 }
             } else if owners::found(service, &scratch.arrival) {
