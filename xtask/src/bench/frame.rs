@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use lb_common::checksum;
+
 /// The longest frame: GUE over IPv6. The wrapper restores frames in words.
 pub const MAX_LEN: usize = 136;
 const ETH_LEN: usize = 14;
@@ -179,14 +181,14 @@ impl Traffic {
         }
     }
 
-    /// Of an IP packet of `len` bytes. Its checksum stays zero: no program
-    /// here verifies it.
+    /// Of an IP packet of `len` bytes. Its checksum is that of a client's first address: of inner packets no
+    /// program here verifies it.
     fn ip_header(&self, (src, dst): (IpAddr, IpAddr), protocol: u8, len: usize) -> Vec<u8> {
         match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
                 let [high, low] = (len as u16).to_be_bytes();
                 let fixed = [0x45, 0, high, low, 0, 0, 0x40, 0, 64, protocol, 0, 0];
-                [&fixed[..], &src.octets(), &dst.octets()].concat()
+                with_checksum([&fixed[..], &src.octets(), &dst.octets()].concat())
             }
             (src, dst) => {
                 let [high, low] = ((len - 40) as u16).to_be_bytes();
@@ -215,4 +217,12 @@ impl Traffic {
         }
         header
     }
+}
+
+/// Of an IPv4 header.
+fn with_checksum(mut header: Vec<u8>) -> Vec<u8> {
+    let words = header.chunks_exact(2).map(|word| u64::from(u16::from_ne_bytes([word[0], word[1]])));
+    let check = !checksum::fold(words.sum());
+    header[10..12].copy_from_slice(&check.to_ne_bytes());
+    header
 }
