@@ -8,6 +8,7 @@ mod full;
 mod gue;
 mod inside;
 mod local;
+mod outer;
 mod port_reuse;
 mod probes;
 mod refusals;
@@ -33,6 +34,7 @@ pub fn cases() -> Vec<Case> {
         congestion::cases(),
         full::cases(),
         gue::cases(),
+        outer::cases(),
         inside::cases(),
         same_port::cases(),
     ];

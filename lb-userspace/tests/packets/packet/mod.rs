@@ -9,6 +9,7 @@ mod ip;
 mod transport;
 mod verify;
 
+pub use checksum::sum;
 pub use frame::{ETH_LEN, Macs, Tag, ethernet, frame, tagged, untagged};
 pub use gue::Gue;
 pub use icmp::Icmp;

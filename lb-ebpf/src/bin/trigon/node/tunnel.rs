@@ -4,7 +4,7 @@
 
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
-    Verdict, gue,
+    Verdict, checksum, gue,
     maps::{Peer, Service},
     roles,
 };
@@ -34,6 +34,8 @@ struct Envelope {
     inner: usize,
     /// Of the inner packet, as an Ethernet header has it.
     ethertype: u16,
+    /// Where all ends that the header before it says it has, from the start of the frame.
+    end: usize,
 }
 
 /// An IP packet in another, or in UDP, `outer` being the outer one.
@@ -74,7 +76,13 @@ fn read(ctx: &XdpContext, outer: &Packet, from: &Peer) -> Result<(), Verdict> {
     let cursor = Cursor::of_xdp(ctx);
     let Some(room) = scratch::tunnel() else { return Err(Verdict::DropNoRoom) };
     let Some(envelope) = open(&cursor, outer, from) else { return Err(Verdict::PassForeignTunnel) };
+    let end = envelope.end;
     match parse::network(&cursor, envelope.ethertype, envelope.inner, room) {
+        Parsed::Flow(inner) | Parsed::Fragment(inner) | Parsed::Icmp(inner)
+            if !is_within(&cursor, outer, end, inner) =>
+        {
+            Err(unless_foreign(inner, Verdict::DropTruncated))
+        }
         Parsed::Flow(_) => Ok(()),
         Parsed::Fragment(inner) => {
             if fragments::of_request(inner) {
@@ -87,6 +95,27 @@ fn read(ctx: &XdpContext, outer: &Packet, from: &Peer) -> Result<(), Verdict> {
         Parsed::Tunnel(inner) => Err(unless_foreign(inner, Verdict::DropOtherProtocol)),
         Parsed::NotIp => Err(Verdict::PassForeignTunnel),
     }
+}
+
+/// Is a packet all within the one around it, and that within the frame? What else stands in the frame is padding,
+/// or what is left of a packet that was cut.
+#[inline(always)]
+fn is_within(cursor: &Cursor, outer: &Packet, end: usize, inner: &Packet) -> bool {
+    let outer_end = outer.l3 + outer.len as usize;
+    inner.l3 + inner.len as usize <= end && end <= outer_end && outer_end <= cursor.len()
+}
+
+/// Is the checksum of an IPv4 header right (RFC 1812 section 5.2.2)? Of an outer one, the kernel gets nothing to look
+/// at.
+#[inline(always)]
+fn has_right_checksum(cursor: &Cursor, outer: &Packet) -> bool {
+    !outer.is_v4
+        || cursor.window::<{ ipv4::LEN }>(outer.l3).is_some_and(|header| {
+            let [a, b, c, d] = header.words::<0>();
+            let sum = checksum::sum(&[a, b, c, d, header.get::<u32, { ipv4::DST }>()]);
+            // As if folded to 16 bits, which leaves the remainder as it is, and of no sum but 0 a 0.
+            sum.is_multiple_of(0xffff)
+        })
 }
 
 #[inline(always)]
@@ -103,13 +132,16 @@ fn unless_foreign(inner: &Packet, why: Verdict) -> Verdict {
 /// Also tells `arrival` which nodes the packet has been to.
 #[inline(always)]
 fn open(cursor: &Cursor, outer: &Packet, from: &Peer) -> Option<Envelope> {
+    if !has_right_checksum(cursor, outer) {
+        return None;
+    }
     let FlowScratch { arrival, .. } = scratch::flow()?;
     arrival.begin(0);
     arrival.from = from.backend;
     let at = outer.l4();
     if outer.dst.protocol != protocol::UDP {
         let ethertype = ethertype(outer.dst.protocol)?;
-        return Some(Envelope { inner: at, ethertype });
+        return Some(Envelope { inner: at, ethertype, end: outer.l3 + outer.len as usize });
     }
     let header = cursor.window::<{ GUE + gue::BASE_LEN }>(at)?;
     let ethertype = ethertype(header.get::<u8, { GUE + gue::PROTOCOL }>())?;
@@ -117,8 +149,9 @@ fn open(cursor: &Cursor, outer: &Packet, from: &Peer) -> Option<Envelope> {
     if header.get::<u16, { GUE + gue::FLAGS }>() != 0 {
         return None;
     }
+    let end = at + u16::from_be(header.get::<u16, { udp::TOTAL_LEN }>()) as usize;
     match header.get::<u8, { GUE + gue::WORDS }>() {
-        gue::BASE_WORDS => Some(Envelope { inner: at + GUE + gue::BASE_LEN, ethertype }),
+        gue::BASE_WORDS => Some(Envelope { inner: at + GUE + gue::BASE_LEN, ethertype, end }),
         gue::HANDED_WORDS => {
             let private = cursor.window::<{ GUE + gue::HANDED_LEN }>(at)?;
             arrival.hops = private.get::<u8, { GUE + gue::HOPS }>() as u32;
@@ -130,7 +163,8 @@ fn open(cursor: &Cursor, outer: &Packet, from: &Peer) -> Option<Envelope> {
             arrival.tags[5] = private.get::<u16, { TAGS + 10 }>();
             arrival.tags[6] = private.get::<u16, { TAGS + 12 }>();
             let inner = at + GUE + gue::HANDED_LEN;
-            (private.get::<u8, { GUE + gue::WHOSE }>() == gue::MAGIC).then_some(Envelope { inner, ethertype })
+            let is_ours = private.get::<u8, { GUE + gue::WHOSE }>() == gue::MAGIC;
+            is_ours.then_some(Envelope { inner, ethertype, end })
         }
         _ => None,
     }
