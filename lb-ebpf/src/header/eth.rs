@@ -6,6 +6,8 @@ use network_types::eth::EtherType;
 pub const LEN: usize = 14;
 
 pub const DST: usize = 0;
+/// In the first byte of [`DST`]: it is the address of a group.
+pub const GROUP: u8 = 0x01;
 pub const SRC: usize = 6;
 pub const TYPE: usize = 12;
 

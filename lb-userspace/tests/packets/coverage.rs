@@ -6,7 +6,7 @@ use lb_common::Verdict;
 
 use crate::{
     bystanders, case::Case, checks, cut, director, egress, egress_inside, egress_mss, egress_past_vip,
-    headers, hostile, icmp, kube_proxy, limit, node, owners, ranges, vlan,
+    groups, headers, hostile, icmp, kube_proxy, limit, node, owners, ranges, vlan,
 };
 
 /// The cases of all tables in which no packet depends on another.
@@ -26,6 +26,7 @@ pub fn all_cases() -> Vec<Case> {
         checks::cases(),
         bystanders::cases(),
         cut::cases(),
+        groups::cases(),
         headers::cases(),
         hostile::cases(),
         vlan::cases(),

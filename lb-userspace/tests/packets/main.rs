@@ -23,6 +23,7 @@ mod expect;
 mod fragments;
 mod fuzz;
 mod golden;
+mod groups;
 mod headers;
 mod hostile;
 mod icmp;

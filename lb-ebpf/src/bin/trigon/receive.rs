@@ -15,6 +15,11 @@ use crate::{constants::role, director, fragments, icmp, maps, node, vip::unless_
 pub fn packet(ctx: &XdpContext) -> Verdict {
     let mut cursor = Cursor::of_xdp(ctx);
     let Some(mut ethertype) = parse::ethertype(&cursor) else { return Verdict::Pass };
+    // It goes to others too, so that neither a host nor a router takes a packet to one address from it
+    // (RFC 1122 section 3.3.6, RFC 1812 section 5.3.4).
+    if is_to_group(&cursor) {
+        return Verdict::Pass;
+    }
     let is_tagged = vlan::is_tag(ethertype);
     if is_tagged {
         if !vlan::strip(ctx) {
@@ -26,6 +31,12 @@ pub fn packet(ctx: &XdpContext) -> Verdict {
     }
     let verdict = untagged(ctx, &cursor, ethertype);
     if is_tagged { vlan::restore(ctx, verdict) } else { verdict }
+}
+
+/// Is the frame to a group of stations, or to all?
+#[inline(always)]
+fn is_to_group(cursor: &Cursor) -> bool {
+    cursor.window::<{ eth::LEN }>(0).is_some_and(|frame| frame.get::<u8, { eth::DST }>() & eth::GROUP != 0)
 }
 
 #[inline(always)]

@@ -69,7 +69,7 @@ pub fn build_frame(
     };
     let is_v4 = tunnel.map_or(flow.to.is_ipv4(), |tunnel| tunnel.to.is_ipv4());
     let ethertype = if is_v4 { etherparse::EtherType::IPV4 } else { etherparse::EtherType::IPV6 };
-    // The program does not read the MAC addresses.
+    // The programs read no more of MAC addresses than whether they are those of groups.
     let mut frame = vec![0; ETH_LEN - 2];
     frame.extend(ethertype.0.to_be_bytes());
     frame.extend(bytes);
