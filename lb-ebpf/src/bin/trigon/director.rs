@@ -45,7 +45,7 @@ pub fn forward(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Ser
         }
     });
     let backend = usable(id);
-    if role(roles::NODE) && stays(service, backend) {
+    if role(roles::NODE) && (stays(service, backend) || goes_on_here(cursor, packet, service)) {
         return match node::here(ctx, cursor, packet, service, hash) {
             Verdict::DropNoEndpoint if service.ring_len == 0 => Verdict::DropNoBackend,
             verdict => verdict,
@@ -66,6 +66,15 @@ fn stays(service: &Service, backend: Option<&Backend>) -> bool {
         Some(backend) => backend.flags & backend_flags::LOCAL != 0,
         None => service.ring_offset == 0,
     }
+}
+
+/// Is it of a flow whose endpoint is here, though its slot may have gone to another machine? That one would have to
+/// send it back; and if it went by its MAC address to a director whose ring is another one, it would be sent to and fro.
+///
+/// Only slots that have changed hands leave flows behind.
+#[inline(always)]
+fn goes_on_here(cursor: &Cursor, packet: &Packet, service: &Service) -> bool {
+    service.changed != 0 && node::goes_on(cursor, packet, service)
 }
 
 /// The backend for a packet to a service that does not admit everybody, has

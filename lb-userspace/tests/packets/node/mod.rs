@@ -14,6 +14,7 @@ mod probes;
 mod refusals;
 mod rewrite;
 mod same_port;
+mod slot_moves;
 
 use crate::{
     case::Case,

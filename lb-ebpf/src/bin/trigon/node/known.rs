@@ -1,6 +1,6 @@
 //! Flows that this node knows.
 
-use lb_common::maps::{EndpointSlot, FlowKey, NodeFlow};
+use lb_common::maps::{EndpointSlot, FlowKey, NodeFlow, Service};
 use lb_ebpf::{
     cursor::Cursor,
     header::protocol,
@@ -34,6 +34,17 @@ pub fn flow(
     let is_noted = (may_end || flow.is_marked()) && packet.quote == 0;
     let drained = if may_end { slot.drained } else { NEVER_IDLE };
     (!is_noted || continues(key, flow, cursor, packet, drained)).then_some((flow, slot))
+}
+
+/// Is the packet of a flow that is known here, and has not ended? One that has ended says nothing of the client's next
+/// connection, which may have begun elsewhere.
+///
+/// Not inlined, for the sake of the stack.
+#[inline(never)]
+pub fn goes_on(cursor: &Cursor, packet: &Packet, service: &Service) -> bool {
+    let Some(scratch) = scratch::flow() else { return false };
+    scratch.flow = packet.flow_key(service);
+    flow(&scratch.flow, cursor, packet).is_some_and(|(flow, _)| !flow.has_ended())
 }
 
 /// Does the packet go on with a flow, or does it open another connection than the one that the flow has ended with?

@@ -18,6 +18,7 @@ use lb_common::{Verdict, maps::Service};
 use lb_ebpf::{cursor::Cursor, parse::Packet};
 
 use crate::{ranges, scratch, stats};
+pub use known::goes_on;
 pub use tunnel::receive as tunnel;
 
 /// A packet that a director sent here by its MAC address.
