@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use super::debian::Kernel;
 use crate::shell::say;
 
-/// Time limit in seconds, booting included: ten times what a run takes, for
+/// Time limit in seconds, booting included: five times what a run takes, for
 /// machines that are busy with other work.
-pub const PATIENCE: u32 = 180;
+pub const PATIENCE: u32 = 600;
 /// Exit status of `timeout` if it had to end the program.
 pub const HUNG: i32 = 124;
 
