@@ -8,7 +8,7 @@ mod endpoints;
 mod layout;
 pub mod names;
 
-use crate::{Addr, checksum};
+use crate::{Addr, checksum, gue};
 
 pub use endpoints::{Affinity, Endpoint, EndpointKey, EndpointSlot, NodeFlow, Reply, ReplyKey, marked};
 
@@ -88,13 +88,32 @@ pub mod service_flags {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
 pub struct Vip {
-    /// Bits: [`vip_flags`].
+    /// Bits: [`vip_flags`]; above them, [`Vip::meeting`].
     pub flags: u32,
+}
+
+impl Vip {
+    /// The same VIP, with the service by whose ring directors send fragments: its port, in network
+    /// byte order, and its protocol.
+    #[inline(always)]
+    pub const fn with_meeting(self, port: u16, protocol: u8) -> Self {
+        let place = (port as u32) << vip_flags::PORT_SHIFT | (protocol as u32) << vip_flags::PROTOCOL_SHIFT;
+        Self { flags: self.flags | place }
+    }
+
+    /// Port and protocol of that service; a protocol of 0 if there is none.
+    #[inline(always)]
+    pub const fn meeting(self) -> (u16, u8) {
+        ((self.flags >> vip_flags::PORT_SHIFT) as u16, (self.flags >> vip_flags::PROTOCOL_SHIFT) as u8)
+    }
 }
 
 pub mod vip_flags {
     /// Directors answer echo requests.
     pub const ECHO: u32 = 1;
+    /// Where the parts of [`super::Vip::meeting`] begin.
+    pub const PROTOCOL_SHIFT: u32 = 8;
+    pub const PORT_SHIFT: u32 = 16;
 }
 
 /// `BACKENDS`: all that a director needs to send a packet on.
@@ -199,8 +218,25 @@ pub struct FlowKey {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct Holder {
-    /// Index of `BACKENDS`.
+    /// Index of `BACKENDS`, with [`Self::PASSED_ON`] or without.
     pub backend: u32,
+}
+
+impl Holder {
+    /// A bit that no index has: the node got the flow's SYN from this one, and may have passed it on. A release
+    /// that does not know the bit finds no backend by it: it knows nothing of the flow.
+    pub const PASSED_ON: u32 = 1 << 31;
+
+    #[inline(always)]
+    pub const fn passed_on(backend: u32) -> Self {
+        Self { backend: backend | Self::PASSED_ON }
+    }
+
+    /// Index of `BACKENDS`.
+    #[inline(always)]
+    pub const fn index(self) -> u32 {
+        self.backend & !Self::PASSED_ON
+    }
 }
 
 /// `FRAGMENTS`: a packet that comes in fragments (RFC 791 section 3.2, RFC 8200
@@ -283,6 +319,10 @@ pub struct Traffic {
     /// Of IP packets as they came in: headers included, Ethernet not.
     pub bytes: u64,
 }
+
+/// Elements of `SEARCHES`: of searches for flows that ended here, how many found nobody who knows the flow, at index 0;
+/// at the others, how many found it here, as the node of this number that was asked. Per CPU.
+pub const SEARCHES_LEN: u32 = 1 + gue::TAGS as u32;
 
 /// Bytes of `DROPPED`.
 pub const DROPPED_LEN: u32 = 1 << 16;

@@ -97,7 +97,7 @@ verdicts! {
         "use TCP or UDP: a service takes nothing else";
     DropFragment = 34 "fragment" Drop:
         "a later fragment to a VIP that came before the first, or without it, or more than 30 s after it",
-        "if there are many: have the router send all fragments of a packet to one director, and see that --fragments suffices";
+        "if there are many: have routers and NICs keep the fragments of a packet in order, by a hash over addresses alone, and see that --fragments suffices";
     DropOptions = 35 "ip_options" Drop:
         "to a VIP with more IPv6 extension headers than are followed, or with a route that is not at its end",
         "have the sender leave the headers out";
@@ -121,7 +121,7 @@ verdicts! {
         "look for a routing loop before this director, or raise the sender's TTL";
     DropIcmp = 42 "icmp" Drop:
         "ICMP to a VIP, but neither an echo request to be answered nor an error about TCP or UDP of this VIP",
-        "none for odd messages; `--answer-echo true` has directors answer pings, which nodes never do";
+        "none for odd messages; with `--answer-echo true`, directors answer pings while a backend of the VIP takes connections (`trigon services`), and nodes never do";
     DropIcmpFlow = 43 "icmp_unknown_flow" Drop:
         "an ICMP error about a flow that nobody knows",
         "none is needed: the error came after the connection's end, or was forged";

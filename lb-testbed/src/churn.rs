@@ -1,9 +1,11 @@
 //! Directors, nodes and Pods come, go and drain while connections are open; none
 //! to a living Pod may break. `cargo xtask churn` at full size, a test at a small one.
 
+mod report;
+
 use std::{
     collections::BTreeMap,
-    fmt, thread,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -13,6 +15,8 @@ use crate::{
     Config, EndpointState, ServiceSpec, TCP_ECHO_PORT, TcpHold, TcpHoldOptions, Triangle, VIP,
     report::TcpReport,
 };
+
+pub use report::{ChurnReport, ChurnRow, TABLE_HEADER, broken_connections};
 
 /// How large a churn is to be.
 #[derive(Clone, Debug)]
@@ -54,31 +58,6 @@ impl ChurnSize {
         }
     }
 }
-
-/// What an event did.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
-pub struct ChurnRow {
-    pub event: String,
-    /// Connections to Pods that live.
-    pub connections: u64,
-    /// Those of them that broke since the beginning.
-    pub broken: u64,
-    /// Packets that took a second hop during the event.
-    pub second_hops: u64,
-    /// The slowest answer since the beginning.
-    pub slowest_ms: u64,
-}
-
-impl fmt::Display for ChurnRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { event, connections, broken, second_hops, slowest_ms } = self;
-        write!(f, "{event:<44} {connections:>11} {broken:>6} {second_hops:>11} {slowest_ms:>9} ms")
-    }
-}
-
-/// Above the rows.
-pub const TABLE_HEADER: &str =
-    "event                                        connections broken second hops  slowest answer";
 
 /// Machines, and connections that live.
 pub struct Churn {

@@ -7,7 +7,7 @@ use aya::{
 };
 use lb_common::{
     Verdict,
-    maps::{Traffic, names},
+    maps::{SEARCHES_LEN, Traffic, names},
 };
 
 /// Packets by verdict, at the index that is its number.
@@ -28,6 +28,16 @@ pub fn read_traffic(ebpf: &Ebpf, name: &str, count: u32) -> Result<Vec<Traffic>>
         bytes: sum.bytes + cpu.bytes,
     };
     (0..count).map(|id| Ok(map.get(&id, 0)?.iter().fold(Traffic::default(), add))).collect()
+}
+
+/// `SEARCHES`: how searches for flows ended.
+pub fn read_searches(ebpf: &Ebpf) -> Result<[u64; SEARCHES_LEN as usize]> {
+    let map = per_cpu_array::<u64>(ebpf, names::SEARCHES)?;
+    let mut sums = [0; SEARCHES_LEN as usize];
+    for (index, sum) in (0..).zip(&mut sums) {
+        *sum = map.get(&index, 0)?.iter().sum();
+    }
+    Ok(sums)
 }
 
 fn per_cpu_array<'a, V: Pod>(ebpf: &'a Ebpf, name: &str) -> Result<PerCpuArray<&'a MapData, V>> {

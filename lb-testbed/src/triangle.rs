@@ -30,6 +30,8 @@ pub struct Triangle {
     /// By Pod or bare server.
     servers: BTreeMap<String, Vec<Process>>,
     source: PathBuf,
+    /// Of agents that read another directory than the rest, by machine.
+    own_sources: BTreeMap<String, PathBuf>,
     /// If they make the EndpointSlices.
     _controllers: Option<Controllers>,
     /// If that is where the objects are, and not in the directory.
@@ -54,7 +56,9 @@ impl Triangle {
             _ => None,
         };
         let (agents, servers) = (BTreeMap::new(), BTreeMap::new());
-        let mut triangle = Self { agents, servers, source, _controllers: controllers, api_server, testbed };
+        let own_sources = BTreeMap::new();
+        let mut triangle =
+            Self { agents, servers, source, own_sources, _controllers: controllers, api_server, testbed };
         triangle.write_objects(services)?;
         triangle.start_servers()?;
         let names = triangle.agent_names();
@@ -84,6 +88,14 @@ impl Triangle {
                 write_manifest(&self.source, OBJECTS, &render_manifest(&self.testbed, services)?).map(drop)
             }
         }
+    }
+
+    /// The same for a machine's agent alone, which from its next start on reads a directory of its own.
+    pub fn write_objects_of(&mut self, machine: &str, services: &[ServiceSpec]) -> Result<()> {
+        let dir = self.testbed.dir().join("sources").join(machine);
+        write_manifest(&dir, OBJECTS, &render_manifest(&self.testbed, services)?)?;
+        self.own_sources.insert(machine.to_owned(), dir);
+        Ok(())
     }
 
     /// Creates Pods of Kubernetes, or changes what of them can be changed.
@@ -124,7 +136,10 @@ impl Triangle {
         let place = self.testbed.machine(machine)?;
         let roles = place.roles.with_context(|| format!("{machine} is to have no agent"))?;
         let agent = match &self.api_server {
-            None => self.testbed.start_agent(place, roles, &self.source, extra)?,
+            None => {
+                let source = self.own_sources.get(machine).unwrap_or(&self.source);
+                self.testbed.start_agent(place, roles, source, extra)?
+            }
             Some(server) => {
                 let kubeconfig = server.agents_kubeconfig().display().to_string();
                 let extra = [&["--kubeconfig", &kubeconfig], extra].concat();

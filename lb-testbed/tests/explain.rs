@@ -5,15 +5,22 @@ mod common;
 use std::{
     net::{IpAddr, SocketAddr},
     process::Output,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
-use common::{client_addresses, run_with_diagnostics, socket_address};
+use common::{client_addresses, run_with_diagnostics, socket_address, wait_at_most};
 use lb_testbed::{Config, Machine, ServiceSpec, Triangle, VIP};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Flows in each address family.
 const FLOWS: u16 = 25;
+/// By when all agents have programmed new objects.
+const PROGRAMMED: Duration = Duration::from_secs(10);
+/// VIPs of a Service that works, of one that refuses the test's clients, and of one without endpoints.
+const WORKING: &str = "192.0.2.10";
+const REFUSING: &str = "192.0.2.20";
+const EMPTY: &str = "192.0.2.21";
 
 /// What `trigon explain` prints on a machine: one JSON object for each packet of a flow.
 fn explain(triangle: &Triangle, machine: &Machine, arguments: &[&str]) -> Result<Vec<Value>> {
@@ -94,7 +101,7 @@ fn packets_go_where_explain_says() -> Result<()> {
                 }
                 println!("{vip}: {FLOWS} flows went where they were said to go");
             }
-            check_drops_and_passes(triangle)
+            check_faults(triangle)
         },
     )
 }
@@ -105,22 +112,68 @@ fn check_flow_is_known(triangle: &Triangle, pod: &str, flow: &str) -> Result<()>
     let stories = explain(triangle, node, &["--at-node", &node.name, flow])?;
     let known = stories.iter().any(|story| story["packet"] != "a SYN" && story["endpoint"]["known"] == true);
     ensure!(known, "{flow} is not known on {}: {stories:?}", node.name);
+    let slot = &stories[0]["slot"];
+    ensure!(slot["owner"]["node"].is_string() && slot["former"].is_array(), "owners are not told: {slot}");
     Ok(())
 }
 
-fn check_drops_and_passes(triangle: &Triangle) -> Result<()> {
-    let director = triangle.testbed.machine("director1")?;
-    let client = SocketAddr::new(client_addresses(triangle, VIP.v4.into())[0], 4242);
-    let story = &explain(triangle, director, &[&tcp_flow(client, socket_address(VIP.v4.into(), 81))])?[0];
-    println!("{story}");
-    ensure!(story["verdict"] == "no_such_port" && story["remedy"].is_string(), "{story}");
-    ensure!(story["hints"].to_string().contains("tcp 80"), "the hints do not name the VIP's ports: {story}");
-    let story = &explain(triangle, director, &[&tcp_flow(client, "192.0.2.99:80".parse()?)])?[0];
-    ensure!(story["verdict"] == "pass" && story["hints"].to_string().contains("192.0.2.10"), "{story}");
-    let udp = format!("udp {client} -> {}", socket_address(VIP.v4.into(), 5353));
-    let story = &explain(triangle, director, &["--len", "1580", &udp])?[0];
-    ensure!(story["verdict"] == "tell_too_big" && story["way"]["mtu"] == 1600, "{story}");
-    check_printed_text(triangle, director, &udp)
+/// A Service that refuses the test's clients, and one without endpoints, beside the one that works.
+fn write_faulty_services(triangle: &Triangle) -> Result<()> {
+    let refusing = ServiceSpec::with_all_ports("refusing")
+        .vips([REFUSING.parse::<IpAddr>()?])
+        .field("loadBalancerSourceRanges", json!(["203.0.113.0/24"]));
+    let empty = ServiceSpec::with_all_ports("empty").vips([EMPTY.parse::<IpAddr>()?]).pods(&[]);
+    triangle.write_objects(&[ServiceSpec::with_all_ports("web"), refusing, empty])?;
+    wait_at_most(PROGRAMMED, "all services are programmed", || {
+        for machine in triangle.testbed.machines() {
+            let services = triangle.testbed.run_trigon_json(machine, &["services"])?;
+            let services = services.as_array().context("no services")?;
+            // Three ports each; the one that works has a VIP of both families.
+            if services.len() != 12 || services.iter().any(|service| service["programmed"].is_null()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })
+    .map(drop)
+}
+
+/// Faults on the way of a packet: each has a verdict, and the story says what is wrong and what helps.
+fn check_faults(triangle: &Triangle) -> Result<()> {
+    write_faulty_services(triangle)?;
+    let client = client_addresses(triangle, VIP.v4.into())[0];
+    let story = |machine: &str, options: &[&str], flow: &str| -> Result<Value> {
+        Ok(explain(triangle, triangle.testbed.machine(machine)?, &[options, &[flow]].concat())?[0].clone())
+    };
+    let at_director = |options: &[&str], flow: &str| story("director1", options, flow);
+    let at_node = |flow: &str| story("node1", &["--at-node", "node1"], flow);
+    let tcp = |to: &str| format!("tcp {client}:4242 -> {to}");
+    let udp = |to: &str| format!("udp {client}:4242 -> {to}");
+    let ping = |vip: &str| format!("icmp {client} -> {vip}");
+    let from = |ip: &str| format!("tcp {ip}:4242 -> {WORKING}:80");
+    // The story, the verdict, and words of cause or remedy.
+    let faults = [
+        (at_director(&[], &tcp(&format!("{WORKING}:81")))?, "no_such_port", "tcp 80"),
+        (at_director(&[], &udp(&format!("{WORKING}:80")))?, "no_such_port", "udp 5353"),
+        (at_director(&[], &tcp("192.0.2.99:80"))?, "pass", "those of its family are 192.0.2.10"),
+        (at_director(&["--len", "1580"], &udp(&format!("{WORKING}:5353")))?, "tell_too_big", "\"mtu\":1600"),
+        (at_director(&[], &tcp(&format!("{REFUSING}:80")))?, "source_range", "add its address"),
+        (at_director(&[], &tcp(&format!("{EMPTY}:80")))?, "no_backend", "kubectl get endpointslices"),
+        (at_director(&[], &ping(EMPTY))?, "icmp", "while a backend of the VIP takes connections"),
+        (at_node(&tcp(&format!("{WORKING}:81")))?, "tunnel_no_such_port", "give its agent the same objects"),
+        (at_node(&tcp(&format!("{REFUSING}:80")))?, "source_range", "add its address"),
+        (at_node(&tcp(&format!("{EMPTY}:80")))?, "no_endpoint", "see `trigon services` for what is ready"),
+        (at_node(&ping(WORKING))?, "icmp", "nodes never do"),
+        (at_node(&from("127.0.0.1"))?, "spoofed", "BCP 38"),
+        (at_node(&from(WORKING))?, "spoofed", "no client has: a VIP"),
+    ];
+    for (story, verdict, words) in &faults {
+        println!("{story}");
+        ensure!(story["verdict"] == *verdict, "not {verdict}: {story}");
+        ensure!(story.to_string().contains(words), "nothing of `{words}`: {story}");
+        ensure!(story["fate"] != "drop" || story["remedy"].is_string(), "no remedy: {story}");
+    }
+    check_printed_text(triangle, triangle.testbed.machine("director1")?, &udp(&format!("{WORKING}:5353")))
 }
 
 /// The text output, and the exit codes for wrong arguments (2) and for an agent that doesn't answer (1).

@@ -1,5 +1,5 @@
 //! Datagrams that are larger than the path's MTU arrive whole, and so do the
-//! answers to them.
+//! answers to them. So do those with IPv4 options or extension headers of IPv6.
 
 mod common;
 
@@ -13,6 +13,8 @@ use common::{client_addresses, raw, run_with_diagnostics, socket_address, wait_a
 use lb_testbed::{Config, NodeRole, ServiceSpec, Triangle, UDP_ECHO_PORT, VIP};
 
 const LEN: usize = 20_000;
+/// Flows that one client has at the same time, in each address family.
+const FLOWS: usize = 6;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait before it is certain that no answer comes.
 const SILENCE: Duration = Duration::from_millis(300);
@@ -41,11 +43,15 @@ impl Client {
 
     /// Receives the echo, checks its payload, and returns the name of the Pod or server that answered.
     fn receive_pod_name(&self) -> Result<String> {
+        self.receive_name_of_echo(&self.data)
+    }
+
+    fn receive_name_of_echo(&self, sent: &[u8]) -> Result<String> {
         self.socket.set_read_timeout(Some(PATIENCE))?;
         let mut buffer = vec![0; 65_536];
         let len = self.socket.recv(&mut buffer).with_context(|| format!("no answer from {}", self.to))?;
         let at = buffer.iter().position(|byte| *byte == b' ').context("an answer without a name")?;
-        ensure!(buffer[at + 1..len] == self.data, "{}: the echo of {len} bytes differs", self.to);
+        ensure!(buffer[at + 1..len] == *sent, "{}: the echo of {len} bytes differs", self.to);
         Ok(String::from_utf8_lossy(&buffer[..at]).into_owned())
     }
 
@@ -67,7 +73,7 @@ impl Client {
 }
 
 /// Sends a datagram as the kernel fragments it, then one whose later fragments are in reverse order after the first.
-/// Both are echoed whole, by the same Pod.
+/// Both are echoed whole, by the same Pod, and so is one with options.
 fn check_round_trip(triangle: &Triangle, to: SocketAddr) -> Result<()> {
     let client = Client::new(triangle, to)?;
     let pod =
@@ -77,6 +83,38 @@ fn check_round_trip(triangle: &Triangle, to: SocketAddr) -> Result<()> {
     raw::send_packets(to.ip(), [&parts[0]].into_iter().chain(parts[1..].iter().rev()))?;
     let second = client.receive_pod_name().context("out of order")?;
     ensure!(pod == second, "first {pod}, then {second}");
+    let short = &client.data[..100];
+    raw::send_packets(to.ip(), [&raw::datagram_with_options(client.from, to, short)])?;
+    let third = client.receive_name_of_echo(short).context("with options")?;
+    ensure!(pod == third, "fragments to {pod}, a datagram with options to {third}");
+    Ok(())
+}
+
+/// Fragments of one datagram come by two directors, neither of which has all of them; most by the one that does not
+/// have the first. All meet on one node and go on to one Pod, whichever node that is on: the one to which the flow's
+/// smaller datagrams go as well.
+fn check_fragments_meet(triangle: &Triangle) -> Result<()> {
+    let testbed = &triangle.testbed;
+    for (vip, first_director) in VIP.both().into_iter().zip([0, 1]) {
+        let to = socket_address(vip, UDP_ECHO_PORT);
+        let clients = (0..FLOWS).map(|_| testbed.client().within(|| Client::new(triangle, to)));
+        let clients = clients.collect::<Result<Vec<_>>>()?;
+        let parts: Vec<_> = (0x7201..).zip(&clients).map(|(id, client)| client.fragments(id)).collect();
+        let send = |director: usize, choose: &dyn Fn(usize) -> bool| -> Result<()> {
+            testbed.set_directors(&[director])?;
+            let numbered = parts.iter().flat_map(|parts| parts.iter().enumerate());
+            let chosen: Vec<_> = numbered.filter(|(n, _)| choose(*n)).map(|(_, part)| part).collect();
+            testbed.client().within(|| raw::send_packets(to.ip(), chosen))
+        };
+        send(first_director, &|n| n % 3 == 0)?;
+        send(1 - first_director, &|n| n % 3 != 0)?;
+        for client in &clients {
+            let pod = client.receive_pod_name().context("by two directors")?;
+            client.socket.send(&client.data[..100])?;
+            let other = client.receive_name_of_echo(&client.data[..100]).context("in one piece")?;
+            ensure!(pod == other, "{}: fragments to {pod}, a whole datagram to {other}", client.from);
+        }
+    }
     Ok(())
 }
 
@@ -112,6 +150,7 @@ fn check_delivery(config: Config, delivery: &str) -> Result<()> {
 }
 
 fn check_datagrams_arrive_whole(config: Config, service: ServiceSpec) -> Result<()> {
+    let has_nodes = config.node_role != NodeRole::Bare;
     run_with_diagnostics(&mut Triangle::start(config, &[service])?, |triangle| {
         for vip in VIP.both() {
             let to = socket_address(vip, UDP_ECHO_PORT);
@@ -120,7 +159,7 @@ fn check_datagrams_arrive_whole(config: Config, service: ServiceSpec) -> Result<
             ensure!(dropped_fragments(triangle)? == before, "fragments were dropped");
             check_early_fragments_are_dropped(triangle, to)?;
         }
-        Ok(())
+        if has_nodes { check_fragments_meet(triangle) } else { Ok(()) }
     })
 }
 

@@ -86,6 +86,8 @@ fn with_traffic(length: Duration, act: impl FnOnce(&mut Triangle) -> Result<()>)
 fn maps_grow_under_traffic() -> Result<()> {
     with_traffic(Duration::from_secs(14), |triangle| {
         for name in triangle.agent_names() {
+            // The first start of a node writes who had its slots if it was out. The next finds that there.
+            grow(triangle, &name, 25)?;
             let generation =
                 triangle.testbed.agent_status(triangle.testbed.machine(&name)?)?["generation"].clone();
             grow(triangle, &name, 50)?;

@@ -12,13 +12,15 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use common::{client_addresses, round::exchange_bulk, run_with_diagnostics, socket_address};
+use common::{client_addresses, round::exchange_bulk, run_with_diagnostics, socket_address, wait_at_most};
 use lb_testbed::{Config, PortSpec, Protocol, ServiceSpec, TCP_ECHO_PORT, Triangle, VIP, assume_peer_mss};
 
 /// Bytes that a connection sends and gets back.
 const LEN: usize = 10 << 20;
 /// The longest wait for the next byte. A sender whose packets are lost waits longer after each of them.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// By when a change of the objects has taken effect.
+const PROGRAMMED: Duration = Duration::from_secs(10);
 
 /// Links between directors and nodes carry 1500 bytes, as those to the client do.
 fn one_node_config() -> Config {
@@ -198,6 +200,15 @@ fn directors_answer_pings() -> Result<()> {
         }
         let answered = triangle.testbed.sum_verdict(triangle.testbed.directors(), "echo_reply")?;
         ensure!(answered == 6, "{answered} answers");
+        // A ping would say that there is somebody to take a connection.
+        triangle.write_objects(&[ServiceSpec::with_all_ports("web").pods(&[])])?;
+        for vip in VIP.both() {
+            wait_at_most(PROGRAMMED, "no answer without a backend", || {
+                Ok(!ping(triangle, vip)?.status.success())
+            })?;
+        }
+        let unanswered = triangle.testbed.sum_verdict(triangle.testbed.directors(), "icmp")?;
+        ensure!(unanswered >= 6, "{unanswered} came without being answered");
         Ok(())
     })?;
     let silent = Config { agent_args: vec!["--answer-echo=false".into()], ..one_node_config() };

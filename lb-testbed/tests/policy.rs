@@ -6,15 +6,20 @@ use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
+    slice,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use common::{
     client_addresses, held::HeldConnections, pods_of_clients, run_with_diagnostics, socket_address,
     wait_at_most,
 };
-use lb_testbed::{Config, PortSpec, Protocol, ServiceSpec, TCP_ECHO_PORT, Triangle, UDP_ECHO_PORT, VIP};
+use lb_testbed::{
+    Answers, Config, PortSpec, Protocol, ServiceSpec, TCP_ECHO_PORT, Triangle, UDP_ECHO_PORT, VIP,
+};
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
@@ -129,7 +134,7 @@ fn only_clients_in_the_source_ranges_are_served() -> Result<()> {
         ServiceSpec::with_all_ports("web").field("loadBalancerSourceRanges", json!(ranges))
     };
     let open = ServiceSpec::with_all_ports("web");
-    run_with_diagnostics(&mut Triangle::start(Config::l3(), std::slice::from_ref(&open))?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), slice::from_ref(&open))?, |triangle| {
         let all: Vec<_> = VIP.both().into_iter().map(|vip| client_addresses(triangle, vip)).collect();
         let choose = |n: usize| all.iter().map(|clients| clients[n]).collect::<Vec<_>>();
         for admitted in [[choose(0), choose(1)].concat(), choose(2)] {
@@ -179,6 +184,56 @@ fn check_only_admitted_are_served(
     Ok(())
 }
 
+/// Waits until every machine has so many endpoints of each service in its ring.
+fn wait_for_endpoints(triangle: &Triangle, count: u64) -> Result<()> {
+    let total = |service: &serde_json::Value| {
+        let shares = service["backends"].as_array().map_or(&[][..], Vec::as_slice);
+        shares.iter().filter_map(|share| share["weight"].as_u64()).sum::<u64>()
+    };
+    wait_at_most(PATIENCE, "the endpoints", || {
+        for machine in triangle.testbed.machines() {
+            let services = triangle.testbed.run_trigon_json(machine, &["services"])?;
+            let services = services.as_array().context("no services")?;
+            if services.iter().any(|service| total(service) != count) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })
+    .map(drop)
+}
+
+/// Who answers a client's connections, 1,000 at least, one after the other, while a node leaves and comes back twice.
+/// `objects`: without the node, which has two Pods, and with it.
+fn request_while_node_goes(
+    triangle: &Triangle,
+    client: IpAddr,
+    to: SocketAddr,
+    objects: &[ServiceSpec; 2],
+) -> Result<Answers> {
+    let is_over = AtomicBool::new(false);
+    let request = || -> Result<Answers> {
+        let mut sum = Answers::default();
+        while sum.requests < 1000 || !is_over.load(Ordering::Relaxed) {
+            sum += triangle.testbed.send_requests_from(client, to, 250)?;
+        }
+        Ok(sum)
+    };
+    let change = || -> Result<()> {
+        for (spec, count) in objects.iter().zip([4, 6]).cycle().take(4) {
+            triangle.write_objects(slice::from_ref(spec))?;
+            wait_for_endpoints(triangle, count)?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let requests = scope.spawn(request);
+        let changed = change();
+        is_over.store(true, Ordering::Relaxed);
+        changed.and(requests.join().map_err(|_| anyhow!("the requests panicked"))?)
+    })
+}
+
 #[test]
 fn a_client_stays_with_its_pod_while_rings_change() -> Result<()> {
     let few = ["pod1_1", "pod2_1"];
@@ -188,18 +243,7 @@ fn a_client_stays_with_its_pod_while_rings_change() -> Result<()> {
         let before = pods_of_clients(triangle, 80)?;
         println!("{before:?}");
         triangle.write_objects(&[web()])?;
-        wait_at_most(PATIENCE, "six endpoints on three nodes", || {
-            let settled = triangle.testbed.machines().iter().map(|machine| {
-                let services = triangle.testbed.run_trigon_json(machine, &["services"])?;
-                let services = services.as_array().context("no services")?.clone();
-                let total = |service: &serde_json::Value| {
-                    let shares = service["backends"].as_array().map_or(&[][..], Vec::as_slice);
-                    shares.iter().filter_map(|share| share["weight"].as_u64()).sum::<u64>()
-                };
-                Ok(services.iter().all(|service| total(service) == 6))
-            });
-            Ok(settled.collect::<Result<Vec<bool>>>()?.into_iter().all(|settled| settled))
-        })?;
+        wait_for_endpoints(triangle, 6)?;
         triangle.agent_names().iter().try_for_each(|name| triangle.wait_ready(name))?;
         for _ in 0..2 {
             let now = pods_of_clients(triangle, 80)?;
@@ -207,6 +251,11 @@ fn a_client_stays_with_its_pod_while_rings_change() -> Result<()> {
         }
         let handed_on = triangle.testbed.sum_verdict(triangle.testbed.nodes(), "hand_on")?;
         ensure!(handed_on > 0, "no slot changed hands: this shows nothing");
+        let leaving = [web().pods(&["pod1_1", "pod1_2", "pod2_1", "pod2_2"]), web()];
+        let client = client_addresses(triangle, VIP.v4.into())[0];
+        let answers = request_while_node_goes(triangle, client, socket_address(VIP.v4.into(), 80), &leaving)?;
+        println!("{answers:?}");
+        ensure!(answers.all_answered() && answers.per_pod.keys().eq([&before[&client]]), "{answers:?}");
         // Without affinity, requests of the same clients are spread over Pods.
         triangle.write_objects(&[ServiceSpec::with_all_ports("web")])?;
         wait_for_service_field(triangle, "affinity_seconds", serde_json::Value::is_null)?;
@@ -229,7 +278,7 @@ fn a_client_stays_with_its_pod_while_rings_change() -> Result<()> {
 fn new_flows_are_limited_and_existing_ones_are_not() -> Result<()> {
     const LIMIT: u64 = 30;
     let web = ServiceSpec::with_all_ports("web");
-    run_with_diagnostics(&mut Triangle::start(Config::l3(), std::slice::from_ref(&web))?, |triangle| {
+    run_with_diagnostics(&mut Triangle::start(Config::l3(), slice::from_ref(&web))?, |triangle| {
         let mut held = HeldConnections::open(triangle)?;
         let limited = web.annotation("trigon.dev/new-flows-per-second", &LIMIT.to_string());
         triangle.write_objects(&[limited])?;

@@ -19,10 +19,21 @@ pub fn set<const N: usize>(frame: &Window<N>, backend: &Backend) {
 /// made from the one at `old`.
 #[inline(always)]
 pub fn swap(cursor: &Cursor, old: usize) -> Option<()> {
+    renew(cursor, old, swapped)
+}
+
+/// The Ethernet header at `old`, at the start of the frame.
+#[inline(always)]
+pub fn keep(cursor: &Cursor, old: usize) -> Option<()> {
+    renew(cursor, old, |macs| macs)
+}
+
+#[inline(always)]
+fn renew(cursor: &Cursor, old: usize, become_of: impl Fn([u32; 3]) -> [u32; 3]) -> Option<()> {
     let old = cursor.window::<{ eth::LEN }>(old)?;
     let (macs, ethertype) = (old.macs::<{ eth::DST }>(), old.get::<u16, { eth::TYPE }>());
     let new = cursor.window::<{ eth::LEN }>(0)?;
-    new.set_macs::<{ eth::DST }>(swapped(macs));
+    new.set_macs::<{ eth::DST }>(become_of(macs));
     new.set::<u16, { eth::TYPE }>(ethertype);
     Some(())
 }

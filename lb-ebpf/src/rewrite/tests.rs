@@ -191,18 +191,22 @@ proptest! {
     }
 
     #[test]
-    fn a_client_is_told_with_valid_checksums((flow, []) in flows::<0>(), mtu in 576u16..9000) {
+    fn a_client_is_told_with_valid_checksums((flow, []) in flows::<0>(), mtu in 576u16..9000, is_back: bool) {
         let flow = Flow { payload: vec![9; too_big::QUOTE], options: 0, ..flow };
         let more = too_big::more(flow.is_v4());
         let mut reshaped = vec![0; more];
         reshaped.extend(&flow.frame()[..eth::LEN + too_big::QUOTE]);
         // What was read of the packet while it was whole.
         let (is_done, frame) = of_flow(&flow.frame(), |packet| {
-            on(&reshaped, |cursor| too_big::write(cursor, packet, mtu))
+            on(&reshaped, |cursor| too_big::write(cursor, packet, mtu, is_back))
         });
         prop_assert_eq!(is_done, Some(()));
         assert_valid(inner(&frame), true);
         prop_assert_eq!(&inner(&frame)[more..], &flow.packet()[..too_big::QUOTE]);
+        let old = flow.frame();
+        let (dst, src) = old[..eth::TYPE].split_at(6);
+        let macs = if is_back { [src, dst].concat() } else { [dst, src].concat() };
+        prop_assert_eq!(&frame[..eth::TYPE], &macs[..]);
         let back = Flow { src: flow.dst, dst: flow.src, ttl: TTL, tos: 0xc0, ..flow };
         prop_assert!(is_same_header(&frame, &back));
     }

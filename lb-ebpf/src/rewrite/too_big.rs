@@ -27,9 +27,17 @@ pub const fn more(is_v4: bool) -> usize {
 
 /// Write the message that says `mtu` in front of `packet`: there are as many
 /// bytes more at the start of the frame, and none behind the quote.
+///
+/// `back`: by the machine that the packet came from. Otherwise the frame is addressed
+/// as the packet was.
 #[inline(always)]
-pub fn write(cursor: &Cursor, packet: &Packet, mtu: u16) -> Option<()> {
-    macs::swap(cursor, more(packet.is_v4))?;
+pub fn write(cursor: &Cursor, packet: &Packet, mtu: u16, back: bool) -> Option<()> {
+    let more = more(packet.is_v4);
+    if back {
+        macs::swap(cursor, more)?;
+    } else {
+        macs::keep(cursor, more)?;
+    }
     if packet.is_v4 { v4(cursor, packet, mtu) } else { v6(cursor, packet, mtu) }
 }
 

@@ -1,4 +1,4 @@
-//! Datagrams in fragments that the test cuts itself, to send them in any order.
+//! Datagrams in fragments that the test cuts itself, to send them in any order; and with headers that few have.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,6 +9,12 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 const PIECE: usize = 1200;
 const UDP: u8 = 17;
 const FRAGMENT: u8 = 44;
+const HOP_BY_HOP: u8 = 0;
+const DESTINATION: u8 = 60;
+/// An IPv4 router alert (RFC 2113) and an end of options.
+const OPTIONS: [u8; 8] = [0x94, 4, 0, 0, 0, 0, 0, 0];
+/// What fills the rest of an IPv6 header of options (PadN, RFC 8200 section 4.2).
+const PADDING: [u8; 6] = [1, 4, 0, 0, 0, 0];
 
 /// A UDP datagram as IP packets, the first fragment first.
 pub fn datagram_fragments(from: SocketAddr, to: SocketAddr, id: u16, data: &[u8]) -> Vec<Vec<u8>> {
@@ -17,6 +23,23 @@ pub fn datagram_fragments(from: SocketAddr, to: SocketAddr, id: u16, data: &[u8]
     let piece =
         |(n, piece): (usize, &[u8])| ip_packet(from.ip(), to.ip(), id, n * PIECE, n + 1 < count, piece);
     datagram.chunks(PIECE).enumerate().map(piece).collect()
+}
+
+/// A UDP datagram in one IP packet, behind IPv4 options, or behind hop-by-hop and destination options of IPv6.
+pub fn datagram_with_options(from: SocketAddr, to: SocketAddr, data: &[u8]) -> Vec<u8> {
+    let datagram = udp_datagram(from, to, data);
+    let addresses = [octets(from.ip()), octets(to.ip())].concat();
+    let header = if from.is_ipv4() {
+        let len = (20 + OPTIONS.len() + datagram.len()) as u16;
+        let words = (20 + OPTIONS.len() as u8) / 4;
+        [&[0x40 | words, 0][..], &len.to_be_bytes(), &[0, 0, 0, 0, 64, UDP, 0, 0], &addresses, &OPTIONS]
+            .concat()
+    } else {
+        let extensions = [&[DESTINATION, 0][..], &PADDING, &[UDP, 0], &PADDING].concat();
+        let len = (extensions.len() + datagram.len()) as u16;
+        [&[0x60, 0, 0, 0][..], &len.to_be_bytes(), &[HOP_BY_HOP, 64], &addresses, &extensions].concat()
+    };
+    [header, datagram].concat()
 }
 
 /// Sends whole IP packets, from the namespace of this thread.

@@ -28,6 +28,9 @@ pub struct AgentStatus {
     pub source: SourceReport,
     pub services: Count,
     pub backends: Count,
+    /// An older agent does not tell.
+    #[serde(default)]
+    pub handed_on: HandedOn,
     /// What is wrong, in full sentences; empty if all is well.
     pub problems: Vec<String>,
     /// What works, but worse than it could; `ready` does not depend on it.
@@ -60,6 +63,21 @@ pub struct Count {
     pub good: usize,
 }
 
+/// Packets of flows that this node did not know, or was asked for, since its maps were made.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct HandedOn {
+    /// They took a second hop: to a former owner, back to who searched, or to where the flow was found.
+    pub second_hop: u64,
+    /// A search found the flow here, as the first node that was asked, the second, and so on.
+    pub found: Vec<u64>,
+    /// A search ended here without one who knows the flow.
+    pub nobody: u64,
+    /// Dropped, because more came in a second than are searched for.
+    pub limited: u64,
+    /// Dropped, because only a node that does not answer may know the flow.
+    pub dead_owner: u64,
+}
+
 /// A line of `trigon services`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ServiceReport {
@@ -74,6 +92,13 @@ pub struct ServiceReport {
     /// Slots of its ring; 0 if this machine is no director, or it has no backend.
     pub ring: usize,
     pub backends: Vec<RingShare>,
+    /// On a node, the slots that got another owner since the agent started.
+    #[serde(default)]
+    pub slots_moved: usize,
+    /// On a node, how many others may be asked for flows of a slot, at most: former owners, and those who may have had
+    /// the slot for a time.
+    #[serde(default)]
+    pub history_depth: usize,
     /// On this node, those that take new connections.
     pub endpoints: Vec<String>,
     /// On this node, those that keep their connections and get no new ones.

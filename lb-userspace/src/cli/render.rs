@@ -8,7 +8,9 @@ use std::fmt::Write;
 pub use announce::{bgp, l2};
 use table::{header_row, render_table};
 
-use crate::agent::report::{AgentStatus, BackendReport, HealthReport, ServiceReport, VerdictReport};
+use crate::agent::report::{
+    AgentStatus, BackendReport, HandedOn, HealthReport, ServiceReport, VerdictReport,
+};
 
 pub fn status(status: &AgentStatus) -> String {
     let interfaces: Vec<_> =
@@ -26,6 +28,7 @@ pub fn status(status: &AgentStatus) -> String {
         vec!["source".into(), format!("{} ({source})", status.source.place)],
         vec!["services".into(), format!("{} of {} programmed", status.services.good, status.services.total)],
         vec!["backends".into(), format!("{} of {} reachable", status.backends.good, status.backends.total)],
+        vec!["handed on".into(), handed_on_cell(&status.handed_on)],
         vec!["generation".into(), status.generation.to_string()],
         vec!["uptime".into(), format!("{} s, release {}", status.uptime_seconds, status.version)],
     ]);
@@ -34,6 +37,21 @@ pub fn status(status: &AgentStatus) -> String {
     }
     for warning in &status.warnings {
         let _ = writeln!(text, "warning: {warning}");
+    }
+    text
+}
+
+/// `12 packets took a second hop; 3 searches found the flow here, 0 nobody`, and what was dropped, if anything was.
+fn handed_on_cell(handed_on: &HandedOn) -> String {
+    let HandedOn { second_hop, found, nobody, .. } = handed_on;
+    let found: u64 = found.iter().sum();
+    let mut text = format!("{second_hop} packets took a second hop; ");
+    let _ = write!(text, "{found} searches found the flow here, {nobody} nobody");
+    if handed_on.limited > 0 {
+        let _ = write!(text, ", {} dropped beyond the limit", handed_on.limited);
+    }
+    if handed_on.dead_owner > 0 {
+        let _ = write!(text, ", {} dropped for an owner that does not answer", handed_on.dead_owner);
     }
     text
 }
@@ -49,6 +67,7 @@ pub fn services(services: &[ServiceReport]) -> String {
         "VIP",
         "STATE",
         "BACKENDS (SLOTS)",
+        "MOVED (DEPTH)",
         "HERE",
         "POLICY",
         "PACKETS",
@@ -62,6 +81,7 @@ pub fn services(services: &[ServiceReport]) -> String {
             format!("{} {vip}", service.protocol),
             state,
             backends_cell(service),
+            format!("{} ({})", service.slots_moved, service.history_depth),
             endpoints_cell(service),
             policy_cell(service),
             service.packets.to_string(),

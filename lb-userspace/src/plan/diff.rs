@@ -229,9 +229,10 @@ impl<'a> DiffBuilder<'a> {
             }
             let shortages = self.diff.shortages.len();
             match self.service_ops(*key, planned) {
-                Ok(ops) => {
+                Ok((ops, moved)) => {
                     let is_whole = self.diff.shortages.len() == shortages && self.has_all_backends(planned);
-                    let written = Some(Written { planned: planned.clone(), is_whole });
+                    let moved = moved + written.map_or(0, |written| written.moved);
+                    let written = Some(Written { planned: planned.clone(), is_whole, moved });
                     let changes =
                         if planned.is_passed() { &mut self.diff.passed } else { &mut self.diff.services };
                     changes.push(ServiceChange { key: *key, written, ops });
@@ -241,16 +242,22 @@ impl<'a> DiffBuilder<'a> {
         }
     }
 
+    /// The changes of a service, and how many slots move by them.
+    ///
     /// Without room for a new ring or new source ranges, the old ones stay, and of the endpoints
     /// there are as many as have room: none that is gone may stay.
-    fn service_ops(&mut self, key: ServiceKey, planned: &PlannedService) -> Result<Vec<Op>, Shortage> {
+    fn service_ops(
+        &mut self,
+        key: ServiceKey,
+        planned: &PlannedService,
+    ) -> Result<(Vec<Op>, usize), Shortage> {
         let old = self.mirror.services.get(&key).copied();
         let id = match old {
             Some(old) => old.id,
             None => self.next_service_id().ok_or_else(|| Shortage::Services(planned.name.clone()))?,
         };
         let ranges = self.find_ranges(id, old.as_ref(), planned)?;
-        let Slots { len, ring, history, has_changed_hands } = self.find_slots(old.as_ref(), planned)?;
+        let Slots { len, ring, history, handover } = self.find_slots(&key, old.as_ref(), planned)?;
         let endpoints = self.fit_endpoints(id, planned);
         // The service will be changed: take the room.
         self.range_count = ranges.count;
@@ -268,7 +275,11 @@ impl<'a> DiffBuilder<'a> {
             endpoints: endpoints.count,
             generation: old.map_or(self.stamp.generation, |old| old.generation),
             history_offset: history.offset,
-            changed: if has_changed_hands { self.stamp.seconds() } else { old.map_or(0, |old| old.changed) },
+            changed: if handover.has_changed {
+                self.stamp.seconds()
+            } else {
+                old.map_or(0, |old| old.changed)
+            },
             affinity: planned.policy.affinity,
             new_flows: planned.policy.new_flows,
             mss: planned.mss,
@@ -282,7 +293,7 @@ impl<'a> DiffBuilder<'a> {
             ranges.first.into_iter().chain(endpoints.first).chain(reset).chain(set).collect();
         ops.extend(ranges.last);
         ops.extend(endpoints.last);
-        Ok(ops)
+        Ok((ops, handover.moved))
     }
 
     fn next_service_id(&mut self) -> Option<u32> {

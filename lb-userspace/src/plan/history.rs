@@ -34,11 +34,7 @@ pub fn advance(
         let (behind, first) = keepers.split_at(slot % keepers.len().max(1));
         let mut keepers = first.iter().chain(behind);
         keepers.by_ref().take(LISTED_KEEPERS).for_each(|keeper| list.add(*keeper, &is_alive));
-        for age in 0..Owners::default().ids.len() {
-            for old in overlapping_slots(before, slot, ring.len()) {
-                list.add(old.ids[age], &is_alive);
-            }
-        }
+        list.add_all(overlapping_slots(before, slot, ring.len()), &is_alive);
         for heir in heirs::heirs_of(ring, slot).take(LISTED_HEIRS) {
             list.add(heir, &is_alive);
         }
@@ -48,9 +44,34 @@ pub fn advance(
     lists
 }
 
-/// The lists of a ring without known former owners: each names the owner alone.
-pub fn begin(ring: &[u16]) -> Vec<Owners> {
-    ring.iter().map(|owner| OwnerList::new(*owner).owners).collect()
+/// The lists that an agent goes on from when it starts: those that it finds (none, if there were none), as if
+/// `without_me`, the ring of all but this node, had come after them. While the agent was away, this node may have been
+/// out, and flows of its slots began at others. Without another member, `without_me` is empty.
+pub fn resume(found: &[Owners], without_me: &[u16], is_alive: impl Fn(u16) -> bool) -> Vec<Owners> {
+    if without_me.is_empty() {
+        return found.to_vec();
+    }
+    let mut lists = Vec::with_capacity(without_me.len());
+    for (slot, owner) in without_me.iter().enumerate() {
+        let mut list = OwnerList::new(*owner);
+        list.add_all(overlapping_slots(found, slot, without_me.len()), &is_alive);
+        lists.push(list.owners);
+    }
+    lists
+}
+
+/// How many slots of `ring` have an owner that did not have all of their hashes before. Of a service that is new, none.
+pub fn moved(before: &[Owners], ring: &[u16]) -> usize {
+    let is_moved = |(slot, owner): &(usize, &u16)| {
+        overlapping_slots(before, *slot, ring.len()).iter().any(|old| old.ids[0] != **owner)
+    };
+    ring.iter().enumerate().filter(is_moved).count()
+}
+
+/// The most former owners, heirs and keepers that any slot has: so many nodes may be asked for a flow.
+pub fn depth(lists: &[Owners]) -> usize {
+    let others = |list: &Owners| list.ids[1..].iter().filter(|id| **id != NO_BACKEND).count();
+    lists.iter().map(others).max().unwrap_or_default()
 }
 
 /// The slots of the ring before that have hashes in common with slot `slot`
@@ -73,6 +94,15 @@ impl OwnerList {
         let mut owners = Owners::default();
         owners.ids[0] = owner;
         Self { owners, len: 1 }
+    }
+
+    /// Those of these lists, newest first.
+    fn add_all(&mut self, lists: &[Owners], is_alive: &impl Fn(u16) -> bool) {
+        for age in 0..Owners::default().ids.len() {
+            for list in lists {
+                self.add(list.ids[age], is_alive);
+            }
+        }
     }
 
     fn add(&mut self, id: u16, is_alive: impl Fn(u16) -> bool) {

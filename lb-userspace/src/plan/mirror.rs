@@ -81,6 +81,8 @@ pub struct Written {
     pub planned: Arc<PlannedService>,
     /// False: backends are missing in its ring, for which there was no room.
     pub is_whole: bool,
+    /// Slots that got another owner since the agent started, or since a change of the service failed.
+    pub moved: usize,
 }
 
 impl Written {

@@ -48,6 +48,11 @@ impl RingPace {
         &self.rings.entry(frontend).or_insert(next).members
     }
 
+    /// May a service's ring have this member already? Of a service that is not known, nobody knows.
+    pub fn may_have(&self, frontend: &Frontend, name: &Arc<str>) -> bool {
+        self.rings.get(frontend).is_none_or(|ring| ring.members.iter().any(|(member, _)| member == name))
+    }
+
     /// The service keeps what it has, and does not wait for more.
     pub fn keep(&mut self, frontend: &Frontend) {
         self.pending.remove(frontend);

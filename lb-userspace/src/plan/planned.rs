@@ -60,7 +60,8 @@ pub struct PlannedService {
     /// Of a `Local` service, those of `owners` that are directors too: who else may have flows of any slot.
     pub keepers: Arc<[BackendKey]>,
     /// The ring of all members but this node, taken for the one before this node
-    /// joined. Empty if this node is not in the ring, or is its only member.
+    /// joined, and for the last one before the agent started. Empty if this node is
+    /// not in the ring, or is its only member.
     pub without_me: Arc<Ring>,
     /// The endpoints on this node that take new flows. Empty on a machine that is no node.
     pub endpoints: Vec<maps::Endpoint>,

@@ -2,6 +2,7 @@
 
 mod entries;
 mod touched;
+mod vips;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -11,7 +12,7 @@ use std::{
 };
 
 use lb_common::{
-    maps::{ServiceKey, Vip, service_flags, vip_flags},
+    maps::{ServiceKey, service_flags},
     roles,
 };
 
@@ -55,7 +56,6 @@ struct Round<'a> {
     now: Instant,
     origin: TunnelOrigin<'a>,
     mss: Mss,
-    vip: Vip,
 }
 
 impl Round<'_> {
@@ -110,9 +110,8 @@ impl Planner {
         dead: &Dead,
         now: Instant,
     ) -> Plan {
-        let vip = Vip { flags: if me.answer_echo { vip_flags::ECHO } else { 0 } };
         let (origin, mss) = (TunnelOrigin::new(cluster, me), Mss::new(cluster, me, hops));
-        let round = Round { cluster, me, hops, dead, now, origin, mss, vip };
+        let round = Round { cluster, me, hops, dead, now, origin, mss };
         let last = self.basis.replace(Basis::new(&round));
         let mut plan = match last.and_then(|last| last.touched_by(&round)) {
             Some(touched) => self.replan(before, touched, &round),
@@ -139,6 +138,7 @@ impl Planner {
             self.put_service(&mut plan, before, service, round);
         }
         cluster.passed.keys().for_each(|frontend| put_passed(&mut plan, cluster, frontend));
+        vips::renew(&mut plan, &vips_of(cluster.services.keys()), round);
         let backends = entries::all_backends(&plan);
         self.complete(&mut plan, &backends, round);
         plan
@@ -163,6 +163,9 @@ impl Planner {
                 }
             }
         }
+        let mut vips = vips_of(&services);
+        vips.extend(vips::served_at(&plan, &touched.health));
+        vips::renew(&mut plan, &vips, round);
         let backends = entries::touched_backends(before, &plan, touched.addresses);
         self.complete(&mut plan, &backends, round);
         plan
@@ -190,7 +193,7 @@ impl Planner {
     fn put_service(&mut self, plan: &mut Plan, before: &Plan, service: &Service, round: &Round<'_>) {
         let (frontend, key) = (&service.frontend, service_key(&service.frontend));
         let before = before.services.get(&key).filter(|before| !before.is_passed());
-        let (named, unknown) = known_members(before, service, round);
+        let (named, unknown) = known_members(before, &self.pace, service, round);
         let do_all_wait = named.is_empty() && !unknown.is_empty();
         self.waiting.remove(frontend);
         if !unknown.is_empty() {
@@ -209,7 +212,6 @@ impl Planner {
         for (member, _) in planned.members.iter() {
             *plan.members.entry(*member).or_default() += 1;
         }
-        plan.vips.insert(key.addr, round.vip);
         plan.services.insert(key, Arc::new(planned));
     }
 
@@ -331,7 +333,11 @@ fn put_passed(plan: &mut Plan, cluster: &Cluster, frontend: &Frontend) {
     }
 }
 
-/// Takes a service out of a plan, and what only it needs out of its VIPs and members.
+fn vips_of<'a>(frontends: impl IntoIterator<Item = &'a Frontend>) -> BTreeSet<IpAddr> {
+    frontends.into_iter().map(|frontend| frontend.vip).collect()
+}
+
+/// Takes a service out of a plan, and what only it needs out of its members.
 fn remove_service(plan: &mut Plan, key: &ServiceKey) {
     let Some(planned) = plan.services.remove(key) else { return };
     for (member, _) in planned.members.iter() {
@@ -340,26 +346,25 @@ fn remove_service(plan: &mut Plan, key: &ServiceKey) {
             _ => plan.members.remove(member),
         };
     }
-    let first = ServiceKey { addr: key.addr, port: 0, protocol: 0, pad: 0 };
-    let mut others = plan.services.range(first..).take_while(|(other, _)| other.addr == key.addr);
-    if others.all(|(_, other)| other.is_passed()) {
-        plan.vips.remove(&key.addr);
-    }
 }
 
 /// The members of a service, but those that are new in it and whose next hops were not looked
 /// up yet: these come second.
 fn known_members(
     before: Option<&Arc<PlannedService>>,
+    pace: &RingPace,
     service: &Service,
     round: &Round<'_>,
 ) -> (Vec<NamedMember>, Vec<BackendKey>) {
-    let was_member = |key: &BackendKey| {
+    let was_at = |key: &BackendKey| {
         before.is_some_and(|before| before.members.iter().any(|(member, _)| member == key))
     };
-    let is_new = |key: &BackendKey| round.is_unknown(key) && !was_member(key);
-    let (new, known): (Vec<_>, Vec<_>) =
-        named_members(round.cluster, service).into_iter().partition(|(_, key, _)| is_new(key));
+    // Another node may have been at this address.
+    let was_member =
+        |name: &Arc<str>, key: &BackendKey| was_at(key) && pace.may_have(&service.frontend, name);
+    let (new, known): (Vec<_>, Vec<_>) = named_members(round.cluster, service)
+        .into_iter()
+        .partition(|(name, key, _)| round.is_unknown(key) && !was_member(name, key));
     (known, new.into_iter().map(|(_, key, _)| key).collect())
 }
 

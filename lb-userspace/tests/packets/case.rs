@@ -95,6 +95,11 @@ impl Case {
         Self { backend: Some((id, traffic_of_one_packet(request.len()))), ..self.for_service(request) }
     }
 
+    /// It counts for this backend, whether or not for a service.
+    pub fn also_for_backend(self, id: u32) -> Self {
+        Self { backend: Some((id, traffic_of_one_packet(self.input.len()))), ..self }
+    }
+
     /// Expect the counted packet to have this length, in bytes.
     pub fn with_counted_len(mut self, len: usize) -> Self {
         for counted in [&mut self.service, &mut self.backend].into_iter().flatten() {

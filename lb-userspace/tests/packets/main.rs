@@ -22,6 +22,7 @@ mod egress_past_vip;
 mod expect;
 mod fragments;
 mod fuzz;
+mod gather;
 mod golden;
 mod groups;
 mod headers;

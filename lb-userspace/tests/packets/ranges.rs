@@ -40,13 +40,13 @@ fn cases_of_kind(kind: Kind) -> Vec<Case> {
     cases
 }
 
-/// Where a packet comes from outside; in a tunnel it has been looked at.
+/// Straight from outside, and from a director that may not have looked at it.
 fn cases_everywhere(name: &str, request: &Request, is_admitted: bool) -> Vec<Case> {
     let endpoint = at_endpoint(request, pod(1)).frame();
     let mut cases = vec![
         admitted_or_dropped(
             arrives(format!("{name} in a tunnel"), AS_NODE, tunnelled(request)),
-            true,
+            is_admitted,
             Deliver,
             &endpoint,
         )

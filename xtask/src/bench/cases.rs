@@ -1,6 +1,6 @@
 //! What is measured. Names follow `[SIDE-]PROTOCOL-DELIVERY-FLOWS`.
 
-use lb_common::Verdict;
+use lb_common::{Verdict, gue};
 
 use super::frame::{Family, POD4, TCP, To, Traffic, UDP, VIP4, Within};
 
@@ -16,6 +16,8 @@ pub const PORT_GUE: u16 = 85;
 pub const PORT_GUE6: u16 = 86;
 /// As `PORT_IPIP`, but of bare servers, whose flows the director remembers.
 pub const PORT_BARE: u16 = 87;
+/// On the node: its flows are at another node, where they were found.
+pub const PORT_HANDED: u16 = 88;
 
 #[derive(Clone, Copy)]
 pub struct Case {
@@ -82,6 +84,8 @@ pub enum Output {
     InIpv6(u8),
     /// Without its outer headers, and addressed to a Pod.
     AtPod,
+    /// In UDP over IPv4 to another node, with private data, in place of its outer headers.
+    HandedOn,
     /// From the VIP.
     FromVip,
 }
@@ -95,6 +99,7 @@ impl Output {
             Output::InIpv4(protocol) => 20 + udp_and_gue(protocol),
             Output::InIpv6(protocol) => 40 + udp_and_gue(protocol),
             Output::AtPod => -(traffic.outer_len() as i32),
+            Output::HandedOn => (20 + 8 + gue::HANDED_LEN) as i32 - traffic.outer_len() as i32,
         }
     }
 
@@ -109,6 +114,7 @@ impl Output {
             Output::AtPod => {
                 (traffic.destination_at() - traffic.outer_len() as u32 + 3, POD4.octets()[3].into())
             }
+            Output::HandedOn => ((14 + 20 + 8 + gue::WHOSE) as u32, gue::MAGIC.into()),
             Output::FromVip => (traffic.source_at() + 3, VIP4.octets()[3].into()),
         }
     }
@@ -185,6 +191,8 @@ fn node_cases() -> Vec<Case> {
         within,
     };
     let (v4, v6) = (|within, flows| tcp(Family::V4, within, flows), |within| tcp(Family::V6, within, 1));
+    let handed = Traffic { port: PORT_HANDED, ..v4(Within::Gue, TEN_K) };
+    let handed = trigon("node-tcp4-handed-10k", Side::Node, handed, Output::HandedOn, Verdict::HandOn);
     let trigon = |name, traffic| trigon(name, Side::Node, traffic, Output::AtPod, Verdict::Deliver);
     vec![
         baseline("decap", Side::Node, v4(Within::Ip, 1), Output::AtPod),
@@ -196,6 +204,7 @@ fn node_cases() -> Vec<Case> {
         trigon("node-tcp4-l2-1", v4(Within::Nothing, 1)),
         trigon("node-tcp6-ipip6-1", v6(Within::Ip)),
         trigon("node-tcp6-gue6-1", v6(Within::Gue)),
+        handed,
     ]
 }
 

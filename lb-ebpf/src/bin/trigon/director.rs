@@ -94,7 +94,7 @@ fn choose(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> Res
 /// The backend that the service's ring names for this flow; [`NO_BACKEND`] as long as it has no
 /// ring, even if it has slots: those are of the node's history.
 #[inline(always)]
-fn owner(service: &Service, hash: u64) -> u32 {
+pub fn owner(service: &Service, hash: u64) -> u32 {
     if service.ring_offset == 0 {
         return NO_BACKEND as u32;
     }
@@ -106,7 +106,7 @@ fn owner(service: &Service, hash: u64) -> u32 {
 }
 
 #[inline(always)]
-fn usable(id: u32) -> Option<&'static Backend> {
+pub fn usable(id: u32) -> Option<&'static Backend> {
     maps::backend(id).filter(|backend| backend.delivery != delivery::NONE)
 }
 
@@ -123,10 +123,10 @@ fn bare(cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> u32 {
     let key = packet.flow_key(service);
     if !l4::is_syn(cursor, packet)
         && let Some(holder) = maps::holder(&key)
-        && usable(holder).is_some()
+        && usable(holder.backend).is_some()
     {
         dry_run::tell(|story| story.memory = memory::ELSEWHERE);
-        return holder;
+        return holder.backend;
     }
     // In the middle of a connection it is not new, but came by another director.
     if service.new_flows != 0

@@ -12,6 +12,7 @@ mod egress;
 mod egress_check;
 mod forward;
 mod fragments;
+mod gather;
 mod icmp;
 mod limit;
 mod maps;

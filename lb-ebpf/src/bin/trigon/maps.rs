@@ -10,7 +10,8 @@ use lb_common::{
     Addr, Verdict,
     maps::{
         Affinity, Backend, DROPPED_LEN, EndpointKey, EndpointSlot, FlowKey, FragmentKey, Holder, NodeFlow,
-        Peer, Ports, RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Story, Traffic, Vip, uplinks,
+        Peer, Ports, RangeKey, Reply, ReplyKey, SEARCHES_LEN, Service, ServiceKey, Spent, Story, Traffic,
+        Vip, backend_flags, uplinks,
     },
     ring::{Owners, RingChunk},
 };
@@ -79,6 +80,9 @@ pub static FRAGMENTS: LruHashMap<FragmentKey, Ports, 1024> = LruHashMap::new();
 
 #[btf_map]
 static HISTORY: Array<Owners, 1024, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+#[btf_map]
+pub static SEARCHES: PerCpuArray<u64, { SEARCHES_LEN as usize }> = PerCpuArray::new();
 
 #[btf_map]
 pub static STRAYS: PerCpuArray<Spent, 1> = PerCpuArray::new();
@@ -182,6 +186,12 @@ pub fn backend(id: u32) -> Option<&'static Backend> {
     BACKENDS.get(id)
 }
 
+/// Is the backend this machine?
+#[inline(always)]
+pub fn is_this_machine(id: u32) -> bool {
+    backend(id).is_some_and(|backend| backend.flags & backend_flags::LOCAL != 0)
+}
+
 /// The slot of one of a service's endpoints that take new flows.
 #[inline(always)]
 pub fn endpoint(service: u32, index: u32) -> Option<u32> {
@@ -202,8 +212,8 @@ pub fn held_slot(slot: u32, epoch: u16, service: u32) -> Option<&'static Endpoin
 }
 
 #[inline(always)]
-pub fn holder(flow: &FlowKey) -> Option<u32> {
-    find_lru(&BARE_FLOWS, flow).map(|holder| holder.backend)
+pub fn holder(flow: &FlowKey) -> Option<Holder> {
+    find_lru(&BARE_FLOWS, flow).copied()
 }
 
 #[inline(always)]

@@ -2,14 +2,14 @@
 //! packet from a director, something else for a VIP, or none of our business.
 
 use aya_ebpf::programs::XdpContext;
-use lb_common::{Verdict, gue, roles};
+use lb_common::{Verdict, gue, ring::NO_BACKEND, roles};
 use lb_ebpf::{
     cursor::Cursor,
     header::{eth, protocol},
     parse::{self, Packet, Parsed, Room},
 };
 
-use crate::{constants::role, director, fragments, icmp, maps, node, vip::unless_vip, vlan};
+use crate::{constants::role, director, fragments, gather, icmp, maps, node, vip::unless_vip, vlan};
 
 #[inline(always)]
 pub fn packet(ctx: &XdpContext) -> Verdict {
@@ -44,12 +44,10 @@ fn untagged(ctx: &XdpContext, cursor: &Cursor, ethertype: u16) -> Verdict {
     let mut room = Room::uninit();
     let packet = match parse::network(cursor, ethertype, eth::LEN, &mut room) {
         Parsed::Flow(packet) => packet,
-        Parsed::Fragment(packet) => {
-            if !fragments::of_request(packet) {
-                return unless_vip(&packet.dst.addr, Verdict::DropFragment);
-            }
-            packet
-        }
+        Parsed::Fragment(packet) => match fragment(ctx, cursor, packet) {
+            Ok(()) => packet,
+            Err(verdict) => return verdict,
+        },
         Parsed::Icmp(packet) => match icmp::receive(cursor, packet, role(roles::DIRECTOR)) {
             Ok(()) => packet,
             Err(verdict) => return verdict,
@@ -60,6 +58,20 @@ fn untagged(ctx: &XdpContext, cursor: &Cursor, ethertype: u16) -> Verdict {
         Parsed::NotIp => return Verdict::Pass,
     };
     request(ctx, cursor, packet)
+}
+
+/// `Ok` if the fragment is a packet of a flow like any other from now on.
+#[inline(always)]
+fn fragment(ctx: &XdpContext, cursor: &Cursor, packet: &mut Packet) -> Result<(), Verdict> {
+    let meeting = if role(roles::DIRECTOR) { gather::meeting(packet) } else { NO_BACKEND as u32 };
+    let do_meet = meeting != NO_BACKEND as u32;
+    if do_meet && !(role(roles::NODE) && maps::is_this_machine(meeting)) {
+        return Err(gather::forward(ctx, cursor, packet, meeting));
+    }
+    if !fragments::of_request(packet) {
+        return Err(unless_vip(&packet.dst.addr, Verdict::DropFragment));
+    }
+    if do_meet { Err(gather::receive(ctx, cursor, packet)) } else { Ok(()) }
 }
 
 #[inline(always)]

@@ -56,6 +56,8 @@ pub struct Arrival {
     pub from: u32,
     /// The backend to hand on to, where the verdict is to hand on.
     pub next: u32,
+    /// This machine is a director too, and keeps the packet by the ring by which it sends.
+    pub is_by_own_ring: bool,
 }
 
 impl Arrival {
@@ -65,6 +67,7 @@ impl Arrival {
         self.hash = hash;
         self.hops = 0;
         self.tags = [0, 0, 0, 0, 0, 0, 0];
+        self.is_by_own_ring = false;
     }
 }
 

@@ -4,7 +4,7 @@ use lb_common::{Verdict, maps::Traffic};
 
 use crate::{
     dry_run::{self, dry_run},
-    maps::{BACKEND_STATS, SERVICE_STATS, VERDICTS, own},
+    maps::{BACKEND_STATS, SEARCHES, SERVICE_STATS, VERDICTS, own},
 };
 
 /// One more packet with this verdict.
@@ -31,6 +31,16 @@ pub fn service(id: u32, bytes: u32) {
 pub fn backend(id: u32, bytes: u32) {
     if !dry_run() {
         add(own(&BACKEND_STATS, id), bytes);
+    }
+}
+
+/// A search for a flow that ended here: found by as many hops, or nowhere (0).
+#[inline(always)]
+pub fn search(hops: u32) {
+    if !dry_run()
+        && let Some(counter) = own(&SEARCHES, hops)
+    {
+        *counter += 1;
     }
 }
 

@@ -123,7 +123,7 @@ impl<'a> StoryBuilder<'a> {
             gue::OVER => "the owner of the slot: nothing of this flow is known here",
             gue::DIRECT => "where the flow was found before",
             gue::FOUND => "where the search for this flow began",
-            _ => "a former owner of the slot, which may know the flow: this node does not",
+            _ => "a node of the slot's list, which may know the flow, or take it: this node does not",
         }
     }
 

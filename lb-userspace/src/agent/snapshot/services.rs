@@ -1,26 +1,41 @@
 //! `trigon services`
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+};
 
-use lb_common::maps::{Endpoint, ServiceKey};
+use lb_common::maps::{Endpoint, Service, ServiceKey};
 
 use super::{Reader, Snapshot};
 use crate::{
     agent::report::{RingShare, ServiceReport},
     datapath::kernel::Stats,
-    plan::{BackendKey, PlannedService, names},
+    plan::{BackendKey, PlannedService, history, names},
 };
+
+/// Of histories that were looked at, by their offsets: many services share one.
+type Depths = HashMap<u32, usize>;
 
 impl Reader {
     pub fn services(&self) -> Vec<ServiceReport> {
         let snapshot = self.snapshot();
+        let mut depths = Depths::new();
         let services = snapshot.programmed.plan.services.iter();
-        services.map(|(key, planned)| snapshot.service_report(&self.stats, key, planned)).collect()
+        services
+            .map(|(key, planned)| snapshot.service_report(&self.stats, &mut depths, key, planned))
+            .collect()
     }
 }
 
 impl Snapshot {
-    fn service_report(&self, stats: &Stats, key: &ServiceKey, planned: &PlannedService) -> ServiceReport {
+    fn service_report(
+        &self,
+        stats: &Stats,
+        depths: &mut Depths,
+        key: &ServiceKey,
+        planned: &PlannedService,
+    ) -> ServiceReport {
         let entry = self.programmed.service(key);
         let traffic = entry.and_then(|entry| stats.service(entry.id).ok()).unwrap_or_default();
         let mut slots = vec![0; planned.members.len()];
@@ -38,6 +53,8 @@ impl Snapshot {
             programmed: self.programmed.proven.get(key).copied(),
             ring: planned.ring.len(),
             backends: planned.members.iter().zip(slots).map(share).collect(),
+            slots_moved: self.programmed.mirror.written.get(key).map_or(0, |written| written.moved),
+            history_depth: entry.map_or(0, |entry| self.history_depth(entry, depths)),
             endpoints: planned.endpoints.iter().map(address_text).collect(),
             draining: planned.draining.iter().map(address_text).collect(),
             source_ranges: planned.policy.ranges.iter().map(ToString::to_string).collect(),
@@ -46,6 +63,11 @@ impl Snapshot {
             packets: traffic.packets,
             bytes: traffic.bytes,
         }
+    }
+
+    fn history_depth(&self, entry: &Service, depths: &mut Depths) -> usize {
+        let Some(lists) = self.programmed.mirror.history_of(entry) else { return 0 };
+        *depths.entry(entry.history_offset).or_insert_with(|| history::depth(lists))
     }
 }
 

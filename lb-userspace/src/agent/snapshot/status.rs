@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use lb_common::maps::Backend;
+use lb_common::{
+    Verdict,
+    maps::{Backend, SEARCHES_LEN},
+};
 
 use super::{Facts, Reader, Snapshot};
 use crate::{
     agent::{
         reach,
         reconcile::Programmed,
-        report::{AgentStatus, Count, InterfaceReport, SourceReport},
+        report::{AgentStatus, Count, HandedOn, InterfaceReport, SourceReport},
     },
     datapath::kernel::Attachment,
     plan::{BackendKey, names},
@@ -19,7 +22,20 @@ impl Reader {
     pub fn status(&self) -> AgentStatus {
         let mut status = self.snapshot().status(&self.facts, self.uptime());
         status.warnings.extend(self.report_fault.borrow().clone());
+        status.handed_on = self.handed_on();
         status
+    }
+
+    fn handed_on(&self) -> HandedOn {
+        let count = |verdict| self.stats.verdict(verdict).unwrap_or_default();
+        let ended = |hops| self.stats.searches(hops).unwrap_or_default();
+        HandedOn {
+            second_hop: count(Verdict::HandOn) + count(Verdict::HandOnRedirect),
+            found: (1..SEARCHES_LEN).map(ended).collect(),
+            nobody: ended(0),
+            limited: count(Verdict::DropStray),
+            dead_owner: count(Verdict::DropDeadOwner),
+        }
     }
 }
 
@@ -56,6 +72,7 @@ impl Snapshot {
             source: SourceReport { place: facts.source.clone(), good: self.source.is_good() },
             services: Count { total: plan.services.len() + plan.held, good: self.programmed.proven.len() },
             backends: Count { total: plan.backends.len(), good: reachable },
+            handed_on: HandedOn::default(),
             problems,
             warnings: self.warnings(facts),
         }

@@ -10,7 +10,8 @@ use lb_common::{
     Addr, Verdict,
     maps::{
         Affinity, Backend, DROPPED_LEN, EndpointKey, EndpointSlot, FlowKey, FragmentKey, Holder, NodeFlow,
-        Peer, Ports, RangeKey, Reply, ReplyKey, Service, ServiceKey, Spent, Traffic, Vip, names,
+        Peer, Ports, RangeKey, Reply, ReplyKey, SEARCHES_LEN, Service, ServiceKey, Spent, Traffic, Vip,
+        names,
     },
     ring::{CHUNK_SLOTS, Owners, RingChunk},
     roles,
@@ -64,7 +65,7 @@ const UPLINKS: u32 = 4096;
 
 /// A map that no role of the agent has a use for has one entry. One per-CPU map of statistics goes
 /// with services and backends.
-pub fn map_specs(options: &DatapathConfig) -> [MapSpec; 22] {
+pub fn map_specs(options: &DatapathConfig) -> [MapSpec; 23] {
     let size_for_role = |role, size| if options.roles & role != 0 { size } else { 1 };
     let capacity = options.capacity;
     let ring_chunks = size_for_role(roles::DIRECTOR, capacity.ring_slots.div_ceil(CHUNK_SLOTS));
@@ -89,6 +90,7 @@ pub fn map_specs(options: &DatapathConfig) -> [MapSpec; 22] {
         per_cpu::<u64>(names::VERDICTS, Verdict::LIMIT),
         per_cpu::<Traffic>(names::SERVICE_STATS, capacity.services),
         per_cpu::<Traffic>(names::BACKEND_STATS, capacity.backends),
+        per_cpu::<u64>(names::SEARCHES, SEARCHES_LEN),
         per_cpu::<Spent>(names::STRAYS, 1),
         per_cpu::<Spent>(names::TOLD, 1),
         spec::<(), ()>(MapType::RingBuf, names::DROPPED, DROPPED_LEN),

@@ -19,6 +19,7 @@ pub struct Stats {
     verdicts: PerCpuArray<MapData, u64>,
     services: PerCpuArray<MapData, Traffic>,
     backends: PerCpuArray<MapData, Traffic>,
+    searches: PerCpuArray<MapData, u64>,
 }
 
 impl Stats {
@@ -27,12 +28,18 @@ impl Stats {
             verdicts: open_array(pin_dir, names::VERDICTS)?,
             services: open_array(pin_dir, names::SERVICE_STATS)?,
             backends: open_array(pin_dir, names::BACKEND_STATS)?,
+            searches: open_array(pin_dir, names::SEARCHES)?,
         })
     }
 
     /// Packets with this verdict since the maps were made.
     pub fn verdict(&self, verdict: Verdict) -> Result<u64, MapError> {
         Ok(self.verdicts.get(&(verdict as u32), 0)?.iter().sum())
+    }
+
+    /// Searches that ended here: see [`lb_common::maps::SEARCHES_LEN`].
+    pub fn searches(&self, hops: u32) -> Result<u64, MapError> {
+        Ok(self.searches.get(&hops, 0)?.iter().sum())
     }
 
     /// Packets and bytes to a service, by its id.

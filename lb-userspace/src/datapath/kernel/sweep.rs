@@ -103,7 +103,7 @@ impl FlowTables {
         // One that changes too fast does not hold up the others.
         let passes = [
             self.flows.delete_where(|key, _| is_unheld(key)),
-            self.bare.delete_where(|key, flow| is_unheld(key) || !lock(held).has_backend(flow.backend)),
+            self.bare.delete_where(|key, flow| is_unheld(key) || !lock(held).has_backend(flow.index())),
             self.affinities.delete_where(|key, _| is_unheld(key)),
             // A Pod that is gone may still send a last FIN or RST, which must carry the
             // VIP. So replies are deleted only with their service.

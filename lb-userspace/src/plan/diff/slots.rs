@@ -44,13 +44,25 @@ pub(super) struct Slots {
     pub len: u32,
     pub ring: Place<u16>,
     pub history: Place<Owners>,
-    /// The history is not what it was.
-    pub has_changed_hands: bool,
+    pub handover: Handover,
+}
+
+/// What a history is to the one before.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Handover {
+    /// It is another one.
+    pub has_changed: bool,
+    /// Slots that have another owner.
+    pub moved: usize,
 }
 
 impl Slots {
-    const NONE: Self =
-        Self { len: 0, ring: Place::NOWHERE, history: Place::NOWHERE, has_changed_hands: false };
+    const NONE: Self = Self {
+        len: 0,
+        ring: Place::NOWHERE,
+        history: Place::NOWHERE,
+        handover: Handover { has_changed: false, moved: 0 },
+    };
 }
 
 /// A slab at this point of the changes.
@@ -86,15 +98,15 @@ impl<'a, S: Clone + Hash + Eq> Room<'a, S> {
     }
 }
 
-/// Where histories lie, and whether they are others than before, by what they are made from.
-pub(super) type Advanced = HashMap<HistoryBasis, (u32, bool)>;
+/// Where histories lie, and what they are to those before, by what they are made from.
+pub(super) type Advanced = HashMap<HistoryBasis, (u32, Handover)>;
 
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct HistoryBasis {
     /// Offset and length of the history before; 0 if there was none.
     before: (u32, u32),
-    /// Without a history before, the ring to begin with.
-    first: Vec<u16>,
+    /// The ring that is taken for the last one, where nobody has followed them.
+    resumed: Option<Vec<u16>>,
     ring: Vec<u16>,
     keepers: Vec<u16>,
 }
@@ -103,10 +115,11 @@ impl DiffBuilder<'_> {
     /// Finds room for a service's slots, or keeps the old ones.
     pub(super) fn find_slots(
         &mut self,
+        key: &ServiceKey,
         old: Option<&Service>,
         planned: &PlannedService,
     ) -> Result<Slots, Shortage> {
-        self.place_slots(old, planned).or_else(|shortage| {
+        self.place_slots(key, old, planned).or_else(|shortage| {
             // By this flag, the directors and nodes of a ring treat its members in another way.
             let is_bare = |flags| flags & service_flags::BARE;
             let Some(old) = old.filter(|old| is_bare(old.flags) == is_bare(planned.flags)) else {
@@ -121,14 +134,19 @@ impl DiffBuilder<'_> {
                 len: old.ring_len,
                 ring: Place::at(old.ring_offset),
                 history: Place::at(old.history_offset),
-                has_changed_hands: false,
+                handover: Handover::default(),
             })
         })
     }
 
     /// Finds room for a service's ring, if this machine is a director, and for its history,
     /// if it is a node that keeps one.
-    fn place_slots(&mut self, old: Option<&Service>, planned: &PlannedService) -> Result<Slots, Shortage> {
+    fn place_slots(
+        &mut self,
+        key: &ServiceKey,
+        old: Option<&Service>,
+        planned: &PlannedService,
+    ) -> Result<Slots, Shortage> {
         let ring = self.ring_ids(planned);
         // Without owners that it could ask, the node does not ask.
         let owners = self.owner_ids(planned, &planned.ring).filter(|ids| !ids.is_empty());
@@ -146,10 +164,9 @@ impl DiffBuilder<'_> {
             slots.ring = place.ok_or_else(|| Shortage::Rings(planned.name.clone()))?;
         }
         if let Some(ids) = owners {
-            let place = self.place_history(old, planned, ids);
-            let (history, has_changed_hands) =
+            let place = self.place_history(key, old, planned, ids);
+            (slots.history, slots.handover) =
                 place.ok_or_else(|| Shortage::Histories(planned.name.clone()))?;
-            (slots.history, slots.has_changed_hands) = (history, has_changed_hands);
         }
         Ok(slots)
     }
@@ -161,34 +178,36 @@ impl DiffBuilder<'_> {
         members.chain(planned.owners.iter()).all(|key| self.backend_ids.contains_key(key))
     }
 
-    /// The place of the history of a service whose slots these own from now on, and whether it is
-    /// another history than before. None: there is no room.
+    /// The place of the history of a service whose slots these own from now on, and what it is to the
+    /// one before. None: there is no room.
     fn place_history(
         &mut self,
+        key: &ServiceKey,
         old: Option<&Service>,
         planned: &PlannedService,
         ring: Vec<u16>,
-    ) -> Option<(Place<Owners>, bool)> {
+    ) -> Option<(Place<Owners>, Handover)> {
         let known = old.and_then(|old| Some((old, self.mirror.history_of(old)?)));
-        let first = match known {
-            Some(_) => Vec::new(),
-            None => self.owner_ids(planned, &planned.without_me).unwrap_or_default(),
-        };
+        let is_followed = known.is_some() && self.mirror.written.contains_key(key);
+        let resumed = if is_followed { None } else { self.owner_ids(planned, &planned.without_me) };
         let before = known.map_or((0, 0), |(old, _)| (old.history_offset, old.ring_len));
         // Of those for whom there is no room, nobody here can ask.
         let keepers = planned.keepers.iter().filter_map(|key| self.backend_ids.get(key).copied()).collect();
-        let basis = HistoryBasis { before, first, ring, keepers };
-        if let Some((offset, has_changed)) = self.advanced.get(&basis) {
-            return Some((Place::at(*offset), *has_changed));
+        let basis = HistoryBasis { before, resumed, ring, keepers };
+        if let Some((offset, handover)) = self.advanced.get(&basis) {
+            return Some((Place::at(*offset), *handover));
         }
-        let before = known.map_or_else(|| history::begin(&basis.first), |(_, owners)| owners.to_vec());
-        let next = history::advance(&before, &basis.ring, &basis.keepers, |id| !self.gone.contains(&id));
+        let is_alive = |id: u16| !self.gone.contains(&id);
+        let found = known.map_or(&[][..], |(_, owners)| &**owners);
+        let before = history::resume(found, basis.resumed.as_deref().unwrap_or_default(), is_alive);
+        let next = history::advance(&before, &basis.ring, &basis.keepers, is_alive);
         let has_changed = known.is_none_or(|(_, owners)| **owners != *next);
+        let handover = Handover { has_changed, moved: history::moved(found, &basis.ring) };
         let place = self.histories.find(next.into())?;
         if place.write.is_none() {
-            self.advanced.insert(basis, (place.offset, has_changed));
+            self.advanced.insert(basis, (place.offset, handover));
         }
-        Some((place, has_changed))
+        Some((place, handover))
     }
 
     /// Takes the room that was found.

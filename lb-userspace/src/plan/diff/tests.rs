@@ -303,6 +303,38 @@ fn an_adopted_state_needs_no_change() {
     assert_eq!(ops, []);
 }
 
+/// Backend 1 is this node. While no agent ran here, its slots may have been those of backend 2.
+#[test]
+fn an_agent_that_starts_takes_the_ring_without_its_node_for_the_last_one() {
+    let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());
+    let here = |backends: &[u8]| {
+        let mut plan = plan(&[(1, backends.iter().copied().collect(), [].into())]);
+        if let Some(service) = plan.services.get_mut(&service_key(1)) {
+            let without_me = if backends.len() > 1 { vec![1; 509] } else { Vec::new() };
+            Arc::make_mut(service).without_me = Arc::new(without_me.into());
+        }
+        plan
+    };
+    let former = |mirror: &Mirror| {
+        let service = &mirror.services[&service_key(1)];
+        let named = |id: u16| mirror.backends.get(&id).map(|backend| backend.outer_dst);
+        let lists = mirror.history_of(service).unwrap().iter();
+        let own = lists.filter(|list| named(list.ids[0]) == Some(addr(1)));
+        own.map(|list| named(list.ids[1])).collect::<Vec<_>>()
+    };
+    converge(&mut tables, &mut mirror, &here(&[1]), 1);
+    converge(&mut tables, &mut mirror, &here(&[1, 2, 3, 4]), 2);
+    let is_followed = former(&mirror);
+    assert!(is_followed.iter().any(|newest| *newest != Some(addr(2))), "{is_followed:?}");
+    let mut adopted = adopt_maps(&tables).unwrap();
+    converge(&mut tables, &mut adopted, &here(&[1, 2, 3, 4]), 3);
+    let resumed = former(&adopted);
+    assert!(resumed.iter().all(|newest| *newest == Some(addr(2))), "{resumed:?}");
+    assert_eq!(adopted.services[&service_key(1)].changed, stamp(3).seconds());
+    let again = adopt_maps(&tables).unwrap();
+    assert_eq!(ops(&here(&[1, 2, 3, 4]), &again, 4), []);
+}
+
 #[test]
 fn an_unrelated_service_is_not_touched() {
     let (mut tables, mut mirror) = (MemoryTables::default(), Mirror::default());

@@ -43,8 +43,33 @@ fn heirs_come_last_and_stay() {
         assert_eq!(ids(list), [&ring[slot..=slot], &heirs(slot)].concat());
     }
     assert_eq!(advance(&lists, &ring, &[], always), lists);
-    let lists = advance(&begin(&[4]), &ring, &[], always);
+    let lists = advance(&resume(&[], &[4], always), &ring, &[], always);
     assert_eq!(ids(&lists[0]), [&[1, 4], &heirs(0)[..]].concat());
+}
+
+/// Its agent was away when the node was out, or the node is new.
+#[test]
+fn after_a_start_the_owner_without_this_node_is_the_newest_former_one() {
+    let lists = advance(&advance(&[], &[3], &[], always), &[1], &[], always);
+    let resumed = advance(&resume(&lists, &[2], always), &[1], &[], always);
+    assert_eq!(ids(&resumed[0]), [1, 2, 3]);
+    let again = advance(&resume(&resumed, &[2], always), &[1], &[], always);
+    assert_eq!(again, resumed, "another start changes nothing");
+    let without_3 = resume(&resumed, &[2], |id| id != 3);
+    assert_eq!(ids(&without_3[0]), [2, 1]);
+    assert_eq!(resume(&resumed, &[], always), resumed, "nobody else could have had the slot");
+    let new = advance(&resume(&[], &[2], always), &[1], &[], always);
+    assert_eq!(ids(&new[0]), [1, 2]);
+}
+
+#[test]
+fn what_moves_is_counted() {
+    let lists = advance(&[], &[1, 2, 3], &[], always);
+    assert_eq!(moved(&[], &[1, 2, 3]), 0);
+    assert_eq!(moved(&lists, &[1, 2, 3]), 0);
+    assert_eq!(moved(&lists, &[1, 3, 1]), 2);
+    assert_eq!(moved(&lists, &[1, 1, 2, 2, 3, 3]), 0, "each slot is two now");
+    assert_eq!((depth(&[]), depth(&resume(&[], &[1], always)), depth(&lists)), (0, 0, 2));
 }
 
 /// A service had many owners before it became `Local`.

@@ -1,5 +1,6 @@
 mod by_changes;
 mod local;
+mod vips;
 
 use lb_common::{
     Addr,

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use imbl::OrdMap;
-use lb_common::{Addr, maps::Vip};
+use lb_common::Addr;
 
 use super::Round;
 use crate::{
@@ -29,7 +29,6 @@ pub(super) struct Basis {
     pub hops: NextHops,
     dead: Dead,
     mss: Mss,
-    vip: Vip,
 }
 
 /// The parts of a plan that may differ from the last one.
@@ -37,6 +36,8 @@ pub(super) struct Touched {
     pub services: BTreeSet<Frontend>,
     /// Of backends: their next hops or their health differ.
     pub addresses: BTreeSet<Addr>,
+    /// Those whose health differs.
+    pub health: BTreeSet<Addr>,
     pub peers: bool,
 }
 
@@ -61,7 +62,6 @@ impl Basis {
             hops: round.hops.clone(),
             dead: round.dead.clone(),
             mss: round.mss,
-            vip: round.vip,
         }
     }
 
@@ -69,7 +69,7 @@ impl Basis {
     /// own addresses, from which tunnels begin, or something that all services have, differ.
     pub fn touched_by(&self, round: &Round<'_>) -> Option<Touched> {
         let now = round.cluster;
-        if self.has_moved(&round.me.node, &now.nodes) || (self.mss, self.vip) != (round.mss, round.vip) {
+        if self.has_moved(&round.me.node, &now.nodes) || self.mss != round.mss {
             return None;
         }
         let nodes = changed_keys(&self.nodes, &now.nodes);
@@ -84,7 +84,7 @@ impl Basis {
         services.extend(self.touched_passed(&services, now));
         services.extend(causes.touched_services(&now.services));
         let addresses = hops.iter().map(|target| Addr::from(*target)).chain(dead.iter().copied()).collect();
-        Some(Touched { services, addresses, peers: !nodes.is_empty() })
+        Some(Touched { services, addresses, health: dead, peers: !nodes.is_empty() })
     }
 
     /// Ports of kube-proxy's that have changed, or have services on their VIPs now and had none, or the other way

@@ -2,9 +2,9 @@
 
 use lb_common::{
     Verdict,
-    maps::{Traffic, names},
+    maps::{SEARCHES_LEN, Traffic, names},
 };
-use lb_testbed::counts::{read_traffic, read_verdicts};
+use lb_testbed::counts::{read_searches, read_traffic, read_verdicts};
 
 use super::Machine;
 use crate::services::IDS;
@@ -51,6 +51,11 @@ impl Machine {
             services: read_traffic(&self.ebpf, names::SERVICE_STATS, IDS).unwrap(),
             backends: read_traffic(&self.ebpf, names::BACKEND_STATS, IDS).unwrap(),
         }
+    }
+
+    /// How searches for flows ended.
+    pub fn searches(&self) -> [u64; SEARCHES_LEN as usize] {
+        read_searches(&self.ebpf).unwrap()
     }
 
     /// How often a verdict was counted.

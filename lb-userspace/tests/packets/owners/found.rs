@@ -63,6 +63,26 @@ fn who_knows_the_flow_tells_who_searched() {
     }
 }
 
+/// By how many hops it was found, or that it was not.
+#[test]
+fn how_a_search_ends_is_counted() {
+    for way in kinds_between_nodes() {
+        let story = SearchStory::on_node(FORMERLY, way).with_open_flow();
+        let (packet, trail) = (story.later_packet(), trail_of(&[fellow(1), fellow(2)]));
+        let mut expected = story.machine.searches();
+        story.comes_from_fellow(2, &trail, &packet).goes_to_fellow(1, &trail.clone().with_word(FOUND));
+        expected[2] += 1;
+        assert_eq!(story.machine.searches(), expected);
+        story.comes_from_director(&packet).stays_here();
+        assert_eq!(story.machine.searches(), expected);
+        let unknown = packet.with_client_port(40_002);
+        story.comes_from_fellow(1, &trail.with_word(OVER), &unknown).stays_here();
+        // Any datagram can be the first of a flow.
+        expected[0] += u64::from(way.0.is_tcp);
+        assert_eq!(story.machine.searches(), expected);
+    }
+}
+
 #[test]
 fn who_knows_the_flow_takes_what_comes_to_him() {
     for way in kinds_between_nodes() {
@@ -139,9 +159,9 @@ fn a_fellow_that_is_gone_is_not_asked_again() {
     }
 }
 
-/// Otherwise the node that searches would never learn who has the flow.
+/// As one more hop: otherwise the node that searches would never learn who has the flow.
 #[test]
-fn who_is_asked_by_another_searches_on() {
+fn who_is_asked_by_another_asks_whom_it_remembers() {
     for way in kinds_between_nodes() {
         for port in [FORMERLY, LEFT] {
             let mut story = SearchStory::on_node(port, way);
@@ -155,7 +175,11 @@ fn who_is_asked_by_another_searches_on() {
                 .goes_to_fellow(3, &trail_of(&[NODE]).with_word(DIRECT));
             story
                 .comes_from_fellow(1, &trail_of(&[fellow(1)]), &packet)
-                .goes_to_fellow(2, &trail_of(&[fellow(1), NODE]));
+                .goes_to_fellow(3, &trail_of(&[fellow(1), NODE]));
+            let asked = trail_of(&[fellow(1), fellow(3)]);
+            story
+                .comes_from_fellow(3, &asked, &packet)
+                .goes_to_fellow(2, &trail_of(&[fellow(1), fellow(3), NODE]));
             story.comes_from_director(&packet).goes_to_fellow(3, &direct_trail());
         }
     }

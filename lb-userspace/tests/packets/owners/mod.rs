@@ -6,9 +6,11 @@ mod changes;
 mod dead;
 mod ended;
 mod found;
+mod gathered;
 mod limit;
 mod network;
 mod opening;
+mod passing;
 mod search;
 mod story;
 

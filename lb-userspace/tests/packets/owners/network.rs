@@ -93,7 +93,7 @@ impl Network {
         let without_me = if is_member { ring_of(&others) } else { Vec::new() };
         let node = self.node(number);
         if node.lists.is_empty() {
-            node.lists = history::begin(&without_me);
+            node.lists = history::resume(&[], &without_me, |_| true);
         }
         node.lists = history::advance(&node.lists, &ring_of(members), &[], |_| true);
         node.has_endpoint = is_member;

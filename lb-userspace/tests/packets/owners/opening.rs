@@ -5,8 +5,9 @@ use lb_common::{Verdict::DropNoEndpoint, maps::names};
 
 use super::{FOUND, OVER, direct_trail, kinds_between_nodes, story::SearchStory, trail_of};
 use crate::{
+    expect::from_director,
     machine::{AS_BOTH, AS_NODE},
-    services::{self, FORMERLY, LEFT, OWN_BACKEND, OWNED, fellow_id, port_over},
+    services::{self, DEAD, FORMERLY, LEFT, OWN_BACKEND, OWNED, RING_LEN, fellow_id, port_over},
     world::{Family, Kind, NODE, fellow},
 };
 
@@ -51,10 +52,10 @@ fn a_node_without_endpoints_hands_a_new_connection_to_the_owner() {
     for way in kinds_of_protocol(true) {
         let mut story = SearchStory::on_node(LEFT, way);
         let syn = story.first_packet();
-        story.comes_from_director(&syn).goes_to_fellow(1, &trail_of(&[]).with_word(OVER));
+        story.comes_from_director(&syn).goes_to_fellow(1, &trail_of(&[NODE]));
         story
             .comes_from_fellow(2, &trail_of(&[fellow(2)]), &syn)
-            .goes_to_fellow(1, &trail_of(&[fellow(2)]).with_word(OVER));
+            .goes_to_fellow(1, &trail_of(&[fellow(2), NODE]));
         assert_eq!(story.flows(), []);
     }
 }
@@ -72,7 +73,7 @@ fn a_node_that_hands_a_new_connection_on_forgets_the_one_that_has_ended() {
         story.machine.set_owners(port_over(way.1, OWNED), &[fellow_id(way.1, 1), OWN_BACKEND]);
         story.comes_from_director(&later).stays_here();
         let next = syn.with_sequence(5);
-        story.comes_from_director(&next).goes_to_fellow(1, &trail_of(&[]).with_word(OVER));
+        story.comes_from_director(&next).goes_to_fellow(1, &trail_of(&[NODE]));
         assert_eq!(story.flows(), []);
         story.comes_from_director(&later).goes_to_fellow(1, &trail_of(&[NODE]));
     }
@@ -125,7 +126,54 @@ fn long_after_a_change_it_goes_past_a_node_without_endpoints_too() {
         let mut story = SearchStory::on_node(LEFT, way);
         let datagram = story.first_packet();
         story.set_changed_at(0);
-        story.comes_from_director(&datagram).goes_to_fellow(1, &trail_of(&[]).with_word(OVER));
+        story.comes_from_director(&datagram).goes_to_fellow(1, &trail_of(&[NODE]));
+    }
+}
+
+/// The director knows of a change that makes this node the owner, and this node does not, or the other way
+/// round. A window would tell nothing then.
+#[test]
+fn a_datagram_for_a_slot_of_another_node_is_searched_for() {
+    for way in kinds_of_protocol(false) {
+        for setup in [AS_NODE, AS_BOTH] {
+            let mut story = SearchStory::new(setup, FORMERLY, way);
+            let datagram = story.first_packet();
+            story.set_changed_at(0);
+            let input = from_director(way.1, &datagram.ip);
+            story.packet_comes("in a tunnel", input, &datagram).goes_to_fellow(1, &trail_of(&[NODE]));
+            assert_eq!(story.flows(), []);
+        }
+        let mut story = SearchStory::on_node(FORMERLY, way);
+        let datagram = story.first_packet();
+        story.set_changed_at(0);
+        story.comes_from_director(&datagram).goes_to_fellow(1, &trail_of(&[NODE]));
+    }
+}
+
+/// For as long as that one is dead, all its flows come here.
+#[test]
+fn a_datagram_for_a_slot_of_a_dead_node_begins_at_once() {
+    for way in kinds_of_protocol(false) {
+        let mut story = SearchStory::on_node(FORMERLY, way);
+        let datagram = story.first_packet();
+        story.set_changed_at(0);
+        let owners = [fellow_id(way.1, DEAD), fellow_id(way.1, 1), OWN_BACKEND];
+        story.machine.set_owners(port_over(way.1, FORMERLY), &owners);
+        story.comes_from_director(&datagram).stays_here();
+        story.has_only_flow(&datagram);
+    }
+}
+
+/// Its own ring says so: that of a director which delivers to its own endpoints, whoever owns the slot.
+#[test]
+fn a_datagram_that_a_director_keeps_begins_at_once() {
+    for way in kinds_of_protocol(false) {
+        let mut story = SearchStory::new(AS_BOTH, FORMERLY, way);
+        let datagram = story.first_packet();
+        story.set_changed_at(0);
+        story.machine.set_ring(port_over(way.1, FORMERLY), &[OWN_BACKEND; RING_LEN as usize]);
+        story.comes_from_director(&datagram).stays_here();
+        story.has_only_flow(&datagram);
     }
 }
 

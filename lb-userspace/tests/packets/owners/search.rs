@@ -1,7 +1,8 @@
 //! From one to the next that was not asked yet, and at last to the owner.
 
 use lb_common::Verdict::{
-    DropDeadOwner, DropNoRoom, DropStray, DropUnresolved, HandOn, HandOnRedirect, TellTooBigRouted,
+    DropDeadOwner, DropNoRoom, DropStray, DropUnresolved, HandOn, HandOnRedirect, TellTooBig,
+    TellTooBigRouted,
 };
 
 use super::{OVER, Trail, frame_from_fellow, frame_to_fellow, kinds_between_nodes, strangers, trail_of};
@@ -153,10 +154,13 @@ fn other_outcomes(kind: Kind, outer: Family) -> Vec<Case> {
             .becomes(HandOn, handed(&fits, 1))
             .for_service(&fits),
         arrives(name("one byte too long"), AS_NODE, too_long.frame())
-            .becomes(TellTooBigRouted, frame(LEAVING, &too_big_message(&too_long, room)))
+            .becomes(TellTooBigRouted, frame(ARRIVING, &too_big_message(&too_long, room)))
             .for_service(&too_long),
         arrives(name("one byte too long, in an outer header"), AS_NODE, from_director(outer, &too_long.ip))
-            .becomes(TellTooBigRouted, frame(LEAVING, &too_big_message(&too_long, room)))
+            .becomes(TellTooBigRouted, frame(ARRIVING, &too_big_message(&too_long, room)))
+            .for_service(&too_long),
+        arrives(name("one byte too long, on a director and node"), AS_BOTH, too_long.frame())
+            .becomes(TellTooBig, frame(LEAVING, &too_big_message(&too_long, room)))
             .for_service(&too_long),
         arrives(name("no headroom"), NODE_WITHOUT_HEADROOM, owned.frame())
             .dropped(DropNoRoom)

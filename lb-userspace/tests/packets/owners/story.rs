@@ -95,14 +95,24 @@ impl SearchStory {
 
     /// These flows, and no others, are remembered as ones of fellows.
     pub fn remembers(&mut self, found: &[(&Request, u8)]) {
+        self.remembers_holders(found, |backend| Holder { backend });
+    }
+
+    /// The SYNs of these flows, and of no others, are remembered as passed on to fellows.
+    pub fn remembers_passing_on(&mut self, passed: &[(&Request, u8)]) {
+        self.remembers_holders(passed, Holder::passed_on);
+    }
+
+    fn remembers_holders(&mut self, expected: &[(&Request, u8)], holder: impl Fn(u32) -> Holder) {
         let key = |flow: FlowKey| (flow.service, flow.client_port);
         let map = self.machine.map::<FlowKey, Holder>(names::BARE_FLOWS);
         let is: BTreeMap<_, _> =
             map.iter().map(Result::unwrap).map(|(flow, holder)| (key(flow), holder.backend)).collect();
         let outer = self.outer;
-        let expected =
-            found.iter().map(|(request, fellow)| (key(request.flow()), u32::from(fellow_id(outer, *fellow))));
-        assert_eq!(is, expected.collect(), "{}", self.kind);
+        let entry = |(request, fellow): &(&Request, u8)| {
+            (key(request.flow()), holder(u32::from(fellow_id(outer, *fellow))).backend)
+        };
+        assert_eq!(is, expected.iter().map(entry).collect(), "{}", self.kind);
     }
 }
 

@@ -78,7 +78,7 @@ fn write_backends(trigon: &mut Ebpf, ring: &Ring, first: u16) -> Result<()> {
     Ok(())
 }
 
-fn backend(delivery: u8, n: u16) -> Backend {
+pub(super) fn backend(delivery: u8, n: u16) -> Backend {
     let [high, low] = (n + 1).to_be_bytes();
     let (outer_src, outer_dst): (IpAddr, IpAddr) = match delivery {
         delivery::IPIP6 | delivery::GUE6 => (

@@ -25,7 +25,7 @@ pub const FLOWS: u32 = 1 << 16;
 pub struct Scale {
     /// Services that no case uses.
     pub bystanders: u16,
-    /// Flows whose replies the program at egress knows.
+    /// Flows whose replies the program at egress knows, and flows that the node knows to be at another.
     pub replies: u32,
 }
 

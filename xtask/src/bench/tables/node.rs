@@ -7,19 +7,25 @@ use anyhow::Result;
 use aya::Ebpf;
 use lb_common::{
     Addr,
-    maps::{Endpoint, EndpointKey, EndpointSlot, Peer, Reply, ReplyKey, Service, ServiceKey, names},
-    ring::NO_BACKEND,
+    maps::{
+        Endpoint, EndpointKey, EndpointSlot, FlowKey, Holder, Peer, Reply, ReplyKey, Service, ServiceKey,
+        delivery, names,
+    },
+    ring::{CHUNK_SLOTS, NO_BACKEND},
     roles,
 };
 
-use super::{Scale, array, bystander_keys, hash_map, service_keys, write_services};
+use super::{Scale, array, bystander_keys, director, hash_map, service_key, service_keys, write_services};
 use crate::bench::{
-    cases::{PORT_IPIP, TARGET_PORT},
-    frame::{DIRECTOR4, DIRECTOR6, Family, NODE4, NODE6, POD4, POD6, VIP4, VIP6, client, client_port},
+    cases::{PORT_HANDED, PORT_IPIP, TARGET_PORT},
+    frame::{DIRECTOR4, DIRECTOR6, Family, NODE4, NODE6, POD4, POD6, TCP, VIP4, VIP6, client, client_port},
 };
 
 /// Pods here, of the one service that the cases use.
 const PODS: u32 = 4;
+
+/// The other node, to which packets are handed on.
+const FELLOW: u32 = 1;
 
 pub fn fill(trigon: &mut Ebpf, scale: Scale) -> Result<()> {
     let service = Service { endpoints: PODS, ..Service::default() };
@@ -27,8 +33,11 @@ pub fn fill(trigon: &mut Ebpf, scale: Scale) -> Result<()> {
     for (id, (key, _)) in (1..).zip(&ours) {
         write_endpoints(trigon, id, key)?;
     }
+    let handed = Service { history_offset: CHUNK_SLOTS, ring_len: 512, ..service };
+    write_handed_flows(trigon, ours.len() as u32 + 1, scale)?;
+    let handed = (service_key(VIP4.into(), PORT_HANDED, TCP), handed);
     let others = bystander_keys(scale).map(|key| (key, Service::default()));
-    write_services(trigon, &ours.into_iter().chain(others).collect::<Vec<_>>())?;
+    write_services(trigon, &ours.into_iter().chain([handed]).chain(others).collect::<Vec<_>>())?;
     for (ip, roles) in [
         (IpAddr::from(DIRECTOR4), roles::DIRECTOR),
         (DIRECTOR6.into(), roles::DIRECTOR),
@@ -37,6 +46,18 @@ pub fn fill(trigon: &mut Ebpf, scale: Scale) -> Result<()> {
     ] {
         let peer = Peer { roles, backend: NO_BACKEND.into() };
         hash_map(trigon, names::PEERS)?.insert(Addr::from(ip), peer, 0)?;
+    }
+    Ok(())
+}
+
+/// Of a service, by its id: all are at the other node.
+fn write_handed_flows(trigon: &mut Ebpf, service: u32, scale: Scale) -> Result<()> {
+    array(trigon, names::BACKENDS)?.set(FELLOW, director::backend(delivery::GUE4, 1), 0)?;
+    let mut map = hash_map(trigon, names::BARE_FLOWS)?;
+    for flow in 0..scale.replies {
+        let client = Addr::from(client(Family::V4, flow));
+        let key = FlowKey { client, service, client_port: client_port(flow).to_be(), incarnation: 0 };
+        map.insert(key, Holder { backend: FELLOW }, 0)?;
     }
     Ok(())
 }

@@ -63,16 +63,21 @@ fn send(
     }
 }
 
-/// Hand a packet on to another node.
+/// Hand a packet on to another node. `told`: what it is if the client is told that it is too big.
 #[inline(always)]
-pub fn hand_on(ctx: &XdpContext, packet: &Packet, backend: &Backend, arrival: &Arrival) -> Verdict {
+pub fn hand_on(
+    ctx: &XdpContext,
+    packet: &Packet,
+    backend: &Backend,
+    arrival: &Arrival,
+    told: Verdict,
+) -> Verdict {
     if backend.flags & backend_flags::RESOLVED == 0 {
         return Verdict::DropUnresolved;
     }
     let verdict = tag(ctx, backend, gue::hand_on(ctx, packet, backend, arrival));
     if matches!(verdict, Verdict::DropTooBig) {
-        // It came from a director, who does not route: the kernel does.
-        return too_big::tell(ctx, packet, backend, Verdict::TellTooBigRouted);
+        return too_big::tell(ctx, packet, backend, told);
     }
     verdict
 }

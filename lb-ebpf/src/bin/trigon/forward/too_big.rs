@@ -33,7 +33,9 @@ pub fn tell(ctx: &XdpContext, packet: &Packet, backend: &Backend, told: Verdict)
         return Verdict::DropTooBig;
     }
     let Some(cursor) = reshape(ctx, too_big::more(packet.is_v4)) else { return Verdict::DropNoRoom };
-    let written = too_big::write(&cursor, packet, mtu);
+    // The kernel takes only what is addressed to this machine.
+    let back = !matches!(told, Verdict::TellTooBigRouted);
+    let written = too_big::write(&cursor, packet, mtu, back);
     if written.is_some() { told } else { Verdict::DropNoRoom }
 }
 

@@ -3,7 +3,7 @@
 
 use aya_ebpf::programs::XdpContext;
 use lb_common::{
-    Verdict, hash,
+    Addr, Verdict, hash,
     maps::{NodeFlow, Reply, ReplyKey, Service, marked, memory, service_flags},
 };
 use lb_ebpf::parse::Packet;
@@ -153,6 +153,13 @@ fn taken_by(scratch: &mut FlowScratch) -> Option<&'static NodeFlow> {
     if is_own {
         return None;
     }
-    scratch.other = reply.flow(&scratch.reply_key);
-    maps::flow_of_reply(&scratch.reply_key, &scratch.other)
+    let FlowScratch { other, reply_key, .. } = scratch;
+    // Word by word: a whole address, or key, would be a call of `memmove`, which takes stack.
+    let client = if reply.is_inside() { &reply.other } else { &reply_key.client };
+    let [first, second, third, fourth] = client.words();
+    other.client = Addr::from_words([first, second, third, fourth]);
+    other.service = reply.service();
+    other.client_port = reply.client_port;
+    other.incarnation = reply.incarnation;
+    maps::flow_of_reply(reply_key, other)
 }

@@ -14,10 +14,10 @@ mod source;
 mod tunnel;
 
 use aya_ebpf::programs::XdpContext;
-use lb_common::{Verdict, maps::Service};
+use lb_common::{Verdict, maps::Service, roles};
 use lb_ebpf::{cursor::Cursor, parse::Packet};
 
-use crate::{ranges, scratch, stats};
+use crate::{constants::role, ranges, scratch, stats};
 pub use known::goes_on;
 pub use tunnel::receive as tunnel;
 
@@ -35,9 +35,17 @@ pub fn receive(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Ser
 #[inline(always)]
 pub fn here(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service, hash: u64) -> Verdict {
     match scratch::flow() {
-        Some(scratch) => scratch.arrival.begin(hash),
+        Some(scratch) => {
+            scratch.arrival.begin(hash);
+            scratch.arrival.is_by_own_ring = role(roles::DIRECTOR);
+        }
         None => return Verdict::DropFlowTable,
     }
     let verdict = route::packet(ctx, cursor, packet, service);
-    if matches!(verdict, Verdict::HandOn) { route::hand_on(ctx, packet) } else { verdict }
+    if !matches!(verdict, Verdict::HandOn) {
+        return verdict;
+    }
+    // To a director it came from a router, to a mere node from a director, who does not route.
+    let told = if role(roles::DIRECTOR) { Verdict::TellTooBig } else { Verdict::TellTooBigRouted };
+    route::hand_on(ctx, packet, told)
 }

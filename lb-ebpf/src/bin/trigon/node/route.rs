@@ -23,18 +23,18 @@ use crate::{
 };
 
 /// Send a packet, which is not within another one any more, to the node that
-/// [`find`] named.
+/// [`find`] named. `told`: what it is if the client is told that it is too big.
 ///
 /// Not inlined: it must not take the stack of those who call `find`.
 #[inline(never)]
-pub fn hand_on(ctx: &XdpContext, packet: &Packet) -> Verdict {
+pub fn hand_on(ctx: &XdpContext, packet: &Packet, told: Verdict) -> Verdict {
     let Some(FlowScratch { arrival, .. }) = scratch::flow() else { return Verdict::DropFlowTable };
     dry_run::tell(|story| {
         story.next = arrival.next;
         story.hops = arrival.hops;
     });
     match maps::backend(arrival.next) {
-        Some(backend) => forward::hand_on(ctx, packet, backend, arrival),
+        Some(backend) => forward::hand_on(ctx, packet, backend, arrival, told),
         None => Verdict::DropUnresolved,
     }
 }
@@ -58,6 +58,7 @@ pub fn packet(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Serv
 fn find(ctx: &XdpContext, cursor: &Cursor, packet: &Packet, service: &Service) -> Verdict {
     let Some(scratch) = scratch::flow() else { return Verdict::DropFlowTable };
     scratch.flow = packet.flow_key(service);
+    owners::tell_slot(service, scratch.arrival.hash);
     let (flow, endpoint) = match known::flow(&scratch.flow, cursor, packet) {
         Some(_) if owners::found(service, &scratch.arrival) => return Verdict::HandOn,
         Some((flow, slot)) => {

@@ -19,6 +19,7 @@ use super::{decapsulate::decapsulate, probe, route};
 use crate::{
     fragments, icmp,
     maps::{self, is_vip, peer},
+    ranges,
     scratch::{self, FlowScratch},
     stats,
     vip::unless_vip,
@@ -173,6 +174,11 @@ fn open(cursor: &Cursor, outer: &Packet, from: &Peer) -> Option<Envelope> {
 #[inline(always)]
 fn accept(ctx: &XdpContext, cursor: &Cursor, outer: &Packet, inner: &Packet, service: &Service) -> Verdict {
     stats::service(service.id, inner.len as u32);
+    // The director may not know yet whom the service admits.
+    if let Err(verdict) = ranges::admit(inner, service) {
+        // No director with the same objects sends packets to a port of kube-proxy's.
+        return if service.is_passed() { Verdict::DropTunnelPort } else { verdict };
+    }
     if outer.tos & CONGESTION_EXPERIENCED == CONGESTION_EXPERIENCED && !congestion::mark(cursor, inner) {
         return Verdict::DropCongestion;
     }
@@ -182,14 +188,16 @@ fn accept(ctx: &XdpContext, cursor: &Cursor, outer: &Packet, inner: &Packet, ser
     }
     let verdict = route::packet(ctx, cursor, inner, service);
     if !matches!(verdict, Verdict::Deliver | Verdict::HandOn) {
-        // No director with the same objects sends packets to a port of kube-proxy's. It has no endpoint that any
-        // could be delivered to, so that it is enough to look here, where no flow is slowed down.
-        return if service.is_passed() { Verdict::DropTunnelPort } else { verdict };
+        return verdict;
     }
     if decapsulate(ctx, cursor, inner).is_none() {
         return Verdict::DropNoRoom;
     }
-    if matches!(verdict, Verdict::HandOn) { route::hand_on(ctx, inner) } else { verdict }
+    if !matches!(verdict, Verdict::HandOn) {
+        return verdict;
+    }
+    // The other end of the tunnel does not route: the kernel does.
+    route::hand_on(ctx, inner, Verdict::TellTooBigRouted)
 }
 
 /// The type of the packet inside, from the protocol that the header before it

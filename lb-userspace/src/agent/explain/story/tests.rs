@@ -118,7 +118,7 @@ fn a_story_from_a_node_has_former_owners_and_the_one_handed_on_to() {
     assert_eq!(story.slot.unwrap().former, Some(vec![machine(3), machine(1)]));
     let choice = story.choice.unwrap();
     assert_eq!(choice.peer, machine(3));
-    assert!(choice.why.contains("former owner"), "{}", choice.why);
+    assert!(choice.why.contains("of the slot's list"), "{}", choice.why);
     // A machine that is no node has no history: former owners are unknown, not empty.
     world.mirror.histories = Default::default();
     assert_eq!(world.tell(FLOW, hand_on).slot.unwrap().former, None);

@@ -4,7 +4,7 @@ use super::*;
 
 /// A change of it takes another `names::MAPS_DIR`; one more map, which releases before it have no use
 /// for, does not.
-const LAYOUT: (&str, [&str; 22]) = (
+const LAYOUT: (&str, [&str; 23]) = (
     "maps-2",
     [
         "SERVICES: Hash with keys of 20 and values of 44 bytes",
@@ -26,6 +26,7 @@ const LAYOUT: (&str, [&str; 22]) = (
         "VERDICTS: PerCpuArray with keys of 4 and values of 8 bytes",
         "SERVICE_STATS: PerCpuArray with keys of 4 and values of 16 bytes",
         "BACKEND_STATS: PerCpuArray with keys of 4 and values of 16 bytes",
+        "SEARCHES: PerCpuArray with keys of 4 and values of 8 bytes",
         "STRAYS: PerCpuArray with keys of 4 and values of 8 bytes",
         "TOLD: PerCpuArray with keys of 4 and values of 8 bytes",
         "DROPPED: RingBuf with keys of 0 and values of 0 bytes",

@@ -172,6 +172,27 @@ proptest! {
     }
 }
 
+/// A node that is not in a ring yet may have the address that a member had.
+#[test]
+fn a_member_that_waits_for_its_next_hop_waits_wherever_others_were() {
+    let (me, mut planner, mut world) = (me("near", roles::DIRECTOR), Planner::default(), World::new());
+    let web = Frontend { vip: ip("2001:db8::1"), port: 80, protocol: Protocol::Tcp };
+    let on_both = endpoints(&[("far", "10.9.1.1"), ("third", "10.9.2.1")]);
+    let history = [
+        vec![Step::Node("third", None), Step::Service(web, Some((DeliveryMode::Auto, on_both)))],
+        vec![Step::Node("third", Some((vec![ip("fd00::2")], false))), Step::Hop(ip("fd00::2"), None)],
+        vec![Step::Node("far", Some((vec![ip("fd00::1")], false)))],
+    ];
+    let mut plan = Plan::default();
+    for steps in history {
+        steps.into_iter().for_each(|step| world.follow(step));
+        plan = world.plan(&mut planner, &plan, &me);
+    }
+    assert_eq!(plan.waiting.len(), 1, "{:?}", plan.waiting);
+    planner.basis = None;
+    assert_eq!(world.plan(&mut planner, &plan, &me), plan);
+}
+
 /// The VIPs of services that were planned anew, though perhaps to the same effect.
 fn planned_anew(before: &Plan, plan: &Plan) -> Vec<IpAddr> {
     let is_same = |key: &ServiceKey, planned: &Arc<PlannedService>| {
